@@ -1,0 +1,1 @@
+"""Policies, manual driving and the evaluation of policies."""

@@ -1,0 +1,1 @@
+"""A small network that imitates the privileged driver from the camera: demonstrations, training, and the policy."""

@@ -1,0 +1,137 @@
+"""Playing generated clips while the next one is made: when to show which frame, and when to ask for more.
+
+The player of a world with latency has one decision: when to read the driver's hands for the next clip. Early, and the
+clip is ready in good time but answers late; late, and the picture waits. ``Playback`` asks just in time: as late as
+the measured generation time allows. A world that is slower than real time is played slower, so that the picture keeps
+moving instead of stopping and jumping.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from longdwm_env.clock import FPS
+
+SPARE_S = 0.015
+"""Time left between the expected arrival of a clip and the moment it is due: one refresh of a 60 Hz screen."""
+
+RECENT_CLIPS = 12
+"""Clips from which the generation time is estimated: about a second in quick worlds."""
+
+SLOWEST_RATE = 0.05
+"""Slower than this the picture is a slide show anyway."""
+
+
+class GenerationTime:
+    """How long a clip takes to make, from the recent ones. One that took unusually long, as the first does, passes."""
+
+    def __init__(self) -> None:
+        self._recent_s: deque[float] = deque(maxlen=RECENT_CLIPS)
+
+    def add(self, seconds: float) -> None:
+        """Take in one measurement."""
+        self._recent_s.append(seconds)
+
+    @property
+    def typical_s(self) -> float:
+        """The median; 0 before the first measurement."""
+        return float(np.median(self._recent_s)) if self._recent_s else 0.0
+
+    @property
+    def safe_s(self) -> float:
+        """A duration that most clips stay under: the second longest of the recent ones."""
+        longest = sorted(self._recent_s)[-2:]
+        return longest[0] if longest else 0.0
+
+
+@dataclass
+class Playback:
+    """The position in the clip that is playing, in frames. Knows nothing of pictures."""
+
+    length: int = 1
+    position: float = 0.0
+    rate: float = 1.0
+    waited_s: float = 0.0
+    generation: GenerationTime = field(default_factory=GenerationTime)
+
+    @property
+    def frame(self) -> int:
+        """Index of the frame to show."""
+        return min(int(self.position), self.length - 1)
+
+    @property
+    def at_end(self) -> bool:
+        """The last frame has been on screen for its time."""
+        return self.position >= self.length
+
+    @property
+    def remaining_s(self) -> float:
+        """Time until the next clip is due."""
+        return max(0.0, self.length - self.position) / (FPS * self.rate)
+
+    def advance(self, elapsed_s: float) -> None:
+        """Let time pass."""
+        before = self.position
+        self.position += elapsed_s * FPS * self.rate
+        if self.position > self.length:
+            beyond = (self.position - max(before, self.length)) / (FPS * self.rate)
+            self.waited_s += beyond
+
+    def should_ask(self) -> bool:
+        """Whether the driver must be asked now for the next clip to arrive in time."""
+        return self.remaining_s <= self.generation.safe_s + SPARE_S
+
+    def begin(self, length: int) -> None:
+        """Start the next clip. A little of the time by which the last one ran over is taken off its first frame."""
+        late = self.position - self.length
+        self.position = late if 0 <= late < 0.5 else 0.0
+        self.length, self.waited_s = length, 0.0
+        needed = self.generation.typical_s + SPARE_S
+        self.rate = min(1.0, max(SLOWEST_RATE, length / FPS / needed)) if needed > 0 else 1.0
+
+    def forget_generation_time(self) -> None:
+        """Another world makes the next clip: what was measured says nothing about it."""
+        self.generation = GenerationTime()
+
+    def hold(self, length: int) -> None:
+        """Stand on the last frame of a clip of ``length`` frames."""
+        self.length, self.position, self.rate, self.waited_s = length, float(length), 1.0, 0.0
+
+
+class LatencyMeter:
+    """Time from an input event to the first picture that shows it, over the recent events."""
+
+    def __init__(self, window: int = 40) -> None:
+        self._measured_s: deque[float] = deque(maxlen=window)
+        self._earliest_s: float | None = None
+
+    def event(self, at_s: float) -> None:
+        """The driver changed something. Only the first change since the last request counts."""
+        if self._earliest_s is None:
+            self._earliest_s = at_s
+
+    def take(self) -> float | None:
+        """The first change not yet asked for, which the clip asked for now will show; None if there is none."""
+        event_s, self._earliest_s = self._earliest_s, None
+        return event_s
+
+    def add(self, seconds: float) -> None:
+        """Take in one measurement."""
+        self._measured_s.append(seconds)
+
+    @property
+    def last_s(self) -> float:
+        """The latest measurement; NaN before the first."""
+        return self._measured_s[-1] if self._measured_s else math.nan
+
+    @property
+    def median_s(self) -> float:
+        """Median of the recent measurements; NaN before the first."""
+        return float(np.median(self._measured_s)) if self._measured_s else math.nan
+
+    @property
+    def measurements_s(self) -> tuple[float, ...]:
+        """The recent measurements, oldest first."""
+        return tuple(self._measured_s)

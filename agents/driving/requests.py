@@ -1,0 +1,46 @@
+"""One request at a time to a worker, whose answer may be unwanted by the time it arrives."""
+
+from collections.abc import Callable
+
+from longdwm_env.agents.driving.timeline import Moment
+from longdwm_env.agents.driving.worker import Task, Worker
+
+
+class Requests:
+    """Hands tasks to a worker and answers to whoever asked, unless the request was dropped meanwhile."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._last_ticket = 0
+        self._open_ticket: int | None = None
+        self._take_answer: Callable[[Moment], None] = lambda moment: None
+
+    @property
+    def open(self) -> bool:
+        """Something was asked for, and its answer has not been taken in."""
+        return self._open_ticket is not None
+
+    def submit(self, task: Task, take_answer: Callable[[Moment], None]) -> None:
+        """Ask for something; an answer to an earlier request is no longer wanted."""
+        self._last_ticket += 1
+        self._open_ticket, self._take_answer = self._last_ticket, take_answer
+        self._worker.submit(self._last_ticket, task)
+
+    def drop(self) -> None:
+        """What was asked for is no longer wanted."""
+        self._open_ticket = None
+
+    def receive(self) -> BaseException | None:
+        """Hand out the answer that arrived, if it is still wanted; returns the error where there is no answer."""
+        for result in self._worker.results():
+            if result.ticket != self._open_ticket:
+                continue
+            self._open_ticket = None
+            if result.moment is None:
+                return result.error
+            self._take_answer(result.moment)
+        return None
+
+    def close(self) -> None:
+        """End the worker."""
+        self._worker.close()

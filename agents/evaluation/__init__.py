@@ -1,0 +1,1 @@
+"""Judging policies: many episodes, the same for each, measured, compared, and reported."""

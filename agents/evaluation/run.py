@@ -1,0 +1,137 @@
+"""Run an evaluation: check the policies, drive what is missing, put it together, write the results."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job, trials
+from longdwm_env.agents.evaluation.facts import FACTS
+from longdwm_env.agents.evaluation.pool import run_in_processes
+from longdwm_env.agents.evaluation.provenance import command, hashes, versions
+from longdwm_env.agents.evaluation.report import write_report
+from longdwm_env.agents.evaluation.store import EvaluationFolder
+from longdwm_env.agents.evaluation.summary import Record, Summary, complete, summarize
+from longdwm_env.agents.evaluation.tables import write_tables
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.types import SceneSource
+from longdwm_env.world import WorldModel
+
+
+def check_policies(config: EvaluationConfig) -> list[Record]:
+    """Make every policy and ask it for one action, in a process of its own.
+
+    Raises:
+        InvalidConfig: some cannot; the message says which and why, all at once.
+    """
+    found = [result.record for _, result in run_in_processes(config, trials(config), 1)]
+    _refuse_unfit(found)
+    return found
+
+
+def _refuse_unfit(found: Iterable[Record]) -> None:
+    problems = [f"  {record['policy']}: {record['failure']}" for record in found if record["failure"]]
+    if problems:
+        raise InvalidConfig("some policies cannot drive here:\n" + "\n".join(problems))
+
+
+def evaluate(
+    config: EvaluationConfig,
+    out: Path,
+    processes: int = 1,
+    cluster: str | None = None,
+    rank_by: str | None = None,
+    quiet: bool = False,
+) -> Summary:
+    """Evaluate policies; a folder that holds a part of the same evaluation is gone on with.
+
+    Args:
+        config: what to run.
+        out: folder for the results.
+        processes: worker processes on this machine.
+        cluster: "local" or the address of a Ray cluster, instead of processes.
+        rank_by: a name of ``facts.FACTS``; None for the PDM score where every episode has it, else the return.
+        quiet: no progress bar.
+
+    Raises:
+        InvalidConfig: the folder holds another evaluation, or a policy cannot drive in it.
+        MissingDependency: a cluster is asked for and Ray is not installed.
+    """
+    if rank_by is not None and rank_by not in FACTS:
+        raise InvalidConfig(f"there is no number {rank_by!r} to rank by; there are {', '.join(FACTS)}")
+    if processes < 1:
+        raise InvalidConfig(f"processes must be at least 1, got {processes}")
+    folder = EvaluationFolder(out, config, hashes(config))
+    jobs = folder.missing()
+    if jobs:
+        check_policies(config)
+        if cluster is None:
+            keep(folder, jobs, config, run_in_processes(config, jobs, processes), quiet)
+        else:
+            from longdwm_env.agents.evaluation.cluster import run_on_cluster
+
+            keep(folder, jobs, config, run_on_cluster(config, jobs, cluster), quiet)
+    return finish(folder, rank_by)
+
+
+def evaluate_here(
+    config: EvaluationConfig,
+    out: Path,
+    world: WorldModel | None = None,
+    source: SceneSource | None = None,
+    rank_by: str | None = None,
+    quiet: bool = False,
+) -> Summary:
+    """Evaluate in this process: for worlds and scenes that have no name. A policy that hangs, hangs the run.
+
+    Args:
+        config: what to run.
+        out: folder for the results.
+        world: instead of the config's.
+        source: instead of the config's scenes.
+        rank_by: see ``evaluate``.
+        quiet: no progress bar.
+
+    Raises:
+        InvalidConfig: the folder holds another evaluation, or a policy cannot drive in it.
+    """
+    from longdwm_env.agents.evaluation.worker import Worker
+
+    folder = EvaluationFolder(out, config, hashes(config))
+    jobs = folder.missing()
+    if jobs:
+        worker = Worker(config, world, source)
+        _refuse_unfit([worker.run(trial).record for trial in trials(config)])
+        keep(folder, jobs, config, ((job, worker.run(job)) for job in jobs), quiet)
+    return finish(folder, rank_by)
+
+
+def keep(
+    folder: EvaluationFolder,
+    jobs: list[Job],
+    config: EvaluationConfig,
+    results: Iterable[tuple[Job, EpisodeResult]],
+    quiet: bool,
+) -> None:
+    """Write each episode as it comes, and show how far the run is."""
+    stream: Iterator[tuple[Job, EpisodeResult]] = iter(results)
+    title = f"episodes in {Path(config.world).name}"
+    with tqdm(total=len(jobs), desc=title, unit="episode", disable=quiet, file=sys.stderr) as progress:
+        failed = 0
+        for job, result in stream:
+            folder.write(job, result)
+            failed += result.record["status"] == "failed"
+            if failed:
+                progress.set_postfix(failed=failed)
+            progress.update()
+
+
+def finish(folder: EvaluationFolder, rank_by: str | None) -> Summary:
+    """Put the episodes together and write report, tables and summary."""
+    records = complete(folder.config, folder.records())
+    summary = summarize(folder.config, records, rank_by)
+    origin = {"command": command(), "versions": versions(), "hashes": hashes(folder.config)}
+    write_tables(folder.path, folder.config, records, summary, origin)
+    write_report(folder.path, folder.config, records, summary, origin)
+    return summary

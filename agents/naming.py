@@ -1,0 +1,243 @@
+"""How a policy is named on the command line, and made from its name.
+
+- ``idm``, ``mppi:samples=64``: one of ours, with parameters.
+- ``package.module:factory`` or ``path/to/file.py``: yours. The factory is called with a ``PolicyContext`` and the
+  parameters; a file has a function ``make_policy`` or a class ``Policy``.
+- ``model.safetensors``: a policy saved by ``agents.cloning`` or ``agents.sb3``.
+- ``ws://host:port``: a policy that ``longdwm serve-policy``, or a program of your own, serves.
+
+After the name come parameters, ``:key=value,key=value``. Any policy takes ``noise``, ``delay``, ``aggression`` and
+``degrade_seed`` (see ``degraded``), and ``action_mode`` and ``obs_mode``, which say what environment it wants.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from longdwm_env.agents.policy import Policy, PolicyContext
+from longdwm_env.errors import InvalidConfig, LongDWMError
+
+PolicyFactory = Callable[..., Policy]
+
+REGISTRY: Mapping[str, str] = {
+    "constant-velocity": "constant:ConstantVelocity",
+    "random": "random_driving:RandomDriving",
+    "replay": "replay:LogReplay",
+    "idm": "privileged:LaneKeeping",
+    "lane-camera": "lane_camera:CameraLaneKeeping",
+    "mppi": "planning:mppi",
+    "cem": "planning:cem",
+}
+"""Our own policies: name -> module of this package and factory in it. As text, so that listing imports nothing."""
+
+DEGRADATIONS = ("noise", "delay", "aggression", "degrade_seed")
+_ENVIRONMENT = ("action_mode", "obs_mode")
+_PARAMETERS = re.compile(r":(?=[A-Za-z_]\w*=)")
+
+
+@dataclass(frozen=True)
+class EnvironmentNeeds:
+    """What environment a policy was made for; None leaves the choice to whoever runs it."""
+
+    action_mode: str | None = None
+    obs_mode: str | None = None
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """A parsed name.
+
+    Attributes:
+        text: as it was written; what reports call the policy.
+        target: the name without parameters.
+        parameters: for the factory.
+        degradations: for ``degraded``.
+        needs: of the environment, as far as the name says.
+    """
+
+    text: str
+    target: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    degradations: Mapping[str, Any] = field(default_factory=dict)
+    needs: EnvironmentNeeds = EnvironmentNeeds()
+
+    @classmethod
+    def parse(cls, text: str) -> "PolicySpec":
+        """Take a name apart.
+
+        Raises:
+            InvalidConfig: a parameter that is not ``key=value``, or one given twice.
+        """
+        target, *rest = _PARAMETERS.split(text.strip(), maxsplit=1)
+        parameters: dict[str, Any] = {}
+        for part in rest[0].split(",") if rest else ():
+            key, equals, value = part.partition("=")
+            if not equals or not key.strip().isidentifier() or key.strip() in parameters:
+                raise InvalidConfig(f"policy {text!r}: {part!r} is not one key=value; write NAME:key=value,key=value")
+            parameters[key.strip()] = _value(value.strip())
+        if not target:
+            raise InvalidConfig(f"policy {text!r} has no name; {_allowed()}")
+        degradations = {key: parameters.pop(key) for key in DEGRADATIONS if key in parameters}
+        needs = EnvironmentNeeds(**{key: str(parameters.pop(key)) for key in _ENVIRONMENT if key in parameters})
+        return cls(text.strip(), target, parameters, degradations, needs)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the policy runs behind a websocket."""
+        return self.target.startswith(("ws://", "wss://"))
+
+
+def environment_needs(spec: PolicySpec) -> EnvironmentNeeds:
+    """What environment to make for a policy: what its name says, else what its saved file says.
+
+    Raises:
+        InvalidConfig: the saved file cannot be read.
+    """
+    stored = EnvironmentNeeds()
+    if spec.target.endswith(".safetensors"):
+        from longdwm_env.agents.saved import read_header
+
+        header = read_header(Path(spec.target))
+        stored = EnvironmentNeeds(header.action_mode, header.obs_mode)
+    elif spec.is_remote:
+        from longdwm_env.agents.remote.client import ask_needs
+
+        stored = ask_needs(spec)
+    return EnvironmentNeeds(spec.needs.action_mode or stored.action_mode, spec.needs.obs_mode or stored.obs_mode)
+
+
+def make_policy(spec: PolicySpec | str, context: PolicyContext) -> Policy:
+    """Make the policy that a name calls for.
+
+    Raises:
+        InvalidConfig: no such policy, or parameters that it does not have; the message says what exists.
+        MissingDependency: the policy needs a package that is not installed.
+    """
+    spec = PolicySpec.parse(spec) if isinstance(spec, str) else spec
+    policy = _call(spec, _factory(spec), context)
+    if not isinstance(policy, Policy):
+        raise InvalidConfig(f"policy {spec.text!r} gave a {type(policy).__name__}, which has no reset and act")
+    if spec.degradations:
+        from longdwm_env.agents.degraded import Degradation, Degraded
+
+        policy = Degraded(policy, context, _checked(spec, Degradation, spec.degradations))
+    return policy
+
+
+def _factory(spec: PolicySpec) -> PolicyFactory:
+    target = spec.target
+    if spec.is_remote:
+        from longdwm_env.agents.remote.client import RemotePolicy
+
+        return lambda context, **parameters: RemotePolicy(target, context, **parameters)
+    if target in REGISTRY:
+        module, _, name = REGISTRY[target].partition(":")
+        return cast(PolicyFactory, vars(importlib.import_module(f"longdwm_env.agents.{module}"))[name])
+    if target.endswith(".safetensors"):
+        from longdwm_env.agents.saved import load_policy
+
+        return lambda context, **parameters: load_policy(Path(target), context, **parameters)
+    if target.endswith(".zip"):
+        raise InvalidConfig(
+            f"policy {target!r}: stable-baselines3's zip files hold pickled objects, which this project never loads. "
+            "Save the policy with longdwm_env.agents.sb3.save_policy(model, 'model.safetensors') where you trained it, "
+            "and name that file"
+        )
+    if target.endswith(".py"):
+        return _in_file(Path(target))
+    if ":" in target:
+        module, _, name = target.partition(":")
+        if module in REGISTRY:
+            raise InvalidConfig(f"policy {spec.text!r}: {name!r} is not key=value; write {module}:key=value,key=value")
+        return _attribute(_imported(spec, module), name, spec)
+    raise InvalidConfig(f"there is no policy {target!r}; {_allowed()}")
+
+
+def _imported(spec: PolicySpec, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InvalidConfig(f"policy {spec.text!r}: cannot import {module!r}: {error}") from error
+
+
+def _attribute(module: ModuleType, name: str, spec: PolicySpec) -> PolicyFactory:
+    found = vars(module).get(name)
+    if not callable(found):
+        public = ", ".join(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        raise InvalidConfig(
+            f"policy {spec.text!r}: {module.__name__} has no function or class {name!r}; it has {public}"
+        )
+    return cast(PolicyFactory, found)
+
+
+def _in_file(path: Path) -> PolicyFactory:
+    if not path.is_file():
+        raise InvalidConfig(f"policy {str(path)!r}: there is no such file")
+    name = f"longdwm_policy_{abs(hash(str(path.resolve())))}"
+    specification = importlib.util.spec_from_file_location(name, path)
+    if specification is None or specification.loader is None:
+        raise InvalidConfig(f"policy {str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file does when it is run
+        raise InvalidConfig(
+            f"policy {str(path)!r}: running the file failed: {type(error).__name__}: {error}"
+        ) from error
+    for wanted in ("make_policy", "Policy"):
+        if callable(vars(module).get(wanted)):
+            return cast(PolicyFactory, vars(module)[wanted])
+    raise InvalidConfig(f"policy {str(path)!r} has neither a function make_policy(context) nor a class Policy")
+
+
+def _call(spec: PolicySpec, factory: PolicyFactory, context: PolicyContext) -> Policy:
+    _check_names(spec, factory, 1, spec.parameters)
+    try:
+        return factory(context, **spec.parameters)
+    except LongDWMError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidConfig(f"policy {spec.text!r} cannot be made: {error}") from error
+
+
+def _checked(spec: PolicySpec, kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as error:
+        raise InvalidConfig(f"policy {spec.text!r}: {error}") from error
+
+
+def _check_names(spec: PolicySpec, factory: PolicyFactory, given: int, values: Mapping[str, Any]) -> None:
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # a builtin says nothing about its parameters; the call will
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    unknown = [key for key in values if key not in parameters]
+    if unknown:
+        allowed = [*list(parameters)[given:], *DEGRADATIONS, *_ENVIRONMENT]
+        raise InvalidConfig(f"policy {spec.text!r} has no parameter {unknown[0]!r}; there are {', '.join(allowed)}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _allowed() -> str:
+    return (
+        f"there are {', '.join(REGISTRY)}, each with :key=value,...; module:factory; a Python file with make_policy or "
+        "Policy; a .safetensors file; ws://host:port"
+    )

@@ -1,0 +1,1 @@
+"""Policies on the other side of a websocket: the message format, the client and the server."""

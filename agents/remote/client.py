@@ -1,0 +1,180 @@
+"""A policy that answers over a websocket, as a policy like any other."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium import spaces
+
+from longdwm_env.agents.naming import EnvironmentNeeds, PolicySpec
+from longdwm_env.agents.policy import PolicyContext, PolicyFailure, episode_camera
+from longdwm_env.agents.remote.messages import (
+    MAX_MESSAGE_BYTES,
+    MalformedMessage,
+    Message,
+    camera_to_json,
+    decode,
+    encode,
+)
+from longdwm_env.agents.saved import space_to_json
+from longdwm_env.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
+
+TOKEN_VARIABLE = "LONGDWM_POLICY_TOKEN"
+"""Environment variable with the token: in a policy's name it would end up in reports."""
+
+TOLD = ("scene", "prompt", "seed")
+"""What of the infos a policy elsewhere is told, besides poses and camera."""
+
+
+class RemotePolicy:
+    """The client's side. Whatever goes wrong over there is a ``PolicyFailure`` here; the next episode connects anew.
+
+    Args:
+        address: ``ws://host:port`` or ``wss://host:port``.
+        context: of the environment.
+        timeout_s: for each answer.
+        connect_timeout_s: for the connection.
+    """
+
+    def __init__(
+        self, address: str, context: PolicyContext, timeout_s: float = 10.0, connect_timeout_s: float = 10.0
+    ) -> None:
+        self._address, self._context = address, context
+        self._timeout_s, self._connect_timeout_s = timeout_s, connect_timeout_s
+        self._connection: ClientConnection | None = None
+        self._held = ExitStack()
+
+    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+        """Tell the policy that an episode begins; connects if there is no connection.
+
+        Raises:
+            PolicyFailure: it cannot be reached, or refuses.
+        """
+        if self._connection is None:
+            self._connection = self._held.enter_context(connected(self._address, self._connect_timeout_s))
+            hello = {
+                "action_mode": self._context.action_mode,
+                "control_period_s": self._context.control_period_s,
+                "observation_space": space_to_json(self._context.observation_space),
+                "action_space": space_to_json(self._context.action_space),
+            }
+            self._ask(Message("hello", hello), "ready")
+        values: dict[str, Any] = {"info": {key: info[key] for key in TOLD if key in info}}
+        values["camera"] = camera_to_json(episode_camera(self._context, info))
+        self._ask(Message("reset", values, _arrays(observation, info)), "ok")
+
+    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+        """Ask for an action.
+
+        Raises:
+            PolicyFailure: no answer in time, or none that is an action.
+        """
+        answer = self._ask(Message("act", {}, _arrays(observation, info)), "action")
+        space = self._context.action_space
+        if isinstance(space, spaces.Discrete):
+            number = answer.values.get("action")
+            if type(number) is not int:
+                self._fail(f"answered {str(number)[:100]!r} where a command is a whole number")
+            return number
+        action = answer.arrays.get("action")
+        if action is None or action.shape != space.shape or not np.isfinite(action).all():
+            given = "no array 'action'" if action is None else f"an action of shape {action.shape}"
+            self._fail(f"answered {given}; expected finite numbers of shape {space.shape}")
+        assert action is not None
+        return action.astype(np.float32)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection = None
+        self._held.close()
+
+    def _ask(self, message: Message, expected: str) -> Message:
+        assert self._connection is not None, "reset comes before act"
+        try:
+            answer = ask(self._connection, message, self._timeout_s)
+        except PolicyFailure as error:
+            self._fail(str(error))
+        if answer.type != expected:
+            self._fail(f"answered {answer.type!r} where {expected!r} was due")
+        return answer
+
+    def _fail(self, reason: str) -> None:
+        self.close()
+        raise PolicyFailure(f"the policy at {self._address} {reason}")
+
+
+@contextmanager
+def connected(address: str, timeout_s: float) -> "Iterator[ClientConnection]":
+    """A connection, with the token from the environment where there is one.
+
+    Raises:
+        PolicyFailure: nobody answers, or the token is refused.
+        MissingDependency: websockets is not installed.
+    """
+    try:
+        from websockets.exceptions import WebSocketException
+        from websockets.sync.client import connect
+    except ImportError as error:
+        raise MissingDependency("remote policies need websockets: pip install 'longdwm[remote]'") from error
+    token = os.environ.get(TOKEN_VARIABLE)
+    headers = {"Authorization": f"Bearer {token}"} if token else None
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(
+                connect(
+                    address,
+                    additional_headers=headers,
+                    open_timeout=timeout_s,
+                    close_timeout=2.0,
+                    max_size=MAX_MESSAGE_BYTES,
+                    compression=None,
+                )
+            )
+        except (OSError, WebSocketException, ValueError) as error:
+            raise PolicyFailure(f"the policy at {address} cannot be reached: {error}") from error
+        yield connection
+
+
+def ask(connection: "ClientConnection", message: Message, timeout_s: float) -> Message:
+    """Send a message and wait for the answer.
+
+    Raises:
+        PolicyFailure: no answer in time, a closed connection, a malformed answer, or an answer that is an error.
+    """
+    from websockets.exceptions import WebSocketException
+
+    try:
+        connection.send(encode(message))
+        answer = decode(connection.recv(timeout=timeout_s))
+    except TimeoutError as error:
+        raise PolicyFailure(f"did not answer {message.type!r} within {timeout_s:g} s") from error
+    except (OSError, WebSocketException) as error:
+        raise PolicyFailure(f"hung up: {error}") from error
+    except MalformedMessage as error:
+        raise PolicyFailure(f"sent a malformed message: {error}") from error
+    if answer.type == "error":
+        said = str(answer.values.get("message", ""))[:500]
+        raise PolicyFailure(f"answered with an error ({str(answer.values.get('code', 'unknown'))[:50]}): {said}")
+    return answer
+
+
+def ask_needs(spec: PolicySpec) -> EnvironmentNeeds:
+    """What environment the policy behind an address was made for.
+
+    Raises:
+        PolicyFailure: it cannot be reached.
+    """
+    with connected(spec.target, 10.0) as connection:
+        values = ask(connection, Message("describe"), 10.0).values
+    named = {key: values.get(key) for key in ("action_mode", "obs_mode")}
+    return EnvironmentNeeds(**{key: value if isinstance(value, str) else None for key, value in named.items()})
+
+
+def _arrays(observation: Any, info: Mapping[str, Any]) -> dict[str, Any]:
+    seen = dict(observation) if isinstance(observation, Mapping) else {"frame": observation}
+    return {**seen, "ego_pose": np.asarray(info["ego_pose"], np.float64)}

@@ -1,0 +1,212 @@
+"""Serve a policy to evaluations elsewhere: one thread and one policy for each connection."""
+
+import hmac
+import http
+import ipaddress
+import logging
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium import spaces
+
+from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
+from longdwm_env.agents.policy import Policy, PolicyContext
+from longdwm_env.agents.remote.messages import (
+    MAX_MESSAGE_BYTES,
+    MalformedMessage,
+    Message,
+    camera_from_json,
+    decode,
+    encode,
+)
+from longdwm_env.agents.saved import space_from_json
+from longdwm_env.errors import InvalidConfig, LongDWMError, MissingDependency
+
+if TYPE_CHECKING:
+    from websockets.http11 import Request, Response
+    from websockets.sync.server import Server, ServerConnection
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 600.0
+"""A connection on which nobody asks anything for so long is closed."""
+
+MAX_CONNECTIONS = 16
+
+
+class Refusal(LongDWMError):
+    """What the client is told when its message cannot be answered: a code and a message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Session:
+    """One connection's policy and what may come next. Pure bookkeeping: bytes in, bytes out."""
+
+    def __init__(self, spec: PolicySpec) -> None:
+        self._spec = spec
+        self._policy: Policy | None = None
+        self._context: PolicyContext | None = None
+        self._driving = False
+        self._told: dict[str, Any] = {}
+
+    def answer(self, data: Any) -> bytes:
+        """The answer to a message. Whatever the message, there is one."""
+        try:
+            reply = self._reply(decode(data))
+            return encode(reply)
+        except MalformedMessage as error:
+            return _error("malformed", str(error))
+        except Refusal as error:
+            return _error(error.code, str(error))
+        except LongDWMError as error:
+            return _error("policy", str(error))
+        except Exception as error:  # the policy is the user's: what it raises is for its episode, not for the server
+            log.exception("the policy failed")
+            return _error("policy_failed", f"{type(error).__name__}: {error}")
+
+    def _reply(self, message: Message) -> Message:
+        if message.type == "describe":
+            needs = environment_needs(self._spec)
+            described = {"policy": self._spec.text, "action_mode": needs.action_mode, "obs_mode": needs.obs_mode}
+            return Message("description", described)
+        if message.type == "hello":
+            return self._hello(message)
+        if message.type == "reset":
+            return self._reset(message)
+        if message.type == "act":
+            return self._act(message)
+        raise Refusal("type", f"there is no message {message.type[:50]!r}; there are describe, hello, reset, act")
+
+    def _hello(self, message: Message) -> Message:
+        values = message.values
+        try:
+            observed, acts = (space_from_json(values[key]) for key in ("observation_space", "action_space"))
+            context = PolicyContext(observed, acts, values["action_mode"], float(values["control_period_s"]))
+        except KeyError as error:
+            raise Refusal("values", f"hello needs {error}") from error
+        except (InvalidConfig, TypeError, ValueError) as error:
+            raise Refusal("values", str(error)) from error
+        self._policy, self._context, self._driving = make_policy(self._spec, context), context, False
+        return Message("ready", {"policy": self._spec.text})
+
+    def _reset(self, message: Message) -> Message:
+        policy, _ = self._introduced()
+        told = message.values.get("info", {})
+        if not isinstance(told, dict):
+            raise Refusal("values", "'info' is a JSON object")
+        self._told = dict(told)
+        if message.values.get("camera") is not None:
+            self._told["camera"] = camera_from_json(message.values["camera"])
+        self._driving = False
+        policy.reset(*self._seen(message.arrays))
+        self._driving = True
+        return Message("ok")
+
+    def _act(self, message: Message) -> Message:
+        policy, context = self._introduced()
+        if not self._driving:
+            raise Refusal("order", "reset comes before act")
+        action = policy.act(*self._seen(message.arrays))
+        if isinstance(context.action_space, spaces.Discrete):
+            return Message("action", {"action": int(action)})
+        return Message("action", {}, {"action": np.asarray(action, np.float32)})
+
+    def _introduced(self) -> tuple[Policy, PolicyContext]:
+        if self._policy is None or self._context is None:
+            raise Refusal("order", "hello comes first")
+        return self._policy, self._context
+
+    def _seen(self, arrays: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, Any]]:
+        assert self._context is not None
+        space = self._context.observation_space
+        wanted = dict(space.spaces) if isinstance(space, spaces.Dict) else {"frame": space}
+        observation = {}
+        for name, part in wanted.items():
+            array = arrays.get(name)
+            if array is None or array.shape != part.shape or array.dtype != part.dtype:
+                given = "nothing" if array is None else f"{array.dtype} {array.shape}"
+                raise Refusal("observation", f"array {name!r} is {given}, expected {part.dtype} {part.shape}")
+            observation[name] = array
+        poses = arrays.get("ego_pose")
+        if poses is None or poses.ndim != 2 or poses.shape[1] != 3 or not len(poses) or not np.isfinite(poses).all():
+            raise Refusal("observation", "array 'ego_pose' is finite numbers (T, 3)")
+        seen = observation if isinstance(space, spaces.Dict) else observation["frame"]
+        return seen, {**self._told, "ego_pose": poses}
+
+
+def _error(code: str, message: str) -> bytes:
+    return encode(Message("error", {"code": code, "message": message[:2000]}))
+
+
+def start_server(policy: str, host: str = "127.0.0.1", port: int = 8765, token: str | None = None) -> "Server":
+    """Open the socket; ``serve_forever()`` of what is returned answers until ``shutdown()``.
+
+    Args:
+        policy: its name; see ``naming``.
+        host: loopback by default. Any other needs a token.
+        port: 0 picks a free one.
+        token: that clients must present as ``Authorization: Bearer TOKEN``.
+
+    Raises:
+        InvalidConfig: an open address without a token, a policy that does not exist, or a port that cannot be had.
+        MissingDependency: websockets is not installed.
+    """
+    try:
+        from websockets.sync.server import serve
+    except ImportError as error:
+        raise MissingDependency("serving policies needs websockets: pip install 'longdwm[remote]'") from error
+    if not token and not _is_loopback(host):
+        raise InvalidConfig(f"host={host!r} can be reached from other machines, so a token is needed")
+    spec = PolicySpec.parse(policy)
+    if spec.is_remote:
+        raise InvalidConfig("a remote policy cannot be served again; name the policy itself")
+    environment_needs(spec)
+    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def check(connection: "ServerConnection", request: "Request") -> "Response | None":
+        given = request.headers.get("Authorization", "")
+        if token and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            return connection.respond(http.HTTPStatus.UNAUTHORIZED, "wrong or missing token\n")
+        return None
+
+    def converse(connection: "ServerConnection") -> None:
+        if not places.acquire(blocking=False):
+            connection.close(1013, f"at most {MAX_CONNECTIONS} connections at once")
+            return
+        try:
+            _converse(connection, Session(spec))
+        finally:
+            places.release()
+
+    try:
+        return serve(
+            converse, host, port, process_request=check, max_size=MAX_MESSAGE_BYTES, compression=None, open_timeout=10
+        )
+    except OSError as error:
+        raise InvalidConfig(f"cannot listen on {host}:{port}: {error}") from error
+
+
+def _converse(connection: "ServerConnection", session: Session) -> None:
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        while True:
+            connection.send(session.answer(connection.recv(timeout=IDLE_S)))
+    except TimeoutError:
+        connection.close(1001, f"nothing was asked for {IDLE_S:g} s")
+    except ConnectionClosed:
+        return
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

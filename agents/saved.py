@@ -1,0 +1,143 @@
+"""Policies on disk: one safetensors file whose metadata holds a header as JSON. No pickle."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from longdwm_env.agents.policy import Policy, PolicyContext
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.files import atomic_write_bytes
+
+FORMAT = "longdwm-policy"
+VERSION = 1
+KINDS = ("cloned", "sb3")
+
+MAX_SPACE_NUMBERS = 1 << 26
+"""Numbers in one observation: more than any camera gives, less than what would exhaust memory."""
+
+
+@dataclass(frozen=True)
+class PolicyHeader:
+    """What a file says about the policy in it.
+
+    Attributes:
+        kind: which program reads the weights: "cloned" or "sb3".
+        action_mode, obs_mode: of the environment that it was made for.
+        settings: of the network, as JSON values.
+    """
+
+    kind: str
+    action_mode: str
+    obs_mode: str
+    settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InvalidConfig(f"a saved policy of kind {self.kind!r} does not exist; there are {', '.join(KINDS)}")
+
+
+def write_policy(path: Path, header: PolicyHeader, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write a policy, whole or not at all."""
+    from safetensors.numpy import save
+
+    record = {"format": FORMAT, "version": str(VERSION), "header": json.dumps(asdict(header), allow_nan=False)}
+    atomic_write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, record))
+
+
+def read_header(path: Path) -> PolicyHeader:
+    """The header of a saved policy.
+
+    Raises:
+        InvalidConfig: there is no such file, or it is damaged or of another kind.
+    """
+    return _read(path)[0]
+
+
+def read_policy(path: Path) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:
+    """Header and weights of a saved policy.
+
+    Raises:
+        InvalidConfig: there is no such file, or it is damaged or of another kind.
+    """
+    return _read(path, tensors=True)
+
+
+def load_policy(path: Path, context: PolicyContext, **parameters: Any) -> Policy:
+    """The saved policy, ready to drive.
+
+    Raises:
+        InvalidConfig: the file cannot be read, or was made for another environment.
+        MissingDependency: it needs a package that is not installed.
+    """
+    header = read_header(path)
+    if header.action_mode != context.action_mode:
+        raise InvalidConfig(f"{path} acts in action_mode={header.action_mode!r}, here it is {context.action_mode!r}")
+    if header.kind == "cloned":
+        from longdwm_env.agents.cloning.policy import ClonedPolicy
+
+        return ClonedPolicy.load(path, context, **parameters)
+    from longdwm_env.agents.sb3 import Sb3Policy
+
+    return Sb3Policy.load(path, context, **parameters)
+
+
+def _read(path: Path, tensors: bool = False) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise InvalidConfig(f"there is no saved policy at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
+                raise InvalidConfig(f"{path} is not a policy of this package (format {FORMAT}, version {VERSION})")
+            header = PolicyHeader(**json.loads(metadata["header"]))
+            return header, {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidConfig):
+            raise
+        raise InvalidConfig(f"{path} cannot be read as a policy: {error}") from error
+
+
+def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
+    """A Box (of one bound below and above per number), Discrete or Dict space as JSON values.
+
+    Raises:
+        InvalidConfig: any other space.
+    """
+    if isinstance(space, spaces.Box):
+        same = np.unique(space.low).size == 1 and np.unique(space.high).size == 1
+        bounds = [float(bound.flat[0]) if same else bound.tolist() for bound in (space.low, space.high)]
+        return {"box": bounds, "shape": list(space.shape), "dtype": str(space.dtype)}
+    if isinstance(space, spaces.Discrete):
+        return {"discrete": int(space.n)}
+    if isinstance(space, spaces.Dict):
+        return {"dict": {key: space_to_json(part) for key, part in space.spaces.items()}}
+    raise InvalidConfig(f"a policy for the space {space} cannot be saved; Box, Discrete and Dict can")
+
+
+def space_from_json(value: Mapping[str, Any]) -> spaces.Space[Any]:
+    """The space that ``space_to_json`` wrote.
+
+    Raises:
+        InvalidConfig: the value is not one.
+    """
+    try:
+        if "box" in value:
+            shape, dtype = tuple(int(side) for side in value["shape"]), np.dtype(value["dtype"])
+            if not 0 < math.prod(shape) <= MAX_SPACE_NUMBERS or min(shape) < 1:
+                raise ValueError(f"a space of shape {shape} is empty or larger than {MAX_SPACE_NUMBERS} numbers")
+            low, high = (np.broadcast_to(np.array(bound, dtype=dtype), shape) for bound in value["box"])
+            return spaces.Box(low.copy(), high.copy(), shape, dtype.type)
+        if "discrete" in value:
+            return spaces.Discrete(int(value["discrete"]))
+        return spaces.Dict({key: space_from_json(part) for key, part in value["dict"].items()})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidConfig(f"not a saved space: {value!r} ({error})") from error

@@ -1,0 +1,105 @@
+"""Boxes on the ground: whether they touch, and when they will. Pure, vectorised over whatever leads the last axis."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longdwm_env.geometry.kinematics import Car
+from longdwm_env.types import ActorTracks, FloatArray
+
+TTC_HORIZON_S = 3.0
+"""How far ahead a collision is looked for; nuPlan's time_to_collision_within_bound."""
+
+TTC_STEP_S = 0.1
+"""Step of that search; nuPlan's time_step_size."""
+
+STANDSTILL_MPS = 5e-3
+"""Below this speed the ego cannot run into anybody; nuPlan's stopped_speed_threshold."""
+
+
+def body_poses(rear_axle_poses: FloatArray, car: Car) -> FloatArray:
+    """Poses (..., 3) of the middle of the car's body, from those of its rear axle."""
+    ahead = car.length_m / 2 - car.rear_overhang_m
+    poses = np.array(rear_axle_poses, dtype=np.float64)
+    poses[..., 0] += ahead * np.cos(poses[..., 2])
+    poses[..., 1] += ahead * np.sin(poses[..., 2])
+    return poses
+
+
+def corners(poses: FloatArray, length_m: NDArray | float, width_m: NDArray | float) -> FloatArray:
+    """Corners (..., 4, 2) of boxes centred at poses (..., 3): front left, front right, rear right, rear left."""
+    forward = np.stack([np.cos(poses[..., 2]), np.sin(poses[..., 2])], axis=-1)
+    left = np.stack([-forward[..., 1], forward[..., 0]], axis=-1)
+    half_forward = forward * np.asarray(length_m)[..., None] / 2
+    half_left = left * np.asarray(width_m)[..., None] / 2
+    signs = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+    return np.stack([poses[..., :2] + a * half_forward + b * half_left for a, b in signs], axis=-2)
+
+
+def overlap(corners_a: FloatArray, corners_b: FloatArray) -> NDArray[np.bool_]:
+    """Whether rectangles (..., 4, 2) and (..., 4, 2) overlap; NaN corners never do.
+
+    Separating axis theorem: two convex shapes are apart exactly when their shadows on the normal of one of their sides
+    are; a rectangle has two such directions.
+    """
+    sides = [c[..., (1, 3), :] - c[..., (0, 0), :] for c in (corners_a, corners_b)]
+    together: NDArray[np.bool_] | None = None
+    for side in sides:
+        shadow_a = np.einsum("...cd,...ad->...ac", corners_a, side)
+        shadow_b = np.einsum("...cd,...ad->...ac", corners_b, side)
+        meet = (shadow_a.min(-1) <= shadow_b.max(-1)) & (shadow_b.min(-1) <= shadow_a.max(-1))
+        together = meet.all(-1) if together is None else together & meet.all(-1)
+    assert together is not None
+    return together
+
+
+def collisions(ego_poses: FloatArray, actors: ActorTracks, car: Car) -> NDArray[np.bool_]:
+    """Whether the ego at rear-axle poses (T, 3) touches each of the A actors, (T, A)."""
+    ego = corners(body_poses(ego_poses, car), car.length_m, car.width_m)[:, None]
+    others = corners(actors.poses, actors.sizes_m[:, 0], actors.sizes_m[:, 1])
+    return overlap(ego, others)
+
+
+def times_to_collision_s(
+    ego_poses: FloatArray, ego_speeds_mps: FloatArray, actors: ActorTracks, car: Car
+) -> FloatArray:
+    """Seconds until the ego would touch somebody if everybody kept speed and heading; (T,), inf where never.
+
+    As in nuPlan, looked for up to 3 s ahead in steps of 0.1 s; road users behind the ego are left out (they can brake),
+    and an ego at standstill runs into nobody.
+
+    Args:
+        ego_poses: (T, 3) poses of the rear axle.
+        ego_speeds_mps: (T,).
+        actors: boxes at the same T frames.
+        car: the ego's body.
+    """
+    times_s = np.arange(0.0, TTC_HORIZON_S + TTC_STEP_S / 2, TTC_STEP_S)
+    ego = body_poses(ego_poses, car)
+    # Only pairs that could meet are worth the test: closer than both can drive within the horizon.
+    gap = actors.poses[..., :2] - ego[:, None, :2]
+    heading = np.stack([np.cos(ego[:, 2]), np.sin(ego[:, 2])], axis=-1)
+    longitudinal = np.einsum("tad,td->ta", gap, heading)
+    reach = (np.abs(ego_speeds_mps)[:, None] + np.abs(actors.speeds_mps)) * TTC_HORIZON_S
+    reach = reach + np.hypot(car.length_m, car.width_m) + np.hypot(actors.sizes_m[:, 0], actors.sizes_m[:, 1])
+    moving = np.abs(ego_speeds_mps) > STANDSTILL_MPS
+    near = (np.linalg.norm(gap, axis=-1) < reach) & (longitudinal > -car.length_m / 2) & moving[:, None]
+    result = np.full(len(ego), np.inf)
+    frames, which = np.nonzero(near)
+    if not len(frames):
+        return result
+    ego_later = _moved(ego[frames], ego_speeds_mps[frames], times_s)
+    actor_later = _moved(actors.poses[frames, which], actors.speeds_mps[frames, which], times_s)
+    sizes = actors.sizes_m[which][:, None]
+    touch = overlap(corners(ego_later, car.length_m, car.width_m), corners(actor_later, sizes[..., 0], sizes[..., 1]))
+    first = np.where(touch.any(axis=1), times_s[touch.argmax(axis=1)], np.inf)
+    np.minimum.at(result, frames, first)
+    return result
+
+
+def _moved(poses: FloatArray, speeds_mps: FloatArray, times_s: FloatArray) -> FloatArray:
+    """(P, S, 3) poses (P, 3) after each of (S,) seconds straight ahead at (P,) m/s."""
+    later = np.repeat(poses[:, None], len(times_s), axis=1)
+    distance = speeds_mps[:, None] * times_s
+    later[..., 0] += distance * np.cos(poses[:, None, 2])
+    later[..., 1] += distance * np.sin(poses[:, None, 2])
+    return later

@@ -1,0 +1,67 @@
+"""The ``longdwm`` command. One file per command; a command's typed signature is its command line.
+
+This is the top layer: commands may import every other part, and do so inside their functions, so that
+``longdwm --help`` answers at once and a command loads only what it needs.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import tyro
+
+from longdwm_env.cli.commands import COMMANDS, Command
+from longdwm_env.errors import LongDWMError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit status (2 for a mistake in what was asked)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = "longdwm"
+    commands: Mapping[str, Command | Mapping[str, Command]] = COMMANDS
+    while words and words[0] in commands:
+        word = words.pop(0)
+        name, entry = f"{name} {word}", commands[word]
+        if isinstance(entry, Command):
+            return _run(name, entry, words)
+        commands = entry
+    alone = commands.get("")
+    if isinstance(alone, Command) and words and words[0].startswith("--") and words[0] != "--help":
+        return _run(name, alone, words)
+    if words and words[0] not in ("-h", "--help"):
+        print(f"{name}: no command {words[0]!r}; there are: {', '.join(filter(None, commands))}", file=sys.stderr)
+        return 2
+    print(_overview(name, commands))
+    return 0
+
+
+def load(command: Command) -> Callable[..., Any]:
+    """The function behind a command."""
+    module, _, function = command.target.partition(":")
+    loaded: Callable[..., Any] = import_module(f"longdwm_env.cli.{module}").__dict__[function]
+    return loaded
+
+
+def _run(name: str, command: Command, words: list[str]) -> int:
+    try:
+        result = tyro.cli(load(command), prog=name, args=words)
+    except LongDWMError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _overview(name: str, commands: Mapping[str, Command | Mapping[str, Command]]) -> str:
+    rows: list[tuple[str, str]] = []
+    for word, entry in commands.items():
+        group = (
+            {word: entry} if isinstance(entry, Command) else {f"{word} {sub}".strip(): c for sub, c in entry.items()}
+        )
+        rows += [(words, command.about) for words, command in group.items()]
+    width = max(len(words) for words, _ in rows)
+    lines = [f"  {words:<{width}}  {about}" for words, about in rows]
+    return "\n".join([f"usage: {name} COMMAND [options]    (every command has --help)", "", *lines])

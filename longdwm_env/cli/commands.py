@@ -1,0 +1,63 @@
+"""The list of commands. Functions are named by text, so that listing them imports nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: ``module:function`` inside this package, and what it does in a few words."""
+
+    target: str
+    about: str
+
+
+COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: what it does with options alone
+    "demo": Command("demo:demo", "drive a picture and the simulator; write videos, a contact sheet and a plot"),
+    "drive": Command("drive:drive", "drive by keyboard, gamepad or wheel in a window"),
+    "rollout": Command("rollout:rollout", "a long video along a trajectory, without an agent"),
+    "evaluate": Command("evaluate:evaluate", "run policies over scenes and rank them"),
+    "serve-policy": Command("serve_policy:serve_policy", "offer a policy to evaluations on other machines"),
+    "train": {
+        "mini": Command("train:mini", "rebuild the small model from nothing, every stage in order"),
+        "footage": Command("train:footage", "make or read the footage"),
+        "codec": Command("train:codec", "the small codec"),
+        "latents": Command("train:latents", "encode the footage, once"),
+        "coarse": Command("train:coarse", "the Coarse model (Eq. 3-5)"),
+        "fine": Command("train:fine", "the Fine model (Eq. 6)"),
+        "warp": Command("train:warp", "the Fine model with warp guidance (section 3.4)"),
+        "distill": Command("train:distill", "the Coarse model from the Fine one (Eq. 7-8)"),
+        "scorer": Command("train:scorer", "the small scorer of generated pixels"),
+        "ar-baseline": Command("train:ar_baseline", "the autoregressive baseline of the same size"),
+        "export": Command("train:export", "put the trained parts together as a pipeline"),
+        "estimate": Command("train:estimate", "memory and time of a recipe before it starts"),
+        "init": Command("train_init:train_init", "Coarse and Fine starting points from a CogVideoX folder"),
+        "policy": Command("train_policy:train_policy", "a small network that imitates demonstrations"),
+    },
+    "data": {
+        "export-simulator": Command("data:export_simulator", "write simulator footage as a nuScenes dataset"),
+        "check": Command("data:check", "find what is broken in a dataset or media folder"),
+        "annotate": Command("annotate:annotate", "write captions with a video language model"),
+    },
+    "bench": {
+        "warp": Command("bench_warp:bench_warp", "homography against literal splatting"),
+        "simulator": Command("bench_simulator:bench_simulator", "frames per second of the simulator"),
+        "env": Command("bench_env:bench_env", "start, step, fork and restore times of the environment"),
+        "drive": Command("bench_drive:bench_drive", "latency and frame rate of the driving window"),
+        "full-size": Command("bench_full_size:bench_full_size", "the full-size model by stage, beside the floor"),
+    },
+    "metrics": {
+        "": Command("metrics:folders", "compare a folder of generated videos with one of real ones"),
+        "short": Command("metrics:short", "the paper's short protocol (Table 1)"),
+        "long": Command("metrics:long", "the paper's long protocol (Table 2)"),
+        "controllable": Command("metrics:controllable", "the paper's controllable protocol (Table 4)"),
+        "interpolation": Command("metrics:interpolation", "the paper's interpolation protocol (Table 8)"),
+        "ablation": Command("metrics:ablation", "the paper's ablation (Table 6)"),
+        "distillation-steps": Command(
+            "metrics:distillation_steps", "the paper's count of distillation steps (Table 10)"
+        ),
+        "compare-page": Command("metrics:compare_page", "a page of side-by-side pairs for people to judge"),
+        "win-rates": Command("metrics:win_rates", "win rates from what people chose"),
+    },
+    "doctor": Command("doctor:doctor", "versions, device, codecs, display, and what is missing for each feature"),
+}

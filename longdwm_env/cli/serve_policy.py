@@ -1,0 +1,36 @@
+"""``longdwm serve-policy``: answer evaluations elsewhere."""
+
+from pathlib import Path
+
+
+def serve_policy(policy: str, host: str = "127.0.0.1", port: int = 8765, token_file: Path | None = None) -> int:
+    """Serve a policy over a websocket; evaluations name it ws://HOST:PORT. Stops with Ctrl-C.
+
+    Args:
+        policy: name of the policy, as for ``longdwm evaluate --policy``.
+        host: address to listen on. Any but loopback needs a token.
+        port: 0 picks a free one.
+        token_file: file whose first line clients must present; else the environment variable LONGDWM_POLICY_TOKEN.
+    """
+    import os
+
+    from longdwm_env.agents.remote.client import TOKEN_VARIABLE
+    from longdwm_env.agents.remote.server import start_server
+    from longdwm_env.errors import InvalidConfig
+
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token_file is not None:
+        try:
+            token = token_file.read_text().partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidConfig(f"the token file {token_file} cannot be read: {error}") from error
+        if not token:
+            raise InvalidConfig(f"the token file {token_file} is empty")
+    server = start_server(policy, host, port, token)
+    address, opened = server.socket.getsockname()[:2]
+    print(f"serving {policy} at ws://{address}:{opened}", flush=True)
+    try:
+        server.serve_forever()
+    finally:
+        server.shutdown()
+    return 0

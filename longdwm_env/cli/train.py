@@ -1,0 +1,311 @@
+"""``longdwm train ...``: build a world model from footage, stage by stage or all at once."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from longdwm_env.training.config import Recipe, StageConfig
+    from longdwm_env.training.data.clip import ClipSource
+    from longdwm_env.training.workspace import Workspace
+
+
+EVALUATION_SAMPLES = {"full": 200, "debug": 2}
+"""Drives of the evaluation that ends a rebuild."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What every training command can be told.
+
+    Attributes:
+        recipe: mini-simulator, mini-nuscenes or cogvideox-2b-nuscenes.
+        size: "debug" shows within two minutes that everything works together.
+        out: folder of the model in the making; everything is resumed from there. Default: runs/RECIPE-SIZE.
+        data: dataroot of nuScenes, or a folder of videos in place of the recipe's own footage.
+        clips: clips of footage; more than before adds to what is there.
+        initial: a saved pipeline to start from.
+        set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``.
+        device: "cpu" keeps off an accelerator that is there.
+        threads: CPU threads of the model's computations; default: PyTorch's.
+        workers: processes that make footage; default: as many as there are cores.
+        minutes: stop with a checkpoint after about this long; run again to go on.
+        force: start even if the estimate says that it does not fit.
+    """
+
+    recipe: Literal["mini-simulator", "mini-nuscenes", "cogvideox-2b-nuscenes"] = "mini-simulator"
+    size: Literal["full", "debug"] = "full"
+    out: Path | None = None
+    data: Path | None = None
+    clips: int | None = None
+    initial: Path | None = None
+    set: tuple[str, ...] = ()
+    device: Literal["cpu", "cuda"] | None = None
+    threads: int | None = None
+    workers: int | None = None
+    minutes: float | None = None
+    force: bool = False
+
+
+Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
+
+
+def codec(options: Options = TrainOptions()) -> int:
+    """Fit and train the small codec on footage, making the footage first where it is missing."""
+    return _stage("codec", options)
+
+
+def coarse(options: Options = TrainOptions()) -> int:
+    """Train the Coarse model (LongDWM, Eq. 3 to 5), encoding footage first where that is missing."""
+    return _stage("coarse", options)
+
+
+def fine(options: Options = TrainOptions()) -> int:
+    """Train the Fine model (LongDWM, Eq. 6)."""
+    return _stage("fine", options)
+
+
+def warp(options: Options = TrainOptions()) -> int:
+    """Teach the Fine model to follow warped frames (LongDWM, section 3.4)."""
+    return _stage("warp", options)
+
+
+def distill(options: Options = TrainOptions()) -> int:
+    """Let the frozen Fine model teach the Coarse model (LongDWM, Eq. 7 and 8)."""
+    return _stage("distill", options)
+
+
+def scorer(options: Options = TrainOptions()) -> int:
+    """Train the network that judges frames where no map is known."""
+    return _stage("scorer", options)
+
+
+def ar_baseline(options: Options = TrainOptions()) -> int:
+    """Train the autoregressive baseline of the same size: the Fine architecture without a last frame."""
+    return _stage("ar-baseline", options)
+
+
+def footage(options: Options = TrainOptions()) -> int:
+    """Record the recipe's footage, as far as it is missing."""
+    recipe, workspace = _opened(options)
+    made = _footage(recipe, workspace, options)
+    print(f"{len(made)} clips in {workspace.footage}")
+    return 0
+
+
+def latents(options: Options = TrainOptions()) -> int:
+    """Encode the recipe's footage with the trained codec, as far as that is missing."""
+    recipe, workspace = _opened(options)
+    print(f"{_latents(recipe, workspace, options)} clips in {workspace.latents}")
+    return 0
+
+
+def export(
+    stage: Literal["codec", "coarse", "fine", "warp", "distill", "scorer"], options: Options = TrainOptions()
+) -> int:
+    """Put a stage's newest checkpoint into the pipeline's folder while its training goes on.
+
+    Args:
+        stage: which one.
+        options: recipe and folder.
+    """
+    from longdwm_env.training.stages import export as export_stage
+
+    _, workspace = _opened(options)
+    export_stage(stage, workspace)
+    print(f"exported to {workspace.pipeline}")
+    return 0
+
+
+def estimate(
+    stage: Literal["coarse", "fine", "warp", "distill", "ar-baseline"] = "coarse",
+    options: Options = TrainOptions(),
+    gpu_memory_gb: tuple[float, ...] = (80.0, 141.0),
+    processes: int = 1,
+) -> int:
+    """Say what memory and time a stage needs, and whether it fits.
+
+    Args:
+        stage: which one.
+        options: recipe, and fields of its configuration.
+        gpu_memory_gb: sizes of accelerators to compare with.
+        processes: accelerators that share the parameters (FSDP).
+    """
+    from longdwm_env.training.estimate import estimate_stage
+    from longdwm_env.training.recipes import recipe
+
+    chosen = recipe(options.recipe, options.size)
+    print(estimate_stage(chosen, stage, _configured(chosen, stage, options), processes).report(gpu_memory_gb))
+    return 0
+
+
+def evaluation(options: Options = TrainOptions()) -> int:
+    """Measure the finished pipeline by the paper's short, long, controllable and interpolation protocols.
+
+    On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes.
+    """
+    from longdwm_env.cli import metrics
+
+    recipe, workspace = _opened(options)
+    if options.threads is not None:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    protocol = metrics.ProtocolOptions(
+        workspace.pipeline,
+        workspace.baseline if workspace.done("ar-baseline") else None,
+        scenes=options.data if recipe.data.kind == "nuscenes" else None,
+        samples=EVALUATION_SAMPLES[recipe.size],
+        out=workspace.stage("evaluation"),
+    )
+    networks = metrics.NetworkOptions(workspace.scorer if workspace.done("scorer") else None)
+    for run in (metrics.short, metrics.long, metrics.controllable, metrics.interpolation):
+        run(protocol, networks)
+    workspace.mark_done("evaluation", {"samples": protocol.samples})
+    return 0
+
+
+def mini(options: Options = TrainOptions()) -> int:
+    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine side by side, warp, distill, scorer, evaluation.
+
+    Every part is resumed where it stopped; running the command again goes on.
+    """
+    from longdwm_env.training.rebuild import rebuild
+
+    recipe, workspace = _opened(options)
+
+    def command(part: str, threads: int | None, minutes: float | None) -> list[str]:
+        words = [
+            sys.executable,
+            "-m",
+            "longdwm_env.cli.train",
+            part,
+            "--recipe",
+            options.recipe,
+            "--size",
+            options.size,
+        ]
+        words += ["--out", str(workspace.root)] + (["--force"] if options.force else [])
+        given: dict[str, object] = {
+            "device": options.device,
+            "threads": threads,
+            "workers": options.workers,
+            "clips": options.clips,
+        }
+        given |= {"minutes": minutes, "data": options.data}
+        for name, value in given.items():
+            words += [] if value is None else [f"--{name}", str(value)]
+        return words
+
+    return rebuild(recipe, workspace, command, options.device, options.threads, options.minutes)
+
+
+def _stage(name: str, options: TrainOptions) -> int:
+    import torch
+
+    from longdwm_env.training.estimate import check_fits
+    from longdwm_env.training.stages import run_stage
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    recipe, workspace = _opened(options)
+    config = _configured(recipe, name, options)
+    if not options.force:
+        check_fits(recipe, name, config, options.device)
+    if name in ("codec", "scorer"):
+        _footage(recipe, workspace, options)
+    else:
+        _latents(recipe, workspace, options)
+    seconds = None if options.minutes is None else 60 * options.minutes
+    progress = run_stage(recipe, name, workspace, config, options.device, seconds)
+    state = "finished" if progress.finished else "stopped; run again to go on"
+    print(
+        f"{name}: {state} at step {progress.step}, loss {progress.loss:.4f}, {progress.samples_per_s:.1f} samples/s; "
+        f"{workspace.stage(name)}"
+    )
+    return 0
+
+
+def _opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
+    import logging
+
+    from longdwm_env.training.recipes import recipe
+    from longdwm_env.training.workspace import Workspace
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    chosen = recipe(options.recipe, options.size)
+    workspace = Workspace(options.out or Path("runs") / f"{options.recipe}-{options.size}")
+    workspace.prepare(chosen, options.initial)
+    return chosen, workspace
+
+
+def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageConfig":
+    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.training.config import overridden
+
+    settings = {}
+    for entry in options.set:
+        path, equals, value = entry.partition("=")
+        if not equals:
+            raise InvalidConfig(f"--set {entry!r}: expected FIELD=VALUE, such as loop.steps=200")
+        settings[path] = value
+    return overridden(recipe.stage(stage), settings)
+
+
+def _source(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> "ClipSource":
+    from longdwm_env.training.data.sources import open_source
+
+    return open_source(recipe, workspace.load().settings.image_size, options.data, options.clips)
+
+
+def _footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> "ClipSource":
+    import os
+
+    from longdwm_env.training.data.footage import Footage, record_footage
+    from longdwm_env.training.data.shards import BadLimit
+
+    limit = BadLimit(recipe.data.bad_share)
+    if options.clips is None and (workspace.footage / "manifest.json").is_file() and recipe.data.kind == "simulator":
+        # More footage than the recipe asks for may have been made; less was asked for on purpose.
+        found = sorted(workspace.footage.glob("shard-*.safetensors"))
+        if found:
+            return Footage(workspace.footage, limit)
+    source = _source(recipe, workspace, options)
+    if not recipe.data.record:
+        return source
+    return record_footage(source, workspace.footage, options.workers or os.cpu_count() or 1, limit)
+
+
+def _latents(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> int:
+    from longdwm_env.training.stages import prepare_latents
+    from longdwm_env.training.workspace import device_of
+
+    source = _footage(recipe, workspace, options)
+    return len(prepare_latents(recipe, workspace, source, device_of(options.device)))
+
+
+PARTS = {
+    "footage": footage,
+    "latents": latents,
+    "codec": codec,
+    "coarse": coarse,
+    "fine": fine,
+    "warp": warp,
+    "distill": distill,
+    "scorer": scorer,
+    "ar-baseline": ar_baseline,
+    "evaluation": evaluation,
+}
+
+if __name__ == "__main__":
+    # How ``mini`` runs its parts, and what ``accelerate launch -m`` runs; otherwise people use ``longdwm train``.
+    from longdwm_env.errors import LongDWMError
+
+    try:
+        sys.exit(tyro.cli(PARTS[sys.argv[1]], args=sys.argv[2:]))
+    except LongDWMError as error:
+        sys.exit(f"{sys.argv[1]}: error: {error}")

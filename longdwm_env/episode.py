@@ -1,0 +1,310 @@
+"""The engine: how an episode begins and goes on, as pure functions over values.
+
+``env.py``, ``vector_env.py`` and ``imagine.py`` are thin over it. A step reads: action -> trajectory -> the world's
+frames and the ego's poses -> reward terms and the end -> the next state.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from longdwm_env.actions import ActionMode, checked_action, trajectory_from_action
+from longdwm_env.boxes import body_poses, collisions
+from longdwm_env.clock import FPS
+from longdwm_env.errors import InvalidConfig, InvalidState, UnknownScene
+from longdwm_env.geometry.camera import ASSUMED_HORIZONTAL_FOV_RAD, assumed_camera
+from longdwm_env.geometry.kinematics import CAR, Car
+from longdwm_env.geometry.pose import compose
+from longdwm_env.observation import ObservationMode, Timing, info_from, observation_from
+from longdwm_env.rewards import Driven, Reward
+from longdwm_env.state import PAST_FRAMES, EnvState
+from longdwm_env.timing import stage, stopwatch
+from longdwm_env.types import (
+    ActorTracks,
+    Camera,
+    EgoState,
+    FloatArray,
+    Images,
+    Scene,
+    SceneSource,
+    Trajectory,
+    WorldState,
+    frozen_array,
+)
+from longdwm_env.world import WorldModel
+
+SCENES_KEPT = 64
+"""Scenes that stay open: a vector environment goes back to each of its own at every step."""
+
+
+class AssumedCameraWarning(UserWarning):
+    """A scene came without a camera, so one was assumed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one control period brought: the state after it, its reward, and what was planned."""
+
+    state: EnvState
+    reward: float
+    reward_terms: dict[str, float]
+    unavailable: dict[str, str]
+    trajectory: Trajectory
+    timing: Timing
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The info of the step, made afresh: the caller may keep and change it."""
+        planned = self.trajectory
+        return info_from(self.state, self.timing) | {
+            "reward_terms": dict(self.reward_terms),
+            "unavailable": dict(self.unavailable),
+            "trajectory": {
+                "poses": planned.poses.copy(),
+                "speeds_mps": planned.speeds_mps.copy(),
+                "waypoints_m": planned.waypoints_m.copy(),
+            },
+            "projection": {
+                "distance_m": planned.projection_m,
+                "requested_waypoints_m": planned.requested_waypoints_m.copy(),
+                "driven_waypoints_m": planned.waypoints_m.copy(),
+            },
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """The rules that all episodes of an environment share. It holds no episode: states go in, states come out.
+
+    Attributes:
+        world: what answers trajectories with frames.
+        source: where episodes start.
+        action_mode: what an action means.
+        obs_mode: what an observation holds.
+        control_frames: frames that are executed per action.
+        max_frames: frames after which an episode is truncated.
+        camera: instead of the scenes' own; None to keep theirs.
+        prompt: instead of the scenes' own; None to keep theirs.
+        reward: terms and weights.
+        car: the ego's body.
+    """
+
+    world: WorldModel
+    source: SceneSource
+    action_mode: ActionMode
+    obs_mode: ObservationMode
+    control_frames: int
+    max_frames: int
+    camera: Camera | None
+    prompt: str | None
+    reward: Reward
+    car: Car = CAR
+    scene_of_key: Callable[[str], Scene] = field(init=False)
+
+    def __post_init__(self) -> None:
+        def scene_of_key(key: str) -> Scene:
+            return self.source.scene(self.source.index_of_key(key))
+
+        # Keyed by content: a source gives the same scene for the same key at every call.
+        object.__setattr__(self, "scene_of_key", lru_cache(SCENES_KEPT)(scene_of_key))
+
+    def begin(self, seed: int, options: dict[str, Any] | None = None) -> EnvState:
+        """The state at the start of an episode.
+
+        Args:
+            seed: chooses the scene, unless the options do, and the world's random numbers.
+            options: "scene" (index or key) and "prompt", both optional.
+
+        Raises:
+            InvalidConfig: an option that does not exist or is of the wrong kind.
+            UnknownScene: the source has no such scene.
+            InvalidScene: the scene cannot be read.
+        """
+        index, prompt = self._chosen(seed, options or {})
+        scene = self.source.scene(index)
+        camera = self.camera or scene.camera or self._assumed(scene)
+        camera = camera.fitted(self.world.image_size)
+        scene = replace(scene if prompt is None else scene.with_prompt(prompt), camera=camera)
+        count = self.control_frames
+        frames = scene.log.images(1 - count, count, camera)
+        start = scene.start
+        return EnvState(
+            world=self.world.name,
+            image_size=self.world.image_size,
+            source=self.source.name,
+            scene=scene.key,
+            seed=seed,
+            prompt=scene.prompt,
+            camera=camera,
+            ego=start,
+            frames_driven=0,
+            frames=frames,
+            ego_poses=_logged_poses(scene, count),
+            past_motion=np.array([[start.speed_mps, start.acceleration_mps2, start.yaw_rate_radps]]),
+            world_state=self.world.begin(scene, seed),
+        )
+
+    def check_actions(self, actions: Sequence[Any], names: Sequence[str]) -> list[Any]:
+        """The actions as their space holds them; ``names`` say in an error which one is wrong."""
+        return [checked_action(self.action_mode, action, name) for name, action in zip(names, actions, strict=True)]
+
+    def advance(self, states: Sequence[EnvState], actions: Sequence[Any]) -> list[Outcome]:
+        """Drive each state by its action for one control period, in one batch of the world.
+
+        Args:
+            states: B states, none of which is changed.
+            actions: B actions that ``check_actions`` returned.
+        """
+        with stopwatch() as seconds:
+            with stage("geometry"):
+                trajectories = [
+                    trajectory_from_action(self.action_mode, action, state.ego, state.camera)
+                    for state, action in zip(states, actions, strict=True)
+                ]
+            world_states, frames = self.world.advance(
+                [state.world_state for state in states], trajectories, self.control_frames
+            )
+            self._check_frames(frames, len(states))
+            driven = [
+                self._driven(state, trajectory, world_state, clip)
+                for state, trajectory, world_state, clip in zip(states, trajectories, world_states, frames, strict=True)
+            ]
+            rewards = [self.reward(record) for record in driven]
+            after = [self._after(state, record) for state, record in zip(states, driven, strict=True)]
+        timing = Timing(seconds, len(states) * self.control_frames / FPS)
+        return [
+            Outcome(state, *reward, trajectory, timing)
+            for state, reward, trajectory in zip(after, rewards, trajectories, strict=True)
+        ]
+
+    def check_state(self, state: EnvState) -> None:
+        """Whether episodes of these rules can go on from a state.
+
+        Raises:
+            InvalidState: it belongs to another world, image size or scene source.
+        """
+        if not isinstance(state, EnvState):
+            raise InvalidState(f"a state is a longdwm_env.EnvState, got {type(state).__name__}")
+        ours = {"world": self.world.name, "image_size": tuple(self.world.image_size), "source": self.source.name}
+        for name, value in ours.items():
+            theirs = {"world": state.world, "image_size": state.image_size, "source": state.source}[name]
+            if theirs != value:
+                raise InvalidState(f"the state has {name} {theirs!r}, this environment has {value!r}")
+        try:
+            self.source.index_of_key(state.scene)
+        except UnknownScene as error:
+            raise InvalidState(f"the state's scene does not exist here: {error}") from error
+
+    def observation(self, state: EnvState) -> Any:
+        """What the agent sees in a state."""
+        return observation_from(state, self.obs_mode)
+
+    def _chosen(self, seed: int, options: dict[str, Any]) -> tuple[int, str | None]:
+        unknown = [key for key in options if key not in ("scene", "prompt")]
+        if unknown:
+            raise InvalidConfig(f"reset option {unknown[0]!r} does not exist; there are 'scene' and 'prompt'")
+        scene, prompt = options.get("scene"), options.get("prompt", self.prompt)
+        if prompt is not None and not isinstance(prompt, str):
+            raise InvalidConfig(f"the prompt must be a string, got {prompt!r}")
+        if scene is None:
+            return self.source.index_of_seed(seed), prompt
+        if isinstance(scene, str):
+            return self.source.index_of_key(scene), prompt
+        if isinstance(scene, int | np.integer) and not isinstance(scene, bool):
+            return int(scene), prompt
+        raise InvalidConfig(f"the scene must be an index or a key, got {scene!r}")
+
+    def _assumed(self, scene: Scene) -> Camera:
+        warnings.warn(
+            f"the camera of scene {scene.key!r} is not known; a horizontal field of view of "
+            f"{np.degrees(ASSUMED_HORIZONTAL_FOV_RAD):.0f} degrees is assumed. To give it: gym.make(..., camera="
+            "Camera(Intrinsics.from_fov(radians, image_size), Mounting(...))), or a camera.json beside the file",
+            AssumedCameraWarning,
+            stacklevel=4,
+        )
+        return assumed_camera(self.world.image_size)
+
+    def _check_frames(self, frames: Images, count: int) -> None:
+        expected = (count, self.control_frames, *self.world.image_size, 3)
+        if not isinstance(frames, np.ndarray) or frames.shape != expected or frames.dtype != np.uint8:
+            given = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
+            raise InvalidConfig(f"world {self.world.name!r} returned frames as {given}, expected uint8 {expected}")
+
+    def _driven(self, state: EnvState, trajectory: Trajectory, world_state: WorldState, frames: Images) -> Driven:
+        count = self.control_frames
+        scene = self.scene_of_key(state.scene)
+        actors, unknown = world_state.actors, {}
+        if actors is None:
+            actors, unknown["actors"] = self._logged_actors(scene, state.frames_driven)
+        if scene.road_map is None:
+            unknown["road_map"] = f"scene {scene.key!r} has no map"
+        planned = (trajectory.speeds_mps, trajectory.accelerations_mps2, trajectory.yaw_rates_radps)
+        return Driven(
+            ego_before=state.ego,
+            poses=compose(state.ego.pose, trajectory.poses[:count]),
+            motion=np.column_stack([series[:count] for series in planned]),
+            past_motion=state.past_motion,
+            trajectory=trajectory,
+            car=self.car,
+            actors=actors,
+            road_map=scene.road_map,
+            frames=frames,
+            world_state=world_state,
+            unknown=unknown,
+        )
+
+    def _logged_actors(self, scene: Scene, first: int) -> tuple[ActorTracks | None, str]:
+        """The recorded road users at the frames about to be executed, or why there are none."""
+        tracks, last = scene.actors, first + self.control_frames
+        if tracks is None:
+            return None, f"world {self.world.name!r} knows no road users, and none were recorded in scene {scene.key!r}"
+        if last >= len(tracks.poses):
+            return None, f"the record of road users ends after {(len(tracks.poses) - 1) / FPS:g} s"
+        shown = slice(first, last + 1)
+        return ActorTracks(tracks.poses[shown], tracks.sizes_m, tracks.speeds_mps[shown], tracks.ids), ""
+
+    def _after(self, before: EnvState, driven: Driven) -> EnvState:
+        speed, acceleration, yaw_rate = (float(value) for value in driven.motion[-1])
+        x, y, heading = (float(value) for value in driven.poses[-1])
+        frames_driven = before.frames_driven + self.control_frames
+        reason = ended_by(driven)
+        truncated = not reason and frames_driven >= self.max_frames
+        return replace(
+            before,
+            ego=EgoState(x, y, heading, speed, acceleration, yaw_rate),
+            frames_driven=frames_driven,
+            frames=frozen_array(driven.frames, np.uint8),
+            ego_poses=driven.poses,
+            past_motion=np.concatenate([driven.past_motion, driven.motion])[-(PAST_FRAMES + 1) :],
+            world_state=driven.world_state,
+            terminated=bool(reason),
+            truncated=truncated,
+            reason="time_limit" if truncated else reason,
+        )
+
+
+def ended_by(driven: Driven) -> str:
+    """What ended the episode: "collision", "off_road", or "" if it goes on.
+
+    A collision is an overlap of the ego's box with another at any executed frame; the road is left when the middle of
+    the ego's body is off drivable road. Where road users or map are not known, neither is found.
+    """
+    if driven.actors is not None and collisions(driven.poses_with_start, driven.actors, driven.car)[1:].any():
+        return "collision"
+    if driven.road_map is not None:
+        middle = body_poses(driven.poses, driven.car)[:, :2]
+        if not driven.road_map.drivable(middle).all():
+            return "off_road"
+    return ""
+
+
+def _logged_poses(scene: Scene, count: int) -> FloatArray:
+    """Poses (count, 3) of the frames up to a scene's start; its first known one where the record does not reach."""
+    log = scene.log
+    if log.ego_poses is None:
+        return np.repeat(scene.start.pose[None], count, axis=0)
+    return np.asarray(log.ego_poses)[np.maximum(np.arange(1 - count, 1) + log.num_past, 0)]

@@ -1,0 +1,41 @@
+"""Errors that a caller may want to catch. Each says what was wrong, what was expected and what to do."""
+
+
+class LongDWMError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidAction(LongDWMError, ValueError):
+    """An action with the wrong shape, a number that is not finite, or one outside the action space."""
+
+
+class InvalidConfig(LongDWMError, ValueError):
+    """A keyword of the environment or an option that does not exist or does not fit the others."""
+
+
+class UnknownWorld(InvalidConfig):
+    """A world name that is neither built in nor a saved pipeline."""
+
+
+class UnknownScene(LongDWMError, LookupError):
+    """A scene that its source does not have."""
+
+
+class InvalidScene(LongDWMError, ValueError):
+    """A file or folder that scenes cannot be read from: missing, truncated, no image, a broken table."""
+
+
+class InvalidState(LongDWMError, ValueError):
+    """A saved state that is damaged, or that belongs to another world, scene source or version."""
+
+
+class LifecycleError(LongDWMError, RuntimeError):
+    """A call at the wrong time: step before reset, after the episode's end, or anything after close."""
+
+
+class MissingDependency(LongDWMError, ImportError):
+    """An optional package is not installed; the message says which extra brings it."""
+
+
+class MissingWeights(LongDWMError, FileNotFoundError):
+    """Model weights that are not on this machine; the message says what to put where."""

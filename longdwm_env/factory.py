@@ -1,0 +1,82 @@
+"""The one place that joins names to worlds. What needs torch is imported when it is asked for."""
+
+from pathlib import Path
+from typing import Any
+
+from longdwm_env.errors import InvalidConfig, MissingDependency, UnknownWorld
+from longdwm_env.types import ImageSize
+from longdwm_env.world import WorldModel
+
+DEFAULT_WORLD = "simulator"
+
+DEFAULT_IMAGE_SIZE: ImageSize = (96, 144)
+"""(height, width) of worlds that draw any size."""
+
+BUILT_IN_WORLDS = ("simulator", "warp")
+
+
+def make_world(
+    world: str | Path | WorldModel, image_size: ImageSize | None = None, device: str | None = None
+) -> WorldModel:
+    """The world that the environment's ``world`` keyword asks for.
+
+    Args:
+        world: "simulator", "warp", the path or hub id of a saved pipeline, or an object that follows ``WorldModel``.
+        image_size: (height, width) of its frames; None for the world's own.
+        device: where a learned world runs, such as "cuda"; the others run on the CPU and take none.
+
+    Raises:
+        UnknownWorld: there is no such world; the message lists those that exist.
+        InvalidConfig: the world does not have this image size, or takes no device.
+    """
+    if not isinstance(world, str | Path):
+        return _given_world(world, image_size)
+    name = str(world)
+    if name in BUILT_IN_WORLDS:
+        if device not in (None, "cpu"):
+            raise InvalidConfig(f"world={name!r} runs on the CPU; device={device!r} is for learned worlds")
+        return _built_in_world(name, image_size or DEFAULT_IMAGE_SIZE)
+    if name == "mini":
+        raise UnknownWorld(f"world='mini' is not shipped yet: its trained weights are not bundled. {_listed()}")
+    if not _is_pipeline(name):
+        raise UnknownWorld(f"world={name!r} does not exist. {_listed()}")
+    try:
+        from longdwm_env.models.world import DiffusionWorld
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"world={name!r} is a saved pipeline, which needs {error.name}") from error
+    return DiffusionWorld.from_pretrained(name, device=device, image_size=image_size)
+
+
+def _built_in_world(name: str, image_size: ImageSize) -> WorldModel:
+    if name == "warp":
+        from longdwm_env.worlds.warp import WarpWorld
+
+        return WarpWorld(image_size)
+    from longdwm_env.worlds.simulator import SimulatorWorld
+
+    return SimulatorWorld(image_size)
+
+
+def _given_world(world: Any, image_size: ImageSize | None) -> WorldModel:
+    if not isinstance(world, WorldModel):
+        missing = [name for name in ("name", "image_size", "begin", "advance") if not hasattr(world, name)]
+        lacks = ", ".join(missing)
+        raise UnknownWorld(f"world={world!r} lacks {lacks} of longdwm_env.world.WorldModel. {_listed()}")
+    if image_size is not None and tuple(world.image_size) != tuple(image_size):
+        raise InvalidConfig(f"image_size={image_size} does not fit world {world.name!r}, which has {world.image_size}")
+    return world
+
+
+def _is_pipeline(name: str) -> bool:
+    """Any folder, whose loading says what it lacks, or something that reads like ``owner/name`` on a hub."""
+    if name and Path(name).is_dir():
+        return True
+    owner, slash, model = name.partition("/")
+    return bool(slash and owner and model) and "/" not in model and not owner.startswith((".", "~")) and " " not in name
+
+
+def _listed() -> str:
+    return (
+        f"There are {', '.join(map(repr, BUILT_IN_WORLDS))}, the folder or hub id of a saved pipeline, and any object "
+        "that follows longdwm_env.world.WorldModel"
+    )

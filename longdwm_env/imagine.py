@@ -1,0 +1,85 @@
+"""Futures: roll out many actions from one state without touching the environment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longdwm_env.episode import Episodes
+from longdwm_env.errors import InvalidAction
+from longdwm_env.state import EnvState
+from longdwm_env.types import FloatArray, Images
+
+
+@dataclass(frozen=True, eq=False)
+class Futures:
+    """B imagined futures of N control periods, T frames each.
+
+    A future that has terminated stays as it ended: its last frame and pose repeat, its reward is 0 and ``terminated``
+    stays true. The episode's time limit does not end a future.
+
+    Attributes:
+        frames: (B, N, T, H, W, 3) uint8.
+        rewards: (B, N).
+        ego_pose: (B, N, T, 3) x m, y m, heading rad of each frame in the episode's world frame.
+        terminated: (B, N) whether the future had terminated by the end of the period.
+        states: B states at the end, from which to go on.
+    """
+
+    frames: Images
+    rewards: FloatArray
+    ego_pose: FloatArray
+    terminated: NDArray[np.bool_]
+    states: tuple[EnvState, ...]
+
+
+def imagine(episodes: Episodes, state: EnvState, actions: Any) -> Futures:
+    """Roll out B sequences of N actions from a state, each period in one batch of the world.
+
+    Args:
+        episodes: the rules.
+        state: where all futures begin.
+        actions: (B, N, ...) actions.
+
+    Raises:
+        InvalidAction: not B x N actions, or one that is not allowed; the message says which.
+    """
+    plans = _checked_plans(episodes, actions)
+    futures, periods = len(plans), len(plans[0])
+    count = episodes.control_frames
+    frames = np.empty((futures, periods, count, *state.image_size, 3), np.uint8)
+    rewards = np.zeros((futures, periods))
+    ego_pose = np.empty((futures, periods, count, 3))
+    terminated = np.zeros((futures, periods), np.bool_)
+    states = [state] * futures
+    for period in range(periods):
+        going = [future for future in range(futures) if not states[future].terminated]
+        moving = set(going)
+        outcomes = episodes.advance([states[f] for f in going], [plans[f][period] for f in going]) if going else []
+        for future, outcome in zip(going, outcomes, strict=True):
+            states[future] = outcome.state
+            rewards[future, period] = outcome.reward
+        for future, after in enumerate(states):
+            moved = future in moving
+            frames[future, period] = after.frames if moved else after.frames[-1]
+            ego_pose[future, period] = after.ego_poses if moved else after.ego_poses[-1]
+            terminated[future, period] = after.terminated
+    return Futures(frames, rewards, ego_pose, terminated, tuple(states))
+
+
+def _checked_plans(episodes: Episodes, actions: Any) -> list[list[Any]]:
+    if not isinstance(actions, np.ndarray | Sequence) or isinstance(actions, str | bytes) or not len(actions):
+        raise InvalidAction(f"actions are (B, N, ...) with at least one future, got {type(actions).__name__}")
+    plans = []
+    for future, plan in enumerate(actions):
+        if not isinstance(plan, np.ndarray | Sequence) or isinstance(plan, str | bytes) or not np.shape(plan):
+            raise InvalidAction(f"actions are (B, N, ...): future {future} is {plan!r}, expected a sequence of actions")
+        if len(plan) == 0 or len(plan) != len(actions[0]):
+            raise InvalidAction(
+                f"all futures have the same number of actions, at least 1; future {future} has {len(plan)}"
+            )
+        names = [f"actions[{future}, {period}]" for period in range(len(plan))]
+        plans.append(episodes.check_actions(list(plan), names))
+    return plans

@@ -1,0 +1,40 @@
+"""Where the seeds of episodes come from: given, or drawn from the environment's own generator."""
+
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium.utils import seeding
+
+FIRST_TEST_SEED = 1_000_000
+"""Seeds from here on are kept for testing: they are used when somebody asks for them, and never drawn."""
+
+
+class Seeds(NamedTuple):
+    """An environment's random generator, as Gymnasium keeps it. ``next`` gives a new one and leaves this one alone."""
+
+    generator: np.random.Generator | None = None
+    seed: int | None = None
+
+    def next(self, seed: int | None = None) -> tuple[int, "Seeds"]:
+        """The next episode's seed, and the generator after it.
+
+        Args:
+            seed: starts the generator anew and is the episode's seed; None draws one.
+
+        Raises:
+            gymnasium.error.Error: the seed is not a whole number from 0.
+        """
+        if seed is not None:
+            return int(seed), Seeds(*seeding.np_random(seed))
+        generator, used = self
+        if generator is None:
+            generator, used = seeding.np_random()
+        # Drawn from a copy: a reset that fails afterwards leaves the environment's generator where it was.
+        generator = _copied(generator)
+        return int(generator.integers(FIRST_TEST_SEED)), Seeds(generator, used)
+
+
+def _copied(generator: np.random.Generator) -> np.random.Generator:
+    bits = type(generator.bit_generator)()
+    bits.state = generator.bit_generator.state
+    return np.random.Generator(bits)

@@ -1,0 +1,1 @@
+"""The worlds that need no learning: the depth-free warp, and the reference simulator."""

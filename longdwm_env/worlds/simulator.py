@@ -1,0 +1,115 @@
+"""The reference simulator as a world: what should have happened, with traffic that reacts to the ego."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longdwm_env.geometry.pose import compose
+from longdwm_env.simulator import scene as scenes
+from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
+from longdwm_env.simulator.picture import draw_frame
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, step, traffic_from_arrays
+from longdwm_env.timing import stage
+from longdwm_env.types import ActorTracks, Camera, Images, ImageSize, Scene, Trajectory, WorldState, stack_frames
+
+ACTORS_WITHIN_M = 120.0
+"""Road users nearer than this to the ego are reported."""
+
+
+class SimulatorWorld:
+    """HighwayEnv's roads and traffic seen by our own front camera. Drives the built-in scenes only.
+
+    Implements ``world.WorldModel``. The state holds the traffic as plain arrays (see ``simulator.traffic.Traffic``) and
+    the ego's pose, and as values the scene's key, the camera, the conditions and the number of the frame.
+    """
+
+    def __init__(self, image_size: ImageSize = scenes.CAMERA_SIZE) -> None:
+        self.name = "simulator"
+        self.image_size = image_size
+
+    def begin(self, scene: Scene, seed: int) -> WorldState:
+        """The state at a built-in scene's start; ``seed`` changes nothing, since the scene decides all that happens.
+
+        Raises:
+            InvalidScene: the scene is not a built-in one.
+        """
+        scene_seed = scenes.seed_of_key(scene.key)
+        one = scenes.episode(scene_seed)
+        conditions = conditions_from_prompt(scene.prompt, one.conditions)
+        camera = scene.camera or scenes.default_camera(scene_seed)
+        assert conditions is not None
+        if camera.intrinsics.image_size != self.image_size:
+            camera = camera.fitted(self.image_size)
+        now = one.past[-1]
+        values = {
+            "scene": scene.key,
+            "camera": scenes.camera_json(camera),
+            "weather": conditions.weather,
+            "time_of_day": conditions.time_of_day,
+            "frame": 0,
+        }
+        return WorldState(_arrays(now, ego_pose(now)), values, _tracks([now]))
+
+    def advance(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], Images]:
+        """Drive each state along its trajectory; see ``world.WorldModel``."""
+        results = [
+            self._advance_one(state, trajectory, num_frames)
+            for state, trajectory in zip(states, trajectories, strict=True)
+        ]
+        return [state for state, _ in results], stack_frames([frames for _, frames in results])
+
+    def _advance_one(self, state: WorldState, trajectory: Trajectory, num_frames: int) -> tuple[WorldState, Images]:
+        values = state.values
+        seed = scenes.seed_of_key(values["scene"])
+        road = scenes.road_plan(seed)
+        conditions = Conditions(values["weather"], values["time_of_day"])
+        camera = _camera(values["camera"])
+        first = int(values["frame"])
+        with stage("geometry"):
+            poses = compose(state.arrays["ego_pose"], trajectory.poses[:num_frames])
+            steps = [traffic_from_arrays(state.arrays)]
+            for i in range(num_frames):
+                ego = poses[i], float(trajectory.speeds_mps[i])
+                steps.append(step(road, steps[-1], seed, first + i + 1, ego))
+        frames = np.empty((num_frames, *self.image_size, 3), np.uint8)
+        with stage("decode"):
+            for i in range(num_frames):
+                frames[i] = draw_frame(road, seed, steps[i + 1], first + i + 1, conditions, camera, poses[i])
+        new_values = {**values, "frame": first + num_frames}
+        return WorldState(_arrays(steps[-1], poses[-1]), new_values, _tracks(steps)), frames
+
+
+@lru_cache(maxsize=64)
+def _camera(text: str) -> Camera:
+    return scenes.camera_from_json(text)
+
+
+def _arrays(now: Traffic, pose: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    return {**now.arrays, "ego_pose": pose.copy()}
+
+
+def _tracks(steps: Sequence[Traffic]) -> ActorTracks:
+    """The boxes of everybody who was near the ego in any of the steps; one who took over a row is somebody else."""
+    columns: dict[tuple[int, int], int] = {}
+    sightings = []
+    for t, now in enumerate(steps):
+        delta = now.positions_m - now.positions_m[EGO]
+        near = np.hypot(delta[:, 0], delta[:, 1]) < ACTORS_WITHIN_M
+        near[EGO] = False
+        for row in np.flatnonzero(near):
+            name = int(row), int(now.generations[row])
+            sightings.append((t, columns.setdefault(name, len(columns)), row))
+    poses = np.full((len(steps), len(columns), 3), np.nan)
+    speeds = np.full((len(steps), len(columns)), np.nan)
+    sizes = np.zeros((len(columns), 3))
+    for t, column, row in sightings:
+        now = steps[t]
+        poses[t, column] = (*now.positions_m[row], now.headings_rad[row])
+        speeds[t, column] = now.speeds_mps[row]
+        sizes[column] = now.sizes_m[row]
+    return ActorTracks(poses, sizes, speeds, tuple(f"{row}-{generation}" for row, generation in columns))

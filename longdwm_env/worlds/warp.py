@@ -1,0 +1,85 @@
+"""The world without learning: the depth-free warp of the last frame is the video.
+
+It is what a learned world must beat. Between two actions every frame is warped from the last frame before them; nothing
+that was not in the picture ever comes into it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from longdwm_env.geometry.warp import WarpSettings, warp_images
+from longdwm_env.timing import stage
+from longdwm_env.types import (
+    Camera,
+    Images,
+    ImageSize,
+    Intrinsics,
+    Mounting,
+    Scene,
+    Trajectory,
+    WorldState,
+    stack_frames,
+)
+
+
+class WarpWorld:
+    """A ``WorldModel`` for any image, at any size.
+
+    Its state holds the last frame (array ``frame``), the camera and the number of frames driven (values ``camera`` and
+    ``frames_driven``). It knows no road users. Nothing in it is random: the seed is not used.
+    """
+
+    def __init__(self, image_size: ImageSize = (96, 144), settings: WarpSettings | None = None) -> None:
+        self.name = "warp"
+        self.image_size = image_size
+        self.settings = WarpSettings() if settings is None else settings
+
+    def begin(self, scene: Scene, seed: int) -> WorldState:
+        """The state at a scene's start; see ``WorldModel.begin``.
+
+        Raises:
+            ValueError: the scene has no camera, or one for another image size.
+        """
+        camera = scene.camera
+        if camera is None or camera.intrinsics.image_size != self.image_size:
+            raise ValueError(
+                f"scene {scene.key!r} must come with a camera for images of {self.image_size}, got {camera}"
+            )
+        frame = np.array(scene.log.images(0, 1, camera)[0])
+        return WorldState({"frame": frame}, {"camera": _camera_values(camera), "frames_driven": 0})
+
+    def advance(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], Images]:
+        """Warp each state's last frame along its trajectory; see ``WorldModel.advance``."""
+        clips: list[Images] = []
+        following: list[WorldState] = []
+        for state, trajectory in zip(states, trajectories, strict=True):
+            if not 1 <= num_frames <= len(trajectory.poses):
+                raise ValueError(f"a trajectory of {len(trajectory.poses)} frames cannot be driven for {num_frames}")
+            with stage("geometry"):
+                camera = _camera(state.values["camera"])
+                clip = warp_images(state.arrays["frame"], camera, trajectory.poses[:num_frames], self.settings)
+            clips.append(clip)
+            driven = state.values["frames_driven"] + num_frames
+            values = {"camera": state.values["camera"], "frames_driven": driven}
+            following.append(WorldState({"frame": clip[-1].copy()}, values))
+        return following, stack_frames(clips)
+
+
+def _camera_values(camera: Camera) -> dict[str, Any]:
+    mounting = camera.mounting
+    return {
+        "intrinsics": asdict(camera.intrinsics),
+        "mounting": {
+            "translation_m": list(mounting.translation_m),
+            "rotation_wxyz": list(mounting.rotation_wxyz),
+        },
+    }
+
+
+def _camera(values: dict[str, Any]) -> Camera:
+    return Camera(Intrinsics(**values["intrinsics"]), Mounting(**values["mounting"]))

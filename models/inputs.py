@@ -1,0 +1,176 @@
+"""What people hand to the pipeline, brought into its own form; and frames into the form they ask for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+
+from longdwm_env import clock
+from longdwm_env.geometry.camera import assumed_camera, fit_images
+from longdwm_env.models.long_video import Drive
+from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.routes import open_route
+from longdwm_env.types import Camera, FloatArray, Images, Trajectory
+
+MAX_SEED = 2**63 - 1
+
+
+def as_list(value: Any, count: int) -> list[Any]:
+    """A list as it is, a single value ``count`` times."""
+    return list(value) if isinstance(value, list | tuple) else [value] * count
+
+
+def seed_from(generator: torch.Generator | int | None) -> int:
+    """The seed itself, or one drawn from a generator; without either, from PyTorch's own.
+
+    Raises:
+        ValueError: the seed is negative.
+    """
+    if isinstance(generator, int):
+        if not 0 <= generator <= MAX_SEED:
+            raise ValueError(f"a seed is 0 to {MAX_SEED}, got {generator}")
+        return generator
+    device = "cpu" if generator is None else generator.device
+    return int(torch.randint(MAX_SEED, (1,), generator=generator, device=device, dtype=torch.int64).item())
+
+
+def seeds_from(generator: Any, count: int) -> list[int]:
+    """One seed for each of ``count`` samples, from one source or from as many.
+
+    Raises:
+        ValueError: there are several sources, but not ``count``.
+    """
+    if isinstance(generator, list | tuple):
+        if len(generator) != count:
+            raise ValueError(f"{len(generator)} generators for {count} samples")
+        return [seed_from(each) for each in generator]
+    if isinstance(generator, int):
+        return [seed_from(generator + index) for index in range(count)]
+    return [seed_from(generator) for _ in range(count)]
+
+
+def frames_from(image: Any) -> Images:
+    """uint8 (N, H, W, 3) from a PIL picture, an array or a tensor.
+
+    Raises:
+        ValueError: it is none of what ``LongDWMPipeline.stream`` lists.
+    """
+    if isinstance(image, PIL.Image.Image):
+        return np.array(image.convert("RGB"))[None]
+    if isinstance(image, Tensor):
+        image = image.detach().cpu().float().movedim(-3, -1).numpy()
+    array = np.asarray(image)
+    array = array[None] if array.ndim == 3 else array
+    if array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
+        raise ValueError(
+            f"an image is (H, W, 3) or frames (N, H, W, 3), tensors with channels first; got {array.shape}"
+        )
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f" or not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+        raise ValueError(f"an image is uint8, or floating point in [0, 1]; got {array.dtype}")
+    return (array * 255).round().astype(np.uint8)
+
+
+def prepare_history(image: Any, camera: Camera | None, settings: LongDWMSettings) -> tuple[Images, Camera]:
+    """Keyframes up to the start, at the pipeline's size, oldest first, and their camera.
+
+    Args:
+        image: as in ``LongDWMPipeline.stream``.
+        camera: of the image at its own size; None assumes a field of view.
+        settings: size and history.
+    """
+    frames = frames_from(image)
+    camera = assumed_camera((frames.shape[1], frames.shape[2])) if camera is None else camera
+    every = frames[:: -clock.FRAMES_PER_INTERVAL][: settings.history_keyframes][::-1]
+    return fit_images(np.ascontiguousarray(every), settings.image_size), camera.fitted(settings.image_size)
+
+
+def path_poses(trajectory: str | Trajectory | FloatArray, num_frames: int) -> FloatArray:
+    """(T, 3) poses of the frames to come, T being ``num_frames`` filled up to whole seconds.
+
+    Args:
+        trajectory: as in ``LongDWMPipeline.stream``.
+        num_frames: frames to make.
+
+    Raises:
+        ValueError: the trajectory is shorter than that, or no trajectory.
+    """
+    whole = -(-num_frames // clock.FRAMES_PER_INTERVAL) * clock.FRAMES_PER_INTERVAL
+    if isinstance(trajectory, str):
+        poses = open_route(trajectory, whole / clock.FPS).poses[1:]
+    else:
+        poses = np.asarray(trajectory.poses if isinstance(trajectory, Trajectory) else trajectory, dtype=np.float64)
+    if poses.ndim != 2 or poses.shape[1] != 3 or not np.isfinite(poses).all():
+        raise ValueError(f"a trajectory is finite poses (T, 3): x m, y m, heading rad; got {poses.shape}")
+    if len(poses) < num_frames:
+        raise ValueError(
+            f"the trajectory is {len(poses) / clock.FPS:g} s long, the video {num_frames / clock.FPS:g} s; "
+            "give a longer one or ask for fewer seconds"
+        )
+    # The last second is made whole and cut, so its last pose is held where the trajectory ends within it.
+    missing = max(0, whole - len(poses))
+    return np.concatenate([poses[:whole], np.repeat(poses[-1:], missing, axis=0)])
+
+
+def check_call(
+    prompts: Sequence[str],
+    batch: int,
+    output_type: str,
+    callback_tensor_inputs: Sequence[str],
+    callback_tensor_inputs_allowed: Sequence[str],
+) -> None:
+    """Refuse what cannot be meant by a call of the pipeline.
+
+    Raises:
+        ValueError: an argument is out of range; the message says what is allowed.
+    """
+    if len(prompts) != batch:
+        raise ValueError(f"{len(prompts)} prompts for {batch} pictures; give one, or one each")
+    if output_type not in ("pil", "np", "pt", "latent"):
+        raise ValueError(f"output_type must be 'pil', 'np', 'pt' or 'latent', got {output_type!r}")
+    if unknown := set(callback_tensor_inputs) - set(callback_tensor_inputs_allowed):
+        raise ValueError(f"a callback may ask for {callback_tensor_inputs_allowed}, not for {sorted(unknown)}")
+
+
+def drive_from(
+    settings: LongDWMSettings,
+    image: Any,
+    trajectory: str | Trajectory | FloatArray,
+    seconds: float,
+    camera: Camera | None,
+    text: Tensor,
+    seed: int,
+    keyframes_per_rollout: int | None,
+) -> Drive:
+    """A long video to make, from arguments as in ``LongDWMPipeline.stream`` and a prompt's embedding (S, D).
+
+    Raises:
+        ValueError: an argument is out of range; the message says what is allowed.
+    """
+    num_frames = clock.frames_in(seconds)
+    at_once = settings.keyframes - 1 if keyframes_per_rollout is None else keyframes_per_rollout
+    if not 1 <= at_once < settings.keyframes:
+        raise ValueError(f"keyframes_per_rollout is 1 to {settings.keyframes - 1}, got {at_once}")
+    history, camera = prepare_history(image, camera, settings)
+    most = min(settings.history_keyframes, settings.keyframes - at_once)
+    return Drive(history, camera, path_poses(trajectory, num_frames), text, seed, num_frames, at_once, most)
+
+
+def output_from_parts(videos: Sequence[Sequence[Any]], output_type: str) -> Any:
+    """Frames in the form that was asked for; see ``LongDWMPipelineOutput``.
+
+    Args:
+        videos: B lists of parts: uint8 (T, H, W, 3), or latents (1, C, h, w) for "latent".
+        output_type: "pil", "np", "pt" or "latent".
+    """
+    if output_type == "latent":
+        return torch.stack([torch.cat(list(parts)) for parts in videos])
+    whole = [np.concatenate(list(parts)) for parts in videos]
+    if output_type == "pil":
+        return [[PIL.Image.fromarray(frame) for frame in video] for video in whole]
+    scaled = np.stack(whole).astype(np.float32) / 255
+    return scaled if output_type == "np" else torch.from_numpy(scaled).movedim(-1, -3)

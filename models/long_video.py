@@ -1,0 +1,107 @@
+"""Long videos: keyframes a rollout at a time, the gaps between them filled, rolled on for any length.
+
+Memory does not grow with length: what is kept between rollouts is the last few keyframes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from longdwm_env import clock
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.models.generation import Gap, Generation, Present, Sampling
+from longdwm_env.types import Camera, FloatArray, Images
+
+STEP = clock.FRAMES_PER_INTERVAL
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One long video to make.
+
+    Attributes:
+        history: uint8 (N, H, W, 3) keyframes up to the start, one second apart, the last being the start.
+        camera: their camera.
+        poses: (T, 3) poses of the frames to come, in the ego frame of the start; whole seconds, T >= num_frames.
+        text: (S, D) embedding of the prompt.
+        seed: of the noise.
+        num_frames: frames to make.
+        at_once: keyframes of a rollout.
+        most_history: most keyframes to show the Coarse model.
+    """
+
+    history: Images
+    camera: Camera
+    poses: FloatArray
+    text: Tensor
+    seed: int
+    num_frames: int
+    at_once: int
+    most_history: int
+
+
+def drive_on(
+    generation: Generation,
+    drive: Drive,
+    sampling: Sampling,
+    stopped: Callable[[], bool] = lambda: False,
+    fill: bool = True,
+) -> Iterator[tuple[Images, Tensor]]:
+    """The video second by second.
+
+    Args:
+        generation: models at work.
+        drive: what to make.
+        sampling: steps and guidance.
+        stopped: asked before each rollout; True ends the video there.
+        fill: False leaves the gaps empty: for keyframes alone.
+
+    Yields:
+        uint8 (T, H, W, 3), T = 12 but for a last part (T = 0 where gaps are not filled), and the latent (C, h, w) of
+        the keyframe that the second ends on.
+    """
+    history = drive.history[-drive.most_history :]
+    driven = 0
+    while driven < drive.num_frames and not stopped():
+        count = min(drive.at_once, -(-(drive.num_frames - driven) // STEP))
+        origin = np.zeros(3) if driven == 0 else drive.poses[driven - 1]
+        ahead = relative_to(drive.poses[driven : driven + count * STEP], origin)
+        present = Present(history, drive.camera, drive.text, drive.seed, driven)
+        ((latents, keyframes),) = generation.keyframes([present], [ahead[STEP - 1 :: STEP]], sampling)
+        gaps = _gaps(present, ahead, latents, keyframes)
+        for start in range(0, count, generation.micro_batch):
+            chunk = gaps[start : start + generation.micro_batch]
+            clips = generation.fill(chunk, sampling) if fill else [gap.last[None][:0] for gap in chunk]
+            for offset, clip in enumerate(clips):
+                index = start + offset
+                yield clip[: drive.num_frames - driven - index * STEP], latents[index]
+        history = np.concatenate([history, keyframes])[-drive.most_history :]
+        driven += count * STEP
+
+
+def _gaps(present: Present, ahead: FloatArray, latents: Tensor, keyframes: Images) -> list[Gap]:
+    """The gaps between the present frame and each new keyframe.
+
+    Args:
+        present: where the rollout starts.
+        ahead: (R * 12, 3) poses of the frames to come, in the present ego frame.
+        latents: (R, C, h, w) of the new keyframes.
+        keyframes: uint8 (R, H, W, 3).
+    """
+    origins = np.concatenate([np.zeros((1, 3)), ahead[STEP - 1 :: STEP]])
+    firsts = np.concatenate([present.history[-1:], keyframes[:-1]])
+    return [
+        Gap(
+            first=firsts[index],
+            last=keyframes[index],
+            last_latent=latents[index],
+            camera=present.camera,
+            poses=relative_to(ahead[index * STEP : (index + 1) * STEP], origins[index]),
+            text=present.text,
+            seed=present.seed,
+            counter=present.counter + index * STEP,
+        )
+        for index in range(len(keyframes))
+    ]

@@ -1,0 +1,233 @@
+"""Other video models behind one small protocol, rolled out one from the other (LongDWM, Table 11)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import PIL.Image
+import torch
+from diffusers import CogVideoXImageToVideoPipeline, I2VGenXLPipeline, StableVideoDiffusionPipeline
+from torch import Tensor
+
+from longdwm_env.errors import InvalidConfig, MissingWeights
+from longdwm_env.geometry.camera import fit_images
+from longdwm_env.models.codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.sampler import counted_noise
+from longdwm_env.types import Images, ImageSize
+
+
+class Peer(Protocol):
+    """A model that continues a video by a fixed number of frames."""
+
+    name: str
+    image_size: ImageSize
+    frames_per_rollout: int
+    """Frames of one rollout, those it is conditioned on included (LongDWM, Table 11)."""
+    conditioning_frames: int
+    """Frames from the end of the last rollout that the next one starts from."""
+
+    def rollout(self, frames: Images, prompt: str, seed: int) -> Images:
+        """One rollout.
+
+        Args:
+            frames: uint8 (n, H, W, 3), 1 <= n <= ``conditioning_frames``: what to go on from.
+            prompt: caption; ignored by models without text.
+            seed: of the noise.
+
+        Returns:
+            uint8 (n + new, H, W, 3), ``frames_per_rollout`` in all; the first n are those given.
+        """
+        ...
+
+
+def roll_out(peer: Peer, image: Images, num_frames: int, prompt: str = "", seed: int = 0) -> Iterator[Images]:
+    """A long video by rolling a peer out again and again from its own last frames.
+
+    Args:
+        peer: the model.
+        image: uint8 (H, W, 3), at any size.
+        num_frames: frames to make after the image.
+        prompt: caption.
+        seed: of the first rollout; each later one has the next.
+
+    Yields:
+        uint8 (T, H, W, 3): the new frames of each rollout.
+    """
+    known = fit_images(image[None], peer.image_size)
+    made = rollouts = 0
+    while made < num_frames:
+        whole = peer.rollout(known, prompt, seed + rollouts)
+        new = whole[len(known) :][: num_frames - made]
+        if not len(new):
+            raise ValueError(f"{peer.name} made no new frame from {len(known)}")
+        yield new
+        known = np.concatenate([known, new])[-peer.conditioning_frames :]
+        made, rollouts = made + len(new), rollouts + 1
+
+
+class AutoregressivePeer:
+    """The baseline of the same size ("CogVideoX-sft" of the paper): one clip model, rolled on from its last frame.
+
+    It is a Fine model that never sees a last frame or a trajectory; train it with every last frame dropped.
+
+    Args:
+        pipeline: whose Fine transformer is the model.
+        num_steps: denoising steps; None for the pipeline's.
+        clip_frames: frames of a rollout; 13, as all models of the paper train on.
+    """
+
+    conditioning_frames = 1
+
+    def __init__(self, pipeline: LongDWMPipeline, num_steps: int | None = None, clip_frames: int = 13) -> None:
+        self.name = "autoregressive"
+        self.pipeline = pipeline
+        self.image_size: ImageSize = pipeline.settings.image_size
+        self.frames_per_rollout = clip_frames
+        self._steps = pipeline.settings.fine_steps if num_steps is None else num_steps
+
+    @torch.no_grad()
+    def rollout(self, frames: Images, prompt: str, seed: int) -> Images:
+        """See ``Peer.rollout``."""
+        pipeline, codec = self.pipeline, self.pipeline.codec
+        device, dtype = pipeline._execution_device, pipeline.fine.dtype
+        scale = pipeline.settings.guidance_scale
+        first = codec.encode_keyframes(images_from_uint8(frames[None, -1:], device, dtype))[:, 0]
+        shape = (codec.latent_frames(self.frames_per_rollout), *first.shape[1:])
+        noise = counted_noise([seed], [0], "fine", shape, device, dtype)
+        text = pipeline.encode_text([prompt]).to(dtype)
+        away: Tensor | None = None if scale == 1 else pipeline.encode_text([""]).to(dtype)
+        latents = pipeline.fine_model.clip(
+            first.to(dtype), None, noise, text, self._steps, guidance_scale=scale, unconditional_text=away
+        )
+        new = uint8_from_images(codec.decode_clip(latents, self.frames_per_rollout, slice(1, None)))[0]
+        return np.concatenate([frames[-1:], new])
+
+
+@dataclass(frozen=True)
+class PeerKind:
+    """How to call one of diffusers' image-to-video pipelines.
+
+    Attributes:
+        pipeline: its class.
+        frames_per_rollout: of Table 11.
+        image_size: (height, width) that it was trained for.
+        has_text: whether it takes a prompt.
+        num_steps: its authors' default.
+    """
+
+    pipeline: Any
+    frames_per_rollout: int
+    image_size: ImageSize
+    has_text: bool
+    num_steps: int
+
+
+def _name_text_model(text_encoder: Any) -> None:
+    """Give CLIP's text encoder the name that I2VGenXLPipeline asks for its last normalisation under.
+
+    transformers 5 took the level ``text_model`` out of ``CLIPTextModel``; diffusers 0.42's pipeline still goes through
+    it.
+    """
+    if not hasattr(text_encoder, "text_model"):
+        # Past nn.Module's own __setattr__, which would make the encoder a part of itself.
+        object.__setattr__(text_encoder, "text_model", text_encoder)
+
+
+PeerName = Literal["svd", "i2vgen-xl", "cogvideox-i2v"]
+
+PEERS: dict[str, PeerKind] = {
+    "svd": PeerKind(StableVideoDiffusionPipeline, 25, (576, 1024), has_text=False, num_steps=25),
+    "i2vgen-xl": PeerKind(I2VGenXLPipeline, 25, (704, 1280), has_text=True, num_steps=50),
+    "cogvideox-i2v": PeerKind(CogVideoXImageToVideoPipeline, 49, (480, 720), has_text=True, num_steps=50),
+}
+"""LongDWM, Table 11. All go on from one frame. (DynamiCrafter and Vista have no pipeline in diffusers.)"""
+
+
+class DiffusersPeer:
+    """One of ``PEERS``.
+
+    Args:
+        name: which.
+        pipeline: loaded, on its device.
+        image_size: None for the size that it was trained for.
+        frames_per_rollout: None for Table 11's.
+        num_steps: None for its authors' default.
+        arguments: further arguments of the pipeline's call.
+    """
+
+    conditioning_frames = 1
+
+    def __init__(
+        self,
+        name: PeerName,
+        pipeline: Any,
+        image_size: ImageSize | None = None,
+        frames_per_rollout: int | None = None,
+        num_steps: int | None = None,
+        arguments: dict[str, Any] | None = None,
+    ) -> None:
+        if name not in PEERS:
+            raise InvalidConfig(f"no peer {name!r}; there are {', '.join(PEERS)}")
+        kind = PEERS[name]
+        self.name = name
+        self.pipeline = pipeline
+        self.image_size = kind.image_size if image_size is None else image_size
+        self.frames_per_rollout = kind.frames_per_rollout if frames_per_rollout is None else frames_per_rollout
+        self._kind = kind
+        self._steps = kind.num_steps if num_steps is None else num_steps
+        self._arguments = {} if arguments is None else dict(arguments)
+        if name == "i2vgen-xl":
+            _name_text_model(pipeline.text_encoder)
+
+    @classmethod
+    def from_folder(
+        cls, name: PeerName, folder: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32, **options: Any
+    ) -> "DiffusersPeer":
+        """From a local folder; nothing is fetched.
+
+        Args:
+            name: which peer.
+            folder: where its pipeline was saved, as safetensors.
+            device: where it runs.
+            dtype: of its weights.
+            options: as in the class.
+
+        Raises:
+            InvalidConfig: there is no such peer.
+            MissingWeights: the folder does not hold that pipeline.
+        """
+        if name not in PEERS:
+            raise InvalidConfig(f"no peer {name!r}; there are {', '.join(PEERS)}")
+        expected = PEERS[name].pipeline
+        if not (Path(folder) / "model_index.json").is_file():
+            raise MissingWeights(f"{folder} has no model_index.json; expected a saved {expected.__name__}")
+        try:
+            pipeline = expected.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
+            raise MissingWeights(f"{folder} cannot be loaded as a {expected.__name__}: {error}") from error
+        return cls(name, pipeline.to(device=device, dtype=dtype), **options)
+
+    @torch.no_grad()
+    def rollout(self, frames: Images, prompt: str, seed: int) -> Images:
+        """See ``Peer.rollout``."""
+        height, width = self.image_size
+        text = {"prompt": prompt} if self._kind.has_text else {}
+        # Not every pipeline draws all its noise from the generator: I2VGen-XL's autoencoder asks PyTorch's own.
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            made = self.pipeline(
+                image=PIL.Image.fromarray(frames[-1]),
+                height=height,
+                width=width,
+                num_frames=self.frames_per_rollout,
+                num_inference_steps=self._steps,
+                generator=torch.Generator("cpu").manual_seed(seed),
+                output_type="np",
+                **text,
+                **self._arguments,
+            ).frames[0]
+        clip = (np.asarray(made) * 255).round().clip(0, 255).astype(np.uint8)
+        return np.concatenate([frames[-1:], fit_images(clip[1:], self.image_size)])

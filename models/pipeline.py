@@ -1,0 +1,355 @@
+"""The diffusers pipeline: components, saving and loading, and long videos without an agent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from diffusers import AutoencoderKLCogVideoX, DiffusionPipeline
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+from longdwm_env import clock
+from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.codec import Codec, CogVideoXCodec
+from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.fine import FineModel
+from longdwm_env.models.generation import Generation, Sampling
+from longdwm_env.models.inputs import (
+    as_list,
+    check_call,
+    drive_from,
+    output_from_parts,
+    seed_from,
+    seeds_from,
+)
+from longdwm_env.models.long_video import drive_on
+from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.models.text import encode_prompts
+from longdwm_env.types import Camera, FloatArray, Images, Trajectory
+
+OutputType = Literal["pil", "np", "pt", "latent"]
+
+
+@dataclass
+class LongDWMPipelineOutput(BaseOutput):
+    """Frames of B videos.
+
+    Attributes:
+        frames: "pil": a list of B lists of pictures; "np": float (B, T, H, W, 3) in [0, 1]; "pt": float (B, T, 3, H, W)
+            in [0, 1]; "latent": (B, S, C, h, w), the keyframes' latents, one for each second begun.
+    """
+
+    frames: Any
+
+
+class LongDWMPipeline(DiffusionPipeline):
+    """Long driving videos from one picture and a trajectory.
+
+    Args:
+        tokenizer: of the text encoder; None where prompts come as embeddings.
+        text_encoder: ``PromptEncoder`` (mini) or ``T5EncoderModel``.
+        vae: ``MiniAutoencoder`` or ``AutoencoderKLCogVideoX``.
+        coarse: transformer of the Coarse model.
+        fine: transformer of the Fine model.
+        scheduler: a deterministic scheduler; its ``prediction_type`` is what both transformers were trained for.
+        settings: ``LongDWMSettings`` as JSON values.
+    """
+
+    model_cpu_offload_seq = "text_encoder->coarse->fine->vae"
+    _optional_components = ["tokenizer", "text_encoder"]  # noqa: RUF012 - diffusers' own convention
+    _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - diffusers' own convention
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        text_encoder: Any,
+        vae: AutoencoderKLCogVideoX | MiniAutoencoder,
+        coarse: LongDWMTransformer3DModel,
+        fine: LongDWMTransformer3DModel,
+        scheduler: Any,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if settings is None:
+            raise ValueError("a pipeline needs settings; see LongDWMSettings.to_json")
+        self.register_modules(
+            tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, coarse=coarse, fine=fine, scheduler=scheduler
+        )
+        self.register_to_config(settings=LongDWMSettings.from_json(settings).to_json())
+        self._guidance_scale = self.settings.guidance_scale
+        self._interrupt = False
+        self._num_timesteps = 0
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> "LongDWMPipeline":
+        """As in diffusers, but safetensors alone: a pickle is never loaded.
+
+        Raises:
+            ValueError: ``use_safetensors=False`` is asked for.
+        """
+        if not kwargs.setdefault("use_safetensors", True):
+            raise ValueError("weights are loaded from safetensors alone")
+        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+    @property
+    def settings(self) -> LongDWMSettings:
+        """What generation needs beside the weights."""
+        return LongDWMSettings.from_json(self.config.settings)
+
+    @property
+    def codec(self) -> Codec:
+        """The autoencoder as a codec."""
+        return CogVideoXCodec(self.vae) if isinstance(self.vae, AutoencoderKLCogVideoX) else self.vae
+
+    @property
+    def coarse_model(self) -> CoarseModel:
+        """The Coarse model."""
+        return CoarseModel(self.coarse, self.scheduler)
+
+    @property
+    def fine_model(self) -> FineModel:
+        """The Fine model."""
+        return FineModel(self.fine, self.scheduler)
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of the call in progress, or the last one."""
+        return self._guidance_scale
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        """Whether the call in progress guides."""
+        return self._guidance_scale != 1
+
+    @property
+    def num_timesteps(self) -> int:
+        """Denoising steps of one pass of each model, in the call in progress or the last one."""
+        return self._num_timesteps
+
+    @property
+    def interrupt(self) -> bool:
+        """Set ``_interrupt`` in a callback to stop after the rollout in progress."""
+        return self._interrupt
+
+    @torch.no_grad()
+    def encode_text(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings of prompts, (B, S, D).
+
+        Raises:
+            ValueError: the pipeline was built without a text encoder or tokenizer.
+        """
+        if self.tokenizer is None or self.text_encoder is None:
+            raise ValueError("this pipeline has no tokenizer or no text encoder: give prompt_embeds")
+        return encode_prompts(
+            self.tokenizer, self.text_encoder, list(prompts), self.prompt_tokens, self._execution_device
+        )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that a prompt is cut or padded to; mini's encoder pools any number of them into five."""
+        return 64 if isinstance(self.vae, MiniAutoencoder) else self.coarse.config.max_text_seq_length
+
+    def generation(self, micro_batch: int | None = None) -> Generation:
+        """Coarse model, Fine model and codec at work on this pipeline's device.
+
+        Args:
+            micro_batch: samples in each pass, filled up where there are fewer. None: eight where a small model runs on
+                a GPU, which one sample does not keep busy; else one, as larger ones gain nothing.
+        """
+        device = self._execution_device
+        if micro_batch is None:
+            micro_batch = 8 if device.type != "cpu" and isinstance(self.vae, MiniAutoencoder) else 1
+        return Generation(
+            self.coarse_model, self.fine_model, self.codec, self.settings, device, self.coarse.dtype, micro_batch
+        )
+
+    def load_lora_weights(
+        self, weights: Any, component: Literal["coarse", "fine"], adapter_name: str | None = None, **kwargs: Any
+    ) -> None:
+        """Load a LoRA into one transformer; needs the package peft.
+
+        Args:
+            weights: a folder, a hub id or a state dictionary, as in diffusers' ``load_lora_adapter``.
+            component: which transformer.
+            adapter_name: what to call it.
+            kwargs: as in ``load_lora_adapter``.
+        """
+        kwargs.setdefault("prefix", None)
+        kwargs.setdefault("use_safetensors", True)
+        getattr(self, component).load_lora_adapter(weights, adapter_name=adapter_name, **kwargs)
+
+    @torch.no_grad()
+    def stream(
+        self,
+        image: Any,
+        trajectory: str | Trajectory | FloatArray = "straight",
+        seconds: float = 90.0,
+        prompt: str = "",
+        negative_prompt: str = "",
+        camera: Camera | None = None,
+        num_inference_steps: int | tuple[int, int] | None = None,
+        guidance_scale: float | None = None,
+        generator: torch.Generator | int | None = None,
+        keyframes_per_rollout: int | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
+        micro_batch: int | None = None,
+    ) -> Iterator[Images]:
+        """One long video, second by second, in constant memory.
+
+        Args:
+            image: where to start: a picture (PIL, uint8 (H, W, 3), float (3, H, W) in [0, 1]), or uint8 (N, H, W, 3)
+                frames that led there, 12 a second, the newest last.
+            trajectory: a preset's name or a pose file (``routes.open_route``), poses (T, 3) at 12 Hz of the frames to
+                come in the ego frame of the image, or a planned ``Trajectory``; at least ``seconds`` long.
+            seconds: length, a whole number of frames.
+            prompt: caption in the four-line form.
+            negative_prompt: what to guide away from.
+            camera: of the image at its own size; None assumes a field of view.
+            num_inference_steps: of both models, or (Coarse, Fine); None for the pipeline's own.
+            guidance_scale: None for the pipeline's own.
+            generator: source of the seed, or the seed.
+            keyframes_per_rollout: keyframes made at once before the gaps are filled. None: K - 1 = 12, as in the paper;
+                1 goes second by second with the last few keyframes in view, as a closed loop does.
+            prompt_embeds: (1, S, D) in place of ``prompt``.
+            negative_prompt_embeds: (1, S, D) in place of ``negative_prompt``.
+            callback_on_step_end: called as in diffusers, ``(pipeline, step, timestep, {"latents": ...})``.
+            micro_batch: see ``generation``.
+
+        Yields:
+            uint8 (T, H, W, 3), T = 12 but for a last part: the frames after the image, ``seconds`` * 12 in all.
+        """
+        text = self._embed([prompt], prompt_embeds)
+        unconditional = self._guide(guidance_scale, [negative_prompt], negative_prompt_embeds)
+        sampling = self._sampling(num_inference_steps, unconditional, callback_on_step_end)
+        drive = drive_from(
+            self.settings,
+            image,
+            trajectory,
+            seconds,
+            camera,
+            text[0],
+            seed_from(generator),
+            keyframes_per_rollout,
+        )
+        self._interrupt = False
+        for clip, _ in drive_on(self.generation(micro_batch), drive, sampling, lambda: self._interrupt):
+            yield clip
+        self.maybe_free_model_hooks()
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Any,
+        trajectory: str | Trajectory | FloatArray = "straight",
+        seconds: float = 90.0,
+        prompt: str | Sequence[str] = "",
+        negative_prompt: str | Sequence[str] = "",
+        camera: Camera | None = None,
+        num_inference_steps: int | tuple[int, int] | None = None,
+        guidance_scale: float | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | int | Sequence[int] | None = None,
+        keyframes_per_rollout: int | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        output_type: OutputType = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        micro_batch: int | None = None,
+    ) -> LongDWMPipelineOutput | tuple[Any]:
+        """Whole videos at once; ``stream`` is the one for long ones.
+
+        Args:
+            image: one picture or a list of B, each as in ``stream``.
+            trajectory: as in ``stream``, the same for all.
+            seconds: as in ``stream``.
+            prompt: one, or B.
+            negative_prompt: one, or B.
+            camera: as in ``stream``, the same for all.
+            num_inference_steps: as in ``stream``.
+            guidance_scale: as in ``stream``.
+            generator: one, or B: sources of the seeds, or the seeds. One generator gives each picture another seed.
+            keyframes_per_rollout: as in ``stream``.
+            prompt_embeds: (B, S, D) in place of ``prompt``.
+            negative_prompt_embeds: (B, S, D) in place of ``negative_prompt``.
+            output_type: see ``LongDWMPipelineOutput``; "latent" makes keyframes alone.
+            return_dict: False returns a tuple.
+            callback_on_step_end: as in ``stream``.
+            callback_on_step_end_tensor_inputs: which tensors the callback gets; there is ``latents``.
+            micro_batch: as in ``stream``.
+
+        Returns:
+            The frames after the image, ``seconds`` * 12 for each video.
+
+        Raises:
+            ValueError: an argument is out of range; the message says what is allowed.
+        """
+        images = list(image) if isinstance(image, list | tuple) else [image]
+        batch = len(images)
+        prompts, negatives = as_list(prompt, batch), as_list(negative_prompt, batch)
+        num_frames = clock.frames_in(seconds)
+        check_call(prompts, batch, output_type, callback_on_step_end_tensor_inputs, self._callback_tensor_inputs)
+        text = self._embed(prompts, prompt_embeds)
+        unconditional = self._guide(guidance_scale, negatives, negative_prompt_embeds)
+        seeds = seeds_from(generator, batch)
+        generation = self.generation(micro_batch)
+        self._interrupt = False
+        videos = []
+        with self.progress_bar(total=batch * -(-num_frames // clock.FRAMES_PER_INTERVAL)) as progress:
+            for index, picture in enumerate(images):
+                own = None if unconditional is None else unconditional[index : index + 1]
+                sampling = self._sampling(num_inference_steps, own, callback_on_step_end)
+                drive = drive_from(
+                    self.settings,
+                    picture,
+                    trajectory,
+                    seconds,
+                    camera,
+                    text[index],
+                    seeds[index],
+                    keyframes_per_rollout,
+                )
+                parts = []
+                fill = output_type != "latent"
+                for clip, latent in drive_on(generation, drive, sampling, lambda: self._interrupt, fill):
+                    parts.append(clip if fill else latent[None].cpu())
+                    progress.update()
+                videos.append(parts)
+        self.maybe_free_model_hooks()
+        frames = output_from_parts(videos, output_type)
+        return LongDWMPipelineOutput(frames=frames) if return_dict else (frames,)
+
+    def _embed(self, prompts: Sequence[str], given: Tensor | None) -> Tensor:
+        """(B, S, D) from prompts, or what was given in their place."""
+        if given is not None:
+            return given.to(self._execution_device, self.coarse.dtype).expand(len(prompts), -1, -1)
+        return self.encode_text(prompts).to(self.coarse.dtype)
+
+    def _guide(self, guidance_scale: float | None, negatives: Sequence[str], given: Tensor | None) -> Tensor | None:
+        """Set the scale of this call; the embedding to guide away from, None without guidance."""
+        self._guidance_scale = self.settings.guidance_scale if guidance_scale is None else float(guidance_scale)
+        return self._embed(negatives, given) if self.do_classifier_free_guidance else None
+
+    def _sampling(
+        self,
+        num_inference_steps: int | tuple[int, int] | None,
+        unconditional: Tensor | None,
+        callback: Callable[..., dict[str, Any]] | None,
+    ) -> Sampling:
+        settings = self.settings
+        coarse, fine = settings.coarse_steps, settings.fine_steps
+        if num_inference_steps is not None:
+            given = num_inference_steps
+            coarse, fine = (given, given) if isinstance(given, int) else given
+        if min(coarse, fine) < 1:
+            raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
+        self._num_timesteps = coarse + fine
+
+        def on_step(step: int, timestep: int, latents: Tensor) -> Tensor | None:
+            return None if callback is None else callback(self, step, timestep, {"latents": latents}).get("latents")
+
+        return Sampling(coarse, fine, self._guidance_scale, unconditional, on_step, on_step)

@@ -1,0 +1,182 @@
+"""Configuration as frozen values: what a pipeline remembers beside its weights, and what the paper leaves open."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from longdwm_env import clock
+from longdwm_env.geometry.warp import WarpSettings
+from longdwm_env.types import ImageSize
+
+WarpVariant = Literal["plane", "ground"]
+
+
+@dataclass(frozen=True)
+class LongDWMSettings:
+    """What generation needs beside the weights; saved in the pipeline's ``model_index.json``.
+
+    Attributes:
+        image_size: (height, width) of the frames in pixels.
+        keyframes: K of the paper: most keyframes in one pass of the Coarse model, history included.
+        history_keyframes: most clean history keyframes that a closed loop shows the Coarse model, the present one
+            included. Open in the paper, which always starts from one. 4 lets the model see speeds and accelerations of
+            others and keeps a closed-loop pass short.
+        coarse_steps: denoising steps of the Coarse model. Not given in the paper.
+        fine_steps: denoising steps of the Fine model. Not given in the paper.
+        guidance_scale: classifier-free guidance on the text; 1 switches it off (half the cost). Not given in the paper.
+        warp_variant: ``"plane"`` is Eq. 9; ``"ground"`` uses the ground plane where it is nearer than the plane.
+        warp_depth_m: d of Eq. 9. Not given in the paper; 35 m is best or nearly best on every moving clip that was
+            measured (docs/decisions/warp-variant.md).
+        coarse_warp_horizon_s: how far ahead a keyframe is warped. Beyond it one depth for all pixels explains nothing
+            (the car has passed the plane), so the last warp is repeated and marked as no guidance.
+        backward_warp: also warp the next keyframe back onto the frames of the clip, as a second view for the Fine
+            model. Deviation: the paper warps from the first frame only. It gives sharp pixels to interpolate from.
+    """
+
+    image_size: ImageSize
+    keyframes: int = 13
+    history_keyframes: int = 4
+    coarse_steps: int = 2
+    fine_steps: int = 1
+    guidance_scale: float = 1.0
+    warp_variant: WarpVariant = "plane"
+    warp_depth_m: float = 35.0
+    coarse_warp_horizon_s: float = clock.HORIZON_S
+    backward_warp: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", tuple(int(side) for side in self.image_size))
+        if len(self.image_size) != 2 or min(self.image_size) < 1:
+            raise ValueError(f"image_size is (height, width) in pixels, got {self.image_size}")
+        if not 2 <= self.history_keyframes + 1 <= self.keyframes:
+            raise ValueError(
+                f"history_keyframes={self.history_keyframes} must leave room for a new one among {self.keyframes}"
+            )
+        if self.coarse_steps < 1 or self.fine_steps < 1:
+            raise ValueError(f"at least one denoising step is needed, got {self.coarse_steps} and {self.fine_steps}")
+        if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
+            raise ValueError(f"guidance_scale is a number of at least 0, got {self.guidance_scale}")
+        if self.coarse_warp_horizon_s < 0:
+            raise ValueError(f"coarse_warp_horizon_s is a time of at least 0 s, got {self.coarse_warp_horizon_s}")
+
+    @property
+    def warp(self) -> WarpSettings:
+        """Settings of the depth-free warp."""
+        return WarpSettings(variant=self.warp_variant, depth_m=self.warp_depth_m)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "image_size": list(self.image_size)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "LongDWMSettings":
+        """From what ``to_json`` gave.
+
+        Raises:
+            ValueError: a field is unknown, missing or out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown settings {unknown}; there are {sorted(known)}")
+        if "image_size" not in values:
+            raise ValueError("settings need an image_size, (height, width)")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class OpenChoices:
+    """What the paper leaves open about training, each with a default and its reason.
+
+    Attributes:
+        structure_weight: beta_s of Eq. 5. The high-pass residual holds about a tenth of the latent's energy, so 0.1
+            nudges towards detail without letting the noisier term lead.
+        high_pass_cutoff: radius below which H of Eq. 4 removes frequencies, as a fraction of Nyquist. 0.25 keeps
+            structures finer than 8 latent cells, the scale of vehicles and lane lines.
+        last_frame_drop_ratio: how often the Fine model trains without the last frame (Eq. 6, "a fixed ratio"). 0.3:
+            most rollouts interpolate, and prediction is learnt along.
+        text_drop_ratio: how often the prompt is emptied, which classifier-free guidance needs; 0.1 is customary.
+        warp_drop_ratio: how often the warp is left out, so that the model also works without a trajectory; 0.1.
+        history_noise_max: the clean history is noised by a strength drawn from 0 to this. Small, because noise on the
+            history was not shown to help where models are small; it must merely be able to be switched on.
+        min_history_keyframes: fewest clean keyframes of a training sample: 1 is the paper's task.
+        max_history_keyframes: most clean keyframes of a training sample: K - 1, "the next keyframe from all before".
+        distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.
+    """
+
+    structure_weight: float = 0.1
+    high_pass_cutoff: float = 0.25
+    last_frame_drop_ratio: float = 0.3
+    text_drop_ratio: float = 0.1
+    warp_drop_ratio: float = 0.1
+    history_noise_max: float = 0.1
+    min_history_keyframes: int = 1
+    max_history_keyframes: int = 12
+    distillation_steps: int = 100
+
+    def __post_init__(self) -> None:
+        if self.structure_weight < 0 or not math.isfinite(self.structure_weight):
+            raise ValueError(f"structure_weight is a finite number of at least 0, got {self.structure_weight}")
+        for name in ("high_pass_cutoff", "last_frame_drop_ratio", "text_drop_ratio", "warp_drop_ratio"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies in [0, 1], got {getattr(self, name)}")
+        if not 0 <= self.history_noise_max < 1:
+            raise ValueError(f"history_noise_max lies in [0, 1), got {self.history_noise_max}")
+        if not 1 <= self.min_history_keyframes <= self.max_history_keyframes:
+            raise ValueError("history keyframes run from at least 1 to at least the minimum")
+        if self.distillation_steps < 1:
+            raise ValueError(f"distillation_steps is at least 1, got {self.distillation_steps}")
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Arguments of ``LongDWMTransformer3DModel``; the defaults are CogVideoX-2B's with everything of ours off.
+
+    The first group are CogVideoX's own, under its names. ``sample_frames`` counts video frames before temporal
+    compression: for K latent frames it is ``(K - 1) * temporal_compression_ratio + 1``.
+
+    Attributes:
+        known_frames: the model receives known-frame latents and their mask.
+        warp_views: how many warped videos guide it; 0 for none.
+        motion: the model receives the ego motion of each latent frame.
+        residual_warp: output = latent of the warp + what the network says (needs sample prediction). With two views the
+            warp is a cross-fade from the first to the second.
+        stem_channels: width of the convolutional stem and head at latent resolution; 0 for CogVideoX's bare patches.
+        stem_blocks: residual blocks in the stem, and again in the head.
+        frames_per_token: latent frames folded into one token; the clip is padded in front by repeating its first frame.
+    """
+
+    num_attention_heads: int = 30
+    attention_head_dim: int = 64
+    in_channels: int = 16
+    out_channels: int = 16
+    time_embed_dim: int = 512
+    text_embed_dim: int = 4096
+    num_layers: int = 30
+    sample_width: int = 90
+    sample_height: int = 60
+    sample_frames: int = 49
+    patch_size: int = 2
+    temporal_compression_ratio: int = 4
+    max_text_seq_length: int = 226
+    spatial_interpolation_scale: float = 1.875
+    temporal_interpolation_scale: float = 1.0
+    known_frames: bool = False
+    warp_views: int = 0
+    motion: bool = False
+    residual_warp: bool = False
+    stem_channels: int = 0
+    stem_blocks: int = 1
+    frames_per_token: int = 1
+
+    def __post_init__(self) -> None:
+        if self.residual_warp and not self.warp_views:
+            raise ValueError("residual_warp adds the warp to the output, so warp_views must be at least 1")
+        if self.frames_per_token > 1 and not self.stem_channels:
+            raise ValueError("frames_per_token above 1 is folded by the stem, so stem_channels must be above 0")
+        if self.sample_height % self.patch_size or self.sample_width % self.patch_size:
+            raise ValueError(f"latents of {self.sample_height} x {self.sample_width} do not divide into patches")
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """As keyword arguments of the model."""
+        return asdict(self)

@@ -1,0 +1,223 @@
+"""The generative world in a closed loop: a saved pipeline that answers actions, one interval at a time.
+
+A step: the next keyframe from the last few and the warp (Coarse), the frames between (Fine), pixels (codec).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from torch import Tensor
+
+from longdwm_env import clock, timing
+from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
+from longdwm_env.models.generation import Gap, Present, Sampling
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.types import (
+    Camera,
+    Images,
+    ImageSize,
+    Intrinsics,
+    Mounting,
+    Scene,
+    Trajectory,
+    WorldState,
+    stack_frames,
+)
+
+_PROMPTS_KEPT = 64
+
+
+class DiffusionWorld:
+    """A ``WorldModel`` over a ``LongDWMPipeline``.
+
+    Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), and the prompt,
+    the camera, the seed and the number of frames driven (values). Frames, not latents, are the memory: what the agent
+    saw is exactly what the model goes on from, whatever frame it acted at, and a state does not depend on a codec's
+    version.
+    When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
+    control period of any number of frames works alike.
+
+    A batch gives what its members would give alone, bit for bit: every pass has exactly ``micro_batch`` samples. (On a
+    CPU this holds for the default of one; see ``generation``.)
+
+    Args:
+        pipeline: components and settings.
+        name: what the environment shows.
+        image_size: (height, width); None for the pipeline's own. Others are allowed where latents divide into patches,
+            but a model has only seen its own.
+        micro_batch: see ``LongDWMPipeline.generation``.
+        coarse_steps: None for the pipeline's own.
+        fine_steps: as ``coarse_steps``.
+        guidance_scale: as ``coarse_steps``.
+    """
+
+    def __init__(
+        self,
+        pipeline: LongDWMPipeline,
+        name: str = "longdwm",
+        image_size: ImageSize | None = None,
+        micro_batch: int | None = None,
+        coarse_steps: int | None = None,
+        fine_steps: int | None = None,
+        guidance_scale: float | None = None,
+    ) -> None:
+        settings = pipeline.settings
+        self.name = name
+        self.pipeline = pipeline
+        self.image_size: ImageSize = settings.image_size if image_size is None else (image_size[0], image_size[1])
+        multiple = pipeline.codec.spatial_factor * pipeline.coarse.config.patch_size
+        if any(side < multiple or side % multiple for side in self.image_size):
+            raise InvalidConfig(
+                f"image_size={self.image_size} does not fit the world {name!r}: its sides must be multiples of "
+                f"{multiple} pixels; its own is {settings.image_size}"
+            )
+        self._generation = pipeline.generation(micro_batch)
+        self._coarse_steps = settings.coarse_steps if coarse_steps is None else coarse_steps
+        self._fine_steps = settings.fine_steps if fine_steps is None else fine_steps
+        self._guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
+        self._history = min(settings.history_keyframes, settings.keyframes - 1)
+        self._texts: dict[str, Tensor] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        device: str | torch.device | None = None,
+        image_size: ImageSize | None = None,
+        dtype: torch.dtype | None = None,
+        micro_batch: int | None = None,
+        name: str | None = None,
+    ) -> "DiffusionWorld":
+        """A world from a folder that ``LongDWMPipeline.save_pretrained`` wrote, or from a hub id.
+
+        Args:
+            path: the folder, or ``owner/name`` on the hub.
+            device: where it runs; None for a GPU where there is one.
+            image_size: see the class.
+            dtype: of the weights; None for bfloat16 on a GPU, float32 on a CPU.
+            micro_batch: see the class.
+            name: what the environment shows; None for the path.
+
+        Raises:
+            UnknownWorld: the path is neither a pipeline's folder nor a hub id that can be fetched.
+            MissingWeights: a file is missing or damaged, or weights do not fit their configuration.
+            InvalidConfig: the device does not exist here, or the image size does not fit.
+        """
+        chosen = _device(device)
+        if dtype is None:
+            dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
+        folder = _local_folder(path)
+        check_pipeline_folder(folder)
+        try:
+            pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **_dtype_argument(dtype))
+        except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
+            raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
+        check_weights_match(folder, pipeline.components)
+        return cls(pipeline.to(chosen), str(path) if name is None else name, image_size, micro_batch)
+
+    def begin(self, scene: Scene, seed: int) -> WorldState:
+        """The state at a scene's start, with the seconds before it that the scene recorded; see ``WorldModel.begin``.
+
+        Raises:
+            ValueError: the scene has no camera, or one for another image size.
+        """
+        camera = scene.camera
+        if camera is None or camera.intrinsics.image_size != self.image_size:
+            raise ValueError(
+                f"scene {scene.key!r} must come with a camera for images of {self.image_size}, got {camera}"
+            )
+        seconds = min(self._history - 1, scene.log.num_past // clock.FRAMES_PER_INTERVAL)
+        past = seconds * clock.FRAMES_PER_INTERVAL
+        frames = np.array(scene.log.images(-past, past + 1, camera))
+        values = {"camera": asdict(camera), "prompt": scene.prompt, "seed": int(seed), "frames_driven": 0}
+        return WorldState({"frames": frames}, values)
+
+    def advance(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], Images]:
+        """Generate the next second of each state and execute ``num_frames`` of it; see ``WorldModel.advance``."""
+        step = clock.FRAMES_PER_INTERVAL
+        if not 1 <= num_frames <= step:
+            raise ValueError(f"1 to {step} frames are executed at once, got {num_frames}")
+        for trajectory in trajectories:
+            if len(trajectory.poses) < step:
+                raise ValueError(
+                    f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
+                )
+        sampling = Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, self._unconditional_text())
+        presents = [self._present(state) for state in states]
+        poses = [trajectory.poses[:step] for trajectory in trajectories]
+        keyframes = self._generation.keyframes(presents, [ahead[-1:] for ahead in poses], sampling)
+        gaps = [
+            Gap(p.history[-1], images[0], latents[0], p.camera, ahead, p.text, p.seed, p.counter)
+            for p, (latents, images), ahead in zip(presents, keyframes, poses, strict=True)
+        ]
+        clips = self._generation.fill(gaps, sampling, num_frames)
+        return [self._next(state, clip) for state, clip in zip(states, clips, strict=True)], stack_frames(clips)
+
+    def _present(self, state: WorldState) -> Present:
+        values = state.values
+        history = state.arrays["frames"][:: -clock.FRAMES_PER_INTERVAL][: self._history][::-1]
+        camera = _camera(values["camera"])
+        return Present(history, camera, self._text(values["prompt"]), values["seed"], values["frames_driven"])
+
+    def _next(self, state: WorldState, clip: Images) -> WorldState:
+        keep = (self._history - 1) * clock.FRAMES_PER_INTERVAL + 1
+        frames = np.concatenate([state.arrays["frames"], clip])[-keep:].copy()
+        return WorldState(
+            {"frames": frames}, {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
+        )
+
+    def _text(self, prompt: str) -> Tensor:
+        """Embedding of a prompt, (S, D): the cache only saves time, the text encoder gives the same each time."""
+        if prompt not in self._texts:
+            if len(self._texts) >= _PROMPTS_KEPT:
+                self._texts.pop(next(iter(self._texts)))
+            with timing.stage("coarse"):
+                self._texts[prompt] = self.pipeline.encode_text([prompt])[0]
+        return self._texts[prompt]
+
+    def _unconditional_text(self) -> Tensor | None:
+        return None if self._guidance_scale == 1 else self._text("")[None]
+
+
+def _camera(values: dict[str, Any]) -> Camera:
+    return Camera(Intrinsics(**values["intrinsics"]), Mounting(**values["mounting"]))
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidConfig(f"device={str(device)!r} cannot be used on this machine: {error}") from error
+    return chosen
+
+
+def _dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The weights' type under the name that this version of diffusers has for it."""
+    renamed = tuple(int(part) for part in diffusers.__version__.split(".")[:2]) >= (0, 42)
+    return {"dtype" if renamed else "torch_dtype": dtype}
+
+
+def _local_folder(path: str | Path) -> Path:
+    """The folder itself, or a hub repository fetched to this machine."""
+    folder = Path(path)
+    parts = str(path).split("/")
+    if folder.exists() or len(parts) != 2 or not all(parts) or parts[0].startswith((".", "~")):
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(path), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise UnknownWorld(f"{path} is neither a folder here nor a pipeline that can be fetched: {error}") from error

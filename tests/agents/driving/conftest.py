@@ -1,0 +1,128 @@
+"""A tiny world and a session on a clock of its own, for the tests of driving."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from longdwm_env.agents.driving.controls import Wish
+from longdwm_env.agents.driving.generation import Generator, OpenScene
+from longdwm_env.agents.driving.session import Session
+from longdwm_env.agents.driving.worker import InlineWorker
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.types import Camera, EgoState, Images, Scene, Trajectory, WorldState, stack_frames
+
+SIZE = (8, 12)
+
+
+class GreyLog:
+    """A scene log that shows one grey."""
+
+    num_past = 0
+    num_future = 0
+    ego_poses = None
+
+    def images(self, first: int, count: int, camera: Camera) -> Images:
+        return np.full((count, *camera.intrinsics.image_size, 3), 40, np.uint8)
+
+
+def grey_scene(key: str = "grey", speed_mps: float = 5.0) -> Scene:
+    return Scene(
+        key=key,
+        log=GreyLog(),
+        camera=assumed_camera(SIZE),
+        start=EgoState(speed_mps=speed_mps),
+        prompt="Weather: Clear.\nTime: Daytime.\nRoad environment: a street.\nCritical objects: none.",
+    )
+
+
+class GreyWorld:
+    """Its frames grow brighter with each frame, and it remembers with what it began."""
+
+    def __init__(self, name: str = "grey", step: int = 1, image_size: tuple[int, int] = SIZE) -> None:
+        self.name = name
+        self.image_size = image_size
+        self.step = step
+        self.begun: list[Scene] = []
+
+    def begin(self, scene: Scene, seed: int) -> WorldState:
+        assert scene.camera is not None
+        assert scene.camera.intrinsics.image_size == self.image_size
+        self.begun.append(scene)
+        last = scene.log.images(0, 1, scene.camera)[0]
+        return WorldState({"frame": np.array(last)}, {"prompt": scene.prompt})
+
+    def advance(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], Images]:
+        clips, after = [], []
+        for state, trajectory in zip(states, trajectories, strict=True):
+            steering = round(20 * float(trajectory.yaw_rates_radps[0]))
+            added = (np.arange(1, num_frames + 1) * self.step + steering).astype(np.uint8)
+            clip = state.arrays["frame"][None] + added[:, None, None, None]
+            clips.append(clip.astype(np.uint8))
+            after.append(WorldState({"frame": clips[-1][-1].copy()}, dict(state.values)))
+        return after, stack_frames(clips)
+
+
+@dataclass
+class StillHands:
+    """Hands that hold what the test puts in them."""
+
+    wish: Wish = field(default_factory=Wish)
+    looks: int = 0
+
+    def peek(self) -> Wish:
+        return self.wish
+
+    def look(self, now_s: float) -> Wish:
+        self.looks += 1
+        return self.wish
+
+
+@pytest.fixture
+def grey_session(tmp_path: Path) -> Callable[..., tuple[Session, StillHands]]:
+    """A session in tiny worlds, with hands that the test moves."""
+
+    def make(frames: int = 3, worker: Any = None, **changes: Any) -> tuple[Session, StillHands]:
+        hands = StillHands()
+        worlds = {"grey": GreyWorld("grey"), "other": GreyWorld("other", step=2, image_size=(16, 24))}
+        session = Session(
+            generator=Generator([grey_scene("one"), grey_scene("two")], None, frames, worlds=worlds),
+            worker=worker or InlineWorker(),
+            hands=hands,
+            worlds=("grey", "other"),
+            opening=OpenScene("grey", 0),
+            scenes=None,
+            out=tmp_path,
+            **changes,
+        )
+        return session, hands
+
+    return make
+
+
+@pytest.fixture
+def run() -> Callable[..., None]:
+    """Lets a session's own time pass, in the ticks of a window."""
+
+    def run(session: Session, seconds: float, step_s: float = 1 / 60) -> None:
+        for _ in range(round(seconds / step_s)):
+            session.tick(session.now_s + step_s)
+
+    return run
+
+
+@pytest.fixture
+def started(grey_session: Any, run: Any) -> Callable[..., tuple[Session, StillHands]]:
+    """A session whose first scene is open."""
+
+    def start(**changes: Any) -> tuple[Session, StillHands]:
+        session, hands = grey_session(**changes)
+        run(session, 0.1)
+        return session, hands
+
+    return start

@@ -1,0 +1,159 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from longdwm_env.agents.driving import prompts
+from longdwm_env.agents.driving.generation import Drive, EndedOnTheWay, Generator, OpenScene
+from longdwm_env.agents.driving.journal import Journal
+from longdwm_env.agents.driving.timeline import Act, Timeline
+from longdwm_env.agents.driving.trip import Trip
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
+
+SIZE = (32, 48)
+STRAIGHT = np.float32([0.0, 0.0])
+FLAT_OUT = np.float32([0.0, 4.0])
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return Generator(None, SIZE, 3)
+
+
+def ending(generator, seed):
+    """How and when flooring it ends in a scene."""
+    moment = generator.open_scene(OpenScene("simulator", seed))
+    while not moment.over and moment.time_s < 6:
+        moment = generator.drive(Drive(moment, Act("control", FLAT_OUT, 12)))
+    return moment.state.reason, moment.time_s
+
+
+@pytest.fixture(scope="module")
+def endings():
+    tiny = Generator(None, (16, 24), 12)
+    return {seed: ending(tiny, seed) for seed in range(6)}
+
+
+@pytest.fixture(scope="module")
+def seed(endings):
+    """A scene in which there is room to drive for a few seconds."""
+    return next(seed for seed, (_, time_s) in endings.items() if time_s > 2)
+
+
+def trip_of(generator, world, seed, prompt=None, acts=5):
+    moment = generator.open_scene(OpenScene(world, seed, prompt=prompt))
+    trip = Trip(Timeline(moment), Journal(world, moment.state.scene, seed, prompt, None, SIZE, 3))
+    for index in range(acts):
+        act = Act("control", np.float32([0.002 * index, 0.1]), 3)
+        trip.drive_on(generator.drive(Drive(trip.present, act)))
+    return trip
+
+
+def same(one, other):
+    assert one.state.ego == other.state.ego
+    assert one.state.frames_driven == other.state.frames_driven
+    assert np.array_equal(one.frames, other.frames)
+    assert dict(one.state.world_state.values) == dict(other.state.world_state.values)
+    for name, array in one.state.world_state.arrays.items():
+        assert np.array_equal(array, other.state.world_state.arrays[name]), name
+
+
+def test_weather_changed_on_the_way_is_weather_from_the_start(generator, seed):
+    trip = trip_of(generator, "simulator", seed)
+    prompt = prompts.next_weather(prompts.next_time_of_day(trip.present.state.prompt))
+    changed = generator.change(trip.change_to("simulator", prompt))
+    all_along = trip_of(generator, "simulator", seed, prompt).present
+    assert changed.state.prompt == prompt
+    assert not np.array_equal(changed.frames, trip.present.frames)
+    same(changed, all_along)
+
+
+def test_simulator_drives_the_way_of_another_world_again(generator, seed):
+    trip = trip_of(generator, "warp", seed)
+    changed = generator.change(trip.change_to("simulator", trip.present.state.prompt))
+    same(changed, trip_of(generator, "simulator", seed).present)
+    assert changed.number == trip.present.number
+    assert changed.state.frames.shape[1:3] == SIZE
+
+
+def test_back_in_the_simulator_only_the_detour_is_driven_again(generator, seed):
+    trip = trip_of(generator, "simulator", seed, acts=3)
+    trip.changed_to(generator.change(trip.change_to("warp", trip.present.state.prompt)))
+    for _ in range(3):
+        trip.drive_on(generator.drive(Drive(trip.present, Act("control", STRAIGHT, 3))))
+    request = trip.change_to("simulator", trip.present.state.prompt)
+    assert request.known is not None
+    assert len(request.path) == 4
+    same(generator.change(request), generator.change(replace(request, known=None, path=tuple(trip.path))))
+
+
+def test_warp_starts_from_the_present_picture(generator, seed):
+    trip = trip_of(generator, "simulator", seed, acts=3)
+    before = trip.present.state
+    after = generator.change(trip.change_to("warp", before.prompt)).state
+    assert np.array_equal(after.frames, before.frames)
+    assert np.array_equal(after.world_state.arrays["frame"], before.frames[-1])
+    assert (after.ego, after.frames_driven, after.scene) == (before.ego, before.frames_driven, before.scene)
+
+
+def test_drive_that_hits_something_in_the_simulator_stays_where_it_is(generator, endings):
+    seed = next(seed for seed, (reason, _) in endings.items() if reason == "collision")
+    trip = trip_of(generator, "warp", seed, acts=0)
+    while trip.present.time_s < 8:
+        trip.drive_on(generator.drive(Drive(trip.present, Act("control", FLAT_OUT, 12))))
+    request = trip.change_to("simulator", trip.present.state.prompt)
+    with pytest.raises(EndedOnTheWay, match="collision"):
+        generator.change(request)
+
+
+def test_learned_world_takes_over_in_place_and_hands_back(generator, seed, tmp_path):
+    from longdwm_env.models.presets import build, debug
+
+    build(debug()).save_pretrained(tmp_path / "debug")
+    folder = str(tmp_path / "debug")
+    trip = trip_of(generator, "simulator", seed)
+    before = trip.present.state
+    trip.changed_to(generator.change(trip.change_to(folder, before.prompt)))
+    assert trip.present.state.world == folder
+    assert (trip.present.state.ego, trip.present.state.prompt) == (before.ego, before.prompt)
+    history = trip.present.state.world_state.arrays["frames"]
+    assert np.array_equal(history[-1], trip.present.frames[-1])
+    frames = generator.frames_of(folder)
+    trip.drive_on(generator.drive(Drive(trip.present, Act("control", STRAIGHT, frames))))
+    trip.changed_to(generator.change(trip.change_to("simulator", before.prompt)))
+    assert trip.present.state.world == "simulator"
+    assert trip.present.state.frames_driven == before.frames_driven + frames
+
+
+def test_simulator_refuses_scenes_of_others(grey_session, run):
+    session, _ = grey_session()
+    run(session, 0.1)
+    with pytest.raises(InvalidConfig, match="built-in"):
+        session.generator.change(session.trip.change_to("simulator", ""))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "",
+        "a street in the rain",
+        "Weather: Rainy.\nTime: Dusk.\nRoad environment: dry grass.\nCritical objects: a bus.",
+    ],
+)
+def test_going_round_visits_all_conditions_and_keeps_the_rest(prompt):
+    seen = set()
+    for change, kinds in ((prompts.next_weather, WEATHERS), (prompts.next_time_of_day, TIMES_OF_DAY)):
+        for _ in kinds:
+            prompt = change(prompt)
+            seen.add(prompts.conditions_of(prompt))
+    assert {one.weather for one in seen} == set(WEATHERS)
+    assert {one.time_of_day for one in seen} == set(TIMES_OF_DAY)
+    assert prompt.count("Weather:") == prompt.count("Time:") == 1
+
+
+def test_prompt_with_conditions_says_them():
+    for weather in WEATHERS:
+        for time_of_day in TIMES_OF_DAY:
+            told = Conditions(weather, time_of_day)
+            assert prompts.conditions_of(prompts.with_conditions("Road environment: dark wet tunnel.", told)) == told

@@ -1,0 +1,322 @@
+import threading
+
+import numpy as np
+import pytest
+
+from longdwm_env.agents.driving.commands import Command
+from longdwm_env.agents.driving.controls import Wish
+from longdwm_env.agents.driving.following import Script
+from longdwm_env.agents.driving.journal import Journal
+from longdwm_env.agents.driving.session_commands import finish_recording, perform
+from longdwm_env.agents.driving.worker import InlineWorker, ThreadWorker
+from longdwm_env.clock import FPS
+
+GAS = Wish(throttle=0.5)
+
+
+def test_car_waits_for_the_driver_then_drives_in_real_time(started, run):
+    session, hands = started()
+    run(session, 1.0)
+    assert session.waiting
+    assert session.trip.present.number == 0
+    hands.wish = GAS
+    run(session, 2.0)
+    assert session.trip.present.time_s == pytest.approx(2.0, abs=0.3)
+    assert not session.waiting
+
+
+def test_rewound_moment_is_the_same_and_drives_differently(started, run):
+    session, hands = started()
+    hands.wish = GAS
+    run(session, 3.0)
+    before = {moment.number: moment for moment in session.trip.timeline.moments}
+    hands.wish = Wish()
+    perform(session, Command.BACK_1_S)
+    present = session.trip.present
+    assert present is before[present.number]
+    assert before[max(before)].time_s - present.time_s == pytest.approx(1.0, abs=1e-6)
+    assert session.waiting
+    hands.wish = Wish(steer=1.0)
+    run(session, 1.0)
+    again = session.trip.timeline.moments[-1]
+    assert again.state.ego.yaw_rate_radps > 0.1
+    assert len(session.trip.path) == again.number
+
+
+def test_same_hands_after_a_rewind_give_the_same_frames(started, run):
+    session, hands = started()
+    hands.wish = Wish(steer=0.3, throttle=0.4)
+    run(session, 3.0)
+    first = session.trip.present
+    perform(session, Command.BACK_1_S)
+    while session.trip.present.number < first.number:
+        run(session, 1 / 60)
+    again = session.trip.present
+    assert again is not first
+    assert np.array_equal(again.frames, first.frames)
+    assert again.state.ego == first.state.ego
+
+
+def test_pause_stops_time_and_single_interval_drives_one_second(started, run):
+    session, hands = started()
+    hands.wish = GAS
+    run(session, 1.0)
+    perform(session, Command.PAUSE)
+    at = session.trip.present.number, session.playback.position
+    run(session, 1.0)
+    assert (session.trip.present.number, session.playback.position) == at
+    perform(session, Command.SINGLE_INTERVAL)
+    run(session, 3.0)
+    assert session.paused
+    assert session.trip.present.number == at[0] + 4
+    assert session.playback.at_end
+
+
+def test_world_changes_in_place(started, run):
+    session, hands = started()
+    hands.wish = GAS
+    run(session, 2.0)
+    before = session.trip.present
+    perform(session, Command.NEXT_WORLD)
+    run(session, 1 / 60)
+    after = session.trip.present
+    assert after.state.world == "other"
+    assert after.state.image_size == (16, 24)
+    assert (after.state.ego, after.state.frames_driven) == (before.state.ego, before.state.frames_driven)
+    assert after.state.camera.intrinsics.image_size == (16, 24)
+    begun = session.generator.world("other").begun[-1]
+    assert begun.start == before.state.ego
+    assert np.array_equal(begun.log.images(0, 1, after.state.camera)[0], after.frames[-1])
+    assert begun.log.num_past > len(before.frames)
+    run(session, 1.0)
+    assert session.trip.present.state.frames.shape[1:3] == (16, 24)
+    hands.wish = Wish()
+    for _ in range(20):
+        perform(session, Command.BACK_1_S)
+    assert session.trip.present.state.world == "grey"
+
+
+def test_prompt_changes_in_place(started, run):
+    session, hands = started()
+    hands.wish = GAS
+    run(session, 1.0)
+    perform(session, Command.NEXT_WEATHER)
+    perform(session, Command.NEXT_TIME)
+    run(session, 0.5)
+    perform(session, Command.NEXT_WEATHER)
+    run(session, 0.5)
+    prompt = session.trip.present.state.prompt
+    assert prompt.startswith("Weather: Foggy.\nTime: ")
+    assert prompt.endswith("Road environment: a street.\nCritical objects: none.")
+    assert session.trip.present.state.world_state.values["prompt"] == prompt
+
+
+def test_new_scene_and_restart(started, run):
+    session, hands = started()
+    hands.wish = GAS
+    run(session, 1.0)
+    perform(session, Command.RESTART)
+    run(session, 1 / 60)
+    assert (session.trip.present.number, session.trip.present.state.scene) == (0, "one")
+    perform(session, Command.NEW_SCENE)
+    run(session, 1 / 60)
+    assert session.trip.present.state.scene == "two"
+
+
+def test_recorded_drive_is_replayed_frame_by_frame(grey_session, started, run):
+    session, hands = started()
+    hands.wish = Wish(steer=0.5, throttle=0.5)
+    run(session, 1.5)
+    perform(session, Command.RECORD)
+    began_at = session.trip.present.number
+    run(session, 2.0)
+    perform(session, Command.BACK_1_S)
+    run(session, 1.0)
+    perform(session, Command.NEXT_WORLD)
+    run(session, 1.0)
+    perform(session, Command.NEXT_WEATHER)
+    run(session, 1.0)
+    last = session.trip.present
+    recorder = session.recorder
+    finish_recording(session)
+    assert recorder.video_path.stat().st_size > 0
+
+    journal = Journal.load(recorder.replay_path)
+    assert journal.shown_from > 0
+    again, _ = grey_session(script=Script(journal))
+    shown = []
+    while again.at_wheel == "replay":
+        run(again, 1 / 60)
+        if again.trip is not None and not again.catching_up:
+            shown.append(again.trip.present.number)
+    assert shown[0] >= began_at
+    assert again.trip.present.number == last.number
+    assert again.trip.present.state.ego == last.state.ego
+    assert again.trip.present.state.prompt == last.state.prompt
+    assert np.array_equal(again.trip.present.frames, last.frames)
+    assert again.waiting
+
+
+def test_wheel_can_be_taken_from_a_replay(tmp_path, grey_session, started, run):
+    session, hands = started()
+    hands.wish = GAS
+    run(session, 3.0)
+    session.trip.journal.save(tmp_path / "drive.json")
+    again, hands = grey_session(script=Script(Journal.load(tmp_path / "drive.json")))
+    run(again, 1.0)
+    assert again.driver == "replay"
+    perform(again, Command.BACK_1_S)
+    assert "replay" in again.note.text
+    perform(again, Command.TAKE_WHEEL)
+    hands.wish = Wish(steer=-1.0)
+    run(again, 1.0)
+    assert again.driver == "you"
+    assert again.trip.present.state.ego.yaw_rate_radps < -0.1
+
+
+def test_policy_drives_and_hands_over(grey_session, run):
+    class Turning:
+        name = "turning"
+
+        def __init__(self):
+            self.asked = []
+
+        def drive(self, moment):
+            from longdwm_env.agents.driving.generation import Drive
+            from longdwm_env.agents.driving.timeline import Act
+
+            self.asked.append(moment)
+            return session.generator.drive(Drive(moment, Act("control", np.float32([0.2, 0.0]), 3)))
+
+    policy = Turning()
+    session, _ = grey_session(policy=policy)
+    run(session, 1.0)
+    assert session.driver == "turning"
+    assert policy.asked[1] is session.trip.timeline.moments[1]
+    assert session.trip.present.controls.steering_rad == pytest.approx(0.2, abs=1e-3)
+    perform(session, Command.TAKE_WHEEL)
+    run(session, 1.0)
+    assert session.driver == "you"
+    asked = len(policy.asked)
+    perform(session, Command.TAKE_WHEEL)
+    run(session, 1.0)
+    assert len(policy.asked) > asked
+
+
+def test_latency_is_from_the_event_to_the_flip_of_its_clip(started, run):
+    session, hands = started()
+    hands.wish = GAS
+    run(session, 1.0)
+    hands.wish = Wish(steer=1.0)
+    event_s = session.now_s
+    session.touched(event_s)
+    straight = session.trip.present.number
+    measured = None
+    while measured is None:
+        session.tick(session.now_s + 1 / 60)
+        measured = session.flipped(session.now_s)
+    assert measured == pytest.approx(session.now_s - event_s)
+    assert session.trip.present.number > straight
+    assert session.trip.present.controls.steering_rad > 0
+    assert session.latency.last_s == measured
+
+
+class SlowWorker(InlineWorker):
+    """Answers a number of ticks late."""
+
+    def __init__(self, late):
+        super().__init__()
+        self.late, self.held = late, []
+
+    def results(self):
+        self.held += [[self.late, result] for result in super().results()]
+        for item in self.held:
+            item[0] -= 1
+        done = [result for left, result in self.held if left <= 0]
+        self.held = [item for item in self.held if item[0] > 0]
+        return done
+
+
+def test_picture_keeps_moving_while_a_slow_world_generates(grey_session, run):
+    session, hands = grey_session(frames=6, worker=SlowWorker(late=60))
+    run(session, 2.0)
+    hands.wish = GAS
+    run(session, 6.0)
+    stood = longest = 0
+    shown = None
+    for _ in range(300):
+        run(session, 1 / 60)
+        now = (session.trip.present.number, session.playback.frame)
+        stood, shown = (stood + 1, shown) if now == shown else (0, now)
+        longest = max(longest, stood)
+    assert session.playback.rate < 0.6
+    assert longest < 20
+
+
+def test_answers_to_a_moment_that_is_no_more_are_dropped(grey_session, run):
+    session, hands = grey_session(worker=SlowWorker(late=10))
+    run(session, 1.0)
+    hands.wish = GAS
+    run(session, 4.0)
+    while not session.awaits_answer:
+        run(session, 1 / 60)
+    hands.wish = Wish()
+    perform(session, Command.BACK_1_S)
+    number = session.trip.present.number
+    run(session, 1.0)
+    assert session.trip.present.number == number
+
+
+def test_error_of_our_own_is_shown_and_another_is_raised(started, run):
+    session, hands = started()
+    session.worlds = ("grey", "nowhere")
+    perform(session, Command.NEXT_WORLD)
+    run(session, 1 / 60)
+    assert "nowhere" in session.note.text
+    assert session.trip.present.state.world == "grey"
+    session.worlds = ("grey", "nowhere", "other")
+    perform(session, Command.NEXT_WORLD)
+    run(session, 1 / 60)
+    assert session.trip.present.state.world == "other"
+
+    def broken(*args):
+        raise ZeroDivisionError
+
+    session.generator.world("other").advance = broken
+    hands.wish = GAS
+    with pytest.raises(ZeroDivisionError):
+        run(session, 1.0)
+
+
+def test_thread_worker_answers_beside_and_ends(grey_session):
+    worker = ThreadWorker()
+    session, hands = grey_session(worker=worker)
+    hands.wish = GAS
+    names = set()
+    session.generator.drive = _remember_thread(session.generator.drive, names)
+    for _ in range(2000):
+        session.tick(session.now_s + 1 / 60)
+        if session.trip is not None and session.trip.present.number >= 3:
+            break
+        threading.Event().wait(0.002)
+    assert session.trip.present.number >= 3
+    assert names == {"generation"}
+    session.close()
+    assert not worker._thread.is_alive()
+
+
+def _remember_thread(function, names):
+    def remembering(*args):
+        names.add(threading.current_thread().name)
+        return function(*args)
+
+    return remembering
+
+
+def test_frames_and_times_agree(started, run):
+    session, hands = started(frames=2)
+    hands.wish = GAS
+    run(session, 2.0)
+    present = session.trip.present
+    assert present.time_s * FPS == present.state.frames_driven == 2 * present.number
+    assert present.speed_mps(len(present.frames) - 1) == present.state.ego.speed_mps

@@ -1,0 +1,243 @@
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import av
+import numpy as np
+import pygame
+import pytest
+
+from longdwm_env.agents.driving.controls import Wish
+from longdwm_env.agents.driving.devices import Gamepad, SteeringWheel, is_wheel, merged, shaped
+from longdwm_env.agents.driving.hands import DriverHands
+from longdwm_env.agents.driving.headless import has_display
+from longdwm_env.agents.driving.window import Window, WindowSettings
+from longdwm_env.agents.driving.worker import ThreadWorker
+from longdwm_env.cli.drive import drive
+from longdwm_env.errors import InvalidConfig, UnknownWorld
+from longdwm_env.figures import save_picture
+
+SMALL = WindowSettings((480, 320))
+
+
+def type_keys(session, script):
+    """Post key events to the window from a thread, each when its condition holds; then close the window."""
+
+    def post(kind, name):
+        pygame.event.post(pygame.event.Event(kind, key=pygame.key.key_code(name), happened_s=time.perf_counter()))
+
+    def run():
+        try:
+            for name, release, condition in script:
+                deadline = time.monotonic() + 20
+                while not condition() and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                post(pygame.KEYUP if release else pygame.KEYDOWN, name)
+        finally:
+            pygame.event.post(pygame.event.Event(pygame.QUIT))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_window_drives_by_keys(grey_session, monkeypatch, tmp_path):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    session, _ = grey_session(worker=ThreadWorker())
+    hands = DriverHands()
+    session.hands = hands
+
+    def at(number):
+        return lambda: session.trip is not None and session.trip.present.number >= number
+
+    rewound = []
+
+    def turned():
+        return session.trip is not None and session.trip.present.controls.steering_rad > 0.05
+
+    def back():
+        rewound.append(session.trip.present.number)
+        return session.waiting
+
+    script = [
+        ("up", False, at(0)),
+        ("up", True, at(2)),
+        ("left", False, at(2)),
+        ("r", False, turned),
+        ("h", False, turned),
+        ("h", False, turned),
+        ("left", True, at(6)),
+        ("tab", False, at(7)),
+        ("backspace", False, lambda: session.trip.present.state.world == "other" and at(9)()),
+        ("right", False, back),
+        ("right", True, lambda: session.trip.present.controls.steering_rad < 0),
+        ("r", False, lambda: True),
+        ("space", False, lambda: session.recorder is None),
+        ("i", False, lambda: session.paused),
+    ]
+    type_keys(session, script)
+    window = Window(session, hands, SMALL)
+    window.run()
+    assert session.paused
+    assert window.pictures > 10
+    assert all(0 < seconds < 20 for seconds in session.latency.measurements_s)
+    assert len(session.latency.measurements_s) >= 2
+    (video,) = tmp_path.glob("*.mp4")
+    (replay,) = tmp_path.glob("*.json")
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 6
+    steps = json.loads(replay.read_text())["steps"]
+    assert {"drive", "back", "world"} <= {step["do"] for step in steps}
+
+
+def test_closing_the_window_finishes_the_recording(grey_session, monkeypatch, tmp_path):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    session, _ = grey_session(worker=ThreadWorker())
+    hands = DriverHands()
+    session.hands = hands
+    type_keys(session, [("r", False, lambda: session.trip is not None), ("up", False, lambda: True)])
+    Window(session, hands, SMALL).run()
+    assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.json"))) == 1
+
+
+XVFB = """
+import sys
+
+from longdwm_env.agents.driving.start import DriveOptions, open_session
+from longdwm_env.agents.driving.window import Window, WindowSettings
+session, hands = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
+Window(session, hands, WindowSettings((480, 320))).run()
+present = session.trip.present
+print(present.number, present.controls.steering_rad > 0, len(session.latency.measurements_s))
+"""
+
+XVFB_KEYS = """
+"$PYTHON" -W ignore -c "$PROGRAM" "$PICTURE" & program=$!
+for i in $(seq 300); do [ "$(xdotool getwindowfocus getwindowname 2>/dev/null)" = LongDWM ] && break; sleep 0.1; done
+sleep 1
+xdotool keydown Up; sleep 1; xdotool keydown Left; sleep 1; xdotool key Escape
+wait $program
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("xvfb-run") is None or shutil.which("xdotool") is None, reason="xvfb-run or xdotool is not installed"
+)
+def test_window_on_a_real_display_server(tmp_path):
+    save_picture(tmp_path / "grey.png", np.full((64, 96, 3), 90, np.uint8))
+    environment = {
+        **os.environ,
+        "PICTURE": str(tmp_path / "grey.png"),
+        "PYTHON": sys.executable,
+        "PROGRAM": XVFB,
+        "OMP_NUM_THREADS": "1",
+    }
+    environment.pop("SDL_VIDEODRIVER", None)
+    done = subprocess.run(
+        ["xvfb-run", "-a", "-s", "-screen 0 640x480x24", "bash", "-c", XVFB_KEYS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    number, left, answers, *_ = done.stdout.split("\n")[-2].split()
+    assert int(number) > 3
+    assert left == "True"
+    assert int(answers) >= 1
+
+
+def test_no_display_is_noticed(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    assert not has_display()
+    monkeypatch.setenv("DISPLAY", ":1")
+    assert has_display()
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    assert not has_display()
+
+
+def test_without_a_display_the_drive_is_recorded_and_can_be_seen_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    shown = {"image_size": (32, 48), "window": (240, 160), "out": tmp_path, "seconds": 2.0}
+    assert drive(world="warp", scene="0", policy="constant-velocity", **shown) == 0
+    said = capsys.readouterr()
+    assert "no display" in said.err
+    video, replay = tmp_path / "drive.mp4", tmp_path / "drive.json"
+    assert str(video) in said.out
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 36
+    assert drive(replay=replay, **shown) == 0
+    again = json.loads((tmp_path / "drive-2.json").read_text())
+    first = json.loads(replay.read_text())
+    assert again["steps"] == first["steps"][: len(again["steps"])]
+    assert len(again["steps"]) >= len(first["steps"]) - 1
+
+
+def test_world_that_does_not_exist_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with pytest.raises(UnknownWorld, match="nowhere"):
+        drive(world="nowhere", out=tmp_path)
+    with pytest.raises(InvalidConfig, match="built-in"):
+        drive(world="simulator", scene="photo.jpg", out=tmp_path)
+    with pytest.raises(InvalidConfig, match=r"0\.3"):
+        drive(control_period_s=0.3, out=tmp_path)
+    with pytest.raises(InvalidConfig, match="replay"):
+        drive(replay=tmp_path / "none.json", out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+class Stick:
+    """A joystick or controller with given axes."""
+
+    def __init__(self, axes):
+        self.axes = axes
+
+    def get_axis(self, axis):
+        return self.axes[axis]
+
+    def get_numaxes(self):
+        return len(self.axes)
+
+    def get_name(self):
+        return "Logitech G29 Racing Wheel"
+
+
+def test_gamepad_steers_left_with_its_stick_to_the_left():
+    axes = dict.fromkeys(range(6), 0)
+    axes[pygame.CONTROLLER_AXIS_LEFTX] = -32768
+    axes[pygame.CONTROLLER_AXIS_TRIGGERRIGHT] = 32767
+    wish = Gamepad(Stick(axes), "pad").wish()
+    assert wish.steer == 1.0
+    assert wish.throttle == pytest.approx(1.0, abs=1e-3)
+    assert (wish.brake, wish.direct) == (0.0, True)
+
+
+def test_wheel_pedals_count_only_once_they_moved():
+    stick = Stick([0.5, 0.0, 0.0, 0.0])
+    wheel = SteeringWheel(stick, (2, 3))
+    assert wheel.wish() == Wish(steer=-shaped(0.5, 0.01, 1.0), direct=True)
+    stick.axes[2], stick.axes[3] = -1.0, 1.0
+    assert (wheel.wish().throttle, wheel.wish().brake) == (1.0, 0.0)
+    assert is_wheel(wheel.name)
+    assert not is_wheel("Xbox 360 Controller")
+
+
+def test_axes_are_shaped_symmetrically():
+    assert shaped(0.05, 0.1, 1.6) == 0.0
+    assert shaped(1.0, 0.1, 1.6) == 1.0
+    assert shaped(-0.5, 0.1, 1.6) == -shaped(0.5, 0.1, 1.6)
+    assert not math.isnan(shaped(0.1, 0.1, 1.6))
+
+
+def test_whoever_steers_hardest_steers():
+    keys, stick = Wish(steer=-1.0, brake=0.2), Wish(steer=0.3, throttle=0.5, direct=True)
+    assert merged([keys, stick]) == Wish(-1.0, 0.5, 0.2, direct=False)
+    assert merged([]) == Wish()

@@ -1,0 +1,66 @@
+"""A local Ray of two workers, one of which is killed while it drives."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'longdwm[cluster]'")
+
+import ray
+
+from longdwm_env.agents.evaluation.cluster import run_on_cluster
+from longdwm_env.agents.evaluation.config import EvaluationConfig, all_jobs
+from longdwm_env.agents.evaluation.worker import Worker
+
+POLICIES = str(Path(__file__).with_name("policies.py"))
+
+
+def comparable(record):
+    return {key: value for key, value in record.items() if key not in ("wall_s", "act_s")}
+
+
+@pytest.fixture
+def two_workers():
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield
+    ray.shutdown()
+
+
+def ray_workers():
+    """Process ids of Ray's task workers that were started by this test's Ray."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes()
+            group = os.getsid(int(folder.name))
+        except (ValueError, OSError):
+            continue
+        if words.startswith(b"ray::drive") and group == os.getsid(0):
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the worker's process in /proc")
+def test_a_lost_workers_episodes_are_run_again(two_workers):
+    config = EvaluationConfig(
+        ("random", "constant-velocity"),
+        episodes=3,
+        max_episode_s=3.0,
+        image_size=(24, 36),
+        videos=False,
+        reference=None,
+    )
+    jobs = all_jobs(config)
+    found, killed = {}, []
+    for job, result in run_on_cluster(config, jobs, "local"):
+        found[job] = result.record
+        if not killed and ray_workers():
+            killed = ray_workers()[:1]
+            os.kill(killed[0], signal.SIGKILL)
+    assert killed
+    worker = Worker(config)
+    assert set(found) == set(jobs)
+    for job in jobs:
+        assert comparable(found[job]) == comparable(worker.run(job).record)

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+
+from longdwm_env.agents.evaluation import run
+from longdwm_env.agents.evaluation.agreement import agreement
+from longdwm_env.agents.evaluation.config import EvaluationConfig
+from longdwm_env.agents.evaluation.trust import compliance, psnr_db, sharpness
+from longdwm_env.agents.evaluation.validation import validate
+from longdwm_env.agents.evaluation.worker import Worker
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.warp import WarpSettings, warp_images
+from longdwm_env.types import Camera, Intrinsics
+
+LADDER = (
+    "idm",
+    "idm:noise=0.3",
+    "idm:noise=1",
+    "idm:delay=1",
+    "idm:aggression=0.5",
+    "idm:traffic=false",
+    "constant-velocity",
+    "random",
+)
+
+
+def made_up(offsets, noise=0.0, missing=()):
+    random = np.random.default_rng(1)
+    return [
+        {
+            "policy": f"p{index}",
+            "scene": f"s{scene}",
+            "numbers": {} if (index, scene) in missing else {"return": offset + 0.1 * scene + noise * random.normal()},
+        }
+        for index, offset in enumerate(offsets)
+        for scene in range(12)
+    ]
+
+
+NAMES = tuple(f"p{index}" for index in range(8))
+
+
+def test_a_world_that_is_the_simulator_agrees_perfectly():
+    records = made_up(range(8))
+    found = agreement(records, records, NAMES, "return")
+    assert (found.r2.value, found.spearman.value, found.mmrv.value) == pytest.approx((1.0, 1.0, 0.0))
+    assert (found.error.value, found.bias.high) == (0.0, 0.0)
+    assert found.scenes == 12
+
+
+def test_a_shifted_world_keeps_the_order_and_shows_the_shift():
+    found = agreement(made_up(range(8)), made_up([i + 2.0 for i in range(8)]), NAMES, "return")
+    assert found.r2.value == pytest.approx(1.0)
+    assert (found.error.value, found.bias.value) == pytest.approx((2.0, 2.0))
+
+
+def test_a_reversed_world_is_found_out():
+    found = agreement(made_up(range(8)), made_up(range(8, 0, -1)), NAMES, "return")
+    assert found.spearman.value == pytest.approx(-1.0)
+    assert found.mmrv.value == pytest.approx(np.mean([7, 6, 5, 4, 4, 5, 6, 7]))
+
+
+def test_only_what_both_worlds_have_is_compared():
+    some = made_up(range(8), missing={(0, scene) for scene in range(12)} | {(1, 3)})
+    found = agreement(made_up(range(8)), some, NAMES, "return")
+    assert found.policies == NAMES[1:]
+    assert found.error.value == pytest.approx(0.0)
+    assert agreement(made_up(range(8)), made_up(range(8)), NAMES, "collision") is None
+
+
+def test_a_video_that_moves_as_commanded_complies_and_one_that_stands_does_not():
+    camera = Camera(Intrinsics.from_fov(1.2, (48, 72)))
+    random = np.random.default_rng(0)
+    picture = np.kron(random.integers(0, 255, (12, 18, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    poses = np.stack([np.arange(4) * 0.4, np.zeros(4), np.zeros(4)], axis=1)
+    moved = warp_images(picture, camera, poses, WarpSettings("ground"))
+    assert compliance(moved, poses, camera, 3) > 0.9
+    noisy = np.clip(np.stack([picture] * 4) + random.normal(0, 4, (4, 48, 72, 3)), 0, 255).astype(np.uint8)
+    assert compliance(noisy, poses, camera, 3) < 0.1
+    assert np.isnan(compliance(np.stack([picture] * 4), poses, camera, 3))
+    assert psnr_db(picture, picture) == 60.0
+    assert sharpness(picture) > sharpness(np.full_like(picture, 9))
+
+
+def test_what_cannot_be_validated_is_refused(tmp_path):
+    for wrong in ({"policies": LADDER[:7]}, {"world": "simulator"}, {"scenes": "somewhere"}):
+        config = EvaluationConfig(**{"policies": LADDER, "world": "warp", **wrong})
+        with pytest.raises(InvalidConfig):
+            validate(config, tmp_path)
+
+
+def test_the_warp_world_is_validated_end_to_end(tmp_path, monkeypatch):
+    def in_this_process(config, jobs, processes):
+        worker = Worker(config)
+        return ((job, worker.run(job)) for job in jobs)
+
+    # Starting processes is tested elsewhere; here they would only cost time.
+    monkeypatch.setattr(run, "run_in_processes", in_this_process)
+    config = EvaluationConfig(
+        LADDER, world="warp", episodes=2, max_episode_s=2.0, image_size=(24, 36), videos=False, first_scene=1_000_000
+    )
+    result = validate(config, tmp_path, quiet=True)
+    assert {"return", "progress_m", "comfort"} <= {term.name for term in result.terms}
+    assert "collision" in result.unavailable
+    assert result.trust.episodes == 2
+    assert 0 <= result.trust.horizon_s <= 2
+    page = (tmp_path / "validation.html").read_text()
+    assert page.count("data:image/png") == 2
+    told = json.loads((tmp_path / "validation.json").read_text())
+    assert len(told["terms"]) == len(result.terms)
+    assert "the world can be trusted" in result.as_text()

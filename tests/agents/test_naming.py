@@ -1,0 +1,95 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longdwm_env.agents.degraded import Degraded
+from longdwm_env.agents.naming import REGISTRY, EnvironmentNeeds, PolicySpec, environment_needs, make_policy
+from longdwm_env.agents.policy import Policy, PolicyContext
+from longdwm_env.agents.privileged import LaneKeeping
+from longdwm_env.errors import InvalidConfig, LongDWMError
+
+WORDS = st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True)
+
+
+@given(
+    WORDS,
+    st.dictionaries(WORDS, st.integers() | st.booleans() | st.floats(-10, 10, allow_nan=False), max_size=4),
+)
+def test_what_is_written_is_what_is_read(name, values):
+    values = {key: value for key, value in values.items() if key not in ("noise", "delay", "aggression")}
+    text = ",".join(f"{key}={str(value).lower()}" for key, value in values.items())
+    spec = PolicySpec.parse(f"{name}:{text}" if text else name)
+    assert spec.target == name
+    assert dict(spec.parameters) == pytest.approx(values)
+
+
+def test_degradations_and_needs_are_told_apart_from_parameters():
+    spec = PolicySpec.parse("idm:speed_mps=9,noise=0.3,delay=2,action_mode=control")
+    assert (spec.target, dict(spec.parameters)) == ("idm", {"speed_mps": 9})
+    assert dict(spec.degradations) == {"noise": 0.3, "delay": 2}
+    assert environment_needs(spec) == EnvironmentNeeds("control", None)
+
+
+@pytest.mark.parametrize("text", ["module.sub:factory", "ws://127.0.0.1:8765", "some/file.py", "C:/model.safetensors"])
+def test_colons_that_are_no_parameters_stay(text):
+    assert PolicySpec.parse(text).target == text
+    assert PolicySpec.parse(f"{text}:speed=3").parameters == {"speed": 3}
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_our_own_can_all_be_made(name, make_environment):
+    assert isinstance(make_policy(name, PolicyContext.of(make_environment())), Policy)
+
+
+def test_a_file_and_a_module_bring_policies(tmp_path, make_environment):
+    context = PolicyContext.of(make_environment())
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "class Policy:\n def __init__(self, context, gain=1): self.gain = gain\n"
+        " def reset(self, observation, info): pass\n def act(self, observation, info): return 0\n"
+    )
+    assert make_policy(f"{file}:gain=3", context).gain == 3
+    made = make_policy("longdwm_env.agents.privileged:LaneKeeping:speed_mps=5,noise=0.1", context)
+    assert isinstance(made, Degraded)
+    assert isinstance(make_policy("idm", context), LaneKeeping)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no-such", "there are constant-velocity"),
+        ("idm:speed=9", "speed_mps"),
+        ("idm:speed_mps", "not key=value"),
+        ("idm:speed_mps=1,speed_mps=2", "key=value"),
+        ("idm:noise=-1", "noise must be"),
+        ("idm:speed_mps=-3", "above zero"),
+        ("no_such_module:factory", "cannot import"),
+        ("longdwm_env.agents.privileged:Nothing", "LaneKeeping"),
+        ("missing.py", "no such file"),
+        ("missing.safetensors", "no saved policy"),
+        ("model.zip", "never loads"),
+        ("builtins:str", "has no reset and act"),
+        (":a=1", "no name"),
+    ],
+)
+def test_mistakes_are_named(name, message, make_environment):
+    with pytest.raises(InvalidConfig, match=message):
+        make_policy(name, PolicyContext.of(make_environment()))
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_name_or_our_own_error(text):
+    try:
+        PolicySpec.parse(text)
+    except LongDWMError:
+        return
+
+
+def test_a_file_that_fails_says_how(tmp_path, make_environment):
+    file = tmp_path / "broken.py"
+    file.write_text("raise RuntimeError('out of coffee')")
+    with pytest.raises(InvalidConfig, match="out of coffee"):
+        make_policy(str(file), PolicyContext.of(make_environment()))
+    file.write_text("x = 1")
+    with pytest.raises(InvalidConfig, match="make_policy"):
+        make_policy(str(file), PolicyContext.of(make_environment()))

@@ -1,0 +1,39 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_package_folder_is_listed(project):
+    """setuptools cannot find packages that are mapped one by one, so the list is written and held here."""
+    found = set()
+    for top, name in (
+        ("longdwm_env", "longdwm_env"),
+        ("models", "longdwm_env.models"),
+        ("training", "longdwm_env.training"),
+        ("agents", "longdwm_env.agents"),
+    ):
+        for init in (ROOT / top).rglob("__init__.py"):
+            parts = init.parent.relative_to(ROOT / top).parts
+            found.add(".".join((name, *parts)))
+    assert found == set(project["tool"]["setuptools"]["packages"])
+
+
+def test_every_python_folder_is_a_package():
+    for top in ("longdwm_env", "models", "training", "agents"):
+        for source in (ROOT / top).rglob("*.py"):
+            assert (source.parent / "__init__.py").exists(), source
+
+
+def test_what_is_read_at_run_time_is_shipped(project):
+    shipped = project["tool"]["setuptools"]["package-data"]["longdwm_env"]
+    assert "py.typed" in shipped
+    assert any(pattern.startswith("assets/") for pattern in shipped)
+    assert (ROOT / "longdwm_env/assets/street.jpg").exists()

@@ -1,0 +1,85 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longdwm_env.types import ActorTracks, Camera, EgoState, Intrinsics, Mounting, WorldState, wrap_angle
+
+sizes = st.tuples(st.integers(16, 900), st.integers(16, 1600))
+
+
+@given(sizes, sizes)
+def test_fitting_keeps_the_middle_of_the_image_in_the_middle(size, other):
+    camera = Intrinsics.from_fov(1.1, size).fitted(other)
+    assert camera.image_size == other
+    assert camera.cx_px == pytest.approx((other[1] - 1) / 2)
+    assert camera.cy_px == pytest.approx((other[0] - 1) / 2)
+    # Cropping only narrows the view.
+    assert camera.horizontal_fov_rad <= 1.1 + 1e-9
+
+
+@given(sizes)
+def test_fitting_to_the_same_size_changes_nothing(size):
+    camera = Intrinsics(500, 510, 300.2, 200.7, size[1], size[0])
+    assert np.allclose(camera.fitted(size).matrix, camera.matrix)
+
+
+def test_a_forward_camera_sees_what_lies_ahead_in_the_middle():
+    ego_from_camera = Mounting((1.7, 0, 1.5)).ego_from_camera
+    assert np.allclose(ego_from_camera @ [0, 0, 10, 1], [11.7, 0, 1.5, 1])
+    assert np.allclose(ego_from_camera @ [1, 0, 10, 1], [11.7, -1, 1.5, 1])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Intrinsics(0, 1, 0, 0, 10, 10),
+        lambda: Intrinsics(1, 1, float("nan"), 0, 10, 10),
+        lambda: Intrinsics.from_fov(4, (10, 10)),
+        lambda: Intrinsics.from_matrix(np.eye(4), (10, 10)),
+        lambda: Mounting((0, 0, -1)),
+        lambda: Mounting((0, 0, 1), (1, 1, 1, 1)),
+        lambda: Mounting(()),
+        lambda: Mounting((0, 0, 1), (1, 0, 0, 0, 0)),
+    ],
+)
+def test_impossible_cameras_are_refused(make):
+    with pytest.raises(ValueError):  # noqa: PT011 - six messages
+        make()
+
+
+def test_curvature_is_zero_at_standstill():
+    assert EgoState(speed_mps=0.0, yaw_rate_radps=0.0).curvature_per_m == 0.0
+    assert EgoState(speed_mps=10.0, yaw_rate_radps=0.5).curvature_per_m == pytest.approx(0.05)
+
+
+@given(st.floats(-1e3, 1e3))
+def test_wrapped_angles_are_the_same_angle(angle):
+    wrapped = wrap_angle(angle)
+    assert -np.pi <= wrapped <= np.pi
+    assert np.cos(wrapped) == pytest.approx(np.cos(angle), abs=1e-9)
+
+
+def test_a_world_state_cannot_be_changed_and_copies_for_nothing():
+    state = WorldState({"frame": np.zeros((2, 2))}, {"count": 3})
+    with pytest.raises(ValueError, match="read-only"):
+        state.arrays["frame"][0, 0] = 1
+    with pytest.raises(TypeError):
+        state.values["count"] = 4
+    assert copy.deepcopy(state) is state
+    again = pickle.loads(pickle.dumps(state))  # how worker processes receive it
+    assert np.array_equal(again.arrays["frame"], state.arrays["frame"])
+    assert again.values == state.values
+
+
+def test_actor_tracks_must_agree_with_themselves():
+    with pytest.raises(ValueError, match="disagree"):
+        ActorTracks(np.zeros((3, 2, 3)), np.zeros((1, 3)), np.zeros((3, 2)), ("a", "b"))
+
+
+def test_a_camera_keeps_its_mounting_when_fitted():
+    camera = Camera(Intrinsics.from_fov(1.0, (900, 1600)), Mounting((1.5, 0.1, 1.4)))
+    assert camera.fitted((96, 144)).mounting == camera.mounting

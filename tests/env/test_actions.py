@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from longdwm_env import EgoState, InvalidAction, InvalidConfig
+from longdwm_env.actions import (
+    ACTION_MODES,
+    COMMANDS,
+    CRUISE_MPS,
+    FAR_GOAL_M,
+    TURN_RADIUS_M,
+    action_space,
+    checked_action,
+    command_waypoints,
+    goal_on_road,
+    goal_waypoints,
+    trajectory_from_action,
+)
+from longdwm_env.geometry.camera import project_points
+from longdwm_env.geometry.kinematics import violations
+
+SHAPES = {"trajectory": (4, 2), "control": (2,), "goal": (2,)}
+
+anything = st.one_of(
+    st.none(),
+    st.text(max_size=3),
+    st.booleans(),
+    st.complex_numbers(),
+    st.integers(),
+    st.floats(),
+    st.dictionaries(st.text(max_size=2), st.floats(), max_size=2),
+    st.lists(st.one_of(st.floats(), st.none(), st.lists(st.floats(), max_size=3)), max_size=5),
+    npst.arrays(
+        st.one_of(npst.floating_dtypes(), npst.integer_dtypes(), npst.boolean_dtypes(), npst.complex_number_dtypes()),
+        npst.array_shapes(min_dims=0, max_dims=3, max_side=5),
+    ),
+    npst.arrays(np.float64, (4, 2), elements=st.floats(allow_nan=True, allow_infinity=True)),
+    npst.arrays(np.float64, (2,), elements=st.floats(allow_nan=True, allow_infinity=True)),
+)
+
+
+def test_the_four_modes_of_the_contract():
+    assert ACTION_MODES == ("trajectory", "control", "command", "goal")
+    for mode, shape in SHAPES.items():
+        space = action_space(mode)
+        assert space.shape == shape
+        assert space.dtype == np.float32
+        assert np.isfinite(space.low).all()
+        assert np.isfinite(space.high).all()
+    assert action_space("command").n == 4
+    with pytest.raises(InvalidConfig, match="'trajectory', 'control', 'command', 'goal'"):
+        action_space("joystick")
+
+
+@pytest.mark.parametrize("mode", ACTION_MODES)
+@settings(max_examples=200, deadline=None)
+@given(action=anything)
+def test_anything_is_either_an_action_or_invalid(mode, action):
+    try:
+        checked = checked_action(mode, action)
+    except InvalidAction:
+        return
+    assert checked in action_space(mode)
+
+
+@pytest.mark.parametrize("mode", ACTION_MODES)
+@settings(max_examples=30, deadline=None)
+@given(action=anything)
+def test_an_environment_that_refuses_an_action_is_as_it_was(make, kit, mode, action):
+    env = _one_of(make, mode)
+    env.reset(seed=0)
+    state = env.unwrapped.get_state()
+    try:
+        checked_action(mode, action)
+    except InvalidAction:
+        with pytest.raises(InvalidAction):
+            env.step(action)
+        assert env.unwrapped.get_state() is state
+    observation, *_ = env.step(kit.actions[mode])
+    assert observation in env.observation_space
+
+
+_made = {}
+
+
+def _one_of(make, mode):
+    if mode not in _made:
+        _made[mode] = make(action_mode=mode)
+    return _made[mode]
+
+
+@pytest.mark.parametrize(
+    ("mode", "action", "message"),
+    [
+        ("trajectory", np.full((4, 2), np.nan), r"action\[0, 0\] \(waypoint at 0.5 s, x, .*is nan.* -20 to 120"),
+        ("trajectory", [[0, 0], [1, 0], [2, 0], [3, 61]], r"action\[3, 1\] \(waypoint at 2 s, y.*is 61.* -60 to 60"),
+        ("trajectory", [[0, 0], [1, 0]], r"shape \(4, 2\), got \(2, 2\)"),
+        ("trajectory", [[0, 0], [1]], r"shape \(4, 2\)"),
+        ("control", [0.0, np.inf], r"action\[1\] \(acceleration, m/s2\) is inf"),
+        ("control", ["a", "b"], "real numbers"),
+        ("command", 4, r"command 4 does not exist; allowed are 0 \(go straight\)"),
+        ("command", 1.0, "whole numbers"),
+        ("command", True, "whole numbers"),
+        ("goal", [0.5, 1.5], r"height\) is 1.5; .* 0 to 1"),
+    ],
+)
+def test_errors_say_which_number_is_wrong_and_what_is_allowed(mode, action, message):
+    with pytest.raises(InvalidAction, match=message):
+        checked_action(mode, action)
+
+
+def test_rounding_is_forgiven():
+    high = action_space("control").high.astype(np.float64)
+    np.testing.assert_array_equal(checked_action("control", high * (1 + 1e-7)), action_space("control").high)
+    with pytest.raises(InvalidAction):
+        checked_action("control", high * 1.001)
+
+
+def test_precision_does_not_change_an_action():
+    waypoints = np.random.default_rng(0).uniform(0, 20, (4, 2))
+    np.testing.assert_array_equal(
+        checked_action("trajectory", waypoints), checked_action("trajectory", waypoints.astype(np.float32))
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(speed=st.floats(0, 35), command=st.integers(0, 3))
+def test_commands_are_within_what_a_car_can_do(kit, speed, command):
+    trajectory = trajectory_from_action("command", command, EgoState(speed_mps=speed), kit.a_camera())
+    assert trajectory.projection_m < 0.05
+    assert not violations(trajectory)
+
+
+@pytest.mark.parametrize("speed", [0.0, 5.0, 15.0, 30.0])
+def test_commands_do_what_they_say(speed):
+    straight, left, right, stop = (command_waypoints(command, speed) for command in range(4))
+    assert COMMANDS == ("go straight", "turn left", "turn right", "stop")
+    np.testing.assert_allclose(straight[:, 1], 0, atol=1e-9)
+    assert straight[-1, 0] >= min(2 * speed, 2 * CRUISE_MPS)
+    assert left[-1, 1] > 0.2
+    np.testing.assert_allclose(left, right * [1, -1])
+    assert stop[-1, 0] <= straight[-1, 0]
+    steps = np.linalg.norm(np.diff(stop, axis=0), axis=1)
+    assert (np.diff(steps) <= 1e-9).all()
+
+
+def test_turns_are_no_tighter_than_the_turning_radius():
+    driven = command_waypoints(1, 5.0)
+    x, y = driven[-1]
+    assert (x * x + y * y) / (2 * y) == pytest.approx(TURN_RADIUS_M, rel=1e-6)
+
+
+@given(u=st.floats(0, 1), v=st.floats(0.6, 1))
+def test_a_goal_on_the_road_projects_back_to_its_pixel(kit, u, v):
+    camera = kit.a_camera()
+    x, y = goal_on_road(np.array([u, v]), camera)
+    pixels, _ = project_points(camera, np.array([[x, y, 0.0]]))
+    height, width = camera.intrinsics.image_size
+    np.testing.assert_allclose(pixels[0], [u * width - 0.5, v * height - 0.5], atol=1e-6)
+
+
+@given(u=st.floats(0, 1), v=st.floats(0, 0.5))
+def test_a_goal_above_the_horizon_is_far_away_in_its_direction(kit, u, v):
+    x, y = goal_on_road(np.array([u, v]), kit.a_camera())
+    assert np.hypot(x, y) == pytest.approx(FAR_GOAL_M)
+    assert np.sign(y) == np.sign(0.5 - u) or abs(u - 0.5) < 1e-3
+
+
+@settings(max_examples=60, deadline=None)
+@given(u=st.floats(0, 1), v=st.floats(0, 1), speed=st.floats(0, 20))
+def test_goals_lead_to_motions_that_a_car_can_drive(kit, u, v, speed):
+    trajectory = trajectory_from_action("goal", np.array([u, v]), EgoState(speed_mps=speed), kit.a_camera())
+    assert not violations(trajectory)
+    assert np.isfinite(trajectory.poses).all()
+
+
+def test_a_near_goal_stops_the_car_and_a_far_one_does_not(kit):
+    camera = kit.a_camera()
+    near = goal_waypoints(np.array([0.5, 1.0]), 4.0, camera)
+    far = goal_waypoints(np.array([0.5, 0.2]), 4.0, camera)
+    assert near[-1, 0] < goal_on_road(np.array([0.5, 1.0]), camera)[0]
+    assert far[-1, 0] > 8.0
+
+
+def test_goals_are_on_the_side_that_was_pointed_at(kit):
+    left, right = (goal_waypoints(np.array([u, 0.75]), 5.0, kit.a_camera()) for u in (0.2, 0.8))
+    assert left[-1, 1] > 0.3
+    assert right[-1, 1] < -0.3

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from longdwm_env.clock import FPS
+from longdwm_env.comfort import NUPLAN_LIMITS, smoothed, uncomfortable
+
+
+def motion(speed=10.0, acceleration=0.0, yaw_rate=0.0, count=30):
+    series = [np.broadcast_to(np.asarray(values, dtype=float), count) for values in (speed, acceleration, yaw_rate)]
+    return np.column_stack(series)
+
+
+@pytest.mark.parametrize(
+    ("change", "limit"),
+    [
+        ({"acceleration": 1.0}, NUPLAN_LIMITS.max_longitudinal_acceleration_mps2),
+        ({"acceleration": -1.0}, -NUPLAN_LIMITS.min_longitudinal_acceleration_mps2),
+        ({"yaw_rate": 0.1}, NUPLAN_LIMITS.max_lateral_acceleration_mps2),
+        ({"yaw_rate": -0.1}, NUPLAN_LIMITS.max_lateral_acceleration_mps2),
+        ({"yaw_rate": 1.0, "speed": 1.0}, NUPLAN_LIMITS.max_yaw_rate_radps),
+        ({"acceleration": np.arange(30) / FPS - 1.0, "speed": 0.0}, NUPLAN_LIMITS.max_longitudinal_jerk_mps3),
+        ({"yaw_rate": np.arange(30) / FPS - 1.0, "speed": 0.0}, NUPLAN_LIMITS.max_yaw_acceleration_radps2),
+    ],
+)
+def test_each_limit_is_where_it_is_said_to_be(change, limit):
+    """Each change has the size 1 in the limited quantity; scaled to just below and just above the limit."""
+    for factor, expected in ((0.99, False), (1.01, True)):
+        scaled = {n: v * limit * factor if n != "speed" else v for n, v in change.items()}
+        found = uncomfortable(motion(**scaled))
+        # Away from the ends, where a ramp that starts at -1 has not yet passed another limit.
+        assert bool(found[15]) == expected, (change, factor)
+
+
+def test_the_published_limits():
+    assert (NUPLAN_LIMITS.min_longitudinal_acceleration_mps2, NUPLAN_LIMITS.max_longitudinal_acceleration_mps2) == (
+        -4.05,
+        2.40,
+    )
+    assert NUPLAN_LIMITS.max_lateral_acceleration_mps2 == 4.89
+    assert (NUPLAN_LIMITS.max_yaw_rate_radps, NUPLAN_LIMITS.max_yaw_acceleration_radps2) == (0.95, 1.93)
+    assert (NUPLAN_LIMITS.max_longitudinal_jerk_mps3, NUPLAN_LIMITS.max_jerk_mps3) == (4.13, 8.37)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 20])
+def test_smoothing_keeps_constants_and_its_derivative_keeps_slopes(count):
+    np.testing.assert_allclose(smoothed(np.full(count, 3.0), 8), 3.0)
+    slope = smoothed(np.arange(count) / FPS, 15, derivative=1)
+    np.testing.assert_allclose(slope, 1.0 if count > 1 else 0.0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_short_records_are_judged_too(count):
+    assert not uncomfortable(motion(count=count)).any()
+    assert uncomfortable(motion(acceleration=-6.0, count=count)).all()
+
+
+@pytest.mark.parametrize("window", [1, 3, 5, 9, 15])
+@pytest.mark.parametrize("count", [3, 15, 16, 27])
+@pytest.mark.parametrize("derivative", [0, 1])
+def test_smoothing_is_scipys_savitzky_golay_filter(count, window, derivative):
+    from scipy.signal import savgol_filter
+
+    values = np.random.default_rng(count).standard_normal(count)
+    length = min(window, count)
+    order = min(2, length - 1)
+    if derivative > order:
+        expected = np.zeros(count)
+    else:
+        expected = savgol_filter(values, length, order, deriv=derivative, delta=1 / FPS)
+    np.testing.assert_allclose(smoothed(values, window, derivative), expected, atol=1e-8)

@@ -1,0 +1,217 @@
+import pytest
+import torch
+from diffusers import CogVideoXTransformer3DModel
+
+from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.settings import TransformerConfig
+
+TINY = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "in_channels": 4,
+    "out_channels": 4,
+    "time_embed_dim": 8,
+    "text_embed_dim": 12,
+    "num_layers": 2,
+    "sample_width": 6,
+    "sample_height": 4,
+    "sample_frames": 49,
+    "max_text_seq_length": 3,
+}
+OPTIONS = {"known_frames": True, "warp_views": 2, "motion": True}
+STEM = {"stem_channels": 16, "frames_per_token": 3}
+
+
+def inputs(frames=5, batch=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    return {
+        "hidden_states": draw(batch, frames, 4, 4, 6),
+        "encoder_hidden_states": draw(batch, 3, 12),
+        "timestep": torch.tensor([3, 700])[:batch],
+        "known": draw(batch, frames, 4, 4, 6),
+        "known_mask": torch.ones(batch, frames),
+        "warp": draw(batch, frames, 2, 4, 4, 6),
+        "warp_mask": torch.ones(batch, frames, 2),
+        "motion": draw(batch, frames, 6),
+    }
+
+
+def model(seed=0, shake=True, **options):
+    torch.manual_seed(seed)
+    made = LongDWMTransformer3DModel(**{**TINY, **options}).eval()
+    if shake:
+        for weight in made.parameters():
+            weight.data.add_(0.02 * torch.randn_like(weight))
+    return made
+
+
+def plain(given):
+    return {key: given[key] for key in ("hidden_states", "encoder_hidden_states", "timestep")}
+
+
+@pytest.mark.parametrize("frames", [1, 4, 13])
+@torch.no_grad()
+def test_with_everything_off_it_is_cogvideox(frames, tmp_path):
+    torch.manual_seed(0)
+    original = CogVideoXTransformer3DModel(**TINY).eval()
+    original.save_pretrained(tmp_path)
+    ours = LongDWMTransformer3DModel.from_pretrained(tmp_path, use_safetensors=True)
+    assert set(ours.state_dict()) == set(original.state_dict())
+    given = plain(inputs(frames))
+    assert torch.equal(ours(**given).sample, original(**given).sample)
+
+
+def test_the_preset_s_defaults_are_cogvideox_s_own():
+    with torch.device("meta"):
+        ours = LongDWMTransformer3DModel(**TransformerConfig().to_kwargs())
+        original = CogVideoXTransformer3DModel()
+    shapes = {name: tuple(weight.shape) for name, weight in original.state_dict().items()}
+    assert {name: tuple(weight.shape) for name, weight in ours.state_dict().items()} == shapes
+
+
+@torch.no_grad()
+def test_new_conditions_change_nothing_before_training():
+    original, ours = model(shake=False), model(shake=False, **OPTIONS)
+    ours.load_state_dict({**ours.state_dict(), **original.state_dict()})
+    given = inputs()
+    assert torch.equal(ours(**given).sample, original(**plain(given)).sample)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, {**OPTIONS, **STEM}, {**OPTIONS, **STEM, "residual_warp": True}])
+@pytest.mark.parametrize("name", ["known", "warp", "motion", "known_mask", "warp_mask"])
+@torch.no_grad()
+def test_every_condition_reaches_the_output_once_trained(options, name):
+    ours, given = model(**options), inputs()
+    assert not torch.allclose(ours(**given).sample, ours(**{**given, name: 0.5 * given[name]}).sample, atol=1e-5)
+
+
+@torch.no_grad()
+def test_masked_conditions_do_not_count():
+    ours = model(**OPTIONS)
+    given = inputs()
+    masked = {**given, "known_mask": torch.zeros(2, 5), "warp_mask": torch.zeros(2, 5, 2)}
+    other = {**masked, "known": given["known"] + 1, "warp": given["warp"] - 1}
+    assert torch.equal(ours(**masked).sample, ours(**other).sample)
+
+
+@torch.no_grad()
+def test_known_frames_join_on_the_channel_axis():
+    """A second patch embedding is the same as more input channels of the first."""
+    ours, given = model(known_frames=True), inputs()
+    wide = CogVideoXTransformer3DModel(**{**TINY, "in_channels": 9}).eval()
+    weights = {key: value for key, value in ours.state_dict().items() if not key.startswith("known_embed")}
+    joined = torch.cat([weights["patch_embed.proj.weight"], ours.known_embed.weight], dim=1)
+    wide.load_state_dict({**weights, "patch_embed.proj.weight": joined})
+    channels = torch.cat([given["hidden_states"], given["known"], torch.ones(2, 5, 1, 4, 6)], dim=2)
+    expected = wide(channels, given["encoder_hidden_states"], given["timestep"]).sample
+    found = ours(**plain(given), known=given["known"], known_mask=given["known_mask"]).sample
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 13])
+@torch.no_grad()
+def test_an_untrained_residual_model_says_the_warp(frames):
+    ours = model(shake=False, **OPTIONS, **STEM, residual_warp=True)
+    given = inputs(frames)
+    one_view = model(shake=False, **{**OPTIONS, "warp_views": 1}, **STEM, residual_warp=True)
+    first = {"warp": given["warp"][:, :, :1], "warp_mask": given["warp_mask"][:, :, :1]}
+    assert torch.equal(one_view(**{**given, **first}).sample, given["warp"][:, :, 0])
+    share = torch.linspace(0, 1, frames).reshape(1, -1, 1, 1, 1)
+    faded = (1 - share) * given["warp"][:, :, 0] + share * given["warp"][:, :, 1]
+    assert torch.allclose(ours(**given).sample, faded, atol=1e-6)
+    given["warp_mask"][1, :, 1] = 0
+    found = ours(**given).sample
+    assert torch.allclose(found[0], faded[0], atol=1e-6)
+    assert torch.equal(found[1], given["warp"][1, :, 0])
+
+
+@torch.no_grad()
+def test_positions_are_built_once_and_are_cogvideox_s():
+    ours, given = model(), inputs(5)
+    first = ours(**plain(given)).sample
+    table = next(iter(ours._positions.values()))
+    assert torch.equal(ours(**plain(given)).sample, first)
+    assert next(iter(ours._positions.values())) is table
+    whole = ours.patch_embed.pos_embedding
+    assert torch.equal(table, whole[:, : table.shape[1]].float())
+
+
+@pytest.mark.parametrize("options", [OPTIONS, {**OPTIONS, **STEM}])
+@torch.no_grad()
+def test_a_batch_is_its_members(options):
+    ours, given = model(**options), inputs()
+    whole = ours(**given).sample
+    for index in range(2):
+        alone = ours(**{name: value[index : index + 1] for name, value in given.items()}).sample
+        assert torch.allclose(alone, whole[index : index + 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, {**OPTIONS, **STEM, "residual_warp": True}])
+@torch.no_grad()
+def test_saved_and_loaded_it_is_the_same(options, tmp_path):
+    ours, given = model(**options), inputs()
+    ours.save_pretrained(tmp_path)
+    loaded = LongDWMTransformer3DModel.from_pretrained(tmp_path, use_safetensors=True)
+    assert {**loaded.config, "_name_or_path": 0} == {**ours.config, "_name_or_path": 0}
+    assert loaded.config.in_channels == 4
+    assert torch.equal(loaded(**given).sample, ours(**given).sample)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, {**OPTIONS, **STEM}])
+def test_gradient_checkpointing_gives_the_same_gradients(options):
+    given = inputs()
+    gradients = []
+    for checkpointing in (False, True):
+        ours = model(**options).train()
+        if checkpointing:
+            ours.enable_gradient_checkpointing()
+            assert ours.is_gradient_checkpointing
+        ours(**given).sample.square().mean().backward()
+        gradients.append({name: weight.grad for name, weight in ours.named_parameters()})
+    for name, expected in gradients[0].items():
+        assert expected is not None, name
+        assert torch.allclose(gradients[1][name], expected, atol=1e-6), name
+
+
+def test_every_weight_learns():
+    ours = model(**OPTIONS, **STEM)
+    ours(**inputs()).sample.square().mean().backward()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in ours.parameters())
+
+
+@torch.no_grad()
+def test_it_runs_in_bfloat16_and_returns_tuples():
+    ours = model(**OPTIONS).to(torch.bfloat16)
+    given = {name: value if name == "timestep" else value.bfloat16() for name, value in inputs().items()}
+    (output,) = ours(**given, return_dict=False)
+    assert output.dtype == torch.bfloat16
+    assert torch.isfinite(output).all()
+
+
+@torch.no_grad()
+def test_fused_attention_agrees():
+    ours, given = model(**OPTIONS), inputs()
+    before = ours(**given).sample
+    ours.fuse_qkv_projections()
+    assert torch.allclose(ours(**given).sample, before, atol=1e-5)
+    ours.unfuse_qkv_projections()
+    assert torch.allclose(ours(**given).sample, before, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"residual_warp": True}, "warp_views must be at least 1"),
+        ({"frames_per_token": 2}, "stem_channels must be above 0"),
+        ({"sample_height": 5}, "do not divide into patches"),
+    ],
+)
+def test_configurations_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        TransformerConfig(**options)
+
+
+def test_other_architectures_of_cogvideox_are_refused():
+    with pytest.raises(ValueError, match="rotary"):
+        LongDWMTransformer3DModel(**TINY, use_rotary_positional_embeddings=True)

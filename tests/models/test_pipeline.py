@@ -1,0 +1,314 @@
+"""What diffusers asks of every pipeline in its common tests, on tiny random models."""
+
+import gc
+import inspect
+import json
+import tracemalloc
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.folder import check_weights_match
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.settings import LongDWMSettings, OpenChoices
+
+MINI = {"seconds": 2.0, "prompt": "Weather: rainy", "generator": 3, "output_type": "np"}
+
+
+def run(pipeline, image, **changes):
+    return pipeline(image, **{**MINI, **changes}).frames
+
+
+def test_call_has_the_arguments_that_diffusers_expects():
+    parameters = inspect.signature(LongDWMPipeline.__call__).parameters
+    expected = {"image", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "generator"}
+    expected |= {"output_type", "return_dict", "callback_on_step_end", "callback_on_step_end_tensor_inputs"}
+    assert expected <= set(parameters)
+    assert "latents" in LongDWMPipeline._callback_tensor_inputs
+
+
+def test_one_second_is_twelve_frames(pipeline, image):
+    frames = run(pipeline, image, seconds=2.5)
+    assert frames.shape == (1, 30, 32, 48, 3)
+    assert frames.dtype == np.float32
+    assert frames.min() >= 0
+    assert frames.max() <= 1
+
+
+def test_saved_and_loaded_it_gives_the_same_frames(pipeline, image, tmp_path):
+    pipeline.save_pretrained(tmp_path, safe_serialization=True)
+    assert not list(tmp_path.rglob("*.bin"))
+    loaded = LongDWMPipeline.from_pretrained(tmp_path)
+    check_weights_match(tmp_path, loaded.components)
+    loaded.set_progress_bar_config(disable=True)
+    assert loaded.settings == pipeline.settings
+    assert np.array_equal(run(loaded, image), run(pipeline, image))
+
+
+def test_optional_components_may_be_missing(cogvideox_pipeline, picture, tmp_path):
+    cogvideox_pipeline.save_pretrained(tmp_path)
+    loaded = LongDWMPipeline.from_pretrained(tmp_path, text_encoder=None)
+    assert loaded.tokenizer is None
+    assert loaded.text_encoder is None
+    loaded.set_progress_bar_config(disable=True)
+    text = torch.zeros(1, 16, 32)
+    image = picture(loaded.settings.image_size)
+    with pytest.raises(ValueError, match="give prompt_embeds"):
+        run(loaded, image)
+    frames = run(loaded, image, prompt_embeds=text, seconds=1.0, num_inference_steps=1)
+    assert frames.shape == (1, 12, 64, 96, 3)
+    assert np.isfinite(frames).all()
+
+
+def test_pickled_weights_are_never_loaded(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path, safe_serialization=False)
+    with pytest.raises(OSError, match="safetensors"):
+        LongDWMPipeline.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="safetensors alone"):
+        LongDWMPipeline.from_pretrained(tmp_path, use_safetensors=False)
+
+
+@pytest.mark.parametrize("seeds", [3, [3, 9]])
+def test_a_batch_is_its_members(pipeline, image, picture, seeds):
+    images = [image, picture(pipeline.settings.image_size, 5)]
+    both = run(pipeline, images, generator=seeds, prompt=["Weather: rainy", "Weather: sunny"])
+    first = run(pipeline, image)
+    second = run(pipeline, images[1], generator=4 if seeds == 3 else 9, prompt="Weather: sunny")
+    assert np.array_equal(both[0], first[0])
+    assert np.array_equal(both[1], second[0])
+
+
+@pytest.mark.parametrize("micro_batch", [2, 5])
+def test_gaps_filled_together_agree_with_gaps_filled_alone(pipeline, image, micro_batch):
+    """Matrix products of other sizes differ in their last bits: at most one step of 255."""
+    alone = run(pipeline, image, seconds=4.0, micro_batch=1)
+    together = run(pipeline, image, seconds=4.0, micro_batch=micro_batch)
+    assert np.abs(alone - together).max() <= 1.01 / 255
+
+
+def test_the_same_seed_gives_the_same_frames_and_another_does_not(pipeline, image):
+    first = run(pipeline, image)
+    assert np.array_equal(run(pipeline, image), first)
+    generator = torch.Generator().manual_seed(0)
+    drawn = run(pipeline, image, generator=generator)
+    assert np.array_equal(run(pipeline, image, generator=torch.Generator().manual_seed(0)), drawn)
+    assert not np.array_equal(run(pipeline, image, generator=generator), drawn)
+    assert not np.array_equal(run(pipeline, image, generator=4), first)
+
+
+def test_every_output_type_says_the_same(pipeline, image):
+    arrays = run(pipeline, image)
+    tensors = run(pipeline, image, output_type="pt")
+    pictures = run(pipeline, image, output_type="pil")
+    assert tensors.shape == (1, 24, 3, 32, 48)
+    assert np.array_equal(tensors.movedim(2, -1).numpy(), arrays)
+    assert isinstance(pictures[0][0], PIL.Image.Image)
+    assert np.array_equal(np.array(pictures[0][5]), (arrays[0, 5] * 255).round().astype(np.uint8))
+    latents = run(pipeline, image, output_type="latent")
+    assert latents.shape == (1, 2, 16, 4, 6)
+    (frames,) = pipeline(image, **MINI, return_dict=False)
+    assert np.array_equal(frames, arrays)
+
+
+def test_every_form_of_a_picture_says_the_same(pipeline, image):
+    expected = run(pipeline, image)
+    tensor = torch.from_numpy(image).movedim(-1, 0).float() / 255
+    for form in (PIL.Image.fromarray(image), tensor, image[None], image.astype(np.float32) / 255):
+        assert np.array_equal(run(pipeline, form), expected)
+
+
+def test_a_picture_of_another_size_is_fitted(pipeline, picture):
+    assert run(pipeline, picture((100, 90))).shape == (1, 24, 32, 48, 3)
+
+
+def test_streaming_gives_what_a_call_gives(pipeline, image):
+    whole = run(pipeline, image, seconds=3.25)
+    parts = list(pipeline.stream(image, seconds=3.25, prompt="Weather: rainy", generator=3))
+    assert [len(part) for part in parts] == [12, 12, 12, 3]
+    assert np.array_equal(np.concatenate(parts), (whole[0] * 255).round().astype(np.uint8))
+
+
+def test_a_rollout_goes_on_where_the_last_one_ended(pipeline, image):
+    """Thirteen seconds are two rollouts of at most twelve keyframes."""
+    long = run(pipeline, image, seconds=13.0)
+    short = run(pipeline, image, seconds=12.0)
+    assert np.array_equal(long[:, :144], short)
+    assert long.shape[1] == 156
+
+
+def test_second_by_second_the_last_keyframes_are_in_view(pipeline, image, picture):
+    closed = run(pipeline, image, seconds=3.0, keyframes_per_rollout=1)
+    assert closed.shape[1] == 36
+    assert not np.array_equal(closed, run(pipeline, image, seconds=3.0))
+    history = np.stack([picture((32, 48), seed) for seed in range(25)])
+    led = run(pipeline, history, keyframes_per_rollout=1)
+    assert not np.array_equal(led, run(pipeline, history[-1], keyframes_per_rollout=1))
+
+
+def test_prompt_and_trajectory_matter(pipeline, image):
+    expected = run(pipeline, image)
+    assert not np.array_equal(run(pipeline, image, prompt="Weather: foggy"), expected)
+    assert not np.array_equal(
+        run(pipeline, image, trajectory="stop"), run(pipeline, image, trajectory=np.zeros((24, 3)))
+    )
+
+
+def test_guidance_away_from_the_empty_prompt(pipeline, image):
+    off = run(pipeline, image, guidance_scale=1.0)
+    guided = run(pipeline, image, guidance_scale=3.0)
+    assert not np.array_equal(guided, off)
+    assert pipeline.guidance_scale == 3.0
+    assert pipeline.do_classifier_free_guidance
+    same = run(pipeline, image, guidance_scale=3.0, negative_prompt="Weather: rainy")
+    assert np.abs(same - off).max() <= 1.01 / 255
+
+
+def test_steps_are_counted_and_the_callback_sees_and_changes_latents(pipeline, image):
+    seen = []
+
+    def watch(pipe, step, timestep, tensors):
+        seen.append((step, timestep))
+        assert list(tensors) == ["latents"]
+        return tensors
+
+    expected = run(pipeline, image, num_inference_steps=(3, 2))
+    assert np.array_equal(run(pipeline, image, num_inference_steps=(3, 2), callback_on_step_end=watch), expected)
+    assert [step for step, _ in seen] == [0, 1, 2, 0, 1, 0, 1]
+    assert pipeline.num_timesteps == 5
+
+    def blank(pipe, step, timestep, tensors):
+        return {"latents": torch.zeros_like(tensors["latents"])}
+
+    assert not np.array_equal(run(pipeline, image, callback_on_step_end=blank), run(pipeline, image))
+
+
+def test_a_callback_may_stop_after_the_rollout(pipeline, image):
+    def stop(pipe, step, timestep, tensors):
+        pipe._interrupt = True
+        return tensors
+
+    frames = run(pipeline, image, seconds=6.0, keyframes_per_rollout=2, callback_on_step_end=stop)
+    assert frames.shape[1] == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"output_type": "gif"}, "output_type must be"),
+        ({"prompt": ["a", "b"]}, "2 prompts for 1 pictures"),
+        ({"seconds": 0.01}, "whole number"),
+        ({"num_inference_steps": 0}, "at least 1"),
+        ({"keyframes_per_rollout": 13}, "1 to 12, got 13"),
+        ({"trajectory": np.zeros((5, 3))}, "ask for fewer seconds"),
+        ({"trajectory": np.full((24, 3), np.nan)}, "finite poses"),
+        ({"trajectory": "sideways"}, "presets|pose file"),
+        ({"generator": [1, 2]}, "2 generators for 1 samples"),
+        ({"generator": -1}, "a seed is 0"),
+        ({"callback_on_step_end_tensor_inputs": ["prompt_embeds"]}, "a callback may ask for"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(pipeline, image, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(pipeline, image, **changes)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 4)), np.zeros((0, 4, 3)), np.full((4, 4, 3), 7.0), np.zeros((4, 4, 3), int)]
+)
+def test_what_is_no_picture_is_refused(pipeline, bad):
+    with pytest.raises(ValueError, match="an image is"):
+        run(pipeline, bad)
+
+
+def test_the_camera_matters(pipeline, image):
+    wide = assumed_camera((32, 48), horizontal_fov_rad=1.9)
+    assert not np.array_equal(run(pipeline, image, camera=wide), run(pipeline, image))
+
+
+def test_every_component_follows_to_a_type(built, image):
+    pipeline = built("debug").to(torch.bfloat16)
+    parts = (pipeline.coarse, pipeline.fine, pipeline.vae, pipeline.text_encoder)
+    assert {part.dtype for part in parts} == {torch.bfloat16}
+    frames = run(pipeline, image)
+    assert np.abs(frames - run(built("debug"), image)).mean() < 0.02
+
+
+def test_offloading_gives_the_same_frames(built, image):
+    accelerate = pytest.importorskip("accelerate", reason="offloading is accelerate's")
+    pipeline = built("debug")
+    expected = run(pipeline, image)
+    with pytest.raises(RuntimeError, match="accelerator"):
+        pipeline.enable_model_cpu_offload()
+    # What it would do, with the CPU in the accelerator's place: every way into a model must pass its hook.
+    hook, moved = None, []
+    for name in LongDWMPipeline.model_cpu_offload_seq.split("->"):
+        model = getattr(pipeline, name)
+        _, hook = accelerate.cpu_offload_with_hook(model, "cpu", prev_module_hook=hook)
+        before = model._hf_hook.pre_forward
+        model._hf_hook.pre_forward = lambda *a, before=before, name=name, **k: moved.append(name) or before(*a, **k)
+    assert np.array_equal(run(pipeline, image), expected)
+    assert list(dict.fromkeys(moved)) == ["text_encoder", "vae", "coarse", "fine"]
+
+
+def test_the_progress_bar_counts_seconds(built, image, capsys):
+    pipeline = built("debug")
+    pipeline.set_progress_bar_config(disable=False)
+    run(pipeline, image)
+    assert "2/2" in capsys.readouterr().err
+
+
+def test_loading_a_lora_changes_one_transformer(built, image, tmp_path):
+    peft = pytest.importorskip("peft", reason="LoRA needs the package peft")
+    pipeline = built("debug")
+    expected = run(pipeline, image)
+    pipeline.fine.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    changed = run(pipeline, image)
+    pipeline.fine.save_lora_adapter(tmp_path)
+    fresh = built("debug")
+    fresh.load_lora_weights(tmp_path, "fine")
+    assert not np.array_equal(changed, expected)
+    assert np.array_equal(run(fresh, image), changed)
+
+
+def test_memory_does_not_grow_with_length(pipeline, image):
+    def peak(seconds):
+        gc.collect()
+        tracemalloc.start()
+        for _ in pipeline.stream(image, seconds=seconds, generator=0, keyframes_per_rollout=2):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(2.0)
+    # Twelve seconds of frames are 660 kB, of latents 220 kB.
+    assert peak(18.0) < peak(6.0) + 100_000
+
+
+def test_settings_are_checked_and_survive_json():
+    settings = LongDWMSettings(image_size=(96, 144), history_keyframes=2)
+    assert LongDWMSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    for wrong in ({"history_keyframes": 13}, {"fine_steps": 0}, {"guidance_scale": -1.0}):
+        with pytest.raises(ValueError, match=r"history_keyframes|at least one|guidance_scale"):
+            LongDWMSettings(image_size=(96, 144), **wrong)
+    with pytest.raises(ValueError, match="unknown settings"):
+        LongDWMSettings.from_json({"image_size": [96, 144], "speed": 1})
+    with pytest.raises(ValueError, match="image_size"):
+        LongDWMSettings.from_json({})
+    with pytest.raises(ValueError, match="drop_ratio"):
+        OpenChoices(last_frame_drop_ratio=1.5)
+
+
+def test_a_pipeline_without_settings_is_refused(pipeline):
+    with pytest.raises(ValueError, match="needs settings"):
+        LongDWMPipeline(**pipeline.components)
+
+
+def test_device_placement_follows_diffusers(pipeline):
+    assert pipeline.device == torch.device("cpu")
+    assert isinstance(pipeline.components["coarse"], LongDWMTransformer3DModel)
+    assert set(pipeline.components) == {"tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler"}

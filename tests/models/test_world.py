@@ -1,0 +1,300 @@
+import json
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+import longdwm_env  # noqa: F401 - registers LongDWM-v0
+from longdwm_env import timing
+from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.models.world import DiffusionWorld
+from longdwm_env.state import EnvState
+from longdwm_env.types import WorldState
+from longdwm_env.world import WorldModel
+
+SIZE = (32, 48)
+
+pytestmark = pytest.mark.filterwarnings("ignore:the camera of scene")
+
+
+@pytest.fixture(scope="module")
+def world(pipeline):
+    return DiffusionWorld(pipeline, "tiny")
+
+
+@pytest.fixture(scope="module")
+def folder(pipeline, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "tiny"
+    pipeline.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def straight(drive_at):
+    return drive_at(8.0)
+
+
+def test_it_is_a_world(world):
+    assert isinstance(world, WorldModel)
+    assert world.image_size == SIZE
+
+
+@pytest.mark.parametrize("num_frames", [1, 5, 11, 12])
+def test_frames_of_an_action(world, scene_with, straight, num_frames):
+    state = world.begin(scene_with(SIZE), 3)
+    (following,), frames = world.advance([state], [straight], num_frames)
+    assert frames.shape == (1, num_frames, *SIZE, 3)
+    assert frames.dtype == np.uint8
+    assert following.values["frames_driven"] == num_frames
+    assert np.array_equal(following.arrays["frames"][-1], frames[0, -1])
+    assert state.values["frames_driven"] == 0
+    assert state.arrays["frames"].shape == (1, *SIZE, 3)
+
+
+def test_a_shorter_period_shows_the_beginning_of_a_longer_one(world, scene_with, straight):
+    """No hidden look-ahead: what is seen of a second does not depend on how much of it is executed."""
+    state = world.begin(scene_with(SIZE), 3)
+    _, whole = world.advance([state], [straight], 12)
+    for num_frames in (1, 5, 11):
+        _, part = world.advance([state], [straight], num_frames)
+        # Decoding fewer frames at once may move the last bits.
+        assert np.abs(part.astype(int) - whole[:, :num_frames]).max() <= 1
+
+
+def test_the_same_arguments_give_the_same_frames_bit_for_bit(world, pipeline, scene_with, straight):
+    state = world.begin(scene_with(SIZE), 3)
+    (_, first), (_, second) = (world.advance([state], [straight], 12) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert np.array_equal(DiffusionWorld(pipeline).advance([state], [straight], 12)[1], first)
+    other = world.begin(scene_with(SIZE), 4)
+    assert not np.array_equal(world.advance([other], [straight], 12)[1], first)
+
+
+@pytest.mark.parametrize(
+    ("device", "micro_batch", "most"),
+    [
+        ("cpu", 1, 0),
+        # A CPU's matrix products treat rows at the end of a batch by other kernels than those before: last bits differ.
+        ("cpu", 3, 2),
+        pytest.param("cuda", 8, 0, marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
+    ],
+)
+def test_a_batch_gives_what_its_members_give_alone(built, scene_with, drive_at, device, micro_batch, most):
+    world = DiffusionWorld(built("debug").to(device), micro_batch=micro_batch)
+    scenes = [scene_with(SIZE, num_past=past, prompt=f"Weather: {past}", seed=past) for past in (0, 12, 30, 0)]
+    states = [world.begin(scene, seed) for seed, scene in enumerate(scenes)]
+    trajectories = [drive_at(8.0), drive_at(2.0), drive_at(8.0, 1.0), drive_at(8.0)]
+    for num_frames in (12, 7):
+        together, frames = world.advance(states, trajectories, num_frames)
+        for index in range(4):
+            (alone,), clip = world.advance(states[index : index + 1], trajectories[index : index + 1], num_frames)
+            assert np.abs(clip[0].astype(int) - frames[index]).max() <= most
+            assert np.array_equal(alone.arrays["frames"][-1], clip[0, -1])
+            assert np.array_equal(together[index].arrays["frames"][-1], frames[index, -1])
+        states = together
+
+
+def test_history_is_what_was_recorded_and_then_what_was_driven(world, scene_with, straight):
+    frames = [len(world.begin(scene_with(SIZE, num_past=past), 0).arrays["frames"]) for past in (0, 11, 12, 24, 99)]
+    assert frames == [1, 1, 13, 25, 25]
+    state = world.begin(scene_with(SIZE), 0)
+    for _ in range(4):
+        (state,), _ = world.advance([state], [straight], 12)
+    assert state.arrays["frames"].shape == (25, *SIZE, 3)
+
+
+def test_history_counts_whole_seconds_back_from_where_the_agent_acts(world, scene_with, straight):
+    state = world.begin(scene_with(SIZE), 0)
+    seen = [state.arrays["frames"][-1]]
+    for _ in range(6):
+        (state,), frames = world.advance([state], [straight], 5)
+        seen += list(frames[0])
+    present = world._present(state)
+    assert np.array_equal(present.history, np.stack([seen[-25], seen[-13], seen[-1]]))
+
+
+def test_history_matters(world, scene_with, straight):
+    state = world.begin(scene_with(SIZE, num_past=24), 0)
+    changed = state.arrays["frames"].copy()
+    changed[0] = 255 - changed[0]
+    other = WorldState({"frames": changed}, state.values)
+    assert not np.array_equal(world.advance([state], [straight], 12)[1], world.advance([other], [straight], 12)[1])
+
+
+def test_trajectory_and_prompt_matter(world, scene_with, drive_at):
+    state = world.begin(scene_with(SIZE), 0)
+    foggy = world.begin(scene_with(SIZE, prompt="Weather: foggy\nTime: nighttime"), 0)
+    (_, first), (_, second), (_, third) = (
+        world.advance([s], [t], 12) for s, t in ((state, drive_at(8.0)), (state, drive_at(2.0)), (foggy, drive_at(8.0)))
+    )
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, third)
+
+
+def test_states_are_plain_data(world, scene_with, straight):
+    (state,), _ = world.advance([world.begin(scene_with(SIZE), 3)], [straight], 12)
+    again = pickle.loads(pickle.dumps(state))
+    json.dumps(dict(state.values))
+    assert np.array_equal(world.advance([again], [straight], 12)[1], world.advance([state], [straight], 12)[1])
+    with pytest.raises(ValueError, match="read-only"):
+        state.arrays["frames"][0] = 0
+
+
+def test_stages_are_timed(world, scene_with, straight):
+    with timing.stopwatch() as spent:
+        world.advance([world.begin(scene_with(SIZE), 3)], [straight], 12)
+    assert all(spent[name] > 0 for name in timing.STAGES)
+
+
+def test_full_size_classes_drive_too(cogvideox_pipeline, scene_with, straight):
+    size = cogvideox_pipeline.settings.image_size
+    world = DiffusionWorld(cogvideox_pipeline, coarse_steps=1, fine_steps=1, guidance_scale=1.0)
+    world._texts["Weather: sunny"] = torch.zeros(16, 32)
+    state = world.begin(scene_with(size), 3)
+    for num_frames in (12, 5):
+        (state,), frames = world.advance([state], [straight], num_frames)
+        assert frames.shape == (1, num_frames, *size, 3)
+
+
+def test_what_does_not_fit_is_refused(world, pipeline, scene_with, straight):
+    state = world.begin(scene_with(SIZE), 0)
+    for num_frames in (0, 13):
+        with pytest.raises(ValueError, match="1 to 12 frames"):
+            world.advance([state], [straight], num_frames)
+    with pytest.raises(ValueError, match="must come with a camera"):
+        world.begin(scene_with((64, 96)), 0)
+    with pytest.raises(InvalidConfig, match="multiples of 16"):
+        DiffusionWorld(pipeline, image_size=(40, 48))
+    assert DiffusionWorld(pipeline, image_size=(48, 64)).image_size == (48, 64)
+
+
+def test_a_saved_world_is_the_same_world(world, folder, scene_with, straight):
+    loaded = DiffusionWorld.from_pretrained(folder, device="cpu")
+    state = world.begin(scene_with(SIZE), 3)
+    assert np.array_equal(loaded.advance([state], [straight], 12)[1], world.advance([state], [straight], 12)[1])
+    with pytest.raises(InvalidConfig, match="cannot be used on this machine"):
+        DiffusionWorld.from_pretrained(folder, device="quantum")
+
+
+def test_tied_weights_are_stored_once(cogvideox_pipeline, tmp_path):
+    """T5's word embedding has two names and is stored under one."""
+    cogvideox_pipeline.save_pretrained(tmp_path)
+    assert DiffusionWorld.from_pretrained(tmp_path, device="cpu").name == str(tmp_path)
+
+
+def test_gym_makes_it_and_its_states_are_saved(folder, picture, tmp_path):
+    PIL.Image.fromarray(picture((64, 96))).save(tmp_path / "street.png")
+    env = gym.make("LongDWM-v0", world=str(folder), scenes=str(tmp_path / "street.png"), max_episode_s=10.0)
+    env.reset(seed=7)
+    action = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
+    env.step(action)
+    state = env.unwrapped.get_state()
+    state.save(tmp_path / "state.safetensors")
+    observation, _, _, _, info = env.step(action)
+    assert observation["frames"].shape == (12, *SIZE, 3)
+    assert info["timing"]["coarse"] > 0
+    env.unwrapped.set_state(EnvState.load(tmp_path / "state.safetensors"))
+    again, *_ = env.step(action)
+    assert np.array_equal(again["frames"], observation["frames"])
+    env.unwrapped.set_state(state)
+    futures = env.unwrapped.imagine(np.stack([action[None], 0.5 * action[None]]))
+    assert np.array_equal(futures.frames[0, 0], observation["frames"])
+    env.close()
+
+
+def test_a_vector_of_environments_gives_what_single_ones_give(folder, picture, tmp_path):
+    PIL.Image.fromarray(picture((64, 96))).save(tmp_path / "street.png")
+    options = {"world": str(folder), "scenes": str(tmp_path / "street.png"), "max_episode_s": 10.0}
+    action = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
+    envs = gym.make_vec("LongDWM-v0", num_envs=2, **options)
+    envs.reset(seed=[7, 8])
+    together = envs.step(np.stack([action, action]))[0]["frames"]
+    for index, seed in enumerate((7, 8)):
+        env = gym.make("LongDWM-v0", **options)
+        env.reset(seed=seed)
+        assert np.array_equal(env.step(action)[0]["frames"], together[index])
+
+
+def copy_of(folder, tmp_path):
+    target = tmp_path / "copy"
+    for path in folder.rglob("*"):
+        if path.is_file():
+            place = target / path.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(path.read_bytes())
+    return target
+
+
+COARSE = "coarse/diffusion_pytorch_model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "error", "message"),
+    [
+        ("model_index.json", None, UnknownWorld, "has no model_index.json"),
+        ("model_index.json", b"{", MissingWeights, "model_index.json is damaged"),
+        ("model_index.json", b"[]", MissingWeights, "expected a JSON object"),
+        ("model_index.json", b'{"_class_name": "FluxPipeline"}', UnknownWorld, "'FluxPipeline'"),
+        ("model_index.json", b'{"_class_name": "LongDWMPipeline"}', MissingWeights, "no 'settings'"),
+        ("coarse/config.json", None, MissingWeights, "coarse/config.json is missing"),
+        ("coarse/config.json", b"\xff\xfe", MissingWeights, "coarse/config.json is damaged"),
+        ("fine/config.json", b"{}", MissingWeights, "fine|cannot be loaded"),
+        (COARSE, None, MissingWeights, f"{COARSE} is missing"),
+        (COARSE, b"", MissingWeights, f"{COARSE} is damaged"),
+        (COARSE, b"\x00" * 64, MissingWeights, f"{COARSE} is damaged"),
+        ("vae/config.json", b'{"latent_channels": 8}', MissingWeights, "vae|cannot be loaded"),
+        ("scheduler/scheduler_config.json", None, MissingWeights, "scheduler_config.json is missing"),
+        ("tokenizer/tokenizer_config.json", None, MissingWeights, "tokenizer_config.json is missing"),
+        ("text_encoder/diffusion_pytorch_model.safetensors", None, MissingWeights, "text_encoder"),
+    ],
+)
+def test_a_damaged_folder_says_which_file(folder, tmp_path, name, change, error, message):
+    copy = copy_of(folder, tmp_path)
+    if change is None:
+        (copy / name).unlink()
+    else:
+        (copy / name).write_bytes(change)
+    with pytest.raises(error, match=message):
+        DiffusionWorld.from_pretrained(copy)
+
+
+def test_a_truncated_weight_file_is_found(folder, tmp_path):
+    copy = copy_of(folder, tmp_path)
+    (copy / COARSE).write_bytes((copy / COARSE).read_bytes()[:-100])
+    with pytest.raises(MissingWeights, match=f"{COARSE} is damaged"):
+        DiffusionWorld.from_pretrained(copy)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "strange", "shape"])
+def test_weights_that_do_not_fit_are_never_filled_up(folder, tmp_path, wrong):
+    from safetensors.torch import load_file, save_file
+
+    copy = copy_of(folder, tmp_path)
+    weights = load_file(copy / COARSE)
+    name = "proj_out.weight"
+    if wrong == "missing":
+        del weights[name]
+    elif wrong == "strange":
+        weights["extra.weight"] = torch.zeros(2)
+    else:
+        weights[name] = torch.zeros(3, 3)
+    save_file(weights, copy / COARSE, metadata={"format": "pt"})
+    with pytest.raises(MissingWeights, match=r"coarse|cannot be loaded"):
+        DiffusionWorld.from_pretrained(copy)
+
+
+def test_settings_that_do_not_fit_are_found(folder, tmp_path):
+    copy = copy_of(folder, tmp_path)
+    index = json.loads((copy / "model_index.json").read_text())
+    index["settings"]["keyframes"] = 1
+    (copy / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(MissingWeights, match="cannot be loaded"):
+        DiffusionWorld.from_pretrained(copy)
+
+
+def test_no_folder_is_no_world(tmp_path):
+    with pytest.raises(UnknownWorld, match="is not a folder"):
+        DiffusionWorld.from_pretrained(tmp_path / "nothing")

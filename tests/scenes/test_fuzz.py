@@ -1,0 +1,172 @@
+"""Damaged input of every kind raises ``InvalidScene`` or is read; nothing else, and nothing hangs."""
+
+import json
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from longdwm_env.errors import InvalidScene
+from longdwm_env.scenes import open_scenes
+from longdwm_env.scenes.check import check_data
+from longdwm_env.scenes.pictures import decode_image
+from longdwm_env.scenes.tables import TABLES
+from longdwm_env.types import Camera, Intrinsics
+
+VERSION = "v1.0-simulator"
+SMALL = Camera(Intrinsics.from_fov(1.0, (24, 36)))
+fuzz = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8)
+
+
+def damaged(data: bytes, keep: float, changes: list[tuple[float, int]]) -> bytes:
+    cut = bytearray(data[: max(1, int(keep * len(data)))])
+    for place, value in changes:
+        cut[int(place * len(cut))] = value
+    return bytes(cut)
+
+
+@contextmanager
+def failing_only_as(name: str):
+    """Let ``InvalidScene`` pass if it names what is wrong."""
+    try:
+        yield
+    except InvalidScene as error:
+        if name not in str(error):
+            raise AssertionError(f"{name} is not named by: {error}") from error
+
+
+def read_everything(path: Path) -> None:
+    """Open a path and look at the first and last scene; ``InvalidScene`` is how it may fail."""
+    with failing_only_as(path.name):
+        source = open_scenes(path)
+        for index in {0, len(source) - 1}:
+            scene = source.scene(index)
+            images = scene.log.images(-2, 3 + min(scene.log.num_future, 3), SMALL)
+            assert images.shape[1:] == (24, 36, 3)
+            assert images.dtype == np.uint8
+            assert np.isfinite(scene.start.pose).all()
+
+
+def encoded_pictures() -> list[bytes]:
+    image = np.random.default_rng(0).integers(0, 255, (24, 36, 3), np.uint8)
+    return [cv2.imencode(suffix, image)[1].tobytes() for suffix in (".jpg", ".png", ".webp", ".bmp", ".tif", ".ppm")]
+
+
+PICTURES = encoded_pictures()
+
+
+@fuzz
+@given(st.sampled_from(PICTURES), st.floats(0.01, 1), edits)
+def test_damaged_pictures(data, keep, changes):
+    with failing_only_as("picture"):
+        assert decode_image(damaged(data, keep, changes), "picture").dtype == np.uint8
+
+
+@fuzz
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"P6 "]))
+def test_random_bytes(data, head):
+    with failing_only_as("picture"):
+        decode_image(head + data, "picture")
+
+
+@pytest.fixture(scope="module")
+def encoded_videos(tmp_path_factory) -> list[tuple[str, bytes]]:
+    import av
+
+    videos = []
+    for suffix in (".mp4", ".avi", ".mkv", ".ts"):
+        path = tmp_path_factory.mktemp("videos") / f"drive{suffix}"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=24)
+            stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+            for frame in range(40):
+                image = np.full((32, 48, 3), 5 * frame, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode())
+        videos.append((path.name, path.read_bytes()))
+    return videos
+
+
+@fuzz
+@given(st.integers(0, 3), st.floats(0.05, 1), edits)
+def test_damaged_videos(encoded_videos, tmp_path, which, keep, changes):
+    name, data = encoded_videos[which]
+    path = tmp_path / name
+    path.write_bytes(damaged(data, keep, changes))
+    read_everything(path)
+
+
+@fuzz
+@given(st.binary(max_size=300))
+def test_random_bytes_as_video(tmp_path, data):
+    path = tmp_path / "noise.mp4"
+    path.write_bytes(data)
+    read_everything(path)
+
+
+@fuzz
+@given(st.text(max_size=60) | st.recursive(st.none() | st.floats() | st.text(), st.lists, max_leaves=5).map(json.dumps))
+def test_random_camera_files(photo, text):
+    (photo.parent / "camera.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    with failing_only_as("camera.json"):
+        open_scenes(photo)
+
+
+@pytest.fixture(scope="module")
+def own_dataset(shared_dataset, tmp_path_factory) -> Path:
+    return Path(shutil.copytree(shared_dataset, tmp_path_factory.mktemp("fuzz") / "dataset"))
+
+
+tables = st.sampled_from(TABLES)
+odd_values = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.lists(st.floats() | st.none(), max_size=4)
+    | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2)
+    | st.just(10**400)
+)
+
+
+def with_table(dataset: Path, table: str, data: bytes) -> None:
+    """Read and check the dataset with one table replaced, then put the table back."""
+    pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
+    path = dataset / VERSION / f"{table}.json"
+    original = path.read_bytes()
+    try:
+        path.write_bytes(data)
+        read_everything(dataset)
+        check_data(dataset)
+    finally:
+        path.write_bytes(original)
+
+
+@settings(fuzz, max_examples=60)
+@given(tables, st.floats(0, 1), edits)
+def test_damaged_tables(own_dataset, table, keep, changes):
+    data = (own_dataset / VERSION / f"{table}.json").read_bytes()
+    with_table(own_dataset, table, damaged(data, keep if keep < 0.5 else 1.0, changes))
+
+
+@settings(fuzz, max_examples=120)
+@given(tables, st.data())
+def test_odd_values_in_tables(own_dataset, table, data):
+    records = json.loads((own_dataset / VERSION / f"{table}.json").read_bytes())
+    field = data.draw(st.sampled_from(sorted(records[0])))
+    rows = data.draw(st.sampled_from(["one", "all"]))
+    value = data.draw(odd_values)
+    row = data.draw(st.integers(0, len(records) - 1))
+    for record in records if rows == "all" else [records[row]]:
+        record[field] = value
+    with_table(own_dataset, table, json.dumps(records).encode())

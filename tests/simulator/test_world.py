@@ -1,0 +1,160 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from longdwm_env.errors import InvalidScene
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.simulator.driver import drive, footage
+from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed
+from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
+from longdwm_env.types import EgoState, Scene, Trajectory
+from longdwm_env.world import WorldModel
+from longdwm_env.worlds.simulator import SimulatorWorld
+
+SIZE = (48, 72)
+SEEDS = [next(seed for seed in range(400) if kind_of_seed(seed) == kind) for kind in ROAD_KINDS]
+
+
+def begun(seed, size=SIZE):
+    scene = builtin_scene(seed)
+    return SimulatorWorld(size).begin(scene, 0)
+
+
+def same_state(a, b):
+    assert dict(a.values) == dict(b.values)
+    assert a.arrays.keys() == b.arrays.keys()
+    for name in a.arrays:
+        np.testing.assert_array_equal(a.arrays[name], b.arrays[name])
+    np.testing.assert_array_equal(a.actors.poses, b.actors.poses)
+    assert a.actors.ids == b.actors.ids
+
+
+def later_part(trajectory, done):
+    here = trajectory.poses[done - 1]
+    return Trajectory(
+        trajectory.waypoints_m,
+        relative_to(trajectory.poses[done:], here[None]),
+        trajectory.speeds_mps[done:],
+        trajectory.accelerations_mps2[done:],
+        trajectory.yaw_rates_radps[done:],
+        trajectory.waypoints_m,
+    )
+
+
+def test_is_a_world_model():
+    assert isinstance(SimulatorWorld(), WorldModel)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_replay_is_bit_identical_and_pure(seed):
+    world, state = SimulatorWorld(SIZE), begun(seed)
+    before = {name: array.copy() for name, array in state.arrays.items()}
+    trajectory = drive(state, seed)
+    (first,), frames = world.advance([state], [trajectory], 12)
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, state.arrays[name])
+    world.advance([first], [drive(first, seed)], 3)
+    (again,), frames_again = SimulatorWorld(SIZE).advance([state], [trajectory], 12)
+    np.testing.assert_array_equal(frames, frames_again)
+    same_state(first, again)
+    assert frames.shape == (1, 12, *SIZE, 3)
+    assert frames.dtype == np.uint8
+    assert first.actors.poses.shape[0] == 13
+
+
+def test_batch_equals_loop():
+    world = SimulatorWorld(SIZE)
+    states = [begun(seed) for seed in SEEDS]
+    trajectories = [drive(state, seed) for state, seed in zip(states, SEEDS, strict=True)]
+    batch, frames = world.advance(states, trajectories, 4)
+    for i in range(len(states)):
+        (alone,), alone_frames = world.advance([states[i]], [trajectories[i]], 4)
+        same_state(batch[i], alone)
+        np.testing.assert_array_equal(frames[i], alone_frames[0])
+
+
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_two_half_seconds_make_a_second(seed):
+    world, state = SimulatorWorld(SIZE), begun(seed)
+    trajectory = drive(state, seed)
+    (whole,), frames = world.advance([state], [trajectory], 12)
+    (half,), first = world.advance([state], [trajectory], 6)
+    (both,), second = world.advance([half], [later_part(trajectory, 6)], 6)
+    # Composing two poses rounds differently from one: far below a micrometre, and so at most single grey levels.
+    np.testing.assert_allclose(whole.arrays["positions_m"], both.arrays["positions_m"], atol=1e-7)
+    np.testing.assert_allclose(whole.arrays["ego_pose"], both.arrays["ego_pose"], atol=1e-9)
+    joined = np.concatenate([first[0], second[0]]).astype(int)
+    assert np.abs(joined - frames[0]).max() <= 3
+
+
+def test_the_ego_follows_its_trajectory_exactly():
+    seed = SEEDS[0]
+    state = begun(seed)
+    trajectory = drive(state, seed)
+    (after,), _ = SimulatorWorld(SIZE).advance([state], [trajectory], 12)
+    moved = relative_to(after.arrays["ego_pose"], state.arrays["ego_pose"])
+    np.testing.assert_allclose(moved, trajectory.poses[11], atol=1e-9)
+
+
+def test_same_frames_in_another_process():
+    code = (
+        "import hashlib; from longdwm_env.simulator.driver import footage;"
+        f"f = footage({SEEDS[3]}, 1.0, image_size={SIZE});"
+        "print(hashlib.sha256(f.frames.tobytes() + f.ego_poses.tobytes()).hexdigest())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    import hashlib
+
+    here = footage(SEEDS[3], 1.0, image_size=SIZE)
+    digest = hashlib.sha256(here.frames.tobytes() + here.ego_poses.tobytes()).hexdigest()
+    assert out.stdout.split()[-1] == digest
+
+
+def test_log_ends_where_the_world_begins():
+    seed = SEEDS[4]
+    scene = builtin_scene(seed)
+    assert scene.log.num_past >= 48
+    assert scene.log.ego_poses.shape == (scene.log.num_past + 1, 3)
+    np.testing.assert_array_equal(scene.log.ego_poses[-1], scene.start.pose)
+    camera = scene.camera.fitted(SIZE)
+    frames = scene.log.images(-scene.log.num_past - 1, 2, camera)
+    np.testing.assert_array_equal(frames[0], frames[1])
+    with pytest.raises(ValueError, match="record ends"):
+        scene.log.images(0, 2, camera)
+
+
+@pytest.mark.parametrize("size", [(96, 144), (200, 200), (480, 720)])
+def test_any_size_and_camera(size):
+    scene = builtin_scene(SEEDS[1])
+    assert scene.log.images(0, 1, scene.camera.fitted(size)).shape == (1, *size, 3)
+
+
+def test_prompt_changes_the_conditions():
+    scene = builtin_scene(SEEDS[0])
+    night = scene.with_prompt("Time: nighttime. Weather: foggy.")
+    state = SimulatorWorld(SIZE).begin(night, 0)
+    assert (state.values["weather"], state.values["time_of_day"]) == ("fog", "night")
+    own = scene.with_prompt("Road environment: a road")
+    assert own.log.conditions == episode(SEEDS[0]).conditions
+
+
+def test_only_builtin_scenes():
+    scene = builtin_scene(SEEDS[0])
+    with pytest.raises(InvalidScene, match="own scenes"):
+        SimulatorWorld().begin(Scene("photo.png", scene.log, default_camera(0), EgoState()), 0)
+    with pytest.raises(InvalidScene, match="numbered from 0"):
+        builtin_scene(-1)
+
+
+def test_footage_has_a_frame_for_every_instant():
+    clip = footage(SEEDS[0], 1.5, "careful", SIZE)
+    assert clip.frames.shape == (19, *SIZE, 3)
+    assert clip.ego_poses.shape == (19, 3)
+    assert clip.ego_speeds_mps.shape == (19,)
+    steps = np.linalg.norm(np.diff(clip.ego_poses[:, :2], axis=0), axis=1) * 12
+    middle = (clip.ego_speeds_mps[1:] + clip.ego_speeds_mps[:-1]) / 2
+    np.testing.assert_allclose(steps, middle, atol=0.1)

@@ -1,0 +1,175 @@
+"""The house rules that can be read from the source: who imports whom, what stays light, and what is never loaded."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FOLDERS = {
+    "longdwm_env.models": ROOT / "models",
+    "longdwm_env.training": ROOT / "training",
+    "longdwm_env.agents": ROOT / "agents",
+    "longdwm_env": ROOT / "longdwm_env",
+    "examples": ROOT / "examples",
+}
+
+BELOW = {
+    "geometry": {"geometry", "core"},
+    "core": {"geometry", "core"},
+    "longdwm_env": {"geometry", "core", "longdwm_env"},
+    "models": {"geometry", "core", "longdwm_env", "models"},
+    "training": {"geometry", "core", "longdwm_env", "models", "training"},
+    "agents": {"geometry", "core", "longdwm_env", "agents"},
+    "examples": {"geometry", "core", "longdwm_env", "models", "training", "agents", "examples"},
+    "cli": {"geometry", "core", "longdwm_env", "models", "training", "agents", "cli"},
+}
+"""Which layers a layer may import."""
+
+CORE = {"clock", "types", "errors", "timing", "files"}
+"""The values below everything."""
+
+FACTORY = "longdwm_env.factory"
+ENVIRONMENT = {"longdwm_env.env", "longdwm_env.vector_env", "longdwm_env.episode", "longdwm_env.imagine"}
+
+MAY_USE_TORCH = ("longdwm_env.models", "longdwm_env.training", "longdwm_env.agents", "longdwm_env.cli", "examples")
+TORCH_FILES = {"longdwm_env.factory", "longdwm_env.geometry.warp_torch"}
+TORCH_PACKAGES = {"torch", "diffusers", "transformers", "accelerate", "torchmetrics", "torchvision"}
+
+
+def modules():
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            name = ".".join((package, *parts)).removesuffix(".__init__")
+            found[name] = path
+    return found
+
+
+MODULES = modules()
+
+
+def layer(name):
+    """The layer of a module of the house, or None."""
+    parts = name.split(".")
+    if parts[0] == "examples":
+        return "examples"
+    if parts[0] != "longdwm_env":
+        return None
+    if len(parts) == 1:
+        return "longdwm_env"
+    if parts[1] in ("models", "training", "agents", "geometry", "cli"):
+        return parts[1]
+    return "core" if parts[1] in CORE else "longdwm_env"
+
+
+def imports(name, path, top_level_only=False):
+    """Every module that a file imports: the names it writes, and the submodules that it takes from a package."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    nodes = top_level(tree) if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute"
+            yield node.module
+            yield from (f"{node.module}.{a.name}" for a in node.names if f"{node.module}.{a.name}" in MODULES)
+
+
+def top_level(tree):
+    """The statements that run when a module is imported."""
+    todo = list(tree.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.excepthandler)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_layers_import_only_what_is_below_them(name):
+    ours = layer(name)
+    if name == FACTORY:
+        return
+    for imported in imports(name, MODULES[name]):
+        theirs = layer(imported)
+        # The package itself is every name's parent; what matters is the module that is taken from it.
+        if theirs is None or imported == "longdwm_env":
+            continue
+        assert theirs in BELOW[ours], f"{name} ({ours}) imports {imported} ({theirs})"
+
+
+def test_only_the_factory_joins_the_environment_to_models_and_only_inside_functions():
+    for imported in imports(FACTORY, MODULES[FACTORY], top_level_only=True):
+        assert layer(imported) not in ("models", "training", "agents"), imported
+
+
+def test_training_never_imports_the_environment():
+    for name, path in MODULES.items():
+        if layer(name) == "training":
+            assert not ENVIRONMENT & set(imports(name, path)), name
+
+
+def test_commands_import_their_work_inside_functions():
+    for name, path in MODULES.items():
+        if layer(name) == "cli":
+            for imported in imports(name, path, top_level_only=True):
+                assert layer(imported) in (None, "cli", "core", "longdwm_env", "geometry"), f"{name} imports {imported}"
+                assert imported.split(".")[0] not in TORCH_PACKAGES, f"{name} imports {imported}"
+
+
+def test_torch_is_touched_only_where_it_may_be():
+    for name, path in MODULES.items():
+        if name.startswith(MAY_USE_TORCH) or name in TORCH_FILES:
+            continue
+        used = {imported.split(".")[0] for imported in imports(name, path)} & TORCH_PACKAGES
+        assert not used, f"{name} imports {used}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_pickled_and_nothing_is_evaluated(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    for imported in imports(name, MODULES[name]):
+        assert imported.split(".")[0] not in ("pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("torch.load", "torch.save", "eval", "exec"), f"{name}: {called}"
+            for keyword in node.keywords:
+                allowed = not (keyword.arg == "allow_pickle" and ast.unparse(keyword.value) == "True")
+                assert allowed, f"{name}: allow_pickle"
+
+
+def test_importing_the_package_is_light():
+    heavy = ("torch", "diffusers", "transformers", "scipy", "cv2", "highway_env", "pygame", "av", "tyro", "matplotlib")
+    program = f"import sys, longdwm_env; print([name for name in {heavy!r} if name in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("world", ["warp", "simulator"])
+def test_driving_the_worlds_that_need_no_learning_does_not_import_torch(world):
+    program = f"""
+import sys, gymnasium, longdwm_env
+env = gymnasium.make("LongDWM-v0", world={world!r}, action_mode="command", image_size=(24, 36))
+env.reset(seed=0)
+env.step(0)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_public_names_exist():
+    import longdwm_env
+
+    for name in longdwm_env.__all__:
+        assert getattr(longdwm_env, name) is not None
+        assert name in dir(longdwm_env)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = longdwm_env.nonsense

@@ -1,0 +1,72 @@
+"""Footage for tests: a painted road seen from a moving car, exact in its geometry and made in milliseconds."""
+
+from typing import Any
+
+import numpy as np
+
+from longdwm_env.clock import FRAME_S
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.training.data.clip import BadClip, Clip
+from longdwm_env.types import Camera, ImageSize, Intrinsics
+
+WEATHERS = ("Clear", "Foggy", "Rainy")
+
+
+class PaintedRoad:
+    """Clips of a car that drives over a plane painted with stripes; the source of ``ClipSource`` tests."""
+
+    def __init__(
+        self,
+        clips: int = 4,
+        frames: int = 145,
+        image_size: ImageSize = (32, 48),
+        with_poses: bool = True,
+        bad: tuple[int, ...] = (),
+    ) -> None:
+        self.name = "painted road"
+        self.clips, self.frames, self.image_size, self.with_poses, self.bad = clips, frames, image_size, with_poses, bad
+
+    def description(self) -> dict[str, Any]:
+        return {"source": self.name, "frames": self.frames, "image_size": list(self.image_size)}
+
+    def __len__(self) -> int:
+        return self.clips
+
+    def clip(self, index: int) -> Clip:
+        if index in self.bad:
+            raise BadClip(f"clip {index} is damaged on purpose")
+        rng = np.random.default_rng(index)
+        speed, turn = rng.uniform(3, 12), rng.uniform(-0.08, 0.08)
+        times = np.arange(self.frames) * FRAME_S
+        headings = turn * times
+        steps = speed * FRAME_S * np.stack([np.cos(headings), np.sin(headings)], axis=1)
+        places = np.concatenate([np.zeros((1, 2)), np.cumsum(steps[:-1], axis=0)])
+        poses = np.column_stack([places, headings])
+        camera = assumed_camera(self.image_size)
+        weather = index % len(WEATHERS)
+        images = np.stack([paint(pose, camera, weather) for pose in poses])
+        prompt = f"Weather: {WEATHERS[weather]}.\nTime: Daytime.\nRoad environment: Plain.\nCritical objects: None."
+        labels = {
+            "speed_mps": np.full(self.frames, speed, np.float32),
+            "yaw_rate_radps": np.full(self.frames, turn, np.float32),
+        }
+        return Clip(f"painted:{index}", images, camera, poses if self.with_poses else None, prompt, labels)
+
+
+def paint(pose: np.ndarray, camera: Camera, weather: int) -> np.ndarray:
+    """What a camera sees of a striped plane under an empty sky, (H, W, 3) uint8."""
+    intrinsics: Intrinsics = camera.intrinsics
+    rows, columns = np.mgrid[0 : intrinsics.height_px, 0 : intrinsics.width_px]
+    down = (rows - intrinsics.cy_px) / intrinsics.fy_px
+    right = (columns - intrinsics.cx_px) / intrinsics.fx_px
+    depth = camera.mounting.translation_m[2] / np.maximum(down, 1e-3)
+    forward, left = depth + camera.mounting.translation_m[0], -right * depth
+    x = pose[0] + np.cos(pose[2]) * forward - np.sin(pose[2]) * left
+    y = pose[1] + np.sin(pose[2]) * forward + np.cos(pose[2]) * left
+    stripes = 0.5 + 0.25 * np.sin(x / 3) + 0.25 * np.sign(np.sin(y))
+    ground = np.stack([stripes * 200, stripes * 180, 80 + 0 * x], axis=-1)
+    sky = np.array([[180, 200, 250], [190, 190, 190], [120, 130, 150]][weather])
+    return np.where((down > 0.02)[..., None], ground, sky).astype(np.uint8)
+
+
+__all__ = ["PaintedRoad", "paint"]

@@ -1,0 +1,288 @@
+"""Footage and latents: from a source to a training batch, with nothing lost or moved on the way."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.conditioning import clip_warps, keyframe_warps, motion_features
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import build, debug
+from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler, Window
+from longdwm_env.training.data.clip import BadClip, TooManyBadClips
+from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.footage import Footage, blocks_of, record_footage
+from longdwm_env.training.data.latents import LatentChoices, LatentStore
+from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
+from longdwm_env.training.data.shards import BadLimit
+from longdwm_env.training.data.shares import Share, batches_ahead
+from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.videos import VideoClips
+from longdwm_env.video import write_video
+
+from .scenery import PaintedRoad
+
+REAL_DRIVES = Path(os.environ.get("LONGDWM_REAL_DATA", "no-real-data")) / "kitti-nuscenes"
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> LongDWMPipeline:
+    return build(debug())
+
+
+@pytest.fixture(scope="module")
+def store(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
+    folder = tmp_path_factory.mktemp("latents")
+    return encode_latents(PaintedRoad(clips=3, frames=61), folder, pipeline, LatentChoices(keyframe_phases=3))
+
+
+# Footage
+
+
+def test_recorded_footage_is_the_source(tmp_path: Path) -> None:
+    source = PaintedRoad(clips=2, frames=25)
+    footage = record_footage(source, tmp_path / "footage")
+    assert len(footage) == 2
+    for index in range(2):
+        made, kept = source.clip(index), footage.clip(index)
+        assert np.array_equal(made.images, kept.images)
+        assert np.array_equal(made.poses, kept.poses)
+        assert (made.key, made.prompt, made.camera) == (kept.key, kept.prompt, kept.camera)
+        assert np.array_equal(made.labels["speed_mps"], kept.labels["speed_mps"])
+    assert np.array_equal(footage.images(1, [3, 20]), source.clip(1).images[[3, 20]])
+
+
+def test_recording_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "footage"
+    record_footage(PaintedRoad(clips=16, frames=13), folder)
+    shard = folder / "shard-00001.safetensors"
+    untouched, lost = (folder / "shard-00000.safetensors").stat().st_mtime_ns, shard.read_bytes()
+    shard.unlink()
+    footage = record_footage(PaintedRoad(clips=24, frames=13), folder)
+    assert len(footage) == 24
+    assert shard.read_bytes() == lost
+    assert (folder / "shard-00000.safetensors").stat().st_mtime_ns == untouched
+
+
+def test_footage_of_another_source_is_not_mixed_in(tmp_path: Path) -> None:
+    record_footage(PaintedRoad(clips=1, frames=13), tmp_path / "footage")
+    with pytest.raises(InvalidConfig, match="frames was 13 and is now 25"):
+        record_footage(PaintedRoad(clips=1, frames=25), tmp_path / "footage")
+
+
+def test_damaged_clips_are_skipped_up_to_the_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    footage = record_footage(PaintedRoad(clips=8, frames=13, bad=(2,)), tmp_path / "one")
+    assert len(footage) == 7
+    assert "damaged on purpose" in caplog.text
+    with pytest.raises(TooManyBadClips):
+        record_footage(PaintedRoad(clips=8, frames=13, bad=(2, 5, 6)), tmp_path / "three", limit=BadLimit(0.2))
+
+
+def test_blocks_of_recorded_footage_go_by_its_shards(tmp_path: Path) -> None:
+    footage = record_footage(PaintedRoad(clips=16, frames=13, bad=(2,)), tmp_path / "footage")
+    assert blocks_of(footage) == [(0, list(range(7))), (1, list(range(7, 15)))]
+
+
+# Sources
+
+
+def test_simulator_clips_are_the_same_at_every_call() -> None:
+    source = SimulatorClips(2, (32, 48), frames=25)
+    first, again = source.clip(1), SimulatorClips(2, (32, 48), frames=25).clip(1)
+    assert np.array_equal(first.images, again.images)
+    assert np.array_equal(first.poses, again.poses)
+    assert {"speed_mps", "yaw_rate_radps", "lateral_m", "collided", "time_to_collision_s"} <= set(first.labels)
+
+
+def test_speeds_of_simulator_clips_fit_their_poses() -> None:
+    clip = SimulatorClips(1, (32, 48), frames=97).clip(0)
+    moved = np.linalg.norm(np.diff(clip.poses[:, :2], axis=0), axis=1) * 12
+    speeds = clip.labels["speed_mps"]
+    assert np.abs(moved - (speeds[1:] + speeds[:-1]) / 2).mean() < 0.3
+
+
+def test_seeds_kept_for_testing_are_never_trained_on() -> None:
+    SimulatorClips(10, (32, 48), first_seed=999_990)
+    with pytest.raises(InvalidConfig, match="kept for testing"):
+        SimulatorClips(11, (32, 48), first_seed=999_990)
+
+
+def test_videos_are_cut_into_clips_with_their_poses(tmp_path: Path) -> None:
+    clip = PaintedRoad(clips=1, frames=49).clip(0)
+    write_video(tmp_path / "drive.mp4", [np.repeat(np.repeat(clip.images, 2, 1), 2, 2)])
+    (tmp_path / "drive.json").write_text(json.dumps({"poses": clip.poses.tolist()}))
+    source = VideoClips(tmp_path, (32, 48), frames=25)
+    assert len(source) == 2
+    second = source.clip(1)
+    assert second.images.shape == (13, 32, 48, 3) or second.images.shape == (25, 32, 48, 3)
+    assert second.poses is not None
+    # Poses of a file start at its first frame; the second clip's are further on.
+    assert np.allclose(second.poses, relative_to(clip.poses, clip.poses[0])[25 : 25 + len(second.images)], atol=1e-6)
+
+
+def test_a_video_without_poses_still_gives_clips(tmp_path: Path) -> None:
+    write_video(tmp_path / "drive.mp4", [PaintedRoad(clips=1, frames=25).clip(0).images])
+    assert VideoClips(tmp_path, (32, 48), frames=25).clip(0).poses is None
+
+
+def test_a_broken_video_is_a_bad_clip(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(BadClip):
+        VideoClips(tmp_path, (32, 48), frames=25).clip(0)
+
+
+def test_splits_never_share_scenes() -> None:
+    pytest.importorskip("nuscenes", reason="the official splits come with nuscenes-devkit")
+    names = [f"scene-{n:04d}" for n in range(1, 1111)]
+    train, val = split_scenes("train", names), split_scenes("val", names)
+    assert len(train) == 700
+    assert len(val) == 150
+    assert not set(train) & set(val)
+    with pytest.raises(InvalidConfig, match="no scene of the split"):
+        split_scenes("train", val)
+    with pytest.raises(InvalidConfig, match="no split"):
+        split_scenes("everything", names)
+
+
+@pytest.mark.skipif(not REAL_DRIVES.is_dir(), reason="LONGDWM_REAL_DATA names no folder with KITTI drives")
+def test_real_drives_in_nuscenes_form_give_clips_with_poses() -> None:
+    pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
+    source = NuScenesClips(REAL_DRIVES, (32, 48), frames=49, split="all")
+    clip = source.clip(0)
+    assert clip.images.shape == (49, 32, 48, 3)
+    assert clip.poses is not None
+    assert np.linalg.norm(clip.poses[-1, :2] - clip.poses[0, :2]) > 5
+
+
+# Latents
+
+
+def test_stored_latents_are_what_the_codec_says(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    clip = PaintedRoad(clips=3, frames=61).clip(1)
+    images = images_from_uint8(clip.images)
+    with torch.no_grad():
+        segment = pipeline.codec.encode_clip(images[None, 12:25])[0]
+        keyframes = pipeline.codec.encode_keyframes(images[None, 4::12])[0]
+    torch.testing.assert_close(store.rows(1, "segments", 1), segment, atol=0.02, rtol=2e-3)
+    torch.testing.assert_close(store.tensor(1, "keyframes.1"), keyframes, atol=0.02, rtol=2e-3)
+
+
+def test_stored_warps_are_those_of_driving(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    clip, settings = PaintedRoad(clips=3, frames=61).clip(0), pipeline.settings
+    ahead = relative_to(clip.poses[13:25], clip.poses[12])
+    forward = clip_warps(clip.images[12], clip.camera, ahead, settings)
+    next_key = keyframe_warps(clip.images[24], clip.camera, relative_to(clip.poses[36:37], clip.poses[24]), settings)[0]
+    with torch.no_grad():
+        expected = pipeline.codec.encode_clip(images_from_uint8(forward)[None])[0]
+        key = pipeline.codec.encode_keyframes(images_from_uint8(next_key)[None])[0, 0]
+    torch.testing.assert_close(store.rows(0, "segment_warps", 1)[0], expected, atol=0.02, rtol=2e-3)
+    torch.testing.assert_close(store.rows(0, "keyframe_warps.0", 2)[0], key, atol=0.02, rtol=2e-3)
+
+
+def test_latents_of_another_codec_are_noticed(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    store.check_codec(pipeline)
+    other = build(debug(), seed=1)
+    with pytest.raises(InvalidConfig, match="another codec"):
+        store.check_codec(other)
+    with pytest.raises(InvalidConfig, match="codec was"):
+        encode_latents(PaintedRoad(clips=3, frames=61), store.folder, other, LatentChoices(keyframe_phases=3))
+
+
+def test_a_codec_with_other_statistics_is_another_codec(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    other = build(debug())
+    other.vae.fit_statistics(PaintedRoad(clips=1, frames=13).clip(0).images)
+    with pytest.raises(InvalidConfig, match="another codec"):
+        store.check_codec(other)
+
+
+def test_encoding_goes_on_where_it_stopped(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "latents"
+    encode_latents(PaintedRoad(clips=16, frames=13), folder, pipeline)
+    (folder / "shard-00000.safetensors").unlink()
+    assert len(encode_latents(PaintedRoad(clips=16, frames=13), folder, pipeline)) == 16
+
+
+def test_a_split_does_not_change_when_the_store_grows(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "latents"
+    few = encode_latents(PaintedRoad(clips=24, frames=13), folder, pipeline).split(0.2)
+    many = encode_latents(PaintedRoad(clips=32, frames=13), folder, pipeline).split(0.2)
+    names = [[{e.facts["key"] for e in part.entries} for part in parts] for parts in (few, many)]
+    assert not names[1][0] & names[1][1]
+    assert names[0][0] <= names[1][0]
+    assert names[0][1] <= names[1][1]
+
+
+# Batches
+
+
+def test_a_sample_does_not_depend_on_its_batch(store: LatentStore) -> None:
+    sampler = CoarseSampler(store, [Window(2, 1)], seed=4)
+    whole, alone = sampler.batch(0, [7, 8, 9]), sampler.batch(0, [8])
+    assert torch.equal(whole.clean[1:2], alone.clean)
+    assert torch.equal(whole.motion[1:2], alone.motion)
+
+
+def test_coarse_samples_hold_the_motion_between_their_keyframes(store: LatentStore) -> None:
+    batch = CoarseSampler(store, [Window(2, 2)], seed=0).at([(0, 2, 1)], Window(2, 2), [0])
+    clip = PaintedRoad(clips=3, frames=61).clip(0)
+    frames = [8 + 12, 8 + 24, 8 + 36, 8 + 48]
+    assert np.allclose(batch.poses[0], clip.poses[frames])
+    ahead = relative_to(clip.poses[frames[2:]], clip.poses[frames[1]])
+    torch.testing.assert_close(batch.motion[0], torch.from_numpy(motion_features(ahead)))
+    assert torch.equal(batch.clean[0], store.rows(0, "keyframes.2", slice(1, 5)))
+
+
+def test_warps_beyond_the_horizon_are_repeated_and_masked(store: LatentStore) -> None:
+    batch = CoarseSampler(store, [Window(1, 4)], seed=0).batch(0, [0])
+    assert batch.warp_mask.tolist() == [[1, 1, 0, 0]]
+    assert torch.equal(batch.warp[0, 1], batch.warp[0, 3])
+
+
+def test_distillation_segments_meet_at_the_keyframes(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    sampler = DistillSampler(store, pipeline.codec.last_frames(13), seed=0, keyframes=5)
+    batch = sampler.batch(0, [0, 1])
+    segments = batch.fine.clean.unflatten(0, (2, 4))
+    for k in range(4):
+        torch.testing.assert_close(segments[:, k, 0], batch.coarse.clean[:, k], atol=0.02, rtol=2e-3)
+        torch.testing.assert_close(segments[:, k, -1], batch.coarse.clean[:, k + 1], atol=0.02, rtol=2e-3)
+
+
+def test_clips_too_short_for_a_window_are_an_error(store: LatentStore) -> None:
+    with pytest.raises(InvalidConfig, match="13 keyframes long"):
+        CoarseSampler(store, [Window(1, 12)], seed=0)
+
+
+def test_processes_share_the_samples_of_one() -> None:
+    one = Share(total=8, micro=8)
+    two = [Share(total=8, micro=2, rank=rank, processes=2) for rank in range(2)]
+    dealt = [count for share in two for part in range(share.accumulation) for count in share.counts(3, part)]
+    assert sorted(dealt) == one.counts(3, 0)
+    with pytest.raises(InvalidConfig, match="does not divide"):
+        Share(total=8, micro=3)
+
+
+def test_batches_come_in_order_from_any_step(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    sampler = FineSampler(store, pipeline.codec.last_frames(13), seed=0)
+    share = Share(total=4, micro=2)
+    from_start = batches_ahead(sampler.batch, share, 0)
+    counts = [next(from_start).counts for _ in range(6)]
+    assert counts == [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10, 11)]
+    assert next(batches_ahead(sampler.batch, share, 2)).counts == (8, 9)
+
+
+def test_unreadable_pictures_are_reported(tmp_path: Path) -> None:
+    footage = record_footage(PaintedRoad(clips=1, frames=13), tmp_path / "footage")
+    path = tmp_path / "footage" / "shard-00000.safetensors"
+    data = bytearray(path.read_bytes())
+    at = data.index(b"IHDR")
+    data[at : at + 4] = b"XXXX"
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadClip, match="frame 0"):
+        Footage(tmp_path / "footage").images(0, [0])
+    assert len(footage) == 1

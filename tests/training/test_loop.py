@@ -1,0 +1,173 @@
+"""The loop: learns, survives being killed, and does not care how many processes share the work."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from longdwm_env.errors import InvalidState
+from longdwm_env.models.presets import build, debug
+from longdwm_env.training.checkpoint import checkpoints, read_checkpoint
+from longdwm_env.training.config import LoopConfig, OptimizerConfig
+from longdwm_env.training.data.batches import FineSampler
+from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.loop import train
+from longdwm_env.training.run import TrainingDiverged
+
+from . import toy_run
+from .scenery import PaintedRoad
+from .toy_run import LOOP, OPTIMIZER, ToyObjective, toy_draw
+
+HERE = Path(__file__).parent
+
+
+def curve(folder: Path) -> list[tuple[int, float, float]]:
+    lines = (folder / "losses.jsonl").read_text().splitlines()
+    return [(e["step"], e["loss"], e["grad_norm"]) for e in map(json.loads, lines)]
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True)
+    losses = [loss for _, loss, _ in curve(tmp_path)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_run_in_pieces_is_the_run_in_one_piece(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path / "whole", cpu=True)
+    stopped = train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path / "parts", max_seconds=0.0, cpu=True)
+    assert not stopped.finished
+    assert stopped.step == 1
+    again = train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path / "parts", cpu=True)
+    assert again.finished
+    assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
+    for name in ("weights", "ema", "optimizer"):
+        ends = [
+            load_file(checkpoints(tmp_path / kind / "checkpoints")[-1] / f"{name}.safetensors")
+            for kind in ("whole", "parts")
+        ]
+        assert ends[0].keys() == ends[1].keys()
+        assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+def test_killed_at_any_moment_and_resumed_the_curve_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path / "whole", cpu=True)
+    folder = tmp_path / "killed"
+    command = [sys.executable, str(HERE / "toy_run.py"), str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOY_DELAY_S": "0.01"}
+    for enough in (6, 17):
+        process = subprocess.Popen(command, env=environment, cwd=HERE, stderr=subprocess.DEVNULL)
+        log = folder / "losses.jsonl"
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up and process.poll() is None:
+            if log.is_file() and len(log.read_text().splitlines()) >= enough:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    subprocess.run(command, env={**environment, "TOY_DELAY_S": "0"}, cwd=HERE, check=True, stderr=subprocess.DEVNULL)
+    assert curve(folder) == curve(tmp_path / "whole")
+    leftovers = [p for p in (folder / "checkpoints").iterdir() if p.name.startswith(".partial")]
+    assert not leftovers
+
+
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
+    micro = replace(LOOP, micro_batch_size=2)
+    train(ToyObjective(dropout=0.0), toy_draw, micro, OPTIMIZER, tmp_path / "one", cpu=True)
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    subprocess.run(
+        [*launch, str(HERE / "toy_run.py"), str(tmp_path / "two")],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TOY_MICRO": "2", "TOY_DROPOUT": "0"},
+        cwd=HERE,
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    assert [step for step, _, _ in one] == [step for step, _, _ in two]
+    # The same samples; sums are taken in another order.
+    assert [loss for _, loss, _ in two] == pytest.approx([loss for _, loss, _ in one], rel=1e-4)
+
+
+def test_accumulated_micro_batches_are_one_batch(tmp_path: Path) -> None:
+    train(ToyObjective(dropout=0.0), toy_draw, LOOP, OPTIMIZER, tmp_path / "whole", cpu=True)
+    train(
+        ToyObjective(dropout=0.0), toy_draw, replace(LOOP, micro_batch_size=2), OPTIMIZER, tmp_path / "parts", cpu=True
+    )
+    whole, parts = curve(tmp_path / "whole"), curve(tmp_path / "parts")
+    assert [loss for _, loss, _ in parts] == pytest.approx([loss for _, loss, _ in whole], rel=1e-4)
+
+
+def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, {"stage": "coarse"}, cpu=True)
+    with pytest.raises(InvalidState, match="other stage"):
+        train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, {"stage": "fine"}, cpu=True)
+
+
+def test_a_longer_run_goes_on_from_a_finished_one(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, {"config": 1}, cpu=True)
+    longer = train(
+        ToyObjective(), toy_draw, replace(LOOP, steps=LOOP.steps + 5), OPTIMIZER, tmp_path, {"config": 2}, cpu=True
+    )
+    assert longer.step == LOOP.steps + 5
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="lower learning rate"):
+        train(ToyObjective(scale=float("inf")), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True)
+
+
+def test_checkpoints_hold_no_pickle_and_old_ones_go(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True)
+    found = checkpoints(tmp_path / "checkpoints")
+    assert len(found) == LOOP.keep_checkpoints
+    suffixes = {path.suffix for folder in found for path in folder.iterdir()}
+    assert suffixes == {".safetensors", ".json"}
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True)
+    newest = checkpoints(tmp_path / "checkpoints")[-1]
+    (newest / "weights.safetensors").write_bytes(b"broken")
+    with pytest.raises(InvalidState, match=newest.name):
+        read_checkpoint(newest)
+
+
+def test_moving_averages_lag_behind_the_weights(tmp_path: Path) -> None:
+    train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True)
+    last = read_checkpoint(checkpoints(tmp_path / "checkpoints")[-1])
+    assert last.ema.keys() == last.weights.keys()
+    assert any(not torch.equal(last.ema[name], last.weights[name]) for name in last.ema)
+
+
+def test_gradient_checkpointing_changes_memory_not_results(tmp_path: Path) -> None:
+    results = []
+    for checkpointing in (False, True):
+        pipeline = build(debug())
+        store = encode_latents(PaintedRoad(clips=1, frames=13), tmp_path / "latents", pipeline)
+        if checkpointing:
+            pipeline.fine.enable_gradient_checkpointing()
+        objective = toy_run.fine_objective(pipeline)
+        draw = FineSampler(store, pipeline.codec.last_frames(13), 0).batch
+        loop = LoopConfig(steps=3, batch_size=2, micro_batch_size=2, log_every=1, sample_every=0, tracker="none")
+        folder = tmp_path / str(checkpointing)
+        train(objective, draw, loop, OptimizerConfig(warmup_steps=0), folder, cpu=True)
+        results.append([loss for _, loss, _ in curve(folder)])
+    assert results[0] == pytest.approx(results[1], rel=1e-5)

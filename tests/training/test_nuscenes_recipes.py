@@ -1,0 +1,119 @@
+"""The nuScenes recipes at debug size, by the way of the command line, on a dataset that nuscenes-devkit reads."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from longdwm_env.cli import train
+from longdwm_env.cli.data import export_simulator
+from longdwm_env.cli.train import TrainOptions
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.presets import build, debug
+from longdwm_env.training.data.clip import Clip
+from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.footage import Footage
+from longdwm_env.training.data.latents import LatentStore, scene_of
+from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
+from longdwm_env.training.workspace import Workspace
+
+from .scenery import PaintedRoad
+
+pytest.importorskip("nuscenes", reason="the recipes read their footage through nuscenes-devkit")
+
+MODEL_SIZE = (32, 48)
+
+
+@pytest.fixture(scope="module")
+def dataroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two scenes of 14 s, of which the second is for validation."""
+    out = tmp_path_factory.mktemp("nuscenes") / "dataset"
+    assert export_simulator(out, scenes=2, seconds=14.0, image_size=MODEL_SIZE) == 0
+    return out
+
+
+def learn(stage: str, steps: int, options: TrainOptions) -> tuple[float, float]:
+    """Run a stage's command with fewer steps: the losses on its validation samples before and after."""
+    assert options.out is not None
+    fewer = tuple(f"loop.{name}={steps}" for name in ("steps", "sample_every", "checkpoint_every"))
+    told = replace(options, set=(*fewer, "loop.tracker=none"))
+    assert train.PARTS[stage](told) == 0
+    workspace = Workspace(options.out)
+    assert workspace.done(stage)
+    lines = (workspace.stage(stage) / "validation.jsonl").read_text().splitlines()
+    before, after = (json.loads(line)["loss"] for line in lines)
+    return before, after
+
+
+def test_mini_nuscenes_learns_at_every_stage(dataroot: Path, tmp_path: Path) -> None:
+    options = TrainOptions("mini-nuscenes", "debug", tmp_path / "run", dataroot, device="cpu", workers=1)
+    assert train.footage(options) == 0
+    for stage, steps in (("codec", 40), ("coarse", 40), ("fine", 40), ("warp", 10), ("distill", 5)):
+        before, after = learn(stage, steps, options)
+        assert after < before, stage
+    workspace = Workspace(tmp_path / "run")
+    latents, footage = LatentStore(workspace.latents), Footage(workspace.footage)
+    trained_on = {scene_of(entry.facts["key"]) for entry in (*latents.entries, *footage.entries)}
+    assert trained_on == set(NuScenesClips(dataroot, MODEL_SIZE, split="train").scene_names)
+    assert latents.has_poses
+
+
+def test_the_papers_recipe_learns_from_nuscenes(dataroot: Path, tmp_path: Path) -> None:
+    options = TrainOptions("cogvideox-2b-nuscenes", "debug", tmp_path / "run", dataroot, device="cpu", workers=1)
+    for stage, steps in (("coarse", 12), ("fine", 12), ("warp", 4), ("distill", 3)):
+        before, after = learn(stage, steps, options)
+        assert after < before, stage
+    # Full-size frames are not recorded; they are read from the dataset when they are encoded.
+    assert not (tmp_path / "run" / "footage").exists()
+
+
+def test_the_recipes_say_that_they_need_a_dataset(tmp_path: Path) -> None:
+    options = TrainOptions("mini-nuscenes", "debug", tmp_path / "run", device="cpu")
+    with pytest.raises(InvalidConfig, match="--data DATAROOT"):
+        train.footage(options)
+
+
+def test_a_scene_is_in_one_split_only(dataroot: Path) -> None:
+    parts = {split: NuScenesClips(dataroot, MODEL_SIZE, split=split) for split in ("train", "val", "all")}
+    scenes = {split: set(source.scene_names) for split, source in parts.items()}
+    assert len(scenes["train"]) == len(scenes["val"]) == 1
+    assert not scenes["train"] & scenes["val"]
+    assert scenes["train"] | scenes["val"] == scenes["all"]
+    for split in ("train", "val"):
+        keys = [parts[split].clip(index).key for index in range(len(parts[split]))]
+        assert len(set(keys)) == len(keys) > len(scenes[split])
+        assert {scene_of(key) for key in keys} == scenes[split]
+
+
+@pytest.mark.parametrize("count", [2, 5, 23])
+def test_scenes_of_ones_own_stay_in_their_split_when_others_are_appended(count: int) -> None:
+    few = [f"scene-{number:07d}" for number in range(count)]
+    more = [f"scene-{number:07d}" for number in range(2 * count)]
+    for split, other in (("train", "val"), ("val", "train")):
+        assert split_scenes(split, few)
+        assert set(split_scenes(split, few)) <= set(split_scenes(split, more))
+        assert not set(split_scenes(split, few)) & set(split_scenes(other, more))
+
+
+def test_one_scene_is_not_enough_to_validate() -> None:
+    assert split_scenes("train", ["scene-of-ones-own"]) == ["scene-of-ones-own"]
+    with pytest.raises(InvalidConfig, match="two scenes or more"):
+        split_scenes("val", ["scene-of-ones-own"])
+
+
+class ManyClipsPerScene(PaintedRoad):
+    """Clips that are cut from a few scenes, named as nuScenes' are."""
+
+    def clip(self, index: int) -> Clip:
+        clip = super().clip(index)
+        return replace(clip, key=f"scene-{index // 4:04d}@{12 * (index % 4)}")
+
+
+def test_clips_of_one_scene_are_not_split_into_training_and_validation(tmp_path: Path) -> None:
+    store = encode_latents(ManyClipsPerScene(clips=32, frames=13), tmp_path / "latents", build(debug()))
+    seen, unseen = ({scene_of(e.facts["key"]) for e in part.entries} for part in store.split(0.3))
+    assert seen
+    assert unseen
+    assert not seen & unseen
+    assert len(seen | unseen) == 8

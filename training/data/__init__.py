@@ -1,0 +1,1 @@
+"""Where training footage comes from, and latents computed from it once."""

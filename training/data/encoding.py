@@ -1,0 +1,195 @@
+"""Encoding: clips to latents, warps and text embeddings on disk (``latents`` says what is stored)."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from longdwm_env import clock
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.files import atomic_path
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.conditioning import backward_clip_warps, clip_warps, keyframe_warps
+from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
+from longdwm_env.training.data.footage import blocks_of
+from longdwm_env.training.data.latents import (
+    EMPTY_TEXT_FILE,
+    SEGMENT_FRAMES,
+    LatentChoices,
+    LatentStore,
+    weights_hash,
+)
+from longdwm_env.training.data.shards import BadLimit, ShardFolder
+
+log = logging.getLogger(__name__)
+
+
+def encode_latents(
+    source: ClipSource,
+    folder: Path,
+    pipeline: Any,
+    choices: LatentChoices | None = None,
+    device: torch.device | str = "cpu",
+    limit: BadLimit | None = None,
+) -> "LatentStore":
+    """Encode every clip that is not there yet; safe to interrupt and to repeat with more clips.
+
+    Args:
+        source: of the clips.
+        folder: of the shards.
+        pipeline: a ``LongDWMPipeline``; its codec, text encoder and warp settings are used.
+        choices: what to encode.
+        device: where the codec runs.
+        limit: how many damaged clips are skipped with a report.
+
+    Raises:
+        InvalidConfig: the folder's latents were made with another codec, text encoder, warp or source.
+        TooManyBadClips: too many clips are damaged.
+    """
+    choices, limit = choices or LatentChoices(), limit or BadLimit()
+    settings = pipeline.settings
+    made_from = {
+        "source": source.description(),
+        "codec": weights_hash(pipeline.vae),
+        "text": weights_hash(pipeline.text_encoder),
+        "image_size": list(settings.image_size),
+        "warp": {
+            "variant": settings.warp_variant,
+            "depth_m": settings.warp_depth_m,
+            "horizon_s": settings.coarse_warp_horizon_s,
+            "backward": settings.backward_warp,
+        },
+        "choices": asdict(choices),
+    }
+    shards = ShardFolder(folder, made_from)
+    todo = [(block, clips) for block, clips in blocks_of(source) if not shards.path(block).is_file()]
+    encoder = _Encoder(pipeline, choices, device)
+    empty_text = folder / EMPTY_TEXT_FILE
+    if not empty_text.is_file():
+        with atomic_path(empty_text) as temporary:
+            save_file({"text": encoder.text("")}, temporary)
+    bad = 0
+    total = sum(len(clips) for _, clips in todo)
+    with tqdm(total=total, unit="clip", desc="latents", disable=not todo, mininterval=1.0) as bar:
+        for shard, clips in todo:
+            entries = []
+            for index in clips:
+                try:
+                    entries.append(encoder.encode(source.clip(index)))
+                except BadClip as error:
+                    bad += 1
+                    log.warning("skipping clip %d of %s: %s", index, source.name, error)
+                    limit.check(bad, len(source), f"clips of {source.name}")
+                bar.update()
+            shards.write(shard, entries)
+    return LatentStore(folder, limit)
+
+
+class _Encoder:
+    def __init__(self, pipeline: Any, choices: LatentChoices, device: torch.device | str) -> None:
+        self.pipeline, self.choices, self.device = pipeline, choices, device
+        self.settings = pipeline.settings
+        self._texts: dict[str, Tensor] = {}
+        pipeline.vae.to(device)
+
+    def text(self, prompt: str) -> Tensor:
+        """(W, D) float16 embedding of a prompt."""
+        if prompt not in self._texts:
+            with torch.no_grad():
+                self._texts[prompt] = self.pipeline.encode_text([prompt])[0].to("cpu", torch.float16).contiguous()
+        return self._texts[prompt]
+
+    def encode(self, clip: Clip) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        if clip.intervals < 1:
+            raise BadClip(f"{clip.key} has {len(clip.images)} frames; an interval has {SEGMENT_FRAMES}")
+        if clip.camera.intrinsics.image_size != tuple(self.settings.image_size):
+            raise InvalidConfig(
+                f"{clip.key} is {clip.camera.intrinsics.image_size}; the model wants {self.settings.image_size}"
+            )
+        starts = [s * clock.FRAMES_PER_INTERVAL for s in range(clip.intervals)]
+        tensors = {"segments": self._clips([clip.images[s : s + SEGMENT_FRAMES] for s in starts])}
+        tensors["text"] = self.text(clip.prompt).clone()
+        if clip.poses is not None:
+            tensors["segment_warps"] = self._segment_warps(clip, starts)
+            tensors["poses"] = torch.tensor(clip.poses)
+        facts: dict[str, Any] = {"keyframes": []}
+        for phase in range(self.choices.keyframe_phases):
+            offset = phase * clock.FRAMES_PER_INTERVAL // self.choices.keyframe_phases
+            frames = list(range(offset, len(clip.images), clock.FRAMES_PER_INTERVAL))
+            facts["keyframes"].append({"offset": offset, "count": len(frames)})
+            tensors[f"keyframes.{phase}"] = self._keyframes(clip.images[frames])
+            if clip.poses is not None and len(frames) > 1:
+                tensors[f"keyframe_warps.{phase}"] = self._keyframe_warps(clip, frames)
+        facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
+        return {**facts, "has_poses": clip.poses is not None, "camera": camera_as_json(clip.camera)}, tensors
+
+    def _segment_warps(self, clip: Clip, starts: Sequence[int]) -> Tensor:
+        assert clip.poses is not None
+        poses = clip.poses
+
+        def views(start: int) -> list[np.ndarray]:
+            end = start + SEGMENT_FRAMES - 1
+            ahead = relative_to(poses[start + 1 : end + 1], poses[start])
+            videos = [clip_warps(clip.images[start], clip.camera, ahead, self.settings)]
+            if self.settings.backward_warp:
+                videos.append(backward_clip_warps(clip.images[end], clip.camera, ahead, self.settings))
+            return videos
+
+        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+            warped = list(pool.map(views, starts))
+        encoded = self._clips([video for videos in warped for video in videos])
+        return encoded.reshape(len(starts), len(warped[0]), *encoded.shape[1:])
+
+    def _keyframe_warps(self, clip: Clip, frames: Sequence[int]) -> Tensor:
+        assert clip.poses is not None
+        reach = keyframe_reach(self.settings.coarse_warp_horizon_s)
+        step = clock.FRAMES_PER_INTERVAL
+        images = []
+        for frame in frames[:-1]:
+            # Past the clip's end there is no pose; those rows are never read, so they repeat the last one.
+            ahead = np.minimum(frame + step * np.arange(1, reach + 1), frames[-1])
+            poses = relative_to(clip.poses[ahead], clip.poses[frame])
+            images.append(keyframe_warps(clip.images[frame], clip.camera, poses, self.settings)[0])
+        encoded = self._keyframes(np.concatenate(images))
+        return encoded.reshape(len(images), reach, *encoded.shape[1:])
+
+    @torch.no_grad()
+    def _keyframes(self, images: np.ndarray) -> Tensor:
+        """(N, H, W, 3) uint8 -> (N, C, h, w) float16."""
+        codec, size = self.pipeline.codec, self.choices.images_per_pass
+        parts = []
+        for first in range(0, len(images), size):
+            batch = images_from_uint8(images[first : first + size], self.device, self._dtype)
+            parts.append(codec.encode_keyframes(batch[None])[0].to("cpu", torch.float16))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _clips(self, videos: Sequence[np.ndarray]) -> Tensor:
+        """N videos (T, H, W, 3) uint8 -> (N, L, C, h, w) float16."""
+        codec = self.pipeline.codec
+        size = max(1, self.choices.images_per_pass // SEGMENT_FRAMES)
+        parts = []
+        for first in range(0, len(videos), size):
+            batch = torch.stack(
+                [images_from_uint8(video, self.device, self._dtype) for video in videos[first : first + size]]
+            )
+            parts.append(codec.encode_clip(batch).to("cpu", torch.float16))
+        return torch.cat(parts)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.pipeline.vae.parameters()).dtype
+
+
+def keyframe_reach(horizon_s: float) -> int:
+    """How many keyframes ahead are warped for a horizon: at least one."""
+    return max(1, int(horizon_s / clock.INTERVAL_S + 1e-9))

@@ -1,0 +1,194 @@
+"""Footage on disk: clips recorded once, losslessly, and read back as a source of clips.
+
+Rendering is slow beside decoding a PNG, and codec, world model, scorer and metrics all look at the same frames; so the
+clips of a source are recorded in shards and every later stage reads those.
+"""
+
+import json
+import logging
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.training.data.clip import (
+    BadClip,
+    Clip,
+    ClipSource,
+    TooManyBadClips,
+    camera_as_json,
+    camera_from_json,
+)
+from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
+
+CLIPS_PER_SHARD = 8
+
+log = logging.getLogger(__name__)
+
+
+def record_footage(source: ClipSource, folder: Path, workers: int = 1, limit: BadLimit | None = None) -> "Footage":
+    """Record every clip of a source that is not there yet; safe to interrupt and to repeat with more clips.
+
+    Args:
+        source: picklable if ``workers`` is above one.
+        folder: of the shards.
+        workers: processes that record at the same time.
+        limit: how many damaged clips are skipped with a report.
+
+    Raises:
+        InvalidConfig: the folder holds footage of another source.
+        TooManyBadClips: too many clips of the source are damaged.
+    """
+    limit = limit or BadLimit()
+    made_from = source.description()
+    shards = ShardFolder(folder, made_from)
+    todo = shards.missing(-(-len(source) // CLIPS_PER_SHARD))
+    with tqdm(total=len(todo) * CLIPS_PER_SHARD, unit="clip", desc=f"footage {source.name}", disable=not todo) as bar:
+        if workers <= 1:
+            for shard in todo:
+                _record_shard(source, folder, made_from, shard)
+                bar.update(CLIPS_PER_SHARD)
+        else:
+            # Forked children would share this process's thread pools; spawned ones start clean.
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+                for _ in pool.map(_record_shard_of, [(source, folder, made_from, shard) for shard in todo]):
+                    bar.update(CLIPS_PER_SHARD)
+    footage = Footage(folder, limit)
+    bad = sum("error" in entry.facts for entry in shards.entries(limit))
+    limit.check(bad, len(source), f"clips of {source.name}")
+    return footage
+
+
+def _one_thread() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _record_shard_of(task: tuple[ClipSource, Path, dict[str, Any], int]) -> None:
+    _record_shard(*task)
+
+
+def _record_shard(source: ClipSource, folder: Path, made_from: dict[str, Any], shard: int) -> None:
+    entries: list[tuple[dict[str, Any], dict[str, torch.Tensor]]] = []
+    first = shard * CLIPS_PER_SHARD
+    for index in range(first, min(first + CLIPS_PER_SHARD, len(source))):
+        try:
+            clip = source.clip(index)
+        except BadClip as error:
+            log.warning("skipping clip %d of %s: %s", index, source.name, error)
+            entries.append(({"key": f"{source.name}:{index}", "error": str(error)}, {}))
+            continue
+        entries.append(_packed(clip))
+    ShardFolder(folder, made_from).write(shard, entries)
+
+
+def _packed(clip: Clip) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    pictures = [cv2.imencode(".png", image[..., ::-1])[1].reshape(-1) for image in clip.images]
+    tensors = {
+        "png": torch.from_numpy(np.concatenate(pictures)),
+        "ends": torch.tensor(np.cumsum([len(picture) for picture in pictures])),
+    }
+    if clip.poses is not None:
+        tensors["poses"] = torch.tensor(clip.poses)
+    for name, values in clip.labels.items():
+        tensors[f"labels.{name}"] = torch.tensor(values, dtype=torch.float32)
+    facts = {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "camera": camera_as_json(clip.camera)}
+    return {**facts, "labels": sorted(clip.labels), "has_poses": clip.poses is not None}, tensors
+
+
+class Footage:
+    """Recorded clips, as a source.
+
+    Args:
+        folder: that ``record_footage`` wrote.
+        limit: how many damaged shards are skipped with a report.
+
+    Raises:
+        InvalidConfig: there is no footage in the folder.
+    """
+
+    def __init__(self, folder: Path, limit: BadLimit | None = None) -> None:
+        manifest = folder / "manifest.json"
+        if not manifest.is_file():
+            raise InvalidConfig(f"{folder} holds no recorded footage (no manifest.json)")
+        self.name = str(folder)
+        self._made_from = json.loads(manifest.read_text())["made_from"]
+        self._shards = ShardFolder(folder, self._made_from)
+        self.entries: list[Entry] = [e for e in self._shards.entries(limit) if "error" not in e.facts]
+        if not self.entries:
+            raise InvalidConfig(f"{folder} holds no readable clip")
+
+    def description(self) -> dict[str, Any]:
+        """What the recorded source was made from."""
+        return dict(self._made_from)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def clip(self, index: int) -> Clip:
+        """A recorded clip."""
+        facts = self.entries[index].facts
+        return Clip(
+            facts["key"],
+            self.images(index, range(facts["frames"])),
+            camera_from_json(facts["camera"]),
+            self.poses(index),
+            facts["prompt"],
+            {name: self.label(index, name) for name in facts["labels"]},
+        )
+
+    def images(self, index: int, frames: range | list[int]) -> np.ndarray:
+        """Some frames of a clip, (len(frames), H, W, 3) uint8; only these are decoded.
+
+        Raises:
+            BadClip: a picture is damaged.
+        """
+        entry = self.entries[index]
+        ends = self._shards.tensor(entry, "ends").numpy()
+        pictures = []
+        for frame in frames:
+            start = int(ends[frame - 1]) if frame else 0
+            packed = self._shards.rows(entry, "png", slice(start, int(ends[frame]))).numpy()
+            picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+            if picture is None:
+                raise BadClip(f"frame {frame} of clip {entry.facts['key']} is damaged")
+            pictures.append(picture[..., ::-1])
+        return np.stack(pictures)
+
+    def poses(self, index: int) -> np.ndarray | None:
+        """(T, 3) poses of a clip, or None."""
+        entry = self.entries[index]
+        return self._shards.tensor(entry, "poses").numpy() if entry.facts["has_poses"] else None
+
+    def label(self, index: int, name: str) -> np.ndarray:
+        """(T,) ground truth of a clip."""
+        return self._shards.tensor(self.entries[index], f"labels.{name}").numpy()
+
+
+def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:
+    """Clips in numbered blocks whose contents stay the same when the source grows: (block, indices of its clips).
+
+    Recorded footage goes by its shards, so that what is derived from a shard is neither lost nor made twice while
+    others are still being recorded.
+    """
+    if not isinstance(source, Footage):
+        count = len(source)
+        return [
+            (block, list(range(first, min(first + CLIPS_PER_SHARD, count))))
+            for block, first in enumerate(range(0, count, CLIPS_PER_SHARD))
+        ]
+    blocks: dict[int, list[int]] = {}
+    for index, entry in enumerate(source.entries):
+        blocks.setdefault(int(entry.shard.stem.rpartition("-")[2]), []).append(index)
+    return sorted(blocks.items())
+
+
+__all__ = ["CLIPS_PER_SHARD", "Footage", "TooManyBadClips", "blocks_of", "record_footage"]

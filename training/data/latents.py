@@ -1,0 +1,151 @@
+"""Latents on disk: every clip encoded once, with the latents of its warps and its prompts, in shards.
+
+What is stored of a clip of S intervals, in float16, with the codec's C, h, w and L latent frames per interval:
+
+    segments        (S, L, C, h, w)        each interval's 13 frames encoded together (LongDWM, section 3.2)
+    segment_warps   (S, V, L, C, h, w)     V warped videos of each interval: forward from its first frame and, where the
+                                           settings ask for it, backward from its last
+    keyframes.P     (K, C, h, w)           keyframes, each encoded alone (section 3.1): frames o, o + 12, ... of phase P
+    keyframe_warps.P (K - 1, R, C, h, w)   each keyframe warped to the next R ones
+    poses           (T, 3) float64
+    text            (W, D)                 the prompt's embedding
+
+The manifest holds a hash of codec and text encoder: latents of another codec are never mixed in.
+"""
+
+import copy
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import ConfigMixin
+from safetensors.torch import load_file
+from torch import Tensor
+
+from longdwm_env import clock
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.training.data.clip import camera_from_json
+from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
+from longdwm_env.types import Camera
+
+SEGMENT_FRAMES = clock.FRAMES_PER_INTERVAL + 1
+"""K = 13 frames of a segment, both its keyframes included (LongDWM, Eq. 7)."""
+
+EMPTY_TEXT_FILE = "empty-text.safetensors"
+
+
+@dataclass(frozen=True)
+class LatentChoices:
+    """What is encoded of each clip.
+
+    Attributes:
+        keyframe_phases: keyframe grids per clip, offset evenly within an interval; more grids make more coarse samples
+            out of the same footage.
+        images_per_pass: images that go through the codec at once; bounds memory.
+    """
+
+    keyframe_phases: int = 1
+    images_per_pass: int = 64
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.keyframe_phases <= clock.FRAMES_PER_INTERVAL or self.images_per_pass < 1:
+            raise InvalidConfig(
+                f"keyframe_phases lies in 1 .. {clock.FRAMES_PER_INTERVAL}, images_per_pass is at least 1; got {self}"
+            )
+
+
+def scene_of(key: str) -> str:
+    """The scene or video that a clip was cut from, by the clip's key: ``scene-0061@144`` is of ``scene-0061``."""
+    return key.rpartition("@")[0] or key
+
+
+def weights_hash(*modules: torch.nn.Module) -> str:
+    """Short hash of modules' weights, and of diffusers modules' configurations (mini's has its latents' statistics)."""
+    digest = hashlib.blake2b(digest_size=12)
+    for module in modules:
+        if isinstance(module, ConfigMixin):
+            config = {name: value for name, value in module.config.items() if not name.startswith("_")}
+            digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+class LatentStore:
+    """Encoded clips, read back piece by piece.
+
+    Args:
+        folder: that ``encode_latents`` wrote.
+        limit: how many damaged shards are skipped with a report.
+
+    Raises:
+        InvalidConfig: there are no latents in the folder.
+    """
+
+    def __init__(self, folder: Path, limit: BadLimit | None = None) -> None:
+        manifest = folder / "manifest.json"
+        if not manifest.is_file():
+            raise InvalidConfig(f"{folder} holds no latents (no manifest.json)")
+        self.folder = folder
+        self.made_from: dict[str, Any] = json.loads(manifest.read_text())["made_from"]
+        self._shards = ShardFolder(folder, self.made_from)
+        self.entries: list[Entry] = self._shards.entries(limit)
+        if not self.entries:
+            raise InvalidConfig(f"{folder} holds no readable clip")
+        self.has_poses = all(entry.facts["has_poses"] for entry in self.entries)
+
+    def split(self, validation_share: float = 0.03, least: int = 20) -> "tuple[LatentStore, LatentStore]":
+        """(clips to train on, clips to validate on); a store of few clips is both.
+
+        Which clip is which depends on its scene's name alone, so it stays where it is when the store grows, and clips
+        of one scene or video are never on both sides.
+        """
+        if len(self) < least:
+            return self, self
+        seen, unseen = copy.copy(self), copy.copy(self)
+        scenes = [scene_of(entry.facts["key"]) for entry in self.entries]
+        is_unseen = [zlib.crc32(scene.encode()) % 1000 < 1000 * validation_share for scene in scenes]
+        seen.entries = [entry for entry, held in zip(self.entries, is_unseen, strict=True) if not held]
+        unseen.entries = [entry for entry, held in zip(self.entries, is_unseen, strict=True) if held]
+        return (seen, unseen) if seen.entries and unseen.entries else (self, self)
+
+    def check_codec(self, pipeline: Any) -> None:
+        """Raise unless these latents are of this pipeline's codec and text encoder.
+
+        Raises:
+            InvalidConfig: they are of another; the message says what to do.
+        """
+        for part, module in (("codec", pipeline.vae), ("text", pipeline.text_encoder)):
+            if weights_hash(module) != self.made_from[part]:
+                raise InvalidConfig(f"the latents in {self.folder} were made with another {part}; encode them again")
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    def camera(self, index: int) -> Camera:
+        """Camera of a clip."""
+        return camera_from_json(self.entries[index].facts["camera"])
+
+    def tensor(self, index: int, name: str) -> Tensor:
+        """A whole tensor of a clip; latents as float32."""
+        return _widened(self._shards.tensor(self.entries[index], name))
+
+    def rows(self, index: int, name: str, rows: slice | int) -> Tensor:
+        """Rows of a tensor of a clip; latents as float32."""
+        return _widened(self._shards.rows(self.entries[index], name, rows))
+
+    def empty_text(self) -> Tensor:
+        """(W, D) float32 embedding of the empty prompt."""
+        return _widened(load_file(self.folder / EMPTY_TEXT_FILE)["text"])
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor

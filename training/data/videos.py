@@ -1,0 +1,123 @@
+"""A folder of driving videos as footage: anybody's dashcam, with ego poses where a file of them lies beside the video.
+
+Beside ``drive.mp4`` may lie ``drive.json`` or ``drive.txt`` with poses (``routes.read_poses``: JSON, TUM or KITTI
+rows), and what scenes read too: ``drive.camera.json`` or ``camera.json`` (``scenes.sidecar``). Videos are cut into
+clips one after another; each frame belongs to one clip.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
+from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.routes import read_poses
+from longdwm_env.scenes.media import VideoLog
+from longdwm_env.scenes.sidecar import read_sidecar
+from longdwm_env.scenes.videos import VIDEO_SUFFIXES, video_facts
+from longdwm_env.training.data.clip import BadClip, Clip
+from longdwm_env.types import FloatArray, ImageSize
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Part:
+    video: Path
+    first: int
+    frames: int
+
+
+class VideoClips:
+    """Clips cut from the videos of a folder.
+
+    Args:
+        folder: of the videos; or one video.
+        image_size: (height, width) that frames are fitted to.
+        frames: most frames of a clip; a video's rest becomes a shorter one of whole intervals.
+
+    Raises:
+        InvalidConfig: there is no video, or none long enough.
+    """
+
+    def __init__(self, folder: Path, image_size: ImageSize, frames: int = 145) -> None:
+        files = (
+            [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+        )
+        self.name, self.image_size, self.frames = str(folder), image_size, frames
+        self._parts: list[_Part] = []
+        posed = []
+        for file in files:
+            try:
+                length = int(video_facts(file).last_s * FPS + 0.5) + 1
+            except InvalidScene as error:
+                # Reported again as a bad clip when it is asked for, so that it counts against the limit.
+                log.warning("%s", error)
+                length = frames
+            for first in range(0, length - FRAMES_PER_INTERVAL, frames):
+                usable = (min(frames, length - first) - 1) // FRAMES_PER_INTERVAL * FRAMES_PER_INTERVAL + 1
+                if usable > FRAMES_PER_INTERVAL:
+                    self._parts.append(_Part(file, first, usable))
+            posed.append(_pose_file(file) is not None)
+        if not self._parts:
+            raise InvalidConfig(
+                f"{folder} holds no video of at least {FRAMES_PER_INTERVAL + 1} frames at {FPS} frames/s"
+            )
+        self.has_poses = all(posed)
+        if any(posed) and not self.has_poses:
+            log.warning(
+                "%d of %d videos have poses; a model needs them for all, so none are used", sum(posed), len(posed)
+            )
+
+    def description(self) -> dict[str, Any]:
+        """What decides the clips' contents."""
+        videos = sorted({(str(part.video.name), part.video.stat().st_size) for part in self._parts})
+        return {
+            "source": "videos",
+            "image_size": list(self.image_size),
+            "frames": self.frames,
+            "videos": [list(video) for video in videos],
+            "poses": self.has_poses,
+        }
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def clip(self, index: int) -> Clip:
+        """One clip.
+
+        Raises:
+            BadClip: the video or its poses cannot be read.
+        """
+        part = self._parts[index]
+        try:
+            facts = video_facts(part.video)
+            sidecar = read_sidecar(part.video, facts.image_size)
+            camera = (sidecar.camera or assumed_camera(facts.image_size)).fitted(self.image_size)
+            images = VideoLog(part.video, facts, 0.0).images(part.first, part.frames, camera)
+            poses = self._poses(part)
+        except (InvalidScene, InvalidConfig, ValueError) as error:
+            raise BadClip(str(error)) from error
+        return Clip(f"{part.video.name}@{part.first}", np.ascontiguousarray(images), camera, poses, sidecar.prompt)
+
+    def _poses(self, part: _Part) -> FloatArray | None:
+        path = _pose_file(part.video)
+        if not self.has_poses or path is None:
+            return None
+        poses = read_poses(path)
+        last = part.first + part.frames
+        if len(poses) < last:
+            raise BadClip(f"{path} has {len(poses)} poses at {FPS} per second; frame {last - 1} needs one")
+        return poses[part.first : last]
+
+
+def _pose_file(video: Path) -> Path | None:
+    for suffix in (".poses.json", ".json", ".txt", ".tum"):
+        candidate = video.with_suffix(suffix)
+        if candidate.is_file():
+            return candidate
+    return None

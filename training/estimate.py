@@ -1,0 +1,245 @@
+"""What a stage will need, worked out before it starts: memory of one process, and time of all steps.
+
+The formulas are the usual ones for transformers trained with Adam (Korthikanti et al. 2022 for activations, with
+attention that keeps no score matrix; 6 FLOPs per parameter and token, Kaplan et al. 2020). They are good to about a
+quarter.
+"""
+
+import math
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+
+from longdwm_env.errors import LongDWMError
+from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.presets import PRESETS
+from longdwm_env.models.settings import TransformerConfig
+from longdwm_env.training.config import Recipe, StageConfig
+from longdwm_env.training.data.latents import SEGMENT_FRAMES
+
+GIB = 2**30
+ACTIVATION_BYTES = 34
+"""Bytes per token, layer and unit of width that the backward pass of a block needs in 16 bits."""
+EFFICIENCY = 0.4
+"""Share of a device's matrix product speed that training reaches."""
+KNOWN_FLOPS = {80.0: 312e12 * 0.8, 141.0: 790e12}
+"""bf16 matrix products per second of an A100 (80 GB; eight tenths of its peak) and an H200 (141 GB; measured)."""
+
+
+class DoesNotFit(LongDWMError, MemoryError):
+    """A stage needs more memory than there is; the message says how much, and what helps."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one stage needs.
+
+    Attributes:
+        stage: its name.
+        parameters: that are trained.
+        weights, gradients, optimizer, average, activations, frozen: bytes in one process.
+        flops_per_step: of all processes together.
+        steps: of the stage.
+        processes: that share parameters and batch.
+    """
+
+    stage: str
+    parameters: int
+    weights: float
+    gradients: float
+    optimizer: float
+    average: float
+    activations: float
+    frozen: float
+    flops_per_step: float
+    steps: int
+    processes: int
+
+    @property
+    def total_bytes(self) -> float:
+        """Memory of one process, with a tenth for what the allocator cannot use."""
+        parts = self.weights + self.gradients + self.optimizer + self.average + self.activations + self.frozen
+        return 1.1 * parts
+
+    def hours(self, flops_per_s: float) -> float:
+        """Hours of all steps on processes that each reach this speed."""
+        return self.steps * self.flops_per_step / (flops_per_s * self.processes) / 3600
+
+    def report(self, gpu_memory_gb: tuple[float, ...] = ()) -> str:
+        """The figures as lines of text, and whether they fit accelerators of these sizes."""
+        rows = {
+            "weights (float32, and bf16 copies)": self.weights,
+            "gradients": self.gradients,
+            "AdamW": self.optimizer,
+            "moving average": self.average,
+            "activations": self.activations,
+            "frozen models": self.frozen,
+            "total, with a tenth for fragmentation": self.total_bytes,
+        }
+        lines = [
+            f"{self.stage}: {self.parameters / 1e6:,.1f} M parameters trained, {self.processes} process(es), "
+            f"{self.flops_per_step / 1e12:,.2f} TFLOP a step"
+        ]
+        lines += [f"  {name:<40}{size / GIB:9.2f} GiB" for name, size in rows.items()]
+        for size in gpu_memory_gb:
+            verdict = "fits" if self.total_bytes < 0.95 * size * 1e9 else "does not fit"
+            hours = ""
+            if size in KNOWN_FLOPS:
+                hours = f", {self.steps:,} steps in about {self.hours(KNOWN_FLOPS[size] * EFFICIENCY):,.1f} h"
+            lines.append(f"  {size:g} GB accelerator: {verdict}{hours}")
+        return "\n".join(lines)
+
+
+def tokens_of(transformer: TransformerConfig, latent_frames: int) -> int:
+    """Tokens of one sample: text, and patches of the latent frames."""
+    in_time = math.ceil(latent_frames / transformer.frames_per_token)
+    patches = (transformer.sample_height // transformer.patch_size) * (
+        transformer.sample_width // transformer.patch_size
+    )
+    return transformer.max_text_seq_length + in_time * patches
+
+
+def parameter_count(transformer: TransformerConfig) -> int:
+    """Parameters of a transformer, counted without making them."""
+    with torch.device("meta"):
+        built = LongDWMTransformer3DModel(**transformer.to_kwargs())
+    return sum(parameter.numel() for parameter in built.parameters())
+
+
+def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None, processes: int = 1) -> Estimate:
+    """What a stage with latents needs.
+
+    Args:
+        recipe: gives the model.
+        stage: "coarse", "fine", "warp", "distill" or "ar-baseline".
+        config: the stage's configuration; None for the recipe's own.
+        processes: that share parameters (FSDP) and batch.
+    """
+    config = config or recipe.stage(stage)
+    model = PRESETS[recipe.preset]()
+    counts = {"coarse": parameter_count(model.coarse), "fine": parameter_count(model.fine)}
+    is_coarse = stage in ("coarse", "distill")
+    transformer = model.coarse if is_coarse else model.fine
+    parameters = counts["coarse" if is_coarse else "fine"]
+    width = transformer.num_attention_heads * transformer.attention_head_dim
+    segment = SEGMENT_FRAMES if model.codec == "mini" else (SEGMENT_FRAMES - 1) // 4 + 1
+    if stage == "distill":
+        frames = [(model.settings.keyframes, 1.0)]
+    elif stage == "coarse":
+        total = sum(window.weight for window in config.windows)
+        frames = [(window.history + window.future, window.weight / total) for window in config.windows]
+    else:
+        frames = [(segment, 1.0)]
+
+    loop = config.loop
+    longest = max(tokens_of(transformer, count) for count, _ in frames)
+    layers, micro = transformer.num_layers, loop.micro_batch_size
+    per_layer = ACTIVATION_BYTES * width * (1 if loop.precision == "bf16" else 2)
+    kept = 4 * width * layers + per_layer if loop.gradient_checkpointing else per_layer * layers
+    stem_bytes = 0.0
+    if transformer.stem_channels:
+        area = transformer.sample_height * transformer.sample_width
+        deepest = max(count for count, _ in frames)
+        stem_bytes = 4 * 12 * transformer.stem_blocks * transformer.stem_channels * area * deepest
+    activations = micro * (longest * kept + stem_bytes)
+
+    flops = 0.0
+    for count, share in frames:
+        tokens = tokens_of(transformer, count)
+        forward = 2 * parameters * tokens + 4 * layers * tokens**2 * width
+        flops += share * forward * (4 if loop.gradient_checkpointing else 3) * loop.batch_size
+    frozen = 0.0
+    if stage == "distill":
+        teacher = counts["fine"]
+        frozen = 4 * teacher + 2 * teacher * (loop.precision == "bf16")
+        tokens = tokens_of(model.fine, segment)
+        flops += 2 * teacher * tokens * (model.settings.keyframes - 1) * loop.batch_size
+    shared = parameters / processes
+    # Under FSDP one block at a time is whole; it is small beside the rest.
+    weights = 4 * shared + (2 * parameters / (layers if processes > 1 else 1)) * (loop.precision == "bf16")
+    return Estimate(
+        stage,
+        parameters,
+        weights,
+        4 * shared,
+        8 * shared,
+        4 * shared * (config.optimizer.ema_decay > 0),
+        activations,
+        frozen,
+        flops,
+        loop.steps,
+        processes,
+    )
+
+
+def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | None = None) -> Estimate | None:
+    """Print what a stage needs here; refuse to start what cannot fit.
+
+    Raises:
+        DoesNotFit: with advice.
+    """
+    if stage in ("codec", "scorer"):
+        return None
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
+    estimate = estimate_stage(recipe, stage, config, processes if sharded else 1)
+    available = free_bytes(on_gpu) / (1 if on_gpu else processes)
+    speed = matmul_flops(on_gpu) * EFFICIENCY
+    samples = estimate.steps * config.loop.batch_size
+    print(
+        f"{stage}: about {estimate.total_bytes / GIB:.1f} GiB of {available / GIB:.1f} GiB, "
+        f"{estimate.hours(speed):.1f} h for {estimate.steps:,} steps ({samples:,} samples)"
+    )
+    if estimate.total_bytes > available:
+        raise DoesNotFit(advice(estimate, config, available, on_gpu))
+    return estimate
+
+
+def advice(estimate: Estimate, config: StageConfig, available: float, on_gpu: bool) -> str:
+    """What to change so that a stage fits."""
+    hints = []
+    if not config.loop.gradient_checkpointing and estimate.activations > 0.3 * estimate.total_bytes:
+        hints.append("--set loop.gradient_checkpointing=true")
+    if config.loop.micro_batch_size > 1:
+        hints.append("--set loop.micro_batch_size=1 (same batch, accumulated)")
+    if config.optimizer.ema_decay > 0:
+        hints.append("--set optimizer.ema_decay=0 (no moving average)")
+    if on_gpu:
+        hints.append("several GPUs with FSDP (docs/training.md)")
+    hints.append("a smaller recipe, such as mini-nuscenes")
+    return (
+        f"{estimate.report()}\n{available / GIB:.1f} GiB are free, so {estimate.stage} cannot run here. What helps: "
+        + "; ".join(hints)
+        + ". --force starts anyway."
+    )
+
+
+def free_bytes(on_gpu: bool) -> float:
+    """Memory that a new process can use."""
+    if on_gpu:
+        return float(torch.cuda.mem_get_info()[0])
+    try:
+        with open("/proc/meminfo") as file:  # noqa: PTH123 - a device of the kernel, not a file of ours
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return float(line.split()[1]) * 1024
+    except OSError:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def matmul_flops(on_gpu: bool) -> float:
+    """Matrix products per second here, in bf16, measured for a fraction of a second."""
+    device, side = ("cuda", 8192) if on_gpu else ("cpu", 1024)
+    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    best = math.inf
+    for _ in range(4):
+        if on_gpu:
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        (matrix @ matrix).sum().item()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best

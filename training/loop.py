@@ -1,0 +1,138 @@
+"""The one training loop: every stage runs through it.
+
+accelerate moves, wraps and synchronises; this file decides the order of things. Everything random is a function of the
+step, so a run that was killed and resumed goes on exactly as it would have, and several processes train on the same
+samples as one would.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from longdwm_env.training.config import LoopConfig, OptimizerConfig
+from longdwm_env.training.data.shares import Share, batches_ahead
+from longdwm_env.training.losses.objective import Objective
+from longdwm_env.training.run import Run
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a call of ``train`` ended.
+
+    Attributes:
+        step: optimizer steps done in all.
+        finished: whether those are all of them; otherwise the call stopped early, with a checkpoint.
+        loss: mean loss of the last logged steps; NaN where nothing was logged.
+        samples_per_s: over this call.
+    """
+
+    step: int
+    finished: bool
+    loss: float
+    samples_per_s: float
+
+
+def train(
+    objective: Objective,
+    draw: Callable[[int, Sequence[int]], Any],
+    loop: LoopConfig,
+    optimizer_config: OptimizerConfig,
+    folder: Path,
+    facts: dict[str, Any] | None = None,
+    on_sample: Callable[[int], None] | None = None,
+    validation: Callable[[int, Sequence[int]], Any] | None = None,
+    max_seconds: float | None = None,
+    cpu: bool = False,
+) -> Progress:
+    """Train to the last step, or until the time is up or SIGTERM arrives; continues from the newest checkpoint.
+
+    Args:
+        objective: the module to train, with its loss.
+        draw: (step, sample numbers) -> micro-batch.
+        loop: of the run.
+        optimizer_config: AdamW, its schedule, moving average.
+        folder: of checkpoints, log and trackers.
+        facts: JSON values that must be the same when a run is resumed (stage, data), but for "config", whose change is
+            reported and accepted.
+        on_sample: called now and then with the step, while the averaged weights are in place; writes pictures.
+        validation: like ``draw``, of clips that are not trained on; its loss is logged with each sample.
+        max_seconds: stop with a checkpoint after about this long.
+        cpu: do not use an accelerator that is there.
+
+    Raises:
+        TrainingDiverged: the loss is not finite.
+        InvalidState: the folder's checkpoints are of another run, or damaged.
+    """
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision=loop.precision,
+        log_with=None if loop.tracker == "none" else loop.tracker,
+        project_dir=str(folder / "tracker"),
+    )
+    run = Run(accelerator, objective, loop, optimizer_config, folder, facts or {})
+    run.resume()
+    share = Share(loop.batch_size, loop.micro_batch_size, accelerator.process_index, accelerator.num_processes)
+    batches: Any = batches_ahead(draw, share, run.step)
+    begun, first_step = time.perf_counter(), run.step
+    bar = tqdm(
+        total=loop.steps,
+        initial=run.step,
+        unit="step",
+        desc=folder.name,
+        mininterval=1.0,
+        disable=not accelerator.is_main_process,
+    )
+    with bar, _stop_on_sigterm() as stopped, contextlib.closing(batches):
+        if run.step == 0 and loop.sample_every:
+            run.sample(None, validation)
+        while run.step < loop.steps:
+            run.advance(batches, share.accumulation)
+            elapsed = time.perf_counter() - begun
+            rate = (run.step - first_step) * loop.batch_size / elapsed
+            bar.update()
+            bar.set_postfix(
+                loss=f"{run.recent[-1]['loss']:.4f}" if run.recent else "", samples_per_s=f"{rate:.1f}", refresh=False
+            )
+            if run.step % loop.log_every == 0 or run.step == loop.steps:
+                run.log(rate)
+            late = max_seconds is not None and elapsed > max_seconds
+            over = run.agree(late or stopped.is_set())
+            if run.step % loop.checkpoint_every == 0 or run.step == loop.steps or over:
+                run.save()
+            if loop.sample_every and (run.step % loop.sample_every == 0 or run.step == loop.steps):
+                run.sample(on_sample, validation)
+            if over:
+                break
+    accelerator.end_training()
+    elapsed = max(time.perf_counter() - begun, 1e-9)
+    return Progress(
+        run.step, run.step >= loop.steps, run.last_loss, (run.step - first_step) * loop.batch_size / elapsed
+    )
+
+
+@contextlib.contextmanager
+def _stop_on_sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, so that a run asked to end does so with a checkpoint."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        event.set()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""One objective per file: the equation as a function of tensors, and the module that the loop trains with it."""

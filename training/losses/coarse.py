@@ -1,0 +1,156 @@
+"""Training the Coarse model: LongDWM, Eq. 3 to 5, section 3.1."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.conditioning import Conditioning, coarse_conditioning, noised_history
+from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.sampler import add_noise
+from longdwm_env.models.settings import OpenChoices
+from longdwm_env.training.data.batches import CoarseBatch
+from longdwm_env.training.draws import uniform
+from longdwm_env.training.losses.high_pass import high_pass
+from longdwm_env.training.losses.objective import (
+    NoiseChoices,
+    Objective,
+    draw_noise,
+    draw_timesteps,
+    dropped_text,
+    squared_error,
+)
+from longdwm_env.training.losses.rollout import Rollout, roll_history
+
+
+@dataclass(frozen=True)
+class CoarseLoss:
+    """Parts of LongDWM, Eq. 5: ``total = diffusion + beta_s * structure``."""
+
+    total: Tensor
+    diffusion: Tensor
+    structure: Tensor
+
+
+def coarse_loss(
+    predicted: Tensor,
+    clean: Tensor,
+    structure_weight: float,
+    high_pass_cutoff: float,
+    frame_mask: Tensor | None = None,
+    channel_weights: Tensor | None = None,
+) -> CoarseLoss:
+    """LongDWM, Eq. 3 to 5.
+
+    Eq. 3: ``L_diffusion = E || D(x_t, t, p, x^1) - x ||^2``; Eq. 4: ``L_struct = E || H(D(...)) - H(x) ||^2``;
+    Eq. 5: ``L_coarse = L_diffusion + beta_s L_struct``. Norms are means over elements, so that the weight does not
+    depend on the picture's size.
+
+    Args:
+        predicted: (B, F, C, h, w) D(x_t, t, p, x^1), the one-step prediction.
+        clean: (B, F, C, h, w) x.
+        structure_weight: beta_s; 0 leaves Eq. 4 out.
+        high_pass_cutoff: of H.
+        frame_mask: (B, F), how much each frame counts. Deviation: frames that the model is given and that sampling puts
+            back count nothing; the paper's equation includes the first frame, which the model can copy.
+        channel_weights: (C,) with mean 1.
+    """
+    diffusion = squared_error(predicted, clean, frame_mask, channel_weights)
+    if structure_weight == 0:
+        return CoarseLoss(diffusion, diffusion, torch.zeros_like(diffusion))
+    structure = squared_error(
+        high_pass(predicted, high_pass_cutoff), high_pass(clean, high_pass_cutoff), frame_mask, channel_weights
+    )
+    return CoarseLoss(diffusion + structure_weight * structure, diffusion, structure)
+
+
+class CoarseObjective(Objective):
+    """Eq. 5 on batches of keyframes.
+
+    Args:
+        transformer: trained.
+        scheduler: of the pipeline.
+        empty_text: (W, D) embedding of the empty prompt.
+        choices: beta_s, H's cut-off, drop ratios, noise on the history.
+        noise: how timesteps are drawn.
+        seed: of the run.
+        use_warp: give the model the warped keyframe; False is the ablation without warp guidance.
+        channel_weights: (C,) with mean 1, or None.
+        rollout: how batches marked as rolled are rolled, or None where there are none.
+    """
+
+    component = "coarse"
+
+    def __init__(
+        self,
+        transformer: LongDWMTransformer3DModel,
+        scheduler: Any,
+        empty_text: Tensor,
+        choices: OpenChoices,
+        noise: NoiseChoices,
+        seed: int,
+        use_warp: bool = True,
+        channel_weights: Tensor | None = None,
+        rollout: Rollout | None = None,
+    ) -> None:
+        super().__init__(seed)
+        self.transformer = transformer
+        self.scheduler = scheduler
+        self.choices, self.noise, self.use_warp = choices, noise, use_warp
+        self.rollout = rollout
+        self.model = CoarseModel(transformer, scheduler)
+        self.empty_text: Tensor
+        self.register_buffer("empty_text", empty_text, persistent=False)
+        self.channel_weights = channel_weights
+
+    @property
+    def trained(self) -> nn.Module:
+        """The Coarse transformer."""
+        return self.transformer
+
+    def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Eq. 5 of one batch."""
+        if batch.rolled:
+            if self.rollout is None:
+                raise InvalidConfig("a rolled window needs the codec and the settings to roll with")
+            batch = roll_history(self.model, batch, self.rollout, self.seed)
+        conditioning = self.conditioning(batch)
+        noise = draw_noise(self.seed, batch.counts, batch.clean)
+        timesteps = draw_timesteps(self.scheduler, self.noise, self.seed, batch.counts, batch.clean.device)
+        noisy = add_noise(self.scheduler, batch.clean, noise, timesteps)
+        predicted = self.model.predict_clean(noisy, timesteps, conditioning)
+        loss = coarse_loss(
+            predicted,
+            batch.clean,
+            self.choices.structure_weight,
+            self.choices.high_pass_cutoff,
+            1 - conditioning.exact_mask,
+            self.channel_weights,
+        )
+        return loss.total, {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
+
+    def conditioning(self, batch: CoarseBatch) -> Conditioning:
+        """What the model is told of a batch, with this run's drops and noise."""
+        counts, choices = batch.counts, self.choices
+        told = coarse_conditioning(
+            batch.clean[:, : batch.history],
+            batch.clean.shape[1],
+            dropped_text(batch.text, self.empty_text, choices.text_drop_ratio, self.seed, counts),
+            batch.warp if self.use_warp else None,
+            batch.warp_mask if self.use_warp else None,
+            batch.motion if self.use_warp else None,
+        )
+        if self.use_warp and choices.warp_drop_ratio > 0:
+            told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
+        if choices.history_noise_max > 0:
+            strength = choices.history_noise_max * uniform(self.seed, counts, "history strength")
+            noise = draw_noise(self.seed, counts, batch.clean, "history")
+            told = noised_history(told, noise, strength.to(noise.device))
+        return told
+
+
+__all__ = ["CoarseLoss", "CoarseObjective", "coarse_loss"]

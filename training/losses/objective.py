@@ -1,0 +1,104 @@
+"""What the loop asks of an objective, and what the diffusion objectives share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.training.draws import normal, uniform
+
+
+class Objective(nn.Module, ABC):
+    """A trainable module and its loss. Everything that it draws is counted from ``seed`` and the samples' numbers."""
+
+    component: str
+    """Name of the pipeline's component that is trained: "coarse", "fine", "vae", ..."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
+    @property
+    @abstractmethod
+    def trained(self) -> nn.Module:
+        """The module whose weights are saved."""
+
+    @abstractmethod
+    def forward(self, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """(loss averaged over the batch, named parts for the log)."""
+
+
+@dataclass(frozen=True)
+class NoiseChoices:
+    """How timesteps are drawn.
+
+    Attributes:
+        sampler_steps: denoising steps of the sampler that the model is trained for.
+        sampler_ratio: how often a timestep is drawn from the sampler's own ``sampler_steps`` ones instead of from all;
+            a few-step sampler sees no others. 0 is the paper's uniform draw.
+    """
+
+    sampler_steps: int = 2
+    sampler_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.sampler_steps < 1 or not 0 <= self.sampler_ratio <= 1:
+            raise InvalidConfig(f"sampler_steps is at least 1 and sampler_ratio in [0, 1], got {self}")
+
+
+def draw_timesteps(scheduler: Any, choices: NoiseChoices, seed: int, counts: Sequence[int], device: Any) -> Tensor:
+    """(B,) timesteps t, one per sample."""
+    total = scheduler.config.num_train_timesteps
+    drawn = (uniform(seed, counts, "timestep") * total).long()
+    if choices.sampler_ratio > 0:
+        scheduler.set_timesteps(choices.sampler_steps)
+        own = torch.as_tensor(scheduler.timesteps).long().cpu()
+        picked = own[(uniform(seed, counts, "sampler timestep") * len(own)).long()]
+        drawn = torch.where(uniform(seed, counts, "timestep kind") < choices.sampler_ratio, picked, drawn)
+    return drawn.to(device)
+
+
+def draw_noise(seed: int, counts: Sequence[int], like: Tensor, purpose: str = "noise") -> Tensor:
+    """Gaussian noise shaped like a batch, (B, ...); sample by sample."""
+    return normal(seed, counts, purpose, like.shape[1:]).to(like.device)
+
+
+def dropped_text(text: Tensor, empty: Tensor, ratio: float, seed: int, counts: Sequence[int]) -> Tensor:
+    """The prompts' embeddings (B, W, D), a share of them replaced by the empty prompt's (W, D)."""
+    drop = (uniform(seed, counts, "text") < ratio).to(text.device)
+    return torch.where(drop[:, None, None], empty.to(text), text)
+
+
+def squared_error(
+    predicted: Tensor, target: Tensor, frame_mask: Tensor | None = None, channel_weights: Tensor | None = None
+) -> Tensor:
+    """Mean of squared differences of (B, F, C, h, w), over the frames that count.
+
+    Args:
+        predicted: (B, F, C, h, w).
+        target: (B, F, C, h, w).
+        frame_mask: (B, F), how much each frame counts; None for all alike.
+        channel_weights: (C,) with mean 1; None for all alike.
+    """
+    error = (predicted.float() - target.float()) ** 2
+    if channel_weights is not None:
+        error = error * channel_weights.to(error)[:, None, None]
+    per_frame = error.mean(dim=(2, 3, 4))
+    if frame_mask is None:
+        return per_frame.mean()
+    mask = frame_mask.to(per_frame)
+    return (per_frame * mask).sum() / mask.sum().clamp(min=1e-6)
+
+
+__all__ = [
+    "NoiseChoices",
+    "Objective",
+    "draw_noise",
+    "draw_timesteps",
+    "dropped_text",
+    "squared_error",
+]

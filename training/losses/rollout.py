@@ -1,0 +1,91 @@
+"""Training on the model's own keyframes, so that it forgives in a closed loop what it gets wrong.
+
+Deviation: the paper trains on recorded keyframes only. A closed loop feeds a model what it made itself; a model that
+has never seen that drifts within seconds.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.conditioning import coarse_conditioning, keyframe_warps, motion_features
+from longdwm_env.training.data.batches import CoarseBatch
+from longdwm_env.training.losses.objective import draw_noise
+from longdwm_env.types import Images
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What a closed loop is made of.
+
+    Attributes:
+        codec: decodes the model's keyframe, so that it can be warped, and encodes the warp.
+        settings: of the pipeline: denoising steps, warp, how many keyframes are remembered.
+    """
+
+    codec: Any
+    settings: Any
+
+
+@torch.no_grad()
+def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed: int) -> CoarseBatch:
+    """Let the model make all keyframes of a batch but the last, one after another as in a closed loop.
+
+    Args:
+        model: the Coarse model in its present state; no gradient flows through what it makes.
+        batch: N known keyframes and R >= 2 later ones, with poses.
+        rollout: codec and settings.
+        seed: of the run.
+
+    Returns:
+        A batch whose history ends with R - 1 keyframes of the model's own, and whose one future keyframe is the
+        recorded last one.
+
+    Raises:
+        InvalidConfig: the batch has no poses, without which its own keyframes cannot be warped.
+    """
+    if batch.poses is None or batch.warp is None or batch.motion is None or batch.warp_mask is None:
+        raise InvalidConfig("training on the model's own keyframes needs clips with poses")
+    settings = rollout.settings
+    history, warp, motion = batch.clean[:, : batch.history], batch.warp[:, :1], batch.motion[:, :1]
+    last = batch.clean.shape[1] - 1
+    for present in range(batch.history, last):
+        seen = history[:, -settings.history_keyframes :]
+        told = coarse_conditioning(seen, seen.shape[1] + 1, batch.text, warp, batch.warp_mask[:, :1], motion)
+        noise = draw_noise(seed, batch.counts, told.known, f"rollout {present}")
+        made = model.sample(told, noise, settings.coarse_steps)[:, -1:]
+        images = uint8_from_images(rollout.codec.decode_keyframes(made)[:, 0])
+        steps = [relative_to(own[present + 1 : present + 2], own[present]) for own in batch.poses]
+        # Driving keeps pictures, not latents, so what the model sees of its own keyframe went through the codec again.
+        seen_again = rollout.codec.encode_keyframes(images_from_uint8(images[:, None], made.device))
+        history = torch.cat([history, seen_again.to(history.dtype)], dim=1)
+        warp = _warped(images, batch, steps, rollout).to(history)
+        motion = torch.stack([torch.from_numpy(motion_features(step)) for step in steps]).to(motion)
+    seen = history[:, -settings.history_keyframes :]
+    return replace(
+        batch,
+        clean=torch.cat([seen, batch.clean[:, last:]], dim=1),
+        history=seen.shape[1],
+        warp=warp,
+        warp_mask=batch.warp_mask[:, :1],
+        motion=motion,
+        poses=None,
+        rolled=False,
+    )
+
+
+def _warped(images: Images, batch: CoarseBatch, steps: list[np.ndarray], rollout: Rollout) -> Tensor:
+    """Latents (B, 1, C, h, w) of B keyframes warped one keyframe ahead."""
+    warps = [
+        keyframe_warps(image, camera, step, rollout.settings)[0]
+        for image, camera, step in zip(images, batch.cameras, steps, strict=True)
+    ]
+    encoded: Tensor = rollout.codec.encode_keyframes(images_from_uint8(np.stack(warps), batch.clean.device))
+    return encoded

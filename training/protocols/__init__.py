@@ -1,0 +1,1 @@
+"""The paper's evaluation protocols (LongDWM, appendix D), each from a source of clips to a table."""

@@ -1,0 +1,87 @@
+"""What a protocol hands to a model, and the truth that it keeps to itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from longdwm_env.clock import FRAMES_PER_INTERVAL
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.training.data.clip import BadClip, ClipSource
+from longdwm_env.types import Camera, FloatArray, Images, wrap_angle
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One drive to continue.
+
+    Attributes:
+        key: of the clip it was cut from.
+        image: uint8 (H, W, 3), the one frame that the model is given.
+        truth: uint8 (T, H, W, 3), what followed.
+        poses: (T', 3) in the ego frame of ``image``, T' the whole seconds that T frames need.
+        speeds_mps, yaw_rates_radps: (T,) of the frames to come.
+        camera: of the images.
+        prompt: caption.
+        seed: of the noise.
+    """
+
+    key: str
+    image: Images
+    truth: Images
+    poses: FloatArray
+    speeds_mps: FloatArray
+    yaw_rates_radps: FloatArray
+    camera: Camera
+    prompt: str
+    seed: int
+
+    @property
+    def real(self) -> Images:
+        """The given frame and the truth, (T + 1, H, W, 3)."""
+        return np.concatenate([self.image[None], self.truth])
+
+
+def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0) -> Iterator[Sample]:
+    """Cut samples from clips, one from each, until there are ``count``.
+
+    Args:
+        source: of clips with poses.
+        count: most samples; fewer where the source has fewer long enough.
+        num_frames: T, frames to continue.
+        first: frame of a clip that is given.
+
+    Raises:
+        InvalidConfig: no clip is long enough, or none has poses.
+    """
+    made = 0
+    seconds = -(-num_frames // FRAMES_PER_INTERVAL)
+    for index in range(len(source)):
+        if made == count:
+            return
+        try:
+            clip = source.clip(index)
+        except BadClip:
+            continue
+        last = first + seconds * FRAMES_PER_INTERVAL
+        if clip.poses is None or len(clip.images) <= last:
+            continue
+        poses = relative_to(clip.poses[first + 1 : last + 1], clip.poses[first])
+        every = np.concatenate([np.zeros((1, 3)), poses])
+        speeds = np.linalg.norm(np.diff(every[:, :2], axis=0), axis=1) * FRAMES_PER_INTERVAL
+        yaw_rates = wrap_angle(np.diff(every[:, 2])) * FRAMES_PER_INTERVAL
+        yield Sample(
+            clip.key,
+            clip.images[first],
+            clip.images[first + 1 : first + 1 + num_frames],
+            poses,
+            speeds[:num_frames],
+            yaw_rates[:num_frames],
+            clip.camera,
+            clip.prompt,
+            seed=made,
+        )
+        made += 1
+    if made == 0:
+        raise InvalidConfig(f"{source.name} has no clip with poses of {first + num_frames + 1} frames")

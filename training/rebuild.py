@@ -1,0 +1,92 @@
+"""longdwm-mini from nothing: every part in order, each resumed where it stopped."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+from longdwm_env.errors import LongDWMError
+from longdwm_env.files import atomic_write_json
+from longdwm_env.training.config import Recipe
+from longdwm_env.training.workspace import Workspace
+
+SIDE_BY_SIDE = ("coarse", "fine")
+
+
+class StageFailed(LongDWMError):
+    """A part of the rebuild ended with an error; its own output says which."""
+
+
+Command = Callable[[str, int | None, float | None], Sequence[str]]
+"""(part, threads, minutes) -> the command line that runs a part."""
+
+
+def rebuild(
+    recipe: Recipe,
+    workspace: Workspace,
+    command: Command,
+    device: str | None = None,
+    threads: int | None = None,
+    minutes: float | None = None,
+) -> int:
+    """Run every stage of a recipe that is not done, in separate processes.
+
+    On a CPU the Coarse and the Fine model train side by side, each on its own cores: two processes of one core beat one
+    of two. With an accelerator they train one after the other.
+
+    Args:
+        recipe: of the mini model.
+        workspace: to build in.
+        command: how a part is run.
+        device: "cpu" keeps off an accelerator that is there.
+        threads: CPU threads of each part; None shares the cores evenly.
+        minutes: stop after about this long.
+
+    Returns:
+        0 when everything is done, 3 when the time ran out before.
+
+    Raises:
+        StageFailed: a part ended with an error.
+    """
+    import torch
+
+    begun = time.monotonic()
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    cores = os.cpu_count() or 1
+    plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
+    plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
+    plan += [(stage,) for stage in ("warp", "distill", "scorer") if stage in recipe.stages]
+    plan += [("evaluation",)]
+    for parts in plan:
+        todo = [part for part in parts if part in ("footage", "latents") or not workspace.done(part)]
+        left = None if minutes is None else minutes - (time.monotonic() - begun) / 60
+        if left is not None and left <= 0:
+            return 3
+        own_threads = threads or (None if on_gpu else max(1, cores // max(1, len(todo))))
+        running = [_start(command(part, own_threads, left), own_threads) for part in todo]
+        codes = [process.wait() for process in running]
+        for part, code in zip(todo, codes, strict=True):
+            if code != 0:
+                raise StageFailed(f"{part} ended with exit status {code}; run the command again to go on from there")
+        if any(part not in ("footage", "latents") and not workspace.done(part) for part in todo):
+            print(f"stopped during {' and '.join(todo)}; run the command again to go on")
+            return 3
+        if todo:
+            _note(workspace, todo, time.monotonic() - begun)
+    print(f"done: {workspace.pipeline}")
+    return 0
+
+
+def _start(command: Sequence[str], threads: int | None) -> "subprocess.Popen[bytes]":
+    environment = dict(os.environ)
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return subprocess.Popen(command, env=environment)
+
+
+def _note(workspace: Workspace, parts: list[str], seconds: float) -> None:
+    path = workspace.root / "hours.json"
+    hours = json.loads(path.read_text()) if path.is_file() else []
+    hours.append({"parts": parts, "minutes_since_start_of_call": round(seconds / 60, 2)})
+    atomic_write_json(path, hours)

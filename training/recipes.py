@@ -1,0 +1,182 @@
+"""Recipes: functions that return a complete configuration."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.settings import OpenChoices
+from longdwm_env.training.config import (
+    DataConfig,
+    LoopConfig,
+    OptimizerConfig,
+    Recipe,
+    Size,
+    StageConfig,
+)
+from longdwm_env.training.data.batches import Window
+from longdwm_env.training.data.latents import LatentChoices
+from longdwm_env.training.losses.codec import CodecChoices
+
+
+def mini_simulator(size: Size = "full") -> Recipe:
+    """The model that ships: 144 x 96, simulator footage, hours on two CPU cores or minutes on one GPU."""
+    coarse = StageConfig(
+        LoopConfig(steps=30_000, batch_size=16, micro_batch_size=16, precision="bf16", checkpoint_every=250),
+        OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
+        OpenChoices(text_drop_ratio=0.05, warp_drop_ratio=0.03, history_noise_max=0.05),
+        # Mostly the next keyframe after the last few, as in a closed loop; sometimes the paper's twelve from one.
+        windows=(
+            Window(1, 1, 1.5),
+            Window(2, 1, 1.0),
+            Window(3, 1, 1.0),
+            Window(4, 1, 4.5),
+            Window(1, 2, 1.0, rolled=True),
+            Window(4, 3, 2.0, rolled=True),
+            Window(1, 12, 0.5),
+        ),
+        sampler_ratio=0.7,
+        channel_weight_power=1.0,
+    )
+    fine = StageConfig(
+        LoopConfig(steps=40_000, batch_size=8, micro_batch_size=8, precision="bf16", checkpoint_every=250),
+        OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
+        OpenChoices(text_drop_ratio=0.05, warp_drop_ratio=0.03, last_frame_drop_ratio=0.15),
+        sampler_ratio=0.8,
+        channel_weight_power=1.0,
+    )
+    codec = StageConfig(
+        LoopConfig(steps=8_000, batch_size=32, micro_batch_size=32, precision="bf16", checkpoint_every=250),
+        OptimizerConfig(learning_rate=4e-4, warmup_steps=100, ema_decay=0.995),
+        codec=CodecChoices(edge_weight=0.25, latent_noise=0.05, latent_penalty=0.02),
+        pca_images=2048,
+    )
+    distill = replace(
+        coarse,
+        loop=replace(coarse.loop, steps=100, batch_size=4, micro_batch_size=4, sample_every=50, checkpoint_every=50),
+        optimizer=OptimizerConfig(learning_rate=5e-5, warmup_steps=10, ema_decay=0.9),
+    )
+    warp = replace(
+        fine,
+        loop=replace(fine.loop, steps=4_000),
+        optimizer=OptimizerConfig(learning_rate=1.5e-4, warmup_steps=50, ema_decay=0.999),
+        choices=replace(fine.choices, warp_drop_ratio=0.0),
+        end_noise_max=0.2,
+    )
+    # A third of the samples without warp, so that it can also be rolled out as the paper's peers are, from pixels
+    # alone.
+    baseline = replace(fine, choices=replace(fine.choices, last_frame_drop_ratio=1.0, warp_drop_ratio=0.3))
+    scorer = StageConfig(
+        LoopConfig(steps=4_000, batch_size=16, micro_batch_size=16, precision="bf16", sample_every=500),
+        OptimizerConfig(learning_rate=1e-3, warmup_steps=50, ema_decay=0.99),
+    )
+    recipe = Recipe(
+        "mini-simulator",
+        size,
+        "mini",
+        DataConfig("simulator", clips=1200, frames=145, latents=LatentChoices(keyframe_phases=3)),
+        {
+            "codec": codec,
+            "coarse": coarse,
+            "fine": fine,
+            "warp": warp,
+            "distill": distill,
+            "scorer": scorer,
+            "ar-baseline": baseline,
+        },
+    )
+    return _debug(recipe) if size == "debug" else recipe
+
+
+def mini_nuscenes(size: Size = "full") -> Recipe:
+    """The small model on nuScenes: everything as in ``mini_simulator`` but the footage."""
+    simulated = mini_simulator("full")
+    stages = {name: stage for name, stage in simulated.stages.items() if name != "scorer"}
+    data = DataConfig("nuscenes", frames=145, split="train", latents=LatentChoices(keyframe_phases=3))
+    recipe = Recipe("mini-nuscenes", size, "mini", data, stages)
+    return _debug(recipe) if size == "debug" else recipe
+
+
+def cogvideox_2b_nuscenes(size: Size = "full") -> Recipe:
+    """LongDWM, appendix C: CogVideoX-2B at 720 x 480, 10k steps of batch 8 for each model, 500 of batch 4 to distill.
+
+    Learning rate and warm-up are not given in the paper; these are CogVideoX's for fine-tuning.
+    """
+    loop = LoopConfig(
+        steps=10_000,
+        batch_size=8,
+        micro_batch_size=1,
+        precision="bf16",
+        gradient_checkpointing=True,
+        checkpoint_every=500,
+        sample_every=1000,
+    )
+    optimizer = OptimizerConfig(
+        learning_rate=2e-5, warmup_steps=250, schedule="constant", betas=(0.9, 0.95), ema_decay=0.0
+    )
+    coarse = StageConfig(loop, optimizer, OpenChoices(), windows=(Window(1, 12, 1.0), Window(4, 9, 1.0)))
+    fine = StageConfig(loop, optimizer, OpenChoices(), use_warp=False)
+    recipe = Recipe(
+        "cogvideox-2b-nuscenes",
+        size,
+        "cogvideox-2b",
+        DataConfig("nuscenes", frames=145, split="train", record=False),
+        {
+            "coarse": coarse,
+            "fine": fine,
+            "warp": replace(fine, use_warp=True),
+            "distill": replace(coarse, loop=replace(loop, steps=500, batch_size=4)),
+            "ar-baseline": replace(fine, choices=replace(fine.choices, last_frame_drop_ratio=1.0)),
+        },
+    )
+    return _debug(recipe) if size == "debug" else recipe
+
+
+RECIPES: dict[str, Callable[[Size], Recipe]] = {
+    "mini-simulator": mini_simulator,
+    "mini-nuscenes": mini_nuscenes,
+    "cogvideox-2b-nuscenes": cogvideox_2b_nuscenes,
+}
+
+
+def recipe(name: str, size: Size = "full") -> Recipe:
+    """A recipe by name.
+
+    Raises:
+        InvalidConfig: there is no such recipe.
+    """
+    if name not in RECIPES:
+        raise InvalidConfig(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name](size)
+
+
+DEBUG_STEPS = {"codec": 60, "coarse": 80, "fine": 60, "warp": 30, "distill": 20, "scorer": 60, "ar-baseline": 60}
+
+
+def _debug(full: Recipe) -> Recipe:
+    """The same recipe with the smallest models of its kind, four clips and a few dozen steps."""
+    preset = "debug-cogvideox" if full.preset == "cogvideox-2b" else "debug"
+    stages = {
+        name: replace(
+            stage,
+            loop=LoopConfig(
+                steps=DEBUG_STEPS[name],
+                batch_size=4,
+                micro_batch_size=4,
+                gradient_checkpointing=stage.loop.gradient_checkpointing,
+                checkpoint_every=20,
+                log_every=5,
+                sample_every=DEBUG_STEPS[name],
+            ),
+            optimizer=replace(
+                stage.optimizer, learning_rate=2e-3 if name != "distill" else 5e-4, warmup_steps=5, ema_decay=0.9
+            ),
+            pca_images=48,
+        )
+        for name, stage in full.stages.items()
+    }
+    phases = min(full.data.latents.keyframe_phases, 2)
+    data = replace(full.data, clips=4, latents=LatentChoices(keyframe_phases=phases))
+    return Recipe(full.name, "debug", preset, data, stages)
+
+
+__all__ = ["RECIPES", "cogvideox_2b_nuscenes", "mini_nuscenes", "mini_simulator", "recipe"]

@@ -1,0 +1,220 @@
+"""The moving parts of one training run: model, optimizer, moving average, log, checkpoints."""
+
+import contextlib
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from longdwm_env.errors import InvalidState, LongDWMError
+from longdwm_env.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.training.checkpoint import Checkpoint, checkpoints, gather, read_checkpoint, restore, write_checkpoint
+from longdwm_env.training.config import LoopConfig, OptimizerConfig
+from longdwm_env.training.draws import counted_seed
+from longdwm_env.training.losses.objective import Objective
+
+VALIDATION_BATCHES = 8
+VALIDATION_FIRST = 2**41
+"""Numbers of the samples that validation draws: beyond any that a run trains on."""
+
+log = logging.getLogger(__name__)
+
+
+class TrainingDiverged(LongDWMError):
+    """The loss is no longer a number."""
+
+
+class Run:
+    """The moving parts of one run."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        objective: Objective,
+        loop: LoopConfig,
+        config: OptimizerConfig,
+        folder: Path,
+        facts: dict[str, Any],
+    ) -> None:
+        self.accelerator, self.loop, self.config, self.folder, self.facts = accelerator, loop, config, folder, facts
+        self.seed = objective.seed
+        objective.to(accelerator.device)
+        trainable = [p for p in objective.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trainable, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+        )
+        self.objective: nn.Module
+        self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
+        self.objective.train()
+        self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        self.average = (
+            EMAModel(self.parameters, decay=config.ema_decay, use_ema_warmup=True) if config.ema_decay else None
+        )
+        self.step = 0
+        self.recent: list[dict[str, float]] = []
+        self.last_loss = math.nan
+        self.log_path = folder / "losses.jsonl"
+        if accelerator.is_main_process:
+            folder.mkdir(parents=True, exist_ok=True)
+        if loop.tracker != "none":
+            accelerator.init_trackers("longdwm")
+
+    @property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        inner: torch.optim.Optimizer = self.optimizer.optimizer
+        return inner
+
+    def resume(self) -> None:
+        """Continue from the newest checkpoint, and cut the log to it."""
+        found = checkpoints(self.folder / "checkpoints")
+        if not found:
+            if self.accelerator.is_main_process:
+                atomic_write_json(self.folder / "run.json", self.facts)
+                self.log_path.unlink(missing_ok=True)
+            self.accelerator.wait_for_everyone()
+            return
+        checkpoint = read_checkpoint(found[-1])
+        then, now = checkpoint.facts["run"], json.loads(json.dumps(self.facts))
+        changed = sorted(key for key in {*then, *now} - {"config"} if then.get(key) != now.get(key))
+        if changed:
+            raise InvalidState(
+                f"{self.folder} holds a run with other {', '.join(changed)}; resume it with the same, or start in "
+                "another folder"
+            )
+        if then.get("config") != now.get("config"):
+            # Allowed on purpose: a longer run, a lower learning rate. The curve then no longer equals that of one run.
+            log.warning("%s goes on with another configuration from step %d on", self.folder, checkpoint.step)
+        if self.average is not None and checkpoint.ema:
+            ema = Checkpoint(checkpoint.step, checkpoint.ema, {}, 0, checkpoint.optimizer, {})
+            restore(self.objective, self._optimizer, ema)
+            for shadow, parameter in zip(self.average.shadow_params, self.parameters, strict=True):
+                shadow.copy_(parameter.detach())
+            self.average.optimization_step = checkpoint.ema_updates
+        restore(self.objective, self._optimizer, checkpoint)
+        self.step = checkpoint.step
+        self.recent = list(checkpoint.facts["recent"])
+        if self.accelerator.is_main_process and self.log_path.is_file():
+            kept = [line for line in self.log_path.read_text().splitlines() if _step_of(line) <= self.step]
+            atomic_write_bytes(self.log_path, "".join(f"{line}\n" for line in kept).encode())
+        self.accelerator.wait_for_everyone()
+
+    def advance(self, batches: Iterator[Any], accumulation: int) -> None:
+        """One optimizer step."""
+        rate = self.config.learning_rate_at(self.step, self.loop.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        # Nothing of ours draws from the global generator; a layer that does still draws the same after a resume.
+        torch.manual_seed(counted_seed(self.seed, self.step, "global"))
+        totals: dict[str, float] = {}
+        for part in range(accumulation):
+            batch = next(batches).to(self.accelerator.device)
+            last = part == accumulation - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.objective):
+                loss, parts = self.objective(batch)
+                self.accelerator.backward(loss / accumulation)
+            for name, value in {"loss": loss.detach(), **parts}.items():
+                mean = self.accelerator.reduce(value.detach().float(), "mean")
+                totals[name] = totals.get(name, 0.0) + float(mean) / accumulation
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        totals["grad_norm"] = float(norm) if norm is not None else math.nan
+        if not math.isfinite(totals["loss"]):
+            raise TrainingDiverged(
+                f"the loss at step {self.step} is {totals['loss']}; resume from the last checkpoint with a lower "
+                "learning rate, or with precision=no"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.step(self.parameters)
+        self.step += 1
+        self.recent.append(totals)
+
+    def log(self, samples_per_s: float) -> None:
+        """Write the mean of the steps since the last entry."""
+        means = {name: sum(r[name] for r in self.recent) / len(self.recent) for name in self.recent[-1]}
+        self.last_loss = means["loss"]
+        rate = self.config.learning_rate_at(self.step - 1, self.loop.steps)
+        self.recent = []
+        self.accelerator.log({**means, "learning_rate": rate, "samples_per_s": samples_per_s}, step=self.step)
+        if self.accelerator.is_main_process:
+            entry = {"step": self.step, **means, "learning_rate": rate, "samples_per_s": round(samples_per_s, 3)}
+            with self.log_path.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+
+    def save(self) -> None:
+        """Write a checkpoint; every process takes part."""
+        weights, moments = gather(self.objective, self._optimizer)
+        ema: dict[str, torch.Tensor] = {}
+        if self.average is not None:
+            with self._averaged():
+                ema = {name: tensor.clone() for name, tensor in gather(self.objective, self._optimizer)[0].items()}
+        if self.accelerator.is_main_process:
+            updates = self.average.optimization_step if self.average is not None else 0
+            facts = {"run": self.facts, "recent": self.recent}
+            write_checkpoint(
+                self.folder / "checkpoints",
+                Checkpoint(self.step, weights, ema, updates, moments, facts),
+                self.loop.keep_checkpoints,
+            )
+        self.accelerator.wait_for_everyone()
+
+    def sample(
+        self,
+        on_sample: Callable[[int], None] | None,
+        validation: Callable[[int, Sequence[int]], Any] | None,
+    ) -> None:
+        """Let the caller draw pictures with the averaged weights, and log their loss on the same unseen samples."""
+        self.objective.eval()
+        with self._averaged(), torch.no_grad():
+            if validation is not None:
+                losses = []
+                for part in range(VALIDATION_BATCHES):
+                    first = VALIDATION_FIRST + part * self.loop.micro_batch_size
+                    counts = list(range(first, first + self.loop.micro_batch_size))
+                    batch = validation(VALIDATION_FIRST + part, counts).to(self.accelerator.device)
+                    losses.append(float(self.objective(batch)[0]))
+                mean = sum(losses) / len(losses)
+                self.accelerator.log({"validation_loss": mean}, step=self.step)
+                if self.accelerator.is_main_process:
+                    with (self.folder / "validation.jsonl").open("a") as file:
+                        file.write(json.dumps({"step": self.step, "loss": mean}) + "\n")
+            if on_sample is not None and self.accelerator.is_main_process:
+                on_sample(self.step)
+        self.objective.train()
+        self.accelerator.wait_for_everyone()
+
+    def agree(self, stop: bool) -> bool:
+        """Whether any process wants to stop."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        flag = torch.tensor([float(stop)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum").item() > 0)
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        if self.average is None:
+            yield
+            return
+        kept = [p.detach().clone() for p in self.parameters]
+        self.average.copy_to(self.parameters)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, value in zip(self.parameters, kept, strict=True):
+                    parameter.copy_(value)
+
+
+def _step_of(line: str) -> int:
+    # A process killed in the middle of a line leaves half of one; it is beyond the checkpoint in any case.
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 2**62

@@ -1,0 +1,296 @@
+"""From a recipe to a trained component: each stage's data, objective, pictures and result."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from torch import Tensor
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
+from longdwm_env.training.config import Recipe, StageConfig, as_json
+from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler
+from longdwm_env.training.data.clip import ClipSource
+from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.footage import Footage
+from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.shards import BadLimit
+from longdwm_env.training.draws import numbers
+from longdwm_env.training.loop import Progress, train
+from longdwm_env.training.losses.coarse import CoarseObjective
+from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
+from longdwm_env.training.losses.distill import DistillObjective
+from longdwm_env.training.losses.encoder import EncoderObjective, WindowSampler
+from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.objective import NoiseChoices, Objective
+from longdwm_env.training.losses.rollout import Rollout
+from longdwm_env.training.losses.warp import WarpObjective
+from longdwm_env.training.metrics.encoder import DrivingEncoder
+from longdwm_env.training.pictures import PictureWriter
+from longdwm_env.training.workspace import Workspace
+
+Draw = Callable[[int, Sequence[int]], Any]
+
+
+def prepare_latents(
+    recipe: Recipe, workspace: Workspace, source: ClipSource, device: torch.device | str = "cpu"
+) -> LatentStore:
+    """Encode the source with the workspace's codec, as far as that has not been done."""
+    pipeline = workspace.load()
+    limit = BadLimit(recipe.data.bad_share)
+    return encode_latents(source, workspace.latents, pipeline, recipe.data.latents, device, limit)
+
+
+def run_stage(
+    recipe: Recipe,
+    stage: str,
+    workspace: Workspace,
+    config: StageConfig | None = None,
+    device: torch.device | str | None = None,
+    max_seconds: float | None = None,
+) -> Progress:
+    """Train one stage to its end, or until the time is up; continues where an earlier call stopped.
+
+    Args:
+        recipe: what to train.
+        stage: one of ``config.STAGES``.
+        workspace: prepared, with footage (codec) or latents (the others).
+        config: the stage's configuration; None for the recipe's own.
+        device: "cpu" keeps off an accelerator that is there.
+        max_seconds: stop with a checkpoint after about this long.
+
+    Raises:
+        InvalidConfig: what the stage needs is missing.
+    """
+    config = config or recipe.stage(stage)
+    pipeline = workspace.load()
+    folder = workspace.stage(stage)
+    here = PartialState(cpu=str(device) == "cpu").device
+    pipeline.vae.to(here)
+    objective, draw, validation, data = _assemble(stage, config, recipe, workspace, pipeline)
+    if config.loop.gradient_checkpointing and stage not in ("codec", "scorer"):
+        objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
+    if str(device) == "cpu" or not torch.cuda.is_available():
+        _lay_out_for_cpu(objective)
+    facts = {"recipe": recipe.name, "size": recipe.size, "stage": stage, "config": as_json(config), "data": data}
+    pictures = PictureWriter(stage, objective, validation, pipeline, folder / "samples")
+    progress = train(
+        objective,
+        draw,
+        config.loop,
+        config.optimizer,
+        folder,
+        facts,
+        on_sample=pictures,
+        validation=validation,
+        max_seconds=max_seconds,
+        cpu=str(device) == "cpu",
+    )
+    if progress.finished and PartialState().is_main_process:
+        export(stage, workspace, pipeline)
+        workspace.mark_done(stage, {"steps": progress.step, "loss": progress.loss})
+    return progress
+
+
+def _lay_out_for_cpu(objective: Objective) -> None:
+    """Convolution weights with channels last: a tenth faster on AVX512 processors, and the same numbers."""
+    for module in objective.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = None) -> None:
+    """Put the newest checkpoint's averaged weights into the workspace's pipeline; may be called while training runs.
+
+    Raises:
+        InvalidConfig: the stage has no checkpoint yet.
+    """
+    found = checkpoints(workspace.stage(stage) / "checkpoints")
+    if not found:
+        raise InvalidConfig(f"stage {stage} in {workspace.root} has no checkpoint yet")
+    weights = exported_weights(read_checkpoint(found[-1]))
+    if stage == "scorer":
+        encoder = DrivingEncoder()
+        encoder.load_state_dict({name.removeprefix("encoder."): tensor for name, tensor in weights.items()})
+        encoder.save_pretrained(str(workspace.scorer), safe_serialization=True)
+        return
+    pipeline = pipeline or workspace.load()
+    component = COMPONENTS[stage]
+    module = pipeline.components[component]
+    prefix = "autoencoder." if stage == "codec" else "transformer."
+    own = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    current = module.state_dict()
+    unknown = sorted(set(own) - set(current))
+    if unknown:
+        raise InvalidConfig(f"the checkpoint of {stage} has weights that {component} lacks: {unknown[:3]}")
+    module.load_state_dict({**current, **{name: tensor.to(current[name].dtype) for name, tensor in own.items()}})
+    if stage == "codec":
+        footage = Footage(workspace.footage)
+        module.cpu().fit_statistics(sample_images(footage, min(1024, 8 * len(footage)), seed=1))
+    if stage == "ar-baseline":
+        module.save_pretrained(str(workspace.baseline), safe_serialization=True)
+    else:
+        workspace.save_component(component, module)
+
+
+COMPONENTS = {
+    "codec": "vae",
+    "coarse": "coarse",
+    "fine": "fine",
+    "warp": "fine",
+    "distill": "coarse",
+    "ar-baseline": "fine",
+}
+
+
+def _assemble(
+    stage: str, config: StageConfig, recipe: Recipe, workspace: Workspace, pipeline: LongDWMPipeline
+) -> tuple[Objective, Draw, Draw, dict[str, Any]]:
+    """(objective, training samples, validation samples, what the data was made from)."""
+    seed = config.loop.seed
+    if stage == "codec":
+        return _codec(config, workspace, pipeline)
+    if stage == "scorer":
+        return _scorer(config, workspace)
+    store = LatentStore(workspace.latents, BadLimit(recipe.data.bad_share))
+    store.check_codec(pipeline)
+    seen, unseen = store.split()
+    codec, settings = pipeline.codec, pipeline.settings
+    last_frames = codec.last_frames(SEGMENT_FRAMES)
+    last_is_exact = len(last_frames) == SEGMENT_FRAMES
+    empty = store.empty_text()
+    weights = channel_weights(pipeline, config.channel_weight_power)
+    data = {"made_from": store.made_from}
+    if not store.has_poses:
+        config = replace(config, use_warp=False, windows=tuple(w for w in config.windows if not w.rolled))
+    noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio)
+    if stage == "coarse":
+        rollout = Rollout(codec, settings) if any(window.rolled for window in config.windows) else None
+        coarse = CoarseObjective(
+            pipeline.coarse,
+            pipeline.scheduler,
+            empty,
+            config.choices,
+            noise,
+            seed,
+            config.use_warp,
+            weights,
+            rollout,
+        )
+        samplers = [CoarseSampler(part, config.windows, seed) for part in (seen, unseen)]
+        return coarse, samplers[0].batch, samplers[1].batch, data
+    if stage == "distill":
+        drawing = [DistillSampler(part, last_frames, seed, settings.keyframes) for part in (seen, unseen)]
+        distill = DistillObjective(
+            pipeline.coarse,
+            pipeline.fine,
+            pipeline.scheduler,
+            noise,
+            replace(config.distill, use_warp=config.use_warp),
+            seed,
+            last_is_exact,
+        )
+        return distill, drawing[0].batch, drawing[1].batch, data
+    if stage not in ("fine", "warp", "ar-baseline"):
+        raise InvalidConfig(f"stage {stage!r} has no latents to train on")
+    kind = WarpObjective if stage == "warp" else FineObjective
+    fine = kind(
+        pipeline.fine,
+        pipeline.scheduler,
+        empty,
+        config.choices,
+        NoiseChoices(settings.fine_steps, config.sampler_ratio),
+        seed,
+        last_is_exact,
+        config.use_warp,
+        config.end_noise_max,
+        weights,
+        autoregressive=stage == "ar-baseline",
+    )
+    if isinstance(fine, WarpObjective) and config.guidance_only:
+        fine.freeze_all_but_guidance()
+    segments = [FineSampler(part, last_frames, seed) for part in (seen, unseen)]
+    return fine, segments[0].batch, segments[1].batch, data
+
+
+def channel_weights(pipeline: LongDWMPipeline, power: float) -> Tensor | None:
+    """How much each latent channel counts, (C,) with mean 1: its raw standard deviation to a power; None for all alike.
+
+    Latents are normalised, but a channel that hardly varies in the picture matters little there.
+    """
+    config = pipeline.vae.config
+    std = dict(config).get("latents_std")
+    if power == 0 or std is None:
+        return None
+    weights = torch.tensor(std) ** power
+    return weights / weights.mean()
+
+
+def sample_images(footage: Footage, count: int, seed: int) -> Any:
+    """(count, H, W, 3) uint8 frames of recorded footage, drawn evenly from its clips."""
+    drawn = []
+    for number in range(count):
+        generator = numbers(seed, number, "image")
+        clip = int(generator.integers(len(footage)))
+        frame = int(generator.integers(footage.entries[clip].facts["frames"]))
+        drawn.append(footage.images(clip, [frame])[0])
+    return np.stack(drawn)
+
+
+def _codec(
+    config: StageConfig, workspace: Workspace, pipeline: LongDWMPipeline
+) -> tuple[Objective, Draw, Draw, dict[str, Any]]:
+    footage = Footage(workspace.footage)
+    seed = config.loop.seed
+    vae: Any = pipeline.vae
+    if not hasattr(vae, "fit_pca"):
+        raise InvalidConfig("CogVideoX's autoencoder is used as it is; only the mini codec is trained")
+    if config.pca_images and not checkpoints(workspace.stage("codec") / "checkpoints"):
+        vae.fit_pca(sample_images(footage, config.pca_images, seed))
+        # The objective's reference and noise depend on the fitted statistics, so a resumed run needs the same ones.
+        workspace.save_component("vae", vae)
+
+    def draw(step: int, counts: Sequence[int]) -> ImageBatch:
+        del step
+        drawn = []
+        for count in counts:
+            generator = numbers(seed, count, "place")
+            clip = int(generator.integers(len(footage)))
+            frame = int(generator.integers(footage.entries[clip].facts["frames"]))
+            image = footage.images(clip, [frame])[0]
+            if config.codec.crop_px:
+                image = _crop(image, config.codec.crop_px, generator)
+            drawn.append(images_from_uint8(image))
+        return ImageBatch(tuple(counts), torch.stack(drawn))
+
+    return CodecObjective(vae, config.codec, seed), draw, draw, {"made_from": footage.description()}
+
+
+def _scorer(config: StageConfig, workspace: Workspace) -> tuple[Objective, Draw, Draw, dict[str, Any]]:
+    footage = Footage(workspace.footage)
+    seed = config.loop.seed
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = DrivingEncoder()
+    clips = range(len(footage))
+    unseen = [clip for clip in clips if clip % 20 == 19] or list(clips)
+    seen = [clip for clip in clips if clip % 20 != 19]
+    samplers = [WindowSampler(footage, seed, part) for part in (seen, unseen)]
+    data = {"made_from": footage.description()}
+    return EncoderObjective(encoder, seed), samplers[0].batch, samplers[1].batch, data
+
+
+def _crop(image: np.ndarray, side: int, generator: np.random.Generator) -> np.ndarray:
+    """A square of an image, or as much of one as fits."""
+    height, width = min(side, image.shape[0]), min(side, image.shape[1])
+    top = int(generator.integers(image.shape[0] - height + 1))
+    left = int(generator.integers(image.shape[1] - width + 1))
+    return image[top : top + height, left : left + width]
+
+
+__all__ = ["COMPONENTS", "export", "prepare_latents", "run_stage", "sample_images"]

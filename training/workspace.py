@@ -1,0 +1,124 @@
+"""The folder of a model in the making: footage, latents, one folder per stage, and the pipeline that grows out of them.
+
+footage/            recorded clips
+latents/            encoded clips
+codec/ coarse/ ...  each stage's checkpoints, log, samples
+pipeline/           the pipeline so far; each stage puts its component there
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.files import atomic_write_json
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import PRESETS, build
+from longdwm_env.models.text import PromptTokenizer
+from longdwm_env.training.config import Recipe, as_json
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths of one model in the making."""
+
+    root: Path
+
+    @property
+    def footage(self) -> Path:
+        """Recorded clips."""
+        return self.root / "footage"
+
+    @property
+    def latents(self) -> Path:
+        """Encoded clips."""
+        return self.root / "latents"
+
+    @property
+    def pipeline(self) -> Path:
+        """The pipeline so far."""
+        return self.root / "pipeline"
+
+    @property
+    def scorer(self) -> Path:
+        """The trained video encoder of metrics and scoring."""
+        return self.root / "scorer" / "model"
+
+    @property
+    def baseline(self) -> Path:
+        """The trained autoregressive baseline's transformer."""
+        return self.root / "ar-baseline" / "model"
+
+    def stage(self, name: str) -> Path:
+        """A stage's own folder."""
+        return self.root / name
+
+    def prepare(self, recipe: Recipe, initial: Path | None = None, seed: int = 0) -> None:
+        """Create the folder with an untrained pipeline, unless it is there already.
+
+        Args:
+            recipe: whose preset is built.
+            initial: a saved pipeline to start from instead.
+            seed: of the initial weights.
+
+        Raises:
+            InvalidConfig: the folder is of another recipe.
+        """
+        about = {"recipe": recipe.name, "size": recipe.size, "preset": recipe.preset}
+        path = self.root / "workspace.json"
+        if path.is_file():
+            found = json.loads(path.read_text())
+            if found != about:
+                raise InvalidConfig(f"{self.root} belongs to {found}, not to {about}; name another folder")
+        if not (self.pipeline / "model_index.json").is_file():
+            if initial is not None:
+                made = LongDWMPipeline.from_pretrained(str(initial))
+            elif recipe.preset == "cogvideox-2b":
+                raise InvalidConfig(
+                    "cogvideox-2b starts from CogVideoX-2B, not from random weights: make a pipeline of it with "
+                    "`longdwm train init` and give its folder as --initial"
+                )
+            else:
+                made = build(PRESETS[recipe.preset](), seed)
+            if made.tokenizer is None:
+                # The small stand-in for T5 has no vocabulary of its own; the mini's tokenizer needs none.
+                buckets = int(made.text_encoder.config.vocab_size) - PromptTokenizer.num_special_words
+                made.register_modules(tokenizer=PromptTokenizer(buckets))
+            made.save_pretrained(str(self.pipeline), safe_serialization=True)
+        atomic_write_json(path, about)
+
+    def load(self, **components: Any) -> LongDWMPipeline:
+        """The pipeline so far."""
+        return LongDWMPipeline.from_pretrained(str(self.pipeline), **components)
+
+    def save_component(self, name: str, module: nn.Module) -> None:
+        """Put a trained component into the pipeline's folder.
+
+        The files are written beside it and renamed, so a pipeline loaded meanwhile sees the old component or the new.
+        """
+        target = self.pipeline / name
+        fresh = self.pipeline / f".{name}-new"
+        module.save_pretrained(str(fresh), safe_serialization=True)  # type: ignore[operator]
+        target.mkdir(exist_ok=True)
+        for file in sorted(fresh.iterdir()):
+            file.replace(target / file.name)
+        fresh.rmdir()
+
+    def done(self, stage: str) -> bool:
+        """Whether a stage has run to its end."""
+        return (self.stage(stage) / "done.json").is_file()
+
+    def mark_done(self, stage: str, facts: dict[str, Any]) -> None:
+        """Remember that a stage has run to its end."""
+        atomic_write_json(self.stage(stage) / "done.json", as_json(facts))
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device to train on: the one named, else an accelerator if there is one."""
+    if name is not None:
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
