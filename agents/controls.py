@@ -15,6 +15,16 @@ def bounded_curvature(lateral_mps2: FloatArray, speeds_mps: FloatArray) -> Float
     return np.clip(lateral_mps2 / np.maximum(speeds_mps, 1.0) ** 2, -tightest, tightest)
 
 
+SLOW_MPS = 4.0
+"""Below it, lateral acceleration steers as at this speed: a standing car has none, however its wheels are turned."""
+
+
+def steered(lateral_mps2: FloatArray, longitudinal_mps2: FloatArray, speeds_mps: FloatArray) -> FloatArray:
+    """Actions (B, 2) of control mode, steering angle and acceleration, from accelerations (B,) at speeds (B,)."""
+    curvatures = bounded_curvature(lateral_mps2, np.maximum(speeds_mps, SLOW_MPS))
+    return np.stack([np.arctan(curvatures * CAR.wheelbase_m), longitudinal_mps2], axis=-1)
+
+
 def held_waypoints(accelerations_mps2: FloatArray, curvatures_per_m: FloatArray, speeds_mps: FloatArray) -> FloatArray:
     """Waypoints (B, 4, 2) of controls (B,) held for the whole horizon from speeds (B,)."""
     waypoints = []

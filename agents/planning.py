@@ -1,7 +1,8 @@
 """Planners that imagine: they try many futures in the world itself, and drive the best.
 
 Both vary the lateral and longitudinal acceleration of each of the next periods, roll all sequences out with
-``env.unwrapped.imagine`` in one batch per iteration, and look at the summed rewards only.
+``env.unwrapped.imagine`` in one batch per iteration, and look at the summed rewards only: a world whose pictures decide
+nothing then draws none.
 
 - MPPI: Williams et al., "Information theoretic MPC for model-based reinforcement learning", ICRA 2017, algorithm 2:
   the plan moves to the average of the samples, weighted by exp(return / temperature).

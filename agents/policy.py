@@ -121,9 +121,11 @@ def last_frames(observation: Any) -> Images:
 
 
 def present_speed_mps(observation: Any, info: Mapping[str, Any]) -> float:
-    """Speed from the ego vector, or, where the observation is an image only, from the last two poses."""
+    """Speed from the ego vector, or, where only an image is known, from the last two poses."""
     if isinstance(observation, Mapping):
         return float(observation["ego"][0])
+    if "ego" in info:
+        return float(info["ego"][0])
     poses = np.asarray(info["ego_pose"], dtype=np.float64)
     return float(np.linalg.norm(poses[-1, :2] - poses[-2, :2]) * FPS) if len(poses) > 1 else 0.0
 

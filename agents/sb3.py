@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from longdwm_env.agents.policy import PolicyContext
+from longdwm_env.agents.controls import steered
+from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.agents.saved import PolicyHeader, read_policy, space_from_json, space_to_json, write_policy
 from longdwm_env.agents.view import VIEW_SIZE, view_of
 from longdwm_env.errors import InvalidConfig, MissingDependency
@@ -34,6 +35,7 @@ def save_policy(
     action_mode: str,
     obs_mode: str = "video",
     action_bounds: tuple[Any, Any] | None = None,
+    lateral: bool = False,
 ) -> None:
     """Save the policy of a trained PPO or A2C model.
 
@@ -43,6 +45,7 @@ def save_policy(
         action_mode: of the environment that it was trained in.
         obs_mode: of that environment, before any wrapper.
         action_bounds: what the model's actions -1 and 1 mean, where they were rescaled; None for the whole space.
+        lateral: as for ``Sb3Vector``.
 
     Raises:
         InvalidConfig: a policy of a class that cannot be saved, or with keywords that are not JSON.
@@ -57,6 +60,7 @@ def save_policy(
         )
     settings = {
         "action_bounds": None if action_bounds is None else [np.asarray(b, float).tolist() for b in action_bounds],
+        "lateral": lateral,
         "policy": name,
         "observation_space": space_to_json(model.observation_space),
         "action_space": space_to_json(model.action_space),
@@ -74,6 +78,7 @@ class Sb3Policy:
         context: of the environment that it drives.
         bounds: what the policy's actions -1 and 1 mean, where it was trained with rescaled actions.
         deterministic: the mode of its distribution instead of a sample.
+        lateral: as for ``Sb3Vector``.
     """
 
     def __init__(
@@ -82,9 +87,10 @@ class Sb3Policy:
         context: PolicyContext,
         bounds: tuple[Any, Any] | None = None,
         deterministic: bool = True,
+        lateral: bool = False,
     ) -> None:
         self._policy, self._context, self._deterministic = policy, context, deterministic
-        self._bounds = bounds
+        self._bounds, self._lateral = bounds, lateral
         space = policy.observation_space
         # Models see pictures with the channels first.
         image = space.spaces["image"].shape if isinstance(space, spaces.Dict) and "image" in space.spaces else None
@@ -116,7 +122,9 @@ class Sb3Policy:
             raise InvalidConfig(f"the weights in {path} do not fit the network that it names: {error}") from error
         policy.set_training_mode(False)
         bounds = settings["action_bounds"]
-        return cls(policy, context, bounds and tuple(np.array(bound) for bound in bounds), deterministic)
+        bounds = bounds and tuple(np.array(bound) for bound in bounds)
+        # Files of before there was a choice have angles.
+        return cls(policy, context, bounds, deterministic, settings.get("lateral", False))
 
     def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
         """Nothing to forget.
@@ -125,13 +133,13 @@ class Sb3Policy:
             InvalidConfig: the observation is not what the policy learned from.
         """
         try:
-            self._policy.obs_to_tensor(self._seen(observation))
+            self._policy.obs_to_tensor(self._seen(observation, info))
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise InvalidConfig(f"the policy was trained on other observations than these: {error}") from error
 
     def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
         """The policy's action, in the environment's action space."""
-        action, _ = self._policy.predict(self._seen(observation), deterministic=self._deterministic)
+        action, _ = self._policy.predict(self._seen(observation, info), deterministic=self._deterministic)
         ours = self._context.action_space
         if isinstance(ours, spaces.Discrete):
             return int(action)
@@ -139,11 +147,14 @@ class Sb3Policy:
         if self._bounds is not None:
             low, high = self._bounds
             action = low + (np.asarray(action) + 1) / 2 * (high - low)
+        if self._lateral:
+            lateral, longitudinal = np.asarray(action)[:, None]
+            action = steered(lateral, longitudinal, np.array([present_speed_mps(observation, info)]))[0]
         return np.clip(action, ours.low, ours.high).astype(np.float32)
 
-    def _seen(self, observation: Any) -> Any:
-        """The observation as the policy learned from it: a view where it was trained behind ``ViewObservation``."""
+    def _seen(self, observation: Any, info: Mapping[str, Any]) -> Any:
+        """The observation as the policy learned from it: a view, where it was trained on views."""
         space = self._policy.observation_space
-        if isinstance(space, spaces.Dict) and "image" in space.spaces and isinstance(observation, Mapping):
-            return view_of(observation, self._view_size)
+        if isinstance(space, spaces.Dict) and "image" in space.spaces:
+            return view_of(observation, self._view_size, info.get("ego"))
         return observation

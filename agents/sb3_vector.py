@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from longdwm_env.agents.controls import steered
 from longdwm_env.agents.view import VIEW_SIZE, view_of, view_space
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import ImageSize
@@ -18,9 +20,12 @@ class Sb3Vector(VecEnv):
     """A batch of environments with small views as observations and actions from -1 to 1.
 
     Args:
-        environments: made with ``autoreset_mode="SameStep"``, obs_mode="video" and a box of actions.
+        environments: made with ``autoreset_mode="SameStep"`` and a box of actions, in either observation mode; "frame"
+            is several times cheaper where frames that nobody looks at stay undrawn.
         action_bounds: what -1 and 1 mean; None for the whole action space.
         size: (height, width) of the views.
+        lateral: the first number of an action, in control mode, is a lateral acceleration in m/s2 instead of a steering
+            angle: it means the same at any speed, which is learned faster.
 
     Raises:
         InvalidConfig: environments of another kind.
@@ -31,29 +36,40 @@ class Sb3Vector(VecEnv):
         environments: VectorEnv[Any, Any, Any],
         action_bounds: tuple[Any, Any] | None = None,
         size: ImageSize = VIEW_SIZE,
+        lateral: bool = False,
     ) -> None:
-        space = environments.single_action_space
+        space, seen = environments.single_action_space, environments.single_observation_space
         if environments.metadata["autoreset_mode"] != AutoresetMode.SAME_STEP:
             raise InvalidConfig("stable-baselines3 wants autoreset_mode='SameStep'")
-        if not isinstance(space, spaces.Box) or not isinstance(environments.single_observation_space, spaces.Dict):
-            raise InvalidConfig("the batch needs obs_mode='video' and an action mode whose space is a box")
+        if not isinstance(space, spaces.Box):
+            raise InvalidConfig("the batch needs an action mode whose space is a box")
+        if lateral and (space.shape != (2,) or action_bounds is None):
+            raise InvalidConfig("lateral accelerations need action_mode='control' and action_bounds")
         self.environments, self._size = environments, size
         low, high = action_bounds if action_bounds is not None else (space.low, space.high)
         self.action_bounds = np.asarray(low, np.float32), np.asarray(high, np.float32)
         self._actions: NDArray[Any] | None = None
         self._seed: int | None = None
-        super().__init__(environments.num_envs, view_space(size), spaces.Box(-1.0, 1.0, space.shape, np.float32))
+        self._lateral = lateral
+        self._speeds_mps = np.zeros(environments.num_envs)
+        pictures = 2 if isinstance(seen, spaces.Dict) else 1
+        super().__init__(
+            environments.num_envs, view_space(size, pictures), spaces.Box(-1.0, 1.0, space.shape, np.float32)
+        )
 
     def reset(self) -> dict[str, NDArray[Any]]:
         """Begin all episodes."""
-        observation, _ = self.environments.reset(seed=self._seed)
+        observation, infos = self.environments.reset(seed=self._seed)
         self._seed = None
-        return self._views(observation)
+        return self._views(observation, infos)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions, (B, ...) from -1 to 1."""
         low, high = self.action_bounds
-        self._actions = (low + (np.clip(actions, -1, 1) + 1) / 2 * (high - low)).astype(np.float32)
+        scaled = low + (np.clip(actions, -1, 1) + 1) / 2 * (high - low)
+        if self._lateral:
+            scaled = steered(scaled[:, 0], scaled[:, 1], self._speeds_mps)
+        self._actions = scaled.astype(np.float32)
 
     def step_wait(self) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any], list[dict[str, Any]]]:
         """Drive all sub-environments for one control period."""
@@ -61,10 +77,10 @@ class Sb3Vector(VecEnv):
         over = terminated | truncated
         told: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for index in np.flatnonzero(over):
-            last = infos["final_obs"][index]
-            told[index]["terminal_observation"] = view_of(last, self._size)
+            last, ego = infos["final_obs"][index], infos["final_info"]["ego"][index]
+            told[index]["terminal_observation"] = view_of(last, self._size, ego)
             told[index]["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
-        return self._views(observation), rewards.astype(np.float32), over, told
+        return self._views(observation, infos), rewards.astype(np.float32), over, told
 
     def close(self) -> None:
         """Close the environments."""
@@ -91,9 +107,8 @@ class Sb3Vector(VecEnv):
         """None is wrapped."""
         return [False] * len(list(self._get_indices(indices)))
 
-    def _views(self, observation: Any) -> dict[str, NDArray[Any]]:
-        views = [
-            view_of({"frames": observation["frames"][index], "ego": observation["ego"][index]}, self._size)
-            for index in range(self.num_envs)
-        ]
+    def _views(self, observation: Any, infos: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        self._speeds_mps = infos["ego"][:, 0].astype(np.float64)
+        seen = iterate(self.environments.observation_space, observation)
+        views = [view_of(one, self._size, ego) for one, ego in zip(seen, infos["ego"], strict=True)]
         return {key: np.stack([view[key] for view in views]) for key in views[0]}

@@ -1,4 +1,8 @@
-"""What small learned policies look at: two small pictures, a control period apart, and the ego's motion."""
+"""What small learned policies look at: one or two small pictures and the ego's motion.
+
+Of an observation in mode "video", the oldest and the newest frame of the control period; in mode "frame", the newest,
+with the ego's motion from ``info["ego"]``. The latter costs less where a world need not draw what nobody looks at.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,20 +21,27 @@ EGO_SCALE = np.array([15.0, 4.0, 0.5, 0.1], np.float32)
 """Speed, acceleration, yaw rate and curvature are divided by this, to numbers of about one; time is left out."""
 
 
-def view_space(size: ImageSize = VIEW_SIZE) -> spaces.Dict:
-    """Dict(image: uint8 (h, w, 6), the oldest and the newest frame; ego: float32 (4,))."""
-    return spaces.Dict(
-        {"image": spaces.Box(0, 255, (*size, 6), np.uint8), "ego": spaces.Box(-10.0, 10.0, (4,), np.float32)}
-    )
+def view_space(size: ImageSize = VIEW_SIZE, pictures: int = 2) -> spaces.Dict:
+    """Dict(image: uint8 (h, w, 3 per picture), the newest last; ego: float32 (4,))."""
+    image = spaces.Box(0, 255, (*size, 3 * pictures), np.uint8)
+    return spaces.Dict({"image": image, "ego": spaces.Box(-10.0, 10.0, (4,), np.float32)})
 
 
-def view_of(observation: Mapping[str, Any], size: ImageSize = VIEW_SIZE) -> dict[str, np.ndarray]:
-    """The view of an observation in mode "video"."""
-    oldest, newest = (
-        cv2.resize(observation["frames"][index], (size[1], size[0]), interpolation=cv2.INTER_AREA) for index in (0, -1)
-    )
-    ego = np.clip(np.asarray(observation["ego"], np.float32)[:4] / EGO_SCALE, -10.0, 10.0)
-    return {"image": np.concatenate([oldest, newest], axis=2), "ego": ego}
+def view_of(observation: Any, size: ImageSize = VIEW_SIZE, ego: Any = None) -> dict[str, np.ndarray]:
+    """The view of an observation.
+
+    Args:
+        observation: of either mode.
+        size: (height, width) of the pictures.
+        ego: ``info["ego"]``, for an observation in mode "frame".
+    """
+    if isinstance(observation, Mapping):
+        frames, ego = [observation["frames"][0], observation["frames"][-1]], observation["ego"]
+    else:
+        frames = [observation]
+    small = [cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA) for frame in frames]
+    motion = np.clip(np.asarray(ego, np.float32)[:4] / EGO_SCALE, -10.0, 10.0)
+    return {"image": np.concatenate(small, axis=2), "ego": motion}
 
 
 class ViewObservation(gym.ObservationWrapper[dict[str, np.ndarray], Any, Any]):

@@ -134,7 +134,7 @@ class LongDWMEnv(gym.Env[Any, Any]):
     def render(self) -> Any:
         """The newest frame, uint8 (H, W, 3), in mode "rgb_array"; None otherwise, as the window follows by itself."""
         state = self._present()
-        return state.frames[-1].copy() if self.render_mode == "rgb_array" else None
+        return state.newest_frame.copy() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         """Close the window and end the environment; calling it again does nothing."""

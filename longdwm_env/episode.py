@@ -15,12 +15,15 @@ import numpy as np
 from longdwm_env.actions import ActionMode, checked_action, trajectory_from_action
 from longdwm_env.boxes import body_poses, collisions
 from longdwm_env.clock import FPS
+from longdwm_env.driven import Driven, Learned
 from longdwm_env.errors import InvalidConfig, InvalidState, UnknownScene
+from longdwm_env.frames import Frames
 from longdwm_env.geometry.camera import ASSUMED_HORIZONTAL_FOV_RAD, assumed_camera
 from longdwm_env.geometry.kinematics import CAR, Car
 from longdwm_env.geometry.pose import compose
+from longdwm_env.judges import learned_judges
 from longdwm_env.observation import ObservationMode, Timing, info_from, observation_from
-from longdwm_env.rewards import Driven, Reward
+from longdwm_env.rewards import Reward
 from longdwm_env.state import PAST_FRAMES, EnvState
 from longdwm_env.timing import stage, stopwatch
 from longdwm_env.types import (
@@ -29,13 +32,13 @@ from longdwm_env.types import (
     EgoState,
     FloatArray,
     Images,
+    PromptedLog,
     Scene,
     SceneSource,
     Trajectory,
     WorldState,
-    frozen_array,
 )
-from longdwm_env.world import WorldModel
+from longdwm_env.world import UndrawnWorld, WorldModel
 
 SCENES_KEPT = 64
 """Scenes that stay open: a vector environment goes back to each of its own at every step."""
@@ -129,10 +132,8 @@ class Episodes:
         camera = self.camera or scene.camera or self._assumed(scene)
         camera = camera.fitted(self.world.image_size)
         scene = replace(scene if prompt is None else scene.with_prompt(prompt), camera=camera)
-        count = self.control_frames
-        frames = scene.log.images(1 - count, count, camera)
         start = scene.start
-        return EnvState(
+        state = EnvState(
             world=self.world.name,
             image_size=self.world.image_size,
             source=self.source.name,
@@ -142,22 +143,26 @@ class Episodes:
             camera=camera,
             ego=start,
             frames_driven=0,
-            frames=frames,
-            ego_poses=_logged_poses(scene, count),
+            clip=_logged_clip(scene, self.control_frames, camera),
+            ego_poses=_logged_poses(scene, self.control_frames),
             past_motion=np.array([[start.speed_mps, start.acceleration_mps2, start.yaw_rate_radps]]),
             world_state=self.world.begin(scene, seed),
         )
+        self._look(state)
+        return state
 
     def check_actions(self, actions: Sequence[Any], names: Sequence[str]) -> list[Any]:
         """The actions as their space holds them; ``names`` say in an error which one is wrong."""
         return [checked_action(self.action_mode, action, name) for name, action in zip(names, actions, strict=True)]
 
-    def advance(self, states: Sequence[EnvState], actions: Sequence[Any]) -> list[Outcome]:
+    def advance(self, states: Sequence[EnvState], actions: Sequence[Any], look: bool = True) -> list[Outcome]:
         """Drive each state by its action for one control period, in one batch of the world.
 
         Args:
             states: B states, none of which is changed.
             actions: B actions that ``check_actions`` returned.
+            look: draw what an observation shows; else frames are drawn when somebody looks at them. Worlds that are
+                no ``UndrawnWorld`` make all of them in any case.
         """
         with stopwatch() as seconds:
             with stage("geometry"):
@@ -165,16 +170,16 @@ class Episodes:
                     trajectory_from_action(self.action_mode, action, state.ego, state.camera)
                     for state, action in zip(states, actions, strict=True)
                 ]
-            world_states, frames = self.world.advance(
-                [state.world_state for state in states], trajectories, self.control_frames
-            )
-            self._check_frames(frames, len(states))
+            before = [state.world_state for state in states]
+            world_states, clips = self._driven_by_world(before, trajectories, look)
+            learned = learned_judges(self.world, self.scene_of_key, states, trajectories, clips)
             driven = [
-                self._driven(state, trajectory, world_state, clip)
-                for state, trajectory, world_state, clip in zip(states, trajectories, world_states, frames, strict=True)
+                self._driven(*parts) for parts in zip(states, trajectories, world_states, clips, learned, strict=True)
             ]
             rewards = [self.reward(record) for record in driven]
             after = [self._after(state, record) for state, record in zip(states, driven, strict=True)]
+            for state in after if look else ():
+                self._look(state)
         timing = Timing(seconds, len(states) * self.control_frames / FPS)
         return [
             Outcome(state, *reward, trajectory, timing)
@@ -228,13 +233,28 @@ class Episodes:
         )
         return assumed_camera(self.world.image_size)
 
+    def _look(self, state: EnvState) -> None:
+        """Draw what an observation of the state shows, now, so that its time counts towards the step's."""
+        _ = state.newest_frame if self.obs_mode == "frame" else state.frames
+
+    def _driven_by_world(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], look: bool
+    ) -> tuple[list[WorldState], list[Frames]]:
+        if isinstance(self.world, UndrawnWorld) and not (look and self.obs_mode == "video"):
+            return self.world.advance_undrawn(states, trajectories, self.control_frames)
+        following, frames = self.world.advance(states, trajectories, self.control_frames)
+        self._check_frames(frames, len(states))
+        return following, [Frames.of(clip) for clip in frames]
+
     def _check_frames(self, frames: Images, count: int) -> None:
         expected = (count, self.control_frames, *self.world.image_size, 3)
         if not isinstance(frames, np.ndarray) or frames.shape != expected or frames.dtype != np.uint8:
             given = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
             raise InvalidConfig(f"world {self.world.name!r} returned frames as {given}, expected uint8 {expected}")
 
-    def _driven(self, state: EnvState, trajectory: Trajectory, world_state: WorldState, frames: Images) -> Driven:
+    def _driven(
+        self, state: EnvState, trajectory: Trajectory, world_state: WorldState, clip: Frames, learned: Learned
+    ) -> Driven:
         count = self.control_frames
         scene = self.scene_of_key(state.scene)
         actors, unknown = world_state.actors, {}
@@ -252,9 +272,10 @@ class Episodes:
             car=self.car,
             actors=actors,
             road_map=scene.road_map,
-            frames=frames,
+            clip=clip,
             world_state=world_state,
             unknown=unknown,
+            learned=learned,
         )
 
     def _logged_actors(self, scene: Scene, first: int) -> tuple[ActorTracks | None, str]:
@@ -277,7 +298,7 @@ class Episodes:
             before,
             ego=EgoState(x, y, heading, speed, acceleration, yaw_rate),
             frames_driven=frames_driven,
-            frames=frozen_array(driven.frames, np.uint8),
+            clip=driven.clip,
             ego_poses=driven.poses,
             past_motion=np.concatenate([driven.past_motion, driven.motion])[-(PAST_FRAMES + 1) :],
             world_state=driven.world_state,
@@ -300,6 +321,15 @@ def ended_by(driven: Driven) -> str:
         if not driven.road_map.drivable(middle).all():
             return "off_road"
     return ""
+
+
+def _logged_clip(scene: Scene, count: int, camera: Camera) -> Frames:
+    """The last ``count`` frames up to a scene's start."""
+    log = scene.log
+    if not isinstance(log, PromptedLog):
+        return Frames.of(log.images(1 - count, count, camera))
+    # Like the world that it comes from, a log that is drawn waits until somebody looks.
+    return Frames(count, camera.intrinsics.image_size, lambda index: log.images(1 - count + index, 1, camera)[0])
 
 
 def _logged_poses(scene: Scene, count: int) -> FloatArray:

@@ -5,14 +5,19 @@ from typing import Any
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, UnknownWorld
 from longdwm_env.types import ImageSize
-from longdwm_env.world import WorldModel
+from longdwm_env.world import Scorer, WorldModel
 
 DEFAULT_WORLD = "simulator"
+"""What ``gym.make``, ``longdwm demo`` and ``longdwm drive`` show unless they are told."""
+
+MINI = "mini"
+"""The small generative world that comes with the package."""
 
 DEFAULT_IMAGE_SIZE: ImageSize = (96, 144)
 """(height, width) of worlds that draw any size."""
 
 BUILT_IN_WORLDS = ("simulator", "warp")
+"""Worlds without learning: they run on the CPU and draw any size."""
 
 
 def make_world(
@@ -21,13 +26,15 @@ def make_world(
     """The world that the environment's ``world`` keyword asks for.
 
     Args:
-        world: "simulator", "warp", the path or hub id of a saved pipeline, or an object that follows ``WorldModel``.
+        world: "mini", "simulator", "warp", the path or hub id of a saved pipeline, or an object that follows
+            ``WorldModel``.
         image_size: (height, width) of its frames; None for the world's own.
         device: where a learned world runs, such as "cuda"; the others run on the CPU and take none.
 
     Raises:
         UnknownWorld: there is no such world; the message lists those that exist.
         InvalidConfig: the world does not have this image size, or takes no device.
+        MissingWeights: the world's weights are missing or damaged.
     """
     if not isinstance(world, str | Path):
         return _given_world(world, image_size)
@@ -36,15 +43,29 @@ def make_world(
         if device not in (None, "cpu"):
             raise InvalidConfig(f"world={name!r} runs on the CPU; device={device!r} is for learned worlds")
         return _built_in_world(name, image_size or DEFAULT_IMAGE_SIZE)
-    if name == "mini":
-        raise UnknownWorld(f"world='mini' is not shipped yet: its trained weights are not bundled. {_listed()}")
-    if not _is_pipeline(name):
+    if name != MINI and not _is_pipeline(name):
         raise UnknownWorld(f"world={name!r} does not exist. {_listed()}")
     try:
+        from longdwm_env.models.bundled import bundled_pipeline_folder
         from longdwm_env.models.world import DiffusionWorld
     except ModuleNotFoundError as error:
         raise MissingDependency(f"world={name!r} is a saved pipeline, which needs {error.name}") from error
-    return DiffusionWorld.from_pretrained(name, device=device, image_size=image_size)
+    folder = bundled_pipeline_folder() if name == MINI else name
+    return DiffusionWorld.from_pretrained(folder, device=device, image_size=image_size, name=name)
+
+
+def make_scorer(device: str = "cpu") -> Scorer:
+    """The network that judges pixels where there is no geometry to judge; loaded once per process and device.
+
+    Raises:
+        MissingWeights: no trained weights came with this installation.
+        MissingDependency: a package that it needs is not installed.
+    """
+    try:
+        from longdwm_env.models.scorer import bundled_scorer
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"the learned scorer needs {error.name}") from error
+    return bundled_scorer(device)
 
 
 def _built_in_world(name: str, image_size: ImageSize) -> WorldModel:
@@ -76,7 +97,8 @@ def _is_pipeline(name: str) -> bool:
 
 
 def _listed() -> str:
+    names = ", ".join(map(repr, (MINI, *BUILT_IN_WORLDS)))
     return (
-        f"There are {', '.join(map(repr, BUILT_IN_WORLDS))}, the folder or hub id of a saved pipeline, and any object "
-        "that follows longdwm_env.world.WorldModel"
+        f"There are {names}, the folder or hub id of a saved pipeline, and any object that"
+        " follows longdwm_env.world.WorldModel"
     )

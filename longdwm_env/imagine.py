@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.episode import Episodes
 from longdwm_env.errors import InvalidAction
+from longdwm_env.frames import Frames
 from longdwm_env.state import EnvState
 from longdwm_env.types import FloatArray, Images
 
@@ -21,18 +23,23 @@ class Futures:
     stays true. The episode's time limit does not end a future.
 
     Attributes:
-        frames: (B, N, T, H, W, 3) uint8.
+        clips: B times N clips, from which ``frames`` come.
         rewards: (B, N).
         ego_pose: (B, N, T, 3) x m, y m, heading rad of each frame in the episode's world frame.
         terminated: (B, N) whether the future had terminated by the end of the period.
         states: B states at the end, from which to go on.
     """
 
-    frames: Images
+    clips: tuple[tuple[Frames, ...], ...]
     rewards: FloatArray
     ego_pose: FloatArray
     terminated: NDArray[np.bool_]
     states: tuple[EnvState, ...]
+
+    @cached_property
+    def frames(self) -> Images:
+        """(B, N, T, H, W, 3) uint8. A world that can (``world.UndrawnWorld``) draws them when they are asked for."""
+        return np.array([[clip.images for clip in future] for future in self.clips])
 
 
 def imagine(episodes: Episodes, state: EnvState, actions: Any) -> Futures:
@@ -49,7 +56,7 @@ def imagine(episodes: Episodes, state: EnvState, actions: Any) -> Futures:
     plans = _checked_plans(episodes, actions)
     futures, periods = len(plans), len(plans[0])
     count = episodes.control_frames
-    frames = np.empty((futures, periods, count, *state.image_size, 3), np.uint8)
+    clips: list[list[Frames]] = [[] for _ in plans]
     rewards = np.zeros((futures, periods))
     ego_pose = np.empty((futures, periods, count, 3))
     terminated = np.zeros((futures, periods), np.bool_)
@@ -57,16 +64,17 @@ def imagine(episodes: Episodes, state: EnvState, actions: Any) -> Futures:
     for period in range(periods):
         going = [future for future in range(futures) if not states[future].terminated]
         moving = set(going)
-        outcomes = episodes.advance([states[f] for f in going], [plans[f][period] for f in going]) if going else []
+        actions_now = [plans[future][period] for future in going]
+        outcomes = episodes.advance([states[f] for f in going], actions_now, look=False) if going else []
         for future, outcome in zip(going, outcomes, strict=True):
             states[future] = outcome.state
             rewards[future, period] = outcome.reward
         for future, after in enumerate(states):
             moved = future in moving
-            frames[future, period] = after.frames if moved else after.frames[-1]
+            clips[future].append(after.clip if moved else after.clip.held())
             ego_pose[future, period] = after.ego_poses if moved else after.ego_poses[-1]
             terminated[future, period] = after.terminated
-    return Futures(frames, rewards, ego_pose, terminated, tuple(states))
+    return Futures(tuple(map(tuple, clips)), rewards, ego_pose, terminated, tuple(states))
 
 
 def _checked_plans(episodes: Episodes, actions: Any) -> list[list[Any]]:

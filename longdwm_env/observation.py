@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
@@ -72,12 +73,16 @@ def observation_space(mode: str, num_frames: int, image_size: ImageSize) -> spac
 def observation_from(state: EnvState, mode: ObservationMode) -> Any:
     """The observation of a state: a fresh copy that the caller may write to."""
     if mode == "frame":
-        return state.frames[-1].copy()
+        return state.newest_frame.copy()
+    return {"frames": state.frames.copy(), "ego": ego_numbers(state)}
+
+
+def ego_numbers(state: EnvState) -> NDArray[np.float32]:
+    """(5,) the ego's motion and the time, in the order of ``EGO_NAMES``."""
     ego = state.ego
     time_s = state.frames_driven / FPS
     numbers = [ego.speed_mps, ego.acceleration_mps2, ego.yaw_rate_radps, ego.curvature_per_m, time_s]
-    low, high = -EGO_BOUNDS, EGO_BOUNDS
-    return {"frames": state.frames.copy(), "ego": np.clip(np.array(numbers, np.float32), low, high)}
+    return np.clip(np.array(numbers, np.float32), -EGO_BOUNDS, EGO_BOUNDS)
 
 
 def info_from(state: EnvState, timing: Timing) -> dict[str, Any]:
@@ -85,6 +90,9 @@ def info_from(state: EnvState, timing: Timing) -> dict[str, Any]:
     return {
         "scene": state.scene,
         "prompt": state.prompt,
+        # Worlds with a text encoder remember what they made of the prompt.
+        "prompt_understood": state.world_state.values.get("prompt", state.prompt),
+        "ego": ego_numbers(state),
         "ego_pose": state.ego_poses.copy(),
         "termination": state.reason or None,
         "timing": timing,

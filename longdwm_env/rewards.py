@@ -2,7 +2,7 @@
 
 Each term looks at one record, ``Driven``, and gives a number, or ``Unavailable`` with the reason when what it needs
 is not known. Nothing is made up: an unavailable term is left out of the sum and named in ``info["unavailable"]``. All
-terms but progress are 0 at best and negative otherwise.
+terms but progress are 0 at best and negative otherwise. Those that a network judges are in ``learned_terms``.
 """
 
 import math
@@ -14,60 +14,12 @@ import numpy as np
 
 from longdwm_env.boxes import body_poses, collisions, corners, times_to_collision_s
 from longdwm_env.comfort import uncomfortable
+from longdwm_env.driven import Driven, Unavailable
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.geometry.kinematics import Car
-from longdwm_env.types import ActorTracks, EgoState, FloatArray, Images, RoadMap, Trajectory, WorldState
+from longdwm_env.learned_terms import learned_danger, learned_off_road, uncertainty
 
 LEAST_TIME_TO_COLLISION_S = 0.95
 """nuPlan's time_to_collision_within_bound, least_min_ttc."""
-
-
-@dataclass(frozen=True, eq=False)
-class Driven:
-    """One executed control period of T frames, in the episode's world frame.
-
-    Attributes:
-        ego_before: the ego when it acted.
-        poses: (T, 3) x m, y m, heading rad of the rear axle at each executed frame.
-        motion: (T, 3) speed m/s, acceleration m/s2, yaw rate rad/s at these frames.
-        past_motion: (M, 3) the same at up to 15 frames before, the moment of acting last.
-        trajectory: what was planned, in the ego frame at the moment of acting.
-        car: the ego's body.
-        actors: boxes of the other road users at T + 1 frames, the first being the moment of acting; None where unknown.
-        road_map: None where there is no map.
-        frames: (T, H, W, 3) what the camera saw.
-        world_state: what the world remembers after these frames.
-        unknown: why ``actors`` or ``road_map`` is None, by attribute name.
-    """
-
-    ego_before: EgoState
-    poses: FloatArray
-    motion: FloatArray
-    past_motion: FloatArray
-    trajectory: Trajectory
-    car: Car
-    actors: ActorTracks | None
-    road_map: RoadMap | None
-    frames: Images
-    world_state: WorldState
-    unknown: Mapping[str, str]
-
-    @property
-    def poses_with_start(self) -> FloatArray:
-        """(T + 1, 3): the pose at the moment of acting, then the executed ones."""
-        return np.concatenate([self.ego_before.pose[None], self.poses])
-
-    @property
-    def speeds_with_start_mps(self) -> FloatArray:
-        """(T + 1,): the speed at the moment of acting, then the executed ones."""
-        return np.concatenate([[self.ego_before.speed_mps], self.motion[:, 0]])
-
-
-@dataclass(frozen=True)
-class Unavailable:
-    """A term cannot be computed, and why."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -178,6 +130,9 @@ _OWN = (
     _term("share of frames", time_to_collision),
     _term("share of corners", drivable_area),
     _term("share of half the lane's width", lane_keeping),
+    _term("probability", learned_danger),
+    _term("probability", learned_off_road),
+    _term("share of the predicted picture", uncertainty),
 )
 TERMS: Mapping[str, RewardTerm] = {term.name: term for term in _OWN}
 
@@ -194,10 +149,39 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """A learned term that takes the place of one from geometry where that is unavailable and the pixels are generated.
+
+    Attributes:
+        term: the learned one.
+        weight: of the learned one.
+        instead_of: name of the other.
+    """
+
+    term: RewardTerm
+    weight: float
+    instead_of: str
+
+
+DEFAULT_STAND_INS = (
+    StandIn(TERMS["learned_danger"], 0.5, "collision"),
+    StandIn(TERMS["learned_off_road"], 1.0, "drivable_area"),
+)
+"""Half of what geometry's own terms of the kind weigh: enough that driving into what one sees is never free, little
+enough that a policy earns more by driving well than by pleasing the network."""
+
+
+@dataclass(frozen=True)
 class Reward:
-    """Terms and their weights: what ``gym.make(..., reward=...)`` asked for."""
+    """Terms and their weights: what ``gym.make(..., reward=...)`` asked for.
+
+    Attributes:
+        weights: terms and weights.
+        stand_ins: learned terms for where others are unavailable; only the default reward has any.
+    """
 
     weights: tuple[tuple[RewardTerm, float], ...]
+    stand_ins: tuple[StandIn, ...] = ()
 
     def __call__(self, driven: Driven) -> tuple[float, dict[str, float], dict[str, str]]:
         """The reward, the value of each term that is available, and why the others are not.
@@ -205,31 +189,41 @@ class Reward:
         Raises:
             InvalidConfig: a user's term gave something else than a finite number or ``Unavailable``.
         """
-        total, values, unavailable = 0.0, {}, {}
-        for term, weight in self.weights:
-            value = term.value(driven)
-            if isinstance(value, Unavailable):
-                unavailable[term.name] = value.reason
-                continue
-            if not isinstance(value, float | int | np.floating | np.integer) or not math.isfinite(value):
-                raise InvalidConfig(f"reward term {term.name!r} gave {value!r}, not a finite number or Unavailable")
-            values[term.name] = float(value)
-            total += weight * float(value)
+        values, unavailable = _values(driven, self.weights)
+        chosen = self.weights
+        if driven.learned.is_generated:
+            needed = tuple((s.term, s.weight) for s in self.stand_ins if s.instead_of in unavailable)
+            more_values, more_unavailable = _values(driven, needed)
+            values, unavailable, chosen = values | more_values, unavailable | more_unavailable, chosen + needed
+        total = sum((weight * values[term.name] for term, weight in chosen if term.name in values), 0.0)
         return total, values, unavailable
+
+
+def _values(driven: Driven, weights: Sequence[tuple[RewardTerm, float]]) -> tuple[dict[str, float], dict[str, str]]:
+    values, unavailable = {}, {}
+    for term, _ in weights:
+        value = term.value(driven)
+        if isinstance(value, Unavailable):
+            unavailable[term.name] = value.reason
+            continue
+        if not isinstance(value, float | int | np.floating | np.integer) or not math.isfinite(value):
+            raise InvalidConfig(f"reward term {term.name!r} gave {value!r}, not a finite number or Unavailable")
+        values[term.name] = float(value)
+    return values, unavailable
 
 
 def reward_from(reward: Any) -> Reward:
     """The reward that the environment's ``reward`` keyword asks for.
 
     Args:
-        reward: None for all terms with ``DEFAULT_WEIGHTS``; a mapping from a term's name or a ``RewardTerm`` to its
-            weight; or a ``Reward``.
+        reward: None for ``DEFAULT_WEIGHTS`` and ``DEFAULT_STAND_INS``; a mapping from a term's name or a ``RewardTerm``
+            to its weight, of which nothing but the named terms is computed; or a ``Reward``.
 
     Raises:
         InvalidConfig: an unknown term, two of one name, or a weight that is not a finite number.
     """
     if reward is None:
-        reward = DEFAULT_WEIGHTS
+        return Reward(tuple((TERMS[name], weight) for name, weight in DEFAULT_WEIGHTS.items()), DEFAULT_STAND_INS)
     if isinstance(reward, Reward):
         return reward
     if not isinstance(reward, Mapping):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidState
 from longdwm_env.files import atomic_write_bytes
+from longdwm_env.frames import Frames
 from longdwm_env.types import (
     ActorTracks,
     Camera,
@@ -55,7 +56,7 @@ class EnvState:
         camera: the final camera, fitted to ``image_size``.
         ego: motion at the present frame, in the episode's world frame.
         frames_driven: frames since reset; the counter of the random numbers.
-        frames: (T, H, W, 3) what was observed last, newest last.
+        clip: what was observed last, newest last; see ``frames`` and ``newest_frame``.
         ego_poses: (T, 3) x m, y m, heading rad at these frames.
         past_motion: (M, 3) speed m/s, acceleration m/s2, yaw rate rad/s at the last M <= 15 frames, this one last.
         world_state: what the world remembers.
@@ -73,7 +74,7 @@ class EnvState:
     camera: Camera
     ego: EgoState
     frames_driven: int
-    frames: Images
+    clip: Frames
     ego_poses: FloatArray
     past_motion: FloatArray
     world_state: WorldState = field(default_factory=WorldState)
@@ -83,7 +84,6 @@ class EnvState:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", tuple(self.image_size))
-        object.__setattr__(self, "frames", _read_only(self.frames, np.uint8))
         object.__setattr__(self, "ego_poses", _read_only(self.ego_poses, np.float64))
         object.__setattr__(self, "past_motion", _read_only(self.past_motion, np.float64))
         for name in ("world", "source", "scene", "prompt", "reason"):
@@ -97,10 +97,10 @@ class EnvState:
             len(self.image_size) == 2 and all(type(n) is int and n > 0 for n in self.image_size),
             f"image_size must be (height, width), got {self.image_size!r}",
         )
-        count = len(self.frames)
+        count = len(self.clip)
         _require(
-            count >= 1 and self.frames.shape == (count, *self.image_size, 3),
-            f"frames are {self.frames.shape}, expected (T, {self.image_size[0]}, {self.image_size[1]}, 3)",
+            count >= 1 and self.clip.shape == (count, *self.image_size, 3),
+            f"frames are {self.clip.shape}, expected (T, {self.image_size[0]}, {self.image_size[1]}, 3)",
         )
         _require(self.camera.intrinsics.image_size == self.image_size, "the camera belongs to another image size")
         _require(self.ego_poses.shape == (count, 3), f"ego_poses are {self.ego_poses.shape}, expected ({count}, 3)")
@@ -111,6 +111,16 @@ class EnvState:
         )
         numbers = (*asdict(self.ego).values(), *self.ego_poses.flat, *self.past_motion.flat)
         _require(all(math.isfinite(n) for n in numbers), "the ego's motion must be finite numbers")
+
+    @property
+    def frames(self) -> Images:
+        """(T, H, W, 3) the pictures of the last control period, newest last, read-only; those not yet drawn are."""
+        return self.clip.images
+
+    @property
+    def newest_frame(self) -> Images:
+        """(H, W, 3) the present picture, read-only. Where nobody asked for the others, they stay undrawn."""
+        return self.clip.newest
 
     def __copy__(self) -> "EnvState":
         return self
@@ -180,7 +190,7 @@ class EnvState:
         return {name: np.asarray(array, order="C") for name, array in tensors.items()}
 
     def _record(self) -> dict[str, Any]:
-        kept_as_tensors = ("frames", "ego_poses", "past_motion", "world_state", "camera", "ego")
+        kept_as_tensors = ("clip", "ego_poses", "past_motion", "world_state", "camera", "ego")
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in kept_as_tensors}
         record["camera"] = asdict(self.camera)
         record["ego"] = asdict(self.ego)
@@ -193,7 +203,7 @@ class EnvState:
 def _from_parts(encoded: Any, tensors: dict[str, NDArray[Any]]) -> EnvState:
     """The state of a decoded JSON record and its tensors, every part of which must be there."""
     record = _from_jsonable(encoded)
-    names = {f.name for f in fields(EnvState)} - {"frames", "ego_poses", "past_motion", "world_state"}
+    names = {f.name for f in fields(EnvState)} - {"clip", "ego_poses", "past_motion", "world_state"}
     if not isinstance(record, dict) or set(record) != names | {"world_values", "actor_ids"}:
         raise InvalidState("its JSON record does not have the fields of a state")
     values, actor_ids = record.pop("world_values"), record.pop("actor_ids")
@@ -214,7 +224,7 @@ def _from_parts(encoded: Any, tensors: dict[str, NDArray[Any]]) -> EnvState:
         raise InvalidState(f"it holds unknown arrays {strangers}")
     arrays = {name.removeprefix(_WORLD): array for name, array in tensors.items()}
     return EnvState(
-        frames=frames,
+        clip=Frames.of(frames),
         ego_poses=motion[0],
         past_motion=motion[1],
         world_state=WorldState(arrays, values, actors),

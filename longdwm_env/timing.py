@@ -1,5 +1,6 @@
 """Where the seconds of a step went. A world marks its stages; whoever measures opens a stopwatch around the call."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Literal
 Stage = Literal["geometry", "coarse", "fine", "decode"]
 STAGES: tuple[Stage, ...] = ("geometry", "coarse", "fine", "decode")
 
+_adding = threading.Lock()
 _running: ContextVar[dict[str, float] | None] = ContextVar("longdwm_stopwatch", default=None)
 
 
@@ -27,11 +29,15 @@ def stopwatch() -> Iterator[dict[str, float]]:
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Count the code inside towards one stage of the stopwatch around it; without a stopwatch this does nothing."""
+    """Count the code inside towards one stage of the stopwatch around it; without a stopwatch this does nothing.
+
+    Stages that run side by side in several threads are all counted, so together they may exceed the total.
+    """
     seconds = _running.get()
     start = time.perf_counter()
     try:
         yield
     finally:
         if seconds is not None:
-            seconds[name] += time.perf_counter() - start
+            with _adding:
+                seconds[name] += time.perf_counter() - start

@@ -172,7 +172,7 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
     def render(self) -> tuple[Any, ...] | None:
         """The newest frame of each sub-environment, uint8 (H, W, 3), in mode "rgb_array"; None otherwise."""
         states = self._present()
-        return tuple(state.frames[-1].copy() for state in states) if self.render_mode == "rgb_array" else None
+        return tuple(state.newest_frame.copy() for state in states) if self.render_mode == "rgb_array" else None
 
     def close_extras(self, **kwargs: Any) -> None:
         """Let go of the episodes."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from longdwm_env.types import Images, ImageSize, Scene, Trajectory, WorldState
+from longdwm_env.frames import Frames
+from longdwm_env.types import FloatArray, Images, ImageSize, Scene, Trajectory, WorldState
 
 
 @runtime_checkable
@@ -43,4 +44,55 @@ class WorldModel(Protocol):
         Returns:
             B new states and the frames, uint8 RGB (B, num_frames, H, W, 3).
         """
+        ...
+
+
+@runtime_checkable
+class UndrawnWorld(WorldModel, Protocol):
+    """A world whose pictures decide nothing of what happens, so that it can drive without drawing them.
+
+    Where nobody looks at a frame (an agent that sees the newest only, a planner that asks for rewards), it stays
+    undrawn. States, and frames when they are looked at, are those of ``advance``, to the last bit.
+    """
+
+    def advance_undrawn(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], list[Frames]]:
+        """As ``advance``, with B ``Frames`` of ``num_frames`` that are drawn when they are looked at."""
+        ...
+
+
+@runtime_checkable
+class GenerativeWorld(WorldModel, Protocol):
+    """A world that generates its pixels: nobody knows what stands behind them, so they are judged as they are seen."""
+
+    @property
+    def device(self) -> str:
+        """Where it works, such as "cpu" or "cuda": networks that judge its frames work there too."""
+        ...
+
+    def recent_frames(self, state: WorldState, count: int) -> Images:
+        """The last ``count`` frames, or fewer if fewer were really seen, (N, H, W, 3), the present one last."""
+        ...
+
+
+@runtime_checkable
+class UncertainWorld(WorldModel, Protocol):
+    """A world that can predict what follows an action several times over, and say how far its predictions differ."""
+
+    def uncertainty(self, states: Sequence[WorldState], trajectories: Sequence[Trajectory]) -> FloatArray:
+        """How far predictions of each state's next interval differ, (B,), 0 where they agree; as pure as ``advance``.
+
+        Args:
+            states: B states; they are not changed.
+            trajectories: B trajectories, as for ``advance``.
+        """
+        ...
+
+
+class Scorer(Protocol):
+    """A network that judges pixels."""
+
+    def judge(self, windows: Images) -> FloatArray:
+        """Probabilities (B, 2) that windows uint8 (B, 12, H, W, 3) end in danger, and off the road; row by row."""
         ...

@@ -22,6 +22,7 @@ class CoarseModel(Denoiser):
         guidance_scale: float = 1.0,
         unconditional_text: Float[Tensor, "#b s d"] | None = None,
         on_step: StepCallback | None = None,
+        sweep: Float[Tensor, "b r p c h w"] | None = None,
     ) -> Float[Tensor, "b r c h w"]:
         """New keyframes.
 
@@ -36,10 +37,11 @@ class CoarseModel(Denoiser):
             guidance_scale: see ``Denoiser.sample``.
             unconditional_text: as there.
             on_step: as there.
+            sweep: (B, R, S, C, h, w), see ``coarse_conditioning``.
 
         Returns:
             (B, R, C, h, w).
         """
-        told = coarse_conditioning(history, noise.shape[1], text, warp, warp_mask, motion)
+        told = coarse_conditioning(history, noise.shape[1], text, warp, warp_mask, motion, sweep)
         latents = self.sample(told, noise, num_steps, guidance_scale, unconditional_text, on_step)
         return latents[:, history.shape[1] :]

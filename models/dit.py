@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from longdwm_env.models.stem import ConvHead, ConvStem
 
+_LEAST_SHARE = 0.02
+"""Share of each further view in an untrained mixture: little, and enough to learn from."""
+
 MOTION_FEATURES = 6
 """Numbers of ``conditioning.motion_features`` per latent frame."""
 
@@ -35,8 +38,12 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         warp_views: as there.
         motion: as there.
         residual_warp: as there.
+        cross_fade: as there.
+        mix_views: as there.
+        keep_known: as there.
         stem_channels: as there.
         stem_blocks: as there.
+        head_blocks: as there.
         frames_per_token: as there.
         use_rotary_positional_embeddings: not offered; kept because CogVideoX's configurations name it.
         The other arguments are CogVideoX's own.
@@ -79,8 +86,12 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         warp_views: int = 0,
         motion: bool = False,
         residual_warp: bool = False,
+        cross_fade: bool = False,
+        mix_views: bool = False,
+        keep_known: bool = False,
         stem_channels: int = 0,
         stem_blocks: int = 1,
+        head_blocks: int = 1,
         frames_per_token: int = 1,
     ) -> None:
         if use_rotary_positional_embeddings or patch_size_t is not None or ofs_embed_dim is not None:
@@ -122,8 +133,10 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         self.head: ConvHead | None = None
         self.known_embed: nn.Conv2d | None = None
         if stem_channels:
-            self.stem = ConvStem(in_channels + known_channels + warp_channels, stem_channels, stem_blocks)
-            self.head = ConvHead(stem_channels, out_channels or in_channels, stem_blocks)
+            self.stem = ConvStem(in_channels + known_channels, warp_channels, stem_channels, stem_blocks)
+            self.head = ConvHead(
+                stem_channels, out_channels or in_channels, head_blocks, warp_views if mix_views else 0
+            )
         elif known_frames:
             self.known_embed = nn.Conv2d(known_channels, dim, kernel_size=patch_size, stride=patch_size, bias=False)
             nn.init.zeros_(self.known_embed.weight)
@@ -198,15 +211,18 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
 
         known_channels = _masked(known, known_mask, hidden_states[:, :, None], 1)[:, :, 0]
         warp_channels = _masked(warp, warp_mask, hidden_states[:, :, None], views).flatten(2, 3)
+        made = torch.arange(frames, device=hidden_states.device)
+        if self.config.keep_known and known_mask is not None:
+            # A frame is left out only where the whole batch knows it, yet no sample's result depends on the others: a
+            # known frame's warps count as zeros, and its output is replaced, in either case.
+            warp_channels = warp_channels * (1 - known_mask.to(dtype))[:, :, None, None, None]
+            made = made[(known_mask < 0.5).any(dim=0)]
 
         features, skip = hidden_states, None
         if self.stem is not None:
-            inputs = [hidden_states]
-            inputs += [known_channels] if self.config.known_frames else []
-            inputs += [warp_channels] if views else []
-            stacked = _pad_front(torch.cat(inputs, dim=2), padding)
-            skip = self.stem(stacked.flatten(0, 1))
-            features = skip.reshape(batch, -1, fold * skip.shape[1], height, width)
+            inputs = torch.cat([hidden_states, known_channels], dim=2) if self.config.known_frames else hidden_states
+            skip = self.stem(inputs, warp_channels[:, made], made)
+            features = _pad_front(skip, padding).reshape(batch, -1, fold * skip.shape[2], height, width)
         tokens_in_time = features.shape[1]
 
         emb = self.time_embedding(self.time_proj(timestep).to(dtype), timestep_cond)
@@ -249,10 +265,20 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         output = image.reshape(batch, tokens_in_time, height // patch, width // patch, -1, patch, patch)
         output = output.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
         if self.head is not None and skip is not None:
-            unfolded = output.reshape(batch * tokens_in_time * fold, -1, height, width)
-            output = self.head(unfolded, skip).reshape(batch, frames + padding, -1, height, width)[:, padding:]
-        if self.config.residual_warp:
-            output = output + _cross_fade(warp, warp_mask, hidden_states)
+            unfolded = output.reshape(batch, frames + padding, -1, height, width)[:, padding:]
+            decoded, logits = self.head(unfolded[:, made].flatten(0, 1), skip[:, made].flatten(0, 1))
+            decoded = decoded.unflatten(0, (batch, -1))
+            if logits is not None and warp is not None:
+                shares = _first_shares(warp_mask, frames, views, hidden_states, cross_fade=self.config.cross_fade)
+                logits = logits.unflatten(0, (batch, -1)) + shares[:, made, :, None, None].log()
+                mixture = logits.float().softmax(dim=2)[:, :, :, None] * warp[:, made].float()
+                decoded = decoded + mixture.sum(dim=2)
+            everywhere = decoded.new_zeros(batch, frames, *decoded.shape[2:])
+            output = everywhere.index_copy(1, made, decoded)
+        if self.config.residual_warp and not self.config.mix_views:
+            output = output + _residual(warp, warp_mask, hidden_states, cross_fade=self.config.cross_fade)
+        if self.config.keep_known and known is not None and known_mask is not None:
+            output = torch.where(known_mask[:, :, None, None, None] > 0.5, known.to(output.dtype), output)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
 
@@ -281,16 +307,34 @@ def _masked(latents: Tensor | None, mask: Tensor | None, like: Tensor, views: in
     return torch.cat([latents * plane, plane], dim=3)
 
 
-def _cross_fade(warp: Tensor | None, warp_mask: Tensor | None, like: Tensor) -> Tensor:
+def _first_shares(warp_mask: Tensor | None, frames: int, views: int, like: Tensor, *, cross_fade: bool) -> Tensor:
+    """(B, F, V): what share of the picture each view has before training, above zero where it means something.
+
+    Nearly all is the first view's, or the cross-fade's of the first two. The first is there even where it means
+    nothing: then it holds the last known frame.
+    """
+    shares = like.new_full((len(like), frames, views), _LEAST_SHARE, dtype=torch.float32)
+    if warp_mask is not None:
+        shares = shares * warp_mask.to(shares)
+    shares[:, :, 0] = 1.0
+    if cross_fade and views > 1:
+        later = torch.linspace(0, 1, frames, device=like.device).expand(shares.shape[:2])
+        if warp_mask is not None:
+            later = later * warp_mask[:, :, 1].to(shares)
+        shares[:, :, 0], shares[:, :, 1] = 1 - later, later
+    return shares.clamp(min=1e-6)
+
+
+def _residual(warp: Tensor | None, warp_mask: Tensor | None, like: Tensor, *, cross_fade: bool) -> Tensor:
     """(B, F, C, h, w): what an untrained residual model says.
 
-    The first view; where there is a second and it means something, a cross-fade from the first view at the first frame
-    to the second at the last.
+    The first view; with ``cross_fade``, where the second means something, a cross-fade from the first view at the first
+    frame to the second at the last.
     """
     if warp is None:
         return torch.zeros_like(like)
     first = warp[:, :, 0].to(like.dtype)
-    if warp.shape[2] == 1:
+    if not cross_fade or warp.shape[2] == 1:
         return first
     share = torch.linspace(0, 1, like.shape[1], device=like.device, dtype=like.dtype).expand(like.shape[:2])
     if warp_mask is not None:

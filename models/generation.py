@@ -3,12 +3,14 @@
 The pipeline (long videos) and the world (closed loop) both call this. Work runs in batches of one fixed size, filled
 up by repeating the last sample: matrix products of different batch sizes differ in their last bits, so this is what
 makes the result of a sample independent of the batch that it came in. On a CPU even its place in the batch shows in the
-last bits; there a size of one is exact, and larger ones gain nothing.
+last bits, and so does the number of threads; there each sample is made alone, by one thread, and as many at a time as
+there are cores (``lanes``).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,81 +18,20 @@ from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import Codec, images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import backward_clip_warps, clip_warps, keyframe_warps, motion_features
-from longdwm_env.models.denoiser import StepCallback
+from longdwm_env.models.codec import Codec, uint8_from_images
+from longdwm_env.models.conditioning import motion_features
 from longdwm_env.models.fine import FineModel
+from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.sampler import Purpose, counted_noise
+from longdwm_env.models.samples import CoarseInputs, Gap, Present, Sampling
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.types import Camera, FloatArray, Images
+from longdwm_env.models.views import ViewEncoder
+from longdwm_env.types import FloatArray, Images
+
+Result = TypeVar("Result")
 
 CLIP_FRAMES = clock.FRAMES_PER_INTERVAL + 1
 """Frames of a clip of the Fine model: both keyframes and those between."""
-
-
-@dataclass(frozen=True)
-class Present:
-    """What one driver has seen so far.
-
-    Attributes:
-        history: uint8 (N, H, W, 3) keyframes one second apart, oldest first; the last is the present frame.
-        camera: their camera.
-        text: (S, D) embedding of the prompt.
-        seed: of the episode.
-        counter: frames driven so far.
-    """
-
-    history: Images
-    camera: Camera
-    text: Tensor
-    seed: int
-    counter: int
-
-
-@dataclass(frozen=True)
-class Gap:
-    """The second between two keyframes.
-
-    Attributes:
-        first: uint8 (H, W, 3) the earlier keyframe.
-        last: uint8 (H, W, 3) the later one.
-        last_latent: (C, h, w) what ``last`` was decoded from.
-        camera: their camera.
-        poses: (12, 3) poses of the frames after ``first``, in its ego frame.
-        text: (S, D).
-        seed: of the episode.
-        counter: frames driven at ``first``.
-    """
-
-    first: Images
-    last: Images
-    last_latent: Tensor
-    camera: Camera
-    poses: FloatArray
-    text: Tensor
-    seed: int
-    counter: int
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to sample: steps and guidance of one call.
-
-    Attributes:
-        coarse_steps: denoising steps of the Coarse model.
-        fine_steps: denoising steps of the Fine model.
-        guidance_scale: classifier-free guidance; 1 switches it off.
-        unconditional_text: (1, S, D), needed with guidance.
-        on_coarse_step: see ``Denoiser.sample``.
-        on_fine_step: as ``on_coarse_step``.
-    """
-
-    coarse_steps: int
-    fine_steps: int
-    guidance_scale: float = 1.0
-    unconditional_text: Tensor | None = None
-    on_coarse_step: StepCallback | None = None
-    on_fine_step: StepCallback | None = None
 
 
 class Generation:
@@ -104,6 +45,7 @@ class Generation:
         device: where to work.
         dtype: of latents and conditions.
         micro_batch: samples in each pass, always exactly this many.
+        in_lanes: whether passes run side by side, each on one core of the CPU, rather than one after the other.
     """
 
     def __init__(
@@ -115,13 +57,41 @@ class Generation:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         micro_batch: int = 1,
+        in_lanes: bool = False,
     ) -> None:
         if micro_batch < 1:
             raise ValueError(f"micro_batch is at least 1, got {micro_batch}")
         self.coarse, self.fine, self.codec, self.settings = coarse, fine, codec, settings
-        self.device, self.dtype, self.micro_batch = torch.device(device), dtype, micro_batch
+        self.device, self.dtype, self.micro_batch, self.in_lanes = torch.device(device), dtype, micro_batch, in_lanes
+        self.lanes = Lanes(torch.get_num_threads())
+        self.views = ViewEncoder(codec, settings, self.device, dtype, self.lanes)
 
-    @torch.no_grad()
+    @property
+    def samples_at_once(self) -> int:
+        """How many samples are worth giving at once."""
+        return self.micro_batch * (self.lanes.count if self.in_lanes else 1)
+
+    def second(
+        self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling, num_frames: int
+    ) -> list[Images]:
+        """The next second of each driver, in a closed loop.
+
+        Args:
+            presents: B drivers.
+            poses: B arrays (12, 3): poses of the frames to come, in the ego frame of the newest frame.
+            sampling: steps and guidance.
+            num_frames: how many of the twelve are wanted.
+
+        Returns:
+            B arrays uint8 (num_frames, H, W, 3).
+        """
+        keyframes = self.keyframes(presents, [ahead[-1:] for ahead in poses], sampling)
+        gaps = [
+            Gap(p.history[-1], images[0], latents[0], p.camera, ahead, p.text, p.seed, p.counter)
+            for p, ahead, (latents, images) in zip(presents, poses, keyframes, strict=True)
+        ]
+        return self.fill(gaps, sampling, num_frames)
+
     def keyframes(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling
     ) -> list[tuple[Tensor, Images]]:
@@ -135,45 +105,63 @@ class Generation:
         Returns:
             B pairs: latents (R, C, h, w), and what they decode to, uint8 (R, H, W, 3).
         """
-        results: list[tuple[Tensor, Images] | None] = [None] * len(presents)
+        chunks: list[tuple[list[int], int]] = []
         for length in sorted({len(present.history) for present in presents}):
             members = [index for index, present in enumerate(presents) if len(present.history) == length]
-            for chunk, real in _chunks(members, self.micro_batch):
-                made = self._keyframes([presents[i] for i in chunk], [poses[i] for i in chunk], sampling)
-                for position in range(real):
-                    results[chunk[position]] = made[position]
-        return [result for result in results if result is not None]
+            chunks += _chunks(members, self.micro_batch)
+        passes = [
+            partial(self._keyframes, [presents[i] for i in chunk], [poses[i] for i in chunk], sampling)
+            for chunk, _ in chunks
+        ]
+        results: dict[int, tuple[Tensor, Images]] = {}
+        for (chunk, real), made in zip(chunks, self.run(passes), strict=True):
+            results.update(zip(chunk[:real], made, strict=False))
+        return [results[index] for index in range(len(presents))]
 
+    @torch.no_grad()
     def _keyframes(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling
     ) -> list[tuple[Tensor, Images]]:
-        with self._stage("geometry"):
-            pairs = zip(presents, poses, strict=True)
-            warps = [keyframe_warps(p.history[-1], p.camera, ahead, self.settings) for p, ahead in pairs]
-            motion = torch.from_numpy(np.stack([motion_features(q) for q in poses]))
-        with self._stage("decode"):
-            history = self._encode_keyframes([present.history for present in presents])
-            warp = self._encode_keyframes([images for images, _ in warps])
-        shape = (history.shape[1] + warp.shape[1], *warp.shape[2:])
-        noise = self._noise(presents, "coarse", shape)
-        with self._stage("coarse"):
-            latents = self.coarse.keyframes(
-                history,
-                noise,
-                torch.stack([present.text for present in presents]).to(self.device, self.dtype),
-                sampling.coarse_steps,
-                warp,
-                torch.from_numpy(np.stack([mask for _, mask in warps])),
-                motion,
-                sampling.guidance_scale,
-                sampling.unconditional_text,
-                sampling.on_coarse_step,
-            )
+        inputs = self.coarse_inputs(presents, poses)
+        latents = self.sampled_keyframes(inputs, self._noise(presents, "coarse", inputs.noise_shape), sampling)
         with self._stage("decode"):
             images = uint8_from_images(self.codec.decode_keyframes(latents))
         return list(zip(latents, images, strict=True))
 
     @torch.no_grad()
+    def coarse_inputs(self, presents: Sequence[Present], poses: Sequence[FloatArray]) -> CoarseInputs:
+        """What the Coarse model is given, as in ``keyframes``, for B drivers with histories of one length."""
+        with self._stage("geometry"):
+            seen, mask = self.views.next_keyframes(
+                [p.history[-1] for p in presents],
+                [p.camera for p in presents],
+                poses,
+                [p.before for p in presents],
+            )
+            motion = torch.from_numpy(np.stack([motion_features(ahead) for ahead in poses]))
+        text = torch.stack([present.text for present in presents]).to(self.device, self.dtype)
+        with self._stage("decode"):
+            history, views = self.views.keyframes([present.history for present in presents]), seen()
+        return CoarseInputs(history, text, views.warp, mask, motion, views.sweep)
+
+    @torch.no_grad()
+    def sampled_keyframes(self, inputs: CoarseInputs, noise: Tensor, sampling: Sampling) -> Tensor:
+        """Latents (B, R, C, h, w) of new keyframes from noise (B, N + R, C, h, w), in one pass of the Coarse model."""
+        with self._stage("coarse"):
+            return self.coarse.keyframes(
+                inputs.history,
+                noise,
+                inputs.text,
+                sampling.coarse_steps,
+                inputs.warp,
+                inputs.warp_mask,
+                inputs.motion,
+                sampling.guidance_scale,
+                sampling.unconditional_text,
+                sampling.on_coarse_step,
+                inputs.sweep,
+            )
+
     def fill(
         self, gaps: Sequence[Gap], sampling: Sampling, num_frames: int = clock.FRAMES_PER_INTERVAL
     ) -> list[Images]:
@@ -187,26 +175,37 @@ class Generation:
         Returns:
             B arrays uint8 (num_frames, H, W, 3); a twelfth frame is the later keyframe itself.
         """
-        made: list[Images] = []
-        for chunk, real in _chunks(list(range(len(gaps))), self.micro_batch):
-            made += self._fill([gaps[i] for i in chunk], sampling, num_frames)[:real]
-        return made
+        chunks = _chunks(list(range(len(gaps))), self.micro_batch)
+        passes = [partial(self._fill, [gaps[i] for i in chunk], sampling, num_frames) for chunk, _ in chunks]
+        return [clip for (_, real), made in zip(chunks, self.run(passes), strict=True) for clip in made[:real]]
 
+    @torch.no_grad()
     def _fill(self, gaps: Sequence[Gap], sampling: Sampling, num_frames: int) -> list[Images]:
         between = min(num_frames, clock.FRAMES_PER_INTERVAL - 1)
         ends = np.array(self.codec.last_frames(CLIP_FRAMES))
+        cameras, poses = [gap.camera for gap in gaps], [gap.poses for gap in gaps]
         with self._stage("geometry"):
-            forward = [clip_warps(gap.first, gap.camera, gap.poses, self.settings) for gap in gaps]
-            backward = None
-            if self.settings.backward_warp:
-                backward = [backward_clip_warps(gap.last, gap.camera, gap.poses, self.settings) for gap in gaps]
-            all_poses = [np.concatenate([np.zeros((1, 3)), gap.poses]) for gap in gaps]
-            motion = torch.from_numpy(np.stack([motion_features(poses[ends]) for poses in all_poses]))
+            seen = self.views.forward([gap.first for gap in gaps], cameras, poses)
         with self._stage("decode"):
-            warp_first = self._encode_clips(forward)
-            warp_last = None if backward is None else self._encode_clips(backward)
-            first = self._encode_keyframes([gap.first[None] for gap in gaps])[:, 0]
-        noise = self._noise(gaps, "fine", warp_first.shape[1:])
+            forward, backward = seen(), None
+        if self.settings.backward_warp:
+            with self._stage("geometry"):
+                seen = self.views.backward([gap.last for gap in gaps], cameras, poses, forward.pictures)
+            with self._stage("decode"):
+                backward = seen()
+        matched = None
+        if self.settings.matched_sweep:
+            firsts, lasts = [gap.first for gap in gaps], [gap.last for gap in gaps]
+            with self._stage("geometry"):
+                encoded = self.views.between(firsts, lasts, cameras, poses, forward.pictures)
+            with self._stage("decode"):
+                matched = encoded()
+        with self._stage("geometry"):
+            all_poses = [np.concatenate([np.zeros((1, 3)), ahead]) for ahead in poses]
+            motion = torch.from_numpy(np.stack([motion_features(ahead[ends]) for ahead in all_poses]))
+        with self._stage("decode"):
+            first = self.views.keyframes([gap.first[None] for gap in gaps])[:, 0]
+        noise = self._noise(gaps, "fine", forward.warp.shape[1:])
         with self._stage("fine"):
             latents = self.fine.clip(
                 first,
@@ -214,19 +213,26 @@ class Generation:
                 noise,
                 torch.stack([gap.text for gap in gaps]).to(self.device, self.dtype),
                 sampling.fine_steps,
-                warp_first,
-                warp_last,
+                forward.warp,
+                None if backward is None else backward.warp,
                 motion,
                 self.codec.latent_frames(CLIP_FRAMES) == CLIP_FRAMES,
                 sampling.guidance_scale,
                 sampling.unconditional_text,
                 sampling.on_fine_step,
+                forward.sweep,
+                None if backward is None else backward.sweep,
+                matched,
             )
         with self._stage("decode"):
             images = uint8_from_images(self.codec.decode_clip(latents, CLIP_FRAMES, slice(1, 1 + between)))
         if num_frames == between:
             return list(images)
         return [np.concatenate([clip, gap.last[None]]) for clip, gap in zip(images, gaps, strict=True)]
+
+    def run(self, passes: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Results of passes through the models, which on a CPU run side by side on one core each."""
+        return self.lanes.run(passes) if self.in_lanes else [each() for each in passes]
 
     @contextmanager
     def _stage(self, name: timing.Stage) -> Iterator[None]:
@@ -235,14 +241,6 @@ class Generation:
             yield
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
-
-    def _encode_keyframes(self, images: Sequence[Images]) -> Tensor:
-        """B x (K, H, W, 3) -> (B, K, C, h, w)."""
-        return self.codec.encode_keyframes(images_from_uint8(np.stack(images), self.device, self.dtype)).to(self.dtype)
-
-    def _encode_clips(self, clips: Sequence[Images]) -> Tensor:
-        """B x (T, H, W, 3) -> (B, F, C, h, w)."""
-        return self.codec.encode_clip(images_from_uint8(np.stack(clips), self.device, self.dtype)).to(self.dtype)
 
     def _noise(self, owners: Sequence[Present] | Sequence[Gap], purpose: Purpose, shape: Sequence[int]) -> Tensor:
         seeds, counters = [owner.seed for owner in owners], [owner.counter for owner in owners]

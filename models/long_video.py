@@ -11,7 +11,8 @@ from torch import Tensor
 
 from longdwm_env import clock
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.generation import Gap, Generation, Present, Sampling
+from longdwm_env.models.generation import Generation
+from longdwm_env.models.samples import Gap, Present, Sampling
 from longdwm_env.types import Camera, FloatArray, Images
 
 STEP = clock.FRAMES_PER_INTERVAL
@@ -63,21 +64,25 @@ def drive_on(
         the keyframe that the second ends on.
     """
     history = drive.history[-drive.most_history :]
-    driven = 0
+    driven, before = 0, None
     while driven < drive.num_frames and not stopped():
         count = min(drive.at_once, -(-(drive.num_frames - driven) // STEP))
         origin = np.zeros(3) if driven == 0 else drive.poses[driven - 1]
         ahead = relative_to(drive.poses[driven : driven + count * STEP], origin)
-        present = Present(history, drive.camera, drive.text, drive.seed, driven)
+        present = Present(history, drive.camera, drive.text, drive.seed, driven, before)
         ((latents, keyframes),) = generation.keyframes([present], [ahead[STEP - 1 :: STEP]], sampling)
         gaps = _gaps(present, ahead, latents, keyframes)
-        for start in range(0, count, generation.micro_batch):
-            chunk = gaps[start : start + generation.micro_batch]
+        for start in range(0, count, generation.samples_at_once):
+            chunk = gaps[start : start + generation.samples_at_once]
             clips = generation.fill(chunk, sampling) if fill else [gap.last[None][:0] for gap in chunk]
             for offset, clip in enumerate(clips):
                 index = start + offset
                 yield clip[: drive.num_frames - driven - index * STEP], latents[index]
-        history = np.concatenate([history, keyframes])[-drive.most_history :]
+        history = np.concatenate([history, keyframes])
+        end = ahead[count * STEP - 1]
+        penultimate = np.zeros(3) if count == 1 else ahead[(count - 1) * STEP - 1]
+        before = (history[-2], relative_to(penultimate[None], end)[0])
+        history = history[-drive.most_history :]
         driven += count * STEP
 
 

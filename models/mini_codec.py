@@ -21,6 +21,12 @@ _LUMA_CHROMA = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.
 """Y, Cb, Cr from R, G, B (JPEG)."""
 
 
+def _luma_chroma_rotation() -> np.ndarray:
+    """Orthonormal (3, 3): rows are a luma and two chroma directions of RGB."""
+    colours, _ = np.linalg.qr(_LUMA_CHROMA.T)
+    return np.ascontiguousarray(colours.T * np.sign(np.diag(colours @ _LUMA_CHROMA.T))[:, None])
+
+
 def cosine_basis(patch: int, channels: int) -> np.ndarray:
     """Orthonormal low-frequency patterns of a colour patch: two of luma for one of each chroma, lowest first.
 
@@ -30,8 +36,7 @@ def cosine_basis(patch: int, channels: int) -> np.ndarray:
     grid = np.arange(patch)
     waves = np.cos(np.pi * (2 * grid[None] + 1) * grid[:, None] / (2 * patch))
     waves /= np.linalg.norm(waves, axis=1, keepdims=True)
-    colours, _ = np.linalg.qr(_LUMA_CHROMA.T)
-    colours = colours.T * np.sign(np.diag(colours @ _LUMA_CHROMA.T))[:, None]
+    colours = _luma_chroma_rotation()
     ranked = []
     for v in range(patch):
         for u in range(patch):
@@ -52,6 +57,9 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         decoder_channels: widths of the decoder at 1/8, 1/4 and 1/2 of the size; empty leaves it linear.
         latents_mean: per channel, of the raw latents; set by ``fit_statistics``.
         latents_std: as ``latents_mean``.
+        decoder_mean: per channel, of the raw latents when the decoder began to learn: what it is used to. ``fit_pca``
+            sets it; a later ``fit_statistics`` does not.
+        decoder_std: as ``decoder_mean``.
     """
 
     _supports_gradient_checkpointing = False
@@ -65,6 +73,8 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         decoder_channels: tuple[int, ...] = (64, 48, 32),
         latents_mean: tuple[float, ...] | None = None,
         latents_std: tuple[float, ...] | None = None,
+        decoder_mean: tuple[float, ...] | None = None,
+        decoder_std: tuple[float, ...] | None = None,
     ) -> None:
         super().__init__()
         if patch != 8 or latent_channels > 3 * patch * patch:
@@ -74,7 +84,7 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         self.analysis = nn.Conv2d(3, latent_channels, kernel_size=patch, stride=patch)
         self.synthesis = nn.ConvTranspose2d(latent_channels, 3, kernel_size=patch, stride=patch)
         basis = torch.from_numpy(cosine_basis(patch, latent_channels)).float()
-        self._set_basis(basis, basis.new_zeros(basis.shape[1]))
+        self._set_basis(basis, basis, basis.new_zeros(basis.shape[1]))
         self.encoder: nn.Sequential | None = None
         if encoder_channels:
             self.encoder = nn.Sequential(
@@ -121,7 +131,10 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
     def decode(self, raw: Tensor) -> Tensor:
         """Raw latents (N, C, h, w) -> (N, 3, 8 h, 8 w), about [-1, 1]. Differentiable."""
         images = self.synthesis(raw)
-        return images if self.decoder is None else images + self.decoder(self._normalised(raw))
+        if self.decoder is None:
+            return images
+        mean, std = self._statistics(raw, self.config.decoder_mean, self.config.decoder_std)
+        return images + self.decoder((raw - mean) / std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstruct (N, 3, H, W)."""
@@ -150,7 +163,7 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
     def decode_keyframes(self, latents: Tensor) -> Tensor:
         """Normalised (B, K, C, h, w) -> (B, K, 3, H, W)."""
         flat = latents.flatten(0, 1).to(self.analysis.weight.dtype)
-        mean, std = self._statistics(flat)
+        mean, std = self._statistics(flat, self.config.latents_mean, self.config.latents_std)
         return self.decode(flat * std + mean).unflatten(0, latents.shape[:2])
 
     @apply_forward_hook
@@ -165,11 +178,13 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         return self.decode_keyframes(latents[:, wanted])
 
     @torch.no_grad()
-    def fit_pca(self, images: Images) -> None:
+    def fit_pca(self, images: Images, chroma_weight: float = 2.0) -> None:
         """Replace the linear part by the principal components of 8 x 8 patches, and measure the latents.
 
         Args:
             images: uint8 (N, H, W, 3), sides divisible by 8; at least as many patches as components.
+            chroma_weight: how much a difference of colour counts beside one of brightness. Small saturated things, such
+                as a distant red car, lose their colour at 1 (docs/decisions/mini-codec.md).
         """
         patch, count = self.config.patch, self.config.latent_channels
         unfolded = nn.functional.unfold(images_from_uint8(images), kernel_size=patch, stride=patch)
@@ -177,19 +192,24 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         if len(patches) < count:
             raise ValueError(f"{len(patches)} patches are too few for {count} components")
         mean = patches.mean(dim=0)
-        centred = patches - mean
+        rotation = torch.from_numpy(_luma_chroma_rotation())
+        scale = rotation.new_tensor([1.0, chroma_weight, chroma_weight])[:, None]
+        pixels = torch.eye(patch * patch, dtype=rotation.dtype)
+        weighted, back = torch.kron(scale * rotation, pixels), torch.kron((rotation / scale).T.contiguous(), pixels)
+        centred = (patches - mean) @ weighted.T
         _, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
         basis = vectors.flip(1)[:, :count].T
         # An eigenvector's sign is arbitrary; fixed, so that the same pictures give the same codec everywhere.
         basis = basis * basis.gather(1, basis.abs().argmax(dim=1, keepdim=True)).sign()
-        self._set_basis(basis.float(), mean.float())
+        self._set_basis((basis @ weighted).float(), (back @ basis.T).T.float(), mean.float())
         self.fit_statistics(images)
+        self.register_to_config(decoder_mean=self.config.latents_mean, decoder_std=self.config.latents_std)
 
     @torch.no_grad()
     def fit_statistics(self, images: Images) -> None:
         """Measure mean and standard deviation of each latent channel, to be saved in the configuration.
 
-        Call it again after the codec was trained further: the latents have moved.
+        Call it again after the codec was trained further: the latents have moved. What raw latents decode to stays.
 
         Args:
             images: uint8 (N, H, W, 3).
@@ -199,26 +219,27 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         self.register_to_config(latents_mean=tuple(mean.tolist()), latents_std=tuple(std.tolist()))
 
     @torch.no_grad()
-    def _set_basis(self, basis: Tensor, mean: Tensor) -> None:
-        """Linear part from orthonormal rows (C, 192) and the mean patch (192,)."""
+    def _set_basis(self, analysis: Tensor, synthesis: Tensor, mean: Tensor) -> None:
+        """Linear part from the rows that measure (C, 192), those that draw (C, 192) and the mean patch (192,)."""
         shape = (-1, 3, self.analysis.kernel_size[0], self.analysis.kernel_size[1])
-        self.analysis.weight.copy_(basis.reshape(shape))
-        self.synthesis.weight.copy_(basis.reshape(shape))
+        self.analysis.weight.copy_(analysis.reshape(shape))
+        self.synthesis.weight.copy_(synthesis.reshape(shape))
         # A transposed convolution has one bias per colour; the rest of the mean lies in the basis or is dropped.
         colour = mean.reshape(3, -1).mean(dim=1)
-        offset = -basis @ colour.repeat_interleave(len(mean) // 3)
+        offset = -analysis @ colour.repeat_interleave(len(mean) // 3)
         for bias, value in ((self.synthesis.bias, colour), (self.analysis.bias, offset)):
             if bias is not None:
                 bias.copy_(value)
 
-    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _statistics(
+        self, like: Tensor, mean: tuple[float, ...] | None, std: tuple[float, ...] | None
+    ) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each (1, C, 1, 1)."""
-        mean, std = self.config.latents_mean, self.config.latents_std
         if mean is None or std is None:
             # Of an orthonormal transform of pictures in [-1, 1]: a few units in the lowest patterns.
             return like.new_zeros(1, self.latent_channels, 1, 1), like.new_ones(1, self.latent_channels, 1, 1)
         return like.new_tensor(mean).reshape(1, -1, 1, 1), like.new_tensor(std).reshape(1, -1, 1, 1)
 
     def _normalised(self, raw: Tensor) -> Tensor:
-        mean, std = self._statistics(raw)
+        mean, std = self._statistics(raw, self.config.latents_mean, self.config.latents_std)
         return (raw - mean) / std

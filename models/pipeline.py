@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import diffusers
 import torch
 from diffusers import AutoencoderKLCogVideoX, DiffusionPipeline
 from diffusers.utils import BaseOutput
@@ -12,9 +13,10 @@ from torch import Tensor
 from longdwm_env import clock
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import Codec, CogVideoXCodec
+from longdwm_env.models.cpu_codec import quick_on_cpu
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.fine import FineModel
-from longdwm_env.models.generation import Generation, Sampling
+from longdwm_env.models.generation import Generation
 from longdwm_env.models.inputs import (
     as_list,
     check_call,
@@ -25,6 +27,7 @@ from longdwm_env.models.inputs import (
 )
 from longdwm_env.models.long_video import drive_on
 from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.samples import Sampling
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.text import encode_prompts
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
@@ -42,6 +45,12 @@ class LongDWMPipelineOutput(BaseOutput):
     """
 
     frames: Any
+
+
+def dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The weights' type under the name that this version of diffusers has for it."""
+    renamed = tuple(int(part) for part in diffusers.__version__.split(".")[:2]) >= (0, 42)
+    return {"dtype" if renamed else "torch_dtype": dtype}
 
 
 class LongDWMPipeline(DiffusionPipeline):
@@ -91,7 +100,14 @@ class LongDWMPipeline(DiffusionPipeline):
         """
         if not kwargs.setdefault("use_safetensors", True):
             raise ValueError("weights are loaded from safetensors alone")
-        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        pipeline: LongDWMPipeline = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        for component in pipeline.components.values():
+            if isinstance(component, torch.nn.Module):
+                # Read from a file, weights lie at any address, and matrix kernels round by alignment: copied to memory
+                # of PyTorch's own, they give the same bits at every loading.
+                for tensor in (*component.parameters(), *component.buffers()):
+                    tensor.data = tensor.data.clone()
+        return pipeline
 
     @property
     def settings(self) -> LongDWMSettings:
@@ -159,10 +175,20 @@ class LongDWMPipeline(DiffusionPipeline):
                 a GPU, which one sample does not keep busy; else one, as larger ones gain nothing.
         """
         device = self._execution_device
+        codec, small, on_cpu = self.codec, isinstance(self.vae, MiniAutoencoder), device.type == "cpu"
         if micro_batch is None:
-            micro_batch = 8 if device.type != "cpu" and isinstance(self.vae, MiniAutoencoder) else 1
+            micro_batch = 8 if small and not on_cpu else 1
+        if isinstance(codec, MiniAutoencoder) and on_cpu:
+            codec = quick_on_cpu(codec)
         return Generation(
-            self.coarse_model, self.fine_model, self.codec, self.settings, device, self.coarse.dtype, micro_batch
+            self.coarse_model,
+            self.fine_model,
+            codec,
+            self.settings,
+            device,
+            self.coarse.dtype,
+            micro_batch,
+            in_lanes=small and on_cpu,
         )
 
     def load_lora_weights(

@@ -47,8 +47,11 @@ class LongDWMConfig:
     def __post_init__(self) -> None:
         if self.coarse.in_channels != self.fine.in_channels:
             raise ValueError("Coarse and Fine model share a codec, so their latents have the same channels")
-        if self.settings.backward_warp and self.fine.warp_views < 2:
-            raise ValueError("backward_warp is the Fine model's second view, so it needs warp_views=2")
+        for name, model, given in zip(
+            ("coarse", "fine"), (self.coarse, self.fine), self.settings.warp_views, strict=True
+        ):
+            if model.warp_views and model.warp_views != given:
+                raise ValueError(f"the settings give {name} {given} warped views, but warp_views={model.warp_views}")
         residual = self.coarse.residual_warp or self.fine.residual_warp
         if residual and self.scheduler.get("prediction_type") != "sample":
             raise ValueError("residual_warp adds a clean latent, so the scheduler must predict the sample")
@@ -77,19 +80,21 @@ def scheduler_arguments(prediction_type: str, snr_shift_scale: float) -> dict[st
 
 
 def mini() -> LongDWMConfig:
-    """144 x 96 for a CPU: about 13 M and 9 M parameters, a second of driving in a few tenths of a second."""
+    """144 x 96 for a CPU: about 10 M and 7 M parameters, a second of driving in a few tenths of a second."""
+    # So far off that only turning moves it: it holds what drives ahead at our own speed.
+    coarse_sweep = ((1000.0, 1.02),)
     coarse = TransformerConfig(
         num_attention_heads=5,
-        num_layers=6,
-        # 24 components keep 1.7 dB more of an 8 x 8 patch than 16: distant cars are a few pixels wide.
-        in_channels=24,
-        out_channels=24,
+        num_layers=5,
+        # Distant cars are a few pixels wide: docs/decisions/mini-codec.md compares numbers of components.
+        in_channels=32,
+        out_channels=32,
         # Up to five keyframes, a closed loop's history and the next one, share a token in time: a sample then costs a
         # third. The paper's 13 keyframes are three.
         frames_per_token=5,
         sample_frames=3,
-        warp_views=1,
-        time_embed_dim=128,
+        warp_views=2 + len(coarse_sweep),
+        time_embed_dim=64,
         text_embed_dim=64,
         max_text_seq_length=5,
         sample_width=18,
@@ -99,22 +104,46 @@ def mini() -> LongDWMConfig:
         known_frames=True,
         motion=True,
         residual_warp=True,
+        mix_views=True,
+        keep_known=True,
         stem_channels=64,
-        stem_blocks=2,
+        stem_blocks=1,
+        head_blocks=2,
     )
     return LongDWMConfig(
         name="mini",
         coarse=coarse,
-        fine=replace(coarse, num_attention_heads=4, sample_frames=5, warp_views=2, frames_per_token=3),
+        fine=replace(
+            coarse,
+            num_attention_heads=4,
+            sample_frames=3,
+            warp_views=3,
+        ),
         settings=LongDWMSettings(
-            image_size=(96, 144), coarse_steps=2, fine_steps=1, warp_variant="ground", backward_warp=True
+            image_size=(96, 144),
+            coarse_steps=1,
+            fine_steps=1,
+            warp_variant="ground",
+            backward_warp=True,
+            matched_sweep=True,
+            coarse_sweep=coarse_sweep,
         ),
         codec="mini",
-        codec_arguments={"latent_channels": 24},
+        codec_arguments={"latent_channels": 32},
         text="mini",
         text_arguments={"dim": 64},
         scheduler=scheduler_arguments("sample", snr_shift_scale=1.0),
     )
+
+
+def study() -> LongDWMConfig:
+    """Mini's picture, codec and conditions with transformers of about 2 M parameters each, to compare methods with."""
+    full = mini()
+
+    def smaller(model: TransformerConfig) -> TransformerConfig:
+        return replace(model, num_attention_heads=2, num_layers=4, stem_channels=32, head_blocks=1)
+
+    return replace(full, name="study", coarse=smaller(full.coarse), fine=smaller(full.fine))
 
 
 def cogvideox_2b() -> LongDWMConfig:
@@ -151,7 +180,7 @@ def debug() -> LongDWMConfig:
         attention_head_dim=16,
         num_layers=2,
         sample_frames=13,
-        warp_views=1,
+        warp_views=3,
         time_embed_dim=16,
         text_embed_dim=16,
         max_text_seq_length=5,
@@ -162,13 +191,23 @@ def debug() -> LongDWMConfig:
         known_frames=True,
         motion=True,
         residual_warp=True,
+        mix_views=True,
+        keep_known=True,
         stem_channels=16,
     )
     return LongDWMConfig(
         name="debug",
         coarse=coarse,
-        fine=replace(coarse, sample_frames=5, warp_views=2, frames_per_token=3),
-        settings=LongDWMSettings(image_size=(32, 48), history_keyframes=3, warp_variant="ground", backward_warp=True),
+        fine=replace(coarse, sample_frames=5, warp_views=5, frames_per_token=3),
+        settings=LongDWMSettings(
+            image_size=(32, 48),
+            history_keyframes=3,
+            warp_variant="ground",
+            backward_warp=True,
+            matched_sweep=True,
+            coarse_sweep=((20.0, 1.8),),
+            fine_sweep=((20.0, 1.7),),
+        ),
         codec="mini",
         codec_arguments={"encoder_channels": 8, "decoder_channels": (16, 8, 8)},
         text="mini",
@@ -216,6 +255,7 @@ def debug_cogvideox() -> LongDWMConfig:
 
 PRESETS: dict[str, Callable[[], LongDWMConfig]] = {
     "mini": mini,
+    "study": study,
     "cogvideox-2b": cogvideox_2b,
     "debug": debug,
     "debug-cogvideox": debug_cogvideox,

@@ -1,5 +1,6 @@
 """Noise, the forward process and the reverse loop, over any diffusers scheduler with ``alphas_cumprod``."""
 
+import copy
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Purpose = Literal["coarse", "fine", "history"]
+Purpose = Literal["coarse", "fine", "history", "uncertainty"]
 
 
 def counted_noise(
@@ -112,6 +113,8 @@ def denoise(
     Returns:
         (B, ...) clean latents.
     """
+    # A scheduler remembers where it is; samples that are made side by side each need their own.
+    scheduler = copy.copy(scheduler)
     scheduler.set_timesteps(num_steps, device=noise.device)
     latents = noise * scheduler.init_noise_sigma
     for step, timestep in enumerate(scheduler.timesteps):

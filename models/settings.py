@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from longdwm_env import clock
+from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.geometry.warp import WarpSettings
 from longdwm_env.types import ImageSize
 
 WarpVariant = Literal["plane", "ground"]
+Prompts = Literal["text", "conditions"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,16 @@ class LongDWMSettings:
             (the car has passed the plane), so the last warp is repeated and marked as no guidance.
         backward_warp: also warp the next keyframe back onto the frames of the clip, as a second view for the Fine
             model. Deviation: the paper warps from the first frame only. It gives sharp pixels to interpolate from.
+        matched_sweep: show the models, in place of the warp, a picture put together from many planes, each where it
+            explains how the picture moved before (geometry/sweep.py); the warp becomes a further view. Deviation: the
+            paper has one depth for all pixels.
+        coarse_sweep: further planes through which the present keyframe is warped, as more views for the Coarse model:
+            pairs of a depth in metres and the most that the plane may grow. Deviation: the paper has one depth. With a
+            sweep the model need not move what stands beside the road or drives ahead, only choose the plane that
+            moved it right (plane sweep, Collins 1996).
+        fine_sweep: the same for the Fine model, from either end frame where ``backward_warp`` is on.
+        prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,
+            which are brought into the words that it was trained on (``text.known_prompt``).
     """
 
     image_size: ImageSize
@@ -44,6 +56,10 @@ class LongDWMSettings:
     warp_depth_m: float = 35.0
     coarse_warp_horizon_s: float = clock.HORIZON_S
     backward_warp: bool = False
+    matched_sweep: bool = False
+    coarse_sweep: tuple[tuple[float, float], ...] = ()
+    fine_sweep: tuple[tuple[float, float], ...] = ()
+    prompts: Prompts = "text"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", tuple(int(side) for side in self.image_size))
@@ -53,10 +69,19 @@ class LongDWMSettings:
             raise ValueError(
                 f"history_keyframes={self.history_keyframes} must leave room for a new one among {self.keyframes}"
             )
+        if self.matched_sweep and not self.backward_warp:
+            raise ValueError("matched_sweep looks from both ends of a second, so it needs backward_warp")
         if self.coarse_steps < 1 or self.fine_steps < 1:
             raise ValueError(f"at least one denoising step is needed, got {self.coarse_steps} and {self.fine_steps}")
         if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
             raise ValueError(f"guidance_scale is a number of at least 0, got {self.guidance_scale}")
+        for name in ("coarse_sweep", "fine_sweep"):
+            planes = tuple((float(depth), float(zoom)) for depth, zoom in getattr(self, name))
+            if any(depth <= 0 or zoom <= 1 for depth, zoom in planes):
+                raise ValueError(f"{name} has pairs of a depth above 0 m and a zoom above 1, got {planes}")
+            object.__setattr__(self, name, planes)
+        if self.prompts not in get_args(Prompts):
+            raise ValueError(f"prompts is one of {get_args(Prompts)}, got {self.prompts!r}")
         if self.coarse_warp_horizon_s < 0:
             raise ValueError(f"coarse_warp_horizon_s is a time of at least 0 s, got {self.coarse_warp_horizon_s}")
 
@@ -64,6 +89,17 @@ class LongDWMSettings:
     def warp(self) -> WarpSettings:
         """Settings of the depth-free warp."""
         return WarpSettings(variant=self.warp_variant, depth_m=self.warp_depth_m)
+
+    @property
+    def warp_views(self) -> tuple[int, int]:
+        """How many warped videos the Coarse and the Fine model are given."""
+        coarse = 1 + self.matched_sweep + len(self.coarse_sweep)
+        return coarse, (1 + self.backward_warp) * (1 + len(self.fine_sweep)) + self.matched_sweep
+
+    @property
+    def sweep(self) -> SweepSettings:
+        """Settings of the matched sweep."""
+        return SweepSettings()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -139,10 +175,16 @@ class TransformerConfig:
         known_frames: the model receives known-frame latents and their mask.
         warp_views: how many warped videos guide it; 0 for none.
         motion: the model receives the ego motion of each latent frame.
-        residual_warp: output = latent of the warp + what the network says (needs sample prediction). With two views the
-            warp is a cross-fade from the first to the second.
+        residual_warp: output = latent of the warp + what the network says (needs sample prediction).
+        cross_fade: the warp of ``residual_warp`` is a cross-fade from the first view to the second, its backward warp.
+        mix_views: the warp of ``residual_warp`` is a mixture of all views, whose shares the head chooses for each
+            latent; it starts as the first view, or the cross-fade. A view then reaches the output whole, without
+            passing the stem.
+        keep_known: known frames come back as they are; neither their warps nor the head are computed for them (needs
+            sample prediction and a stem). Half the cost of a model that makes one frame of five.
         stem_channels: width of the convolutional stem and head at latent resolution; 0 for CogVideoX's bare patches.
-        stem_blocks: residual blocks in the stem, and again in the head.
+        stem_blocks: residual blocks in the stem.
+        head_blocks: residual blocks in the head.
         frames_per_token: latent frames folded into one token; the clip is padded in front by repeating its first frame.
     """
 
@@ -165,13 +207,23 @@ class TransformerConfig:
     warp_views: int = 0
     motion: bool = False
     residual_warp: bool = False
+    cross_fade: bool = False
+    mix_views: bool = False
+    keep_known: bool = False
     stem_channels: int = 0
     stem_blocks: int = 1
+    head_blocks: int = 1
     frames_per_token: int = 1
 
     def __post_init__(self) -> None:
         if self.residual_warp and not self.warp_views:
             raise ValueError("residual_warp adds the warp to the output, so warp_views must be at least 1")
+        if self.cross_fade and not (self.residual_warp and self.warp_views > 1):
+            raise ValueError("cross_fade is a kind of residual_warp between the first two of its warp_views")
+        if self.mix_views and not (self.residual_warp and self.stem_channels):
+            raise ValueError("mix_views is a kind of residual_warp that the stem's head chooses, so both must be on")
+        if self.keep_known and not (self.stem_channels and self.known_frames):
+            raise ValueError("keep_known leaves out parts of the stem, so stem_channels and known_frames must be on")
         if self.frames_per_token > 1 and not self.stem_channels:
             raise ValueError("frames_per_token above 1 is folded by the stem, so stem_channels must be above 0")
         if self.sample_height % self.patch_size or self.sample_width % self.patch_size:

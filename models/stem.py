@@ -46,22 +46,38 @@ class ConvStem(nn.Module):
     """Everything known about each latent frame, read at latent resolution.
 
     Args:
-        in_channels: channels of the noisy latent and all conditions together.
+        in_channels: channels of the noisy latent and the known frame.
+        warp_channels: channels of all warped views.
         channels: width.
         blocks: residual blocks.
     """
 
-    def __init__(self, in_channels: int, channels: int, blocks: int) -> None:
+    def __init__(self, in_channels: int, warp_channels: int, channels: int, blocks: int) -> None:
         super().__init__()
         self.conv_in = conv(in_channels, channels)
+        # Without a bias a frame that has no warp needs no convolution of zeros.
+        self.conv_warp = nn.Conv2d(warp_channels, channels, 3, padding=1, bias=False) if warp_channels else None
         self.blocks = nn.ModuleList(ResidualBlock(channels, group_count(channels)) for _ in range(blocks))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, h, w) -> (N, channels, h, w)."""
-        x = self.conv_in(x)
+    def forward(self, frames: Tensor, warps: Tensor, warped: Tensor) -> Tensor:
+        """Read B clips of F frames.
+
+        Args:
+            frames: (B, F, in_channels, h, w).
+            warps: (B, W, warp_channels, h, w) of the frames that have warps.
+            warped: (W,) which frames these are.
+
+        Returns:
+            (B, F, channels, h, w).
+        """
+        batch = len(frames)
+        x = self.conv_in(frames.flatten(0, 1))
+        if self.conv_warp is not None and len(warped):
+            seen = self.conv_warp(warps.flatten(0, 1)).unflatten(0, (batch, -1))
+            x = x.unflatten(0, (batch, -1)).index_add(1, warped, seen.to(x.dtype)).flatten(0, 1)
         for block in self.blocks:
             x = block(x)
-        return x
+        return x.unflatten(0, (batch, -1))
 
 
 class ConvHead(nn.Module):
@@ -71,17 +87,20 @@ class ConvHead(nn.Module):
         channels: width of both inputs.
         out_channels: channels of a latent.
         blocks: residual blocks.
+        views: how many views it weighs; 0 for none.
     """
 
-    def __init__(self, channels: int, out_channels: int, blocks: int) -> None:
+    def __init__(self, channels: int, out_channels: int, blocks: int, views: int = 0) -> None:
         super().__init__()
         self.conv_in = conv(2 * channels, channels)
         self.blocks = nn.ModuleList(ResidualBlock(channels, group_count(channels)) for _ in range(blocks))
         self.conv_out = conv(channels, out_channels, zero=True)
+        self.conv_views = conv(channels, views, zero=True) if views else None
 
-    def forward(self, decoded: Tensor, stem: Tensor) -> Tensor:
-        """Two (N, channels, h, w) -> (N, out_channels, h, w)."""
+    def forward(self, decoded: Tensor, stem: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Two (N, channels, h, w) -> (N, out_channels, h, w), and logits of the views (N, views, h, w) or None."""
         x = self.conv_in(torch.cat([decoded, stem], dim=1))
         for block in self.blocks:
             x = block(x)
-        return self.conv_out(nn.functional.silu(x))
+        x = nn.functional.silu(x)
+        return self.conv_out(x), None if self.conv_views is None else self.conv_views(x)

@@ -1,4 +1,4 @@
-"""Prompts to embeddings: T5 at full size; for mini a small encoder that needs no vocabulary and is trained along."""
+"""Prompts to embeddings: T5 at full size; for mini a small encoder with fixed random weights and no vocabulary."""
 
 import zlib
 from typing import Any
@@ -9,9 +9,12 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizer
 
+from longdwm_env.simulator.conditions import Conditions, caption, parts_from_prompt
+
 PROMPT_FIELDS = 4
 """Lines of the paper's caption: Weather, Time, Road environment, Critical objects."""
 
+_KEPT_FIELDS = ("Road environment:", "Critical objects:")
 _SPECIALS = ("<pad>", "<unk>", "<line>")
 _PAD_ID, _UNKNOWN_ID, _LINE_ID = range(len(_SPECIALS))
 
@@ -79,6 +82,17 @@ def _fields(prompt: str) -> list[str]:
     for name in ("Time:", "Road environment:", "Critical objects:"):
         marked = marked.replace(name, "\n" + name)
     return [line.strip() for line in marked.split("\n") if line.strip()]
+
+
+def known_prompt(prompt: str) -> str:
+    """Weather and time of day of any prompt in the words of the simulator's captions, and its road and objects.
+
+    A small encoder knows the words that it was trained on and no others. What a prompt says of neither is left out.
+    """
+    weather, time_of_day = parts_from_prompt(prompt)
+    lines = caption(Conditions(weather or "clear", time_of_day or "day"), "", "").split("\n")
+    known = [line for line, said in zip(lines, (weather, time_of_day), strict=False) if said is not None]
+    return "\n".join(known + [field for field in _fields(prompt) if field.startswith(_KEPT_FIELDS)])
 
 
 class PromptEncoder(ModelMixin, ConfigMixin):

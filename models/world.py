@@ -5,21 +5,25 @@ A step: the next keyframe from the last few and the warp (Coarse), the frames be
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
 from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
-from longdwm_env.models.generation import Gap, Present, Sampling
-from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
+from longdwm_env.models.samples import Present, Sampling
+from longdwm_env.models.text import known_prompt
+from longdwm_env.models.uncertainty import prediction_spread
 from longdwm_env.types import (
     Camera,
+    FloatArray,
     Images,
     ImageSize,
     Intrinsics,
@@ -34,12 +38,12 @@ _PROMPTS_KEPT = 64
 
 
 class DiffusionWorld:
-    """A ``WorldModel`` over a ``LongDWMPipeline``.
+    """A ``WorldModel`` over a ``LongDWMPipeline``; also a ``GenerativeWorld`` and an ``UncertainWorld``.
 
-    Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), and the prompt,
-    the camera, the seed and the number of frames driven (values). Frames, not latents, are the memory: what the agent
-    saw is exactly what the model goes on from, whatever frame it acted at, and a state does not depend on a codec's
-    version.
+    Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), poses of the
+    last of them (array ``track``, (M, 3) in one frame of reference, newest last), and the prompt, the camera, the seed
+    and the number of frames driven (values). Frames, not latents, are the memory: what the agent saw is exactly what
+    the model goes on from, whatever frame it acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
     control period of any number of frames works alike.
 
@@ -115,7 +119,7 @@ class DiffusionWorld:
         folder = _local_folder(path)
         check_pipeline_folder(folder)
         try:
-            pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **_dtype_argument(dtype))
+            pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
             raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
         check_weights_match(folder, pipeline.components)
@@ -135,8 +139,9 @@ class DiffusionWorld:
         seconds = min(self._history - 1, scene.log.num_past // clock.FRAMES_PER_INTERVAL)
         past = seconds * clock.FRAMES_PER_INTERVAL
         frames = np.array(scene.log.images(-past, past + 1, camera))
-        values = {"camera": asdict(camera), "prompt": scene.prompt, "seed": int(seed), "frames_driven": 0}
-        return WorldState({"frames": frames}, values)
+        prompt = known_prompt(scene.prompt) if self.pipeline.settings.prompts == "conditions" else scene.prompt
+        values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
+        return WorldState({"frames": frames, "track": self._track_before(scene)}, values)
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -150,28 +155,70 @@ class DiffusionWorld:
                 raise ValueError(
                     f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
                 )
-        sampling = Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, self._unconditional_text())
+        sampling = self._sampling()
         presents = [self._present(state) for state in states]
         poses = [trajectory.poses[:step] for trajectory in trajectories]
-        keyframes = self._generation.keyframes(presents, [ahead[-1:] for ahead in poses], sampling)
-        gaps = [
-            Gap(p.history[-1], images[0], latents[0], p.camera, ahead, p.text, p.seed, p.counter)
-            for p, (latents, images), ahead in zip(presents, keyframes, poses, strict=True)
+        clips = self._generation.second(presents, poses, sampling, num_frames)
+        nexts = [self._next(*each) for each in zip(states, clips, poses, strict=True)]
+        return nexts, stack_frames(clips)
+
+    @property
+    def device(self) -> str:
+        """Where it works; see ``GenerativeWorld``."""
+        return str(self._generation.device)
+
+    def recent_frames(self, state: WorldState, count: int) -> Images:
+        """Up to ``count`` frames that were seen last; see ``GenerativeWorld``."""
+        return state.arrays["frames"][-count:]
+
+    def uncertainty(self, states: Sequence[WorldState], trajectories: Sequence[Trajectory]) -> FloatArray:
+        """How far predictions of each next keyframe differ; see ``UncertainWorld`` and ``models.uncertainty``."""
+        sampling = self._sampling()
+        ahead = clock.FRAMES_PER_INTERVAL - 1
+        passes = [
+            partial(prediction_spread, self._generation, self._present(state), trajectory.poses[ahead], sampling)
+            for state, trajectory in zip(states, trajectories, strict=True)
         ]
-        clips = self._generation.fill(gaps, sampling, num_frames)
-        return [self._next(state, clip) for state, clip in zip(states, clips, strict=True)], stack_frames(clips)
+        return np.array(self._generation.run(passes))
+
+    def _sampling(self) -> Sampling:
+        return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, self._unconditional_text())
 
     def _present(self, state: WorldState) -> Present:
         values = state.values
         history = state.arrays["frames"][:: -clock.FRAMES_PER_INTERVAL][: self._history][::-1]
         camera = _camera(values["camera"])
-        return Present(history, camera, self._text(values["prompt"]), values["seed"], values["frames_driven"])
+        track, frames = state.arrays["track"], state.arrays["frames"]
+        before = None
+        if len(track) > self._baseline and len(frames) > self._baseline:
+            pose: FloatArray = relative_to(track[-1 - self._baseline][None], track[-1])[0]
+            before = (frames[-1 - self._baseline], pose)
+        text = self._text(values["prompt"])
+        return Present(history, camera, text, values["seed"], values["frames_driven"], before)
 
-    def _next(self, state: WorldState, clip: Images) -> WorldState:
+    @property
+    def _baseline(self) -> int:
+        return self.pipeline.settings.sweep.baseline_frames
+
+    def _track_before(self, scene: Scene) -> FloatArray:
+        """Poses (M, 3) up to a scene's start: recorded, or as if the car had kept its speed and yaw rate."""
+        count = min(self._baseline, scene.log.num_past)
+        if scene.log.ego_poses is not None:
+            recorded: FloatArray = np.array(scene.log.ego_poses[scene.log.num_past - count : scene.log.num_past + 1])
+            return recorded
+        times = np.arange(-count, 1) * clock.FRAME_S
+        headings = scene.start.yaw_rate_radps * times
+        forward = scene.start.speed_mps * times
+        return np.column_stack([forward * np.cos(headings / 2), forward * np.sin(headings / 2), headings])
+
+    def _next(self, state: WorldState, clip: Images, ahead: FloatArray) -> WorldState:
         keep = (self._history - 1) * clock.FRAMES_PER_INTERVAL + 1
         frames = np.concatenate([state.arrays["frames"], clip])[-keep:].copy()
+        track = state.arrays["track"]
+        driven = compose(track[-1], np.asarray(ahead[: len(clip)], dtype=np.float64))
         return WorldState(
-            {"frames": frames}, {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
+            {"frames": frames, "track": np.concatenate([track, driven])[-1 - self._baseline :].copy()},
+            {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)},
         )
 
     def _text(self, prompt: str) -> Tensor:
@@ -200,12 +247,6 @@ def _device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InvalidConfig(f"device={str(device)!r} cannot be used on this machine: {error}") from error
     return chosen
-
-
-def _dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The weights' type under the name that this version of diffusers has for it."""
-    renamed = tuple(int(part) for part in diffusers.__version__.split(".")[:2]) >= (0, 42)
-    return {"dtype" if renamed else "torch_dtype": dtype}
 
 
 def _local_folder(path: str | Path) -> Path:

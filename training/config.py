@@ -147,6 +147,7 @@ class DataConfig:
     Attributes:
         kind: "simulator", "nuscenes" or "videos".
         clips: how many clips are made (simulator), or used at most (the others; 0 for all).
+        twin_ratio: share of the simulator's clips that are recorded a second time in other weather or at another time.
         frames: frames of a clip: a whole number of intervals and one, so 145 for the paper's distillation.
         split: of nuScenes: "train", "val", "mini_train", "mini_val", or "all". See ``data.nuscenes`` for datasets
             of one's own.
@@ -157,6 +158,7 @@ class DataConfig:
 
     kind: Literal["simulator", "nuscenes", "videos"]
     clips: int = 0
+    twin_ratio: float = 0.0
     frames: int = 145
     split: str = "train"
     record: bool = True
@@ -171,6 +173,7 @@ class DataConfig:
             f"a clip has {FRAMES_PER_INTERVAL} n + 1 frames with n at least 1, got {self.frames}",
         )
         _require(self.clips >= 0 and 0 <= self.bad_share <= 1, "clips >= 0 and bad_share in [0, 1]")
+        _require(0 <= self.twin_ratio <= 1, f"twin_ratio lies in [0, 1], got {self.twin_ratio}")
 
 
 @dataclass(frozen=True)
@@ -244,14 +247,15 @@ def _replaced(value: Any, names: list[str], text: str, path: str) -> Any:
 
 
 def _window(text: str, path: str) -> Window:
-    """``4+1*5`` is a window of 4 known and 1 new keyframe with weight 5; ``4+3r`` is a rolled one."""
-    match = re.fullmatch(r"(\d+)\+(\d+)(r?)(?:\*([\d.]+))?", text.strip())
+    """``4+1*5`` is a window of 4 known and 1 new keyframe, weight 5; ``4+3r`` is a rolled one, ``4+1s`` switched."""
+    match = re.fullmatch(r"(\d+)\+(\d+)([rs]?)(?:\*([\d.]+))?", text.strip())
     if match is None:
         raise InvalidConfig(
-            f"{path}: {text!r} is no window; 4+1*5 means 4 known and 1 new keyframe, weight 5; 4+3r rolls"
+            f"{path}: {text!r} is no window; 4+1*5 means 4 known and 1 new keyframe, weight 5; 4+3r rolls, 4+1s "
+            "switches"
         )
-    history, future, rolled, weight = match.groups()
-    return Window(int(history), int(future), float(weight or 1), rolled == "r")
+    history, future, kind, weight = match.groups()
+    return Window(int(history), int(future), float(weight or 1), rolled=kind == "r", switched=kind == "s")
 
 
 def _parsed(kind: Any, text: str, path: str) -> Any:

@@ -142,7 +142,15 @@ def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None
     if transformer.stem_channels:
         area = transformer.sample_height * transformer.sample_width
         deepest = max(count for count, _ in frames)
-        stem_bytes = 4 * 12 * transformer.stem_blocks * transformer.stem_channels * area * deepest
+        stem_bytes = (
+            4
+            * 12
+            * (transformer.stem_blocks + transformer.head_blocks)
+            / 2
+            * transformer.stem_channels
+            * area
+            * deepest
+        )
     activations = micro * (longest * kept + stem_bytes)
 
     flops = 0.0

@@ -33,12 +33,14 @@ class Progress:
         finished: whether those are all of them; otherwise the call stopped early, with a checkpoint.
         loss: mean loss of the last logged steps; NaN where nothing was logged.
         samples_per_s: over this call.
+        processor_s: processor time of this call, of all threads of this process.
     """
 
     step: int
     finished: bool
     loss: float
     samples_per_s: float
+    processor_s: float = 0.0
 
 
 def train(
@@ -82,7 +84,7 @@ def train(
     run.resume()
     share = Share(loop.batch_size, loop.micro_batch_size, accelerator.process_index, accelerator.num_processes)
     batches: Any = batches_ahead(draw, share, run.step)
-    begun, first_step = time.perf_counter(), run.step
+    begun, begun_processor, first_step = time.perf_counter(), time.process_time(), run.step
     bar = tqdm(
         total=loop.steps,
         initial=run.step,
@@ -115,7 +117,11 @@ def train(
     accelerator.end_training()
     elapsed = max(time.perf_counter() - begun, 1e-9)
     return Progress(
-        run.step, run.step >= loop.steps, run.last_loss, (run.step - first_step) * loop.batch_size / elapsed
+        run.step,
+        run.step >= loop.steps,
+        run.last_loss,
+        (run.step - first_step) * loop.batch_size / elapsed,
+        time.process_time() - begun_processor,
     )
 
 

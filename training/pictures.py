@@ -74,7 +74,13 @@ class PictureWriter:
 
     def _coarse(self, batch: CoarseBatch) -> list[SheetRow]:
         told = coarse_conditioning(
-            batch.clean[:, : batch.history], batch.clean.shape[1], batch.text, batch.warp, batch.warp_mask, batch.motion
+            batch.clean[:, : batch.history],
+            batch.clean.shape[1],
+            batch.text,
+            batch.warp,
+            batch.warp_mask,
+            batch.motion,
+            batch.sweep,
         )
         noise = normal(0, batch.counts, "picture", batch.clean.shape[1:]).to(batch.clean)
         made = self.objective.model.sample(told, noise, self.pipeline.settings.coarse_steps)  # type: ignore[union-attr, operator]
@@ -95,16 +101,14 @@ class PictureWriter:
     def _fine(self, batch: FineBatch) -> list[SheetRow]:
         codec, frames = self.pipeline.codec, 13
         last_is_exact = batch.clean.shape[1] == frames
-        warps = batch.warps
         told = fine_conditioning(
             batch.first,
             batch.last,
             batch.clean.shape[1],
             batch.text,
-            None if warps is None else warps[:, 0],
-            None if warps is None or warps.shape[1] < 2 else warps[:, 1],
-            batch.motion,
+            motion=batch.motion,
             last_is_exact=last_is_exact,
+            **batch.views(with_last=True),
         )
         noise = normal(0, batch.counts, "picture", batch.clean.shape[1:]).to(batch.clean)
         made = self.objective.model.sample(told, noise, self.pipeline.settings.fine_steps)  # type: ignore[union-attr, operator]

@@ -33,6 +33,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
             Window(1, 2, 1.0, rolled=True),
             Window(4, 3, 2.0, rolled=True),
             Window(1, 12, 0.5),
+            Window(4, 1, 1.5, switched=True),
         ),
         sampler_ratio=0.7,
         channel_weight_power=1.0,
@@ -45,9 +46,9 @@ def mini_simulator(size: Size = "full") -> Recipe:
         channel_weight_power=1.0,
     )
     codec = StageConfig(
-        LoopConfig(steps=8_000, batch_size=32, micro_batch_size=32, precision="bf16", checkpoint_every=250),
+        LoopConfig(steps=6_000, batch_size=32, micro_batch_size=32, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=100, ema_decay=0.995),
-        codec=CodecChoices(edge_weight=0.25, latent_noise=0.05, latent_penalty=0.02),
+        codec=CodecChoices(edge_weight=0.25, latent_noise=0.05, latent_penalty=0.004),
         pca_images=2048,
     )
     distill = replace(
@@ -73,7 +74,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
         "mini-simulator",
         size,
         "mini",
-        DataConfig("simulator", clips=1200, frames=145, latents=LatentChoices(keyframe_phases=3)),
+        DataConfig("simulator", clips=640, twin_ratio=0.25, frames=145, latents=LatentChoices(keyframe_phases=3)),
         {
             "codec": codec,
             "coarse": coarse,

@@ -12,6 +12,7 @@ from torch import Tensor
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.scorer import DrivingEncoder
 from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler
@@ -30,7 +31,6 @@ from longdwm_env.training.losses.fine import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
 from longdwm_env.training.losses.rollout import Rollout
 from longdwm_env.training.losses.warp import WarpObjective
-from longdwm_env.training.metrics.encoder import DrivingEncoder
 from longdwm_env.training.pictures import PictureWriter
 from longdwm_env.training.workspace import Workspace
 

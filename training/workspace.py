@@ -24,9 +24,15 @@ from longdwm_env.training.config import Recipe, as_json
 
 @dataclass(frozen=True)
 class Workspace:
-    """Paths of one model in the making."""
+    """Paths of one model in the making.
+
+    Attributes:
+        root: folder of everything.
+        shared_latents: encoded clips that several workspaces train on, in place of its own.
+    """
 
     root: Path
+    shared_latents: Path | None = None
 
     @property
     def footage(self) -> Path:
@@ -36,7 +42,7 @@ class Workspace:
     @property
     def latents(self) -> Path:
         """Encoded clips."""
-        return self.root / "latents"
+        return self.shared_latents or self.root / "latents"
 
     @property
     def pipeline(self) -> Path:

@@ -19,6 +19,7 @@ from longdwm_env.clock import FPS
 from longdwm_env.episode import Episodes
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
+from longdwm_env.frames import Frames
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.observation import Timing, info_from
@@ -236,7 +237,7 @@ class Generator:
         world = self.world(request.world)
         rules = self.rules(request.world, "control", self.frames_of(request.world))
         camera = before.state.camera.fitted(world.image_size)
-        frames = fit_images(before.state.frames, world.image_size)
+        clip = Frames.of(fit_images(before.state.frames, world.image_size))
         scene = replace(
             rules.scene_of_key(before.state.scene),
             log=DrivenLog(request.frames, request.poses),
@@ -249,7 +250,7 @@ class Generator:
             world=world.name,
             image_size=world.image_size,
             camera=camera,
-            frames=frames,
+            clip=clip,
             prompt=request.prompt,
             world_state=world.begin(scene, before.state.seed),
         )

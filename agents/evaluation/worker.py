@@ -113,7 +113,7 @@ class Worker:
         scene = environment.scene
         state = environment.get_state()
         facts = FactsOfEpisode(state.ego.pose, scene.road_map, scene.log, environment.episodes.max_frames)
-        clips: list[Images] = [state.frames[-1:]]
+        clips: list[Images] = [state.newest_frame[None]]
         speeds, thinking, actions = [state.ego.speed_mps], [], []
         seed = info["seed"]
         failure = ""
@@ -138,10 +138,11 @@ class Worker:
             actions.append(np.asarray(action, np.float64).tolist())
             before, state = state, environment.get_state()
             info = {**info, "seed": seed}
-            moving = state.past_motion[-len(state.frames) :, 0]
+            moving = state.past_motion[-len(state.clip) :, 0]
             speeds += [float(v) for v in moving]
             facts.add(reward, info, np.concatenate([[before.ego.speed_mps], moving]), actors_of(before, state, scene))
-            clips.append(state.frames)
+            if self.config.videos:
+                clips.append(state.frames)
             heartbeat(state.frames_driven / FPS)
             asked = time.perf_counter()
         video = self._video(clips) if self.config.videos else None

@@ -4,6 +4,9 @@ This is the top layer: commands may import every other part, and do so inside th
 ``longdwm --help`` answers at once and a command loads only what it needs.
 """
 
+import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -16,7 +19,25 @@ from longdwm_env.errors import LongDWMError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit status (2 for a mistake in what was asked)."""
+    """Run one command line; returns the exit status: 2 for a mistake in what was asked, 128 + n for a signal n."""
+    try:
+        try:
+            status = _dispatched(arguments)
+        finally:
+            # Left to the interpreter's end, this could only complain.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_has_left():
+            raise
+        _silence_stdout()
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("\nlongdwm: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return status
+
+
+def _dispatched(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = "longdwm"
     commands: Mapping[str, Command | Mapping[str, Command]] = COMMANDS
@@ -43,15 +64,24 @@ def load(command: Command) -> Callable[..., Any]:
     return loaded
 
 
+def _reader_has_left() -> bool:
+    """Whether nobody reads the output any more; else a broken pipe is another one, and a fault."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter's last flush go nowhere: whoever read the output, such as ``head``, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _run(name: str, command: Command, words: list[str]) -> int:
     try:
         result = tyro.cli(load(command), prog=name, args=words)
     except LongDWMError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
     return result if isinstance(result, int) else 0
 
 

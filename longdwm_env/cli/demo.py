@@ -1,4 +1,4 @@
-"""``longdwm demo``: drive a photograph and the simulator, and write what was seen and what was driven."""
+"""``longdwm demo``: drive a picture and a built-in scene, and write what was seen and what was driven."""
 
 from dataclasses import dataclass
 from importlib import resources
@@ -39,8 +39,9 @@ def demo(
     """Drive along a planned trajectory; write videos, a contact sheet and a plot of commanded against driven.
 
     Args:
-        scene: a photograph, a video or a nuScenes folder to start from; default: a bundled picture, then the simulator.
-        world: drive only this world: warp, simulator, or a folder with a saved pipeline.
+        scene: a photograph, a video or a nuScenes folder to start from; default: a bundled one, and a built-in scene.
+        world: drive only this world: mini, warp, simulator, or a folder with a saved pipeline. Default: the warp of the
+            picture, and the default world, with the simulator's truth below it, in the built-in scene.
         trajectory: a preset (straight, left, right, slalom, stop) or a pose file. In built-in scenes the car keeps to
             its lane instead.
         seconds: how long to drive.
@@ -50,15 +51,19 @@ def demo(
         out: folder for the results.
     """
     from longdwm_env.clock import FRAME_S
+    from longdwm_env.factory import DEFAULT_WORLD
     from longdwm_env.figures import contact_sheet, plot_paths, save_picture
     from longdwm_env.video import write_video
 
-    drives: list[tuple[str, str | None]] = []
-    if scene is not None or world not in (None, "simulator"):
-        drives.append((world or "warp", str(scene) if scene is not None else str(bundled_picture())))
-    if scene is None and world in (None, "simulator"):
-        drives += [("warp", str(bundled_picture()))] if world is None else []
-        drives.append(("simulator", None))
+    drives: list[tuple[str, str | None]]
+    if scene is not None:
+        drives = [(world or "warp", str(scene))]
+    elif world is not None:
+        # The warp has no scenes of its own; in the others the truth is known of the built-in ones.
+        drives = [(world, str(bundled_picture()) if world == "warp" else None)]
+    else:
+        builtin = dict.fromkeys((DEFAULT_WORLD, "simulator"))
+        drives = [("warp", str(bundled_picture())), *((name, None) for name in builtin)]
     recordings = [drive(name, scenes, trajectory, seconds, seed, horizon) for name, scenes in drives]
 
     files = [out / f"{recording.title}.mp4" for recording in recordings]
@@ -92,11 +97,12 @@ def drive(
     from longdwm_env.agents.privileged import LaneKeeping
     from longdwm_env.agents.route_following import RouteFollower
     from longdwm_env.clock import FRAME_S
+    from longdwm_env.factory import BUILT_IN_WORLDS
     from longdwm_env.geometry.camera import assumed_camera
     from longdwm_env.geometry.pose import compose
     from longdwm_env.routes import open_route
 
-    size = DEMO_IMAGE_SIZE if world in ("warp", "simulator") else None
+    size = DEMO_IMAGE_SIZE if world in BUILT_IN_WORLDS else None
     camera = None if horizon is None else assumed_camera(size or DEMO_IMAGE_SIZE, horizon=horizon)
     environment = gym.make(
         "longdwm_env:LongDWM-v0", world=world, scenes=scenes, max_episode_s=seconds, image_size=size, camera=camera
@@ -127,7 +133,9 @@ def drive(
             planned_speeds.append(info["trajectory"]["speeds_mps"][: len(steps)])
             progress.update()
     environment.close()
-    title = world if scenes is None else f"{world}-{Path(scenes).stem}"
+    # A pipeline's folder is not part of a file's name.
+    name = Path(world).name
+    title = name if scenes is None else f"{name}-{Path(scenes).stem}"
     return Recording(
         title,
         frames=np.concatenate(frames),

@@ -19,7 +19,8 @@ class NetworkOptions:
     """Networks to measure with; a metric without its network is left out.
 
     Attributes:
-        encoder: folder of this project's video encoder, for FDS and compliance.
+        encoder: folder of this project's video encoder, for FDS and compliance; default: the one that comes with the
+            package.
         inception: TorchScript file of Inception (inception-2015-12-05.pt), for FID.
         i3d: TorchScript file of I3D (i3d_torchscript.pt), for FVD.
     """
@@ -86,7 +87,8 @@ def folders(
         [folder.read(name, (height, width)) for name in group]
         for folder, group in zip((truth, made), names, strict=True)
     ]
-    found = measure(videos[0], videos[1], _networks(networks), is_paired=bool(both))
+    opened = _networks(networks)
+    found = measure(videos[0], videos[1], opened, is_paired=bool(both))
     columns = ["videos", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM"]
     cells = [found.fid, found.fvd, found.fds, found.psnr_db, found.ssim]
     for second, (psnr, ssim) in enumerate(zip(found.psnr_per_second, found.ssim_per_second, strict=True)):
@@ -97,7 +99,7 @@ def folders(
         columns += list(scores)
         cells += list(scores.values())
     notes = tuple(f"{metric}: {reason}" for metric, reason in found.left_out.items())
-    facts = {"real": real, "generated": generated}
+    facts = {"real": real, "generated": generated, **opened.facts()}
     table = Table(
         "videos", "Generated against real videos", tuple(columns), ((generated.name, tuple(cells)),), (),
         found.videos, found.videos, facts, notes,
@@ -263,17 +265,54 @@ def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/me
     return _written(table, out)
 
 
-def _networks(options: NetworkOptions) -> "Networks":
+def scorer(
+    encoder: Path | None = None, samples: int = 40, first_seed: int = 1_000_000, out: Path = Path("outputs/metrics")
+) -> int:
+    """How well the scorer reads simulator footage that nothing was trained on.
+
+    Args:
+        encoder: its folder; default: the one that comes with the package.
+        samples: drives.
+        first_seed: of the simulator's test seeds.
+        out: folder of the table.
+    """
+    import sys
+
     from longdwm_env.errors import MissingWeights
-    from longdwm_env.training.metrics.encoder import DrivingEncoder
+    from longdwm_env.models.scorer import BUNDLED
+
+    opened = _networks(NetworkOptions(encoder))
+    if opened.encoder is None:
+        raise MissingWeights(f"{BUNDLED} holds no scorer, and none was given (--encoder)")
+    command = " ".join(["longdwm", *sys.argv[1:]])
+    return _written(scorer_table(opened, samples, first_seed, {"command": command}), out)
+
+
+def scorer_table(
+    networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
+) -> "Table":
+    """The scorer's quality on the simulator's test seeds; ``train ship-scorer`` prints it on the card."""
+    from longdwm_env.models.scorer import WINDOW_SIZE
+    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.training.metrics.scorer_quality import scorer_quality
+
+    assert networks.encoder is not None
+    source = SimulatorClips(2 * samples, WINDOW_SIZE, first_seed=first_seed, allow_test_seeds=True)
+    return scorer_quality(
+        networks.encoder, source, samples, {**networks.facts(), "data": source.description(), **(facts or {})}
+    )
+
+
+def _networks(options: NetworkOptions) -> "Networks":
+    from longdwm_env.models.scorer import bundled_scorer, has_bundled_scorer, load_scorer
     from longdwm_env.training.metrics.measure import Networks
 
-    encoder = None
+    encoder, origin = None, ""
     if options.encoder is not None:
-        if not (options.encoder / "config.json").is_file():
-            raise MissingWeights(f"{options.encoder} holds no encoder; train one with `longdwm train scorer`")
-        encoder = DrivingEncoder.from_pretrained(str(options.encoder)).eval()
-    return Networks(encoder, options.inception, options.i3d)
+        encoder, origin = load_scorer(options.encoder), str(options.encoder)
+    elif has_bundled_scorer():
+        encoder, origin = bundled_scorer(), "bundled"
+    return Networks(encoder, options.inception, options.i3d, origin)
 
 
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
@@ -363,5 +402,6 @@ COMMANDS = {
     "distillation-steps": distillation_steps,
     "compare-page": compare_page,
     "win-rates": win_rates,
+    "scorer": scorer,
 }
 """What ``longdwm metrics`` offers."""

@@ -120,6 +120,53 @@ def export(
     return 0
 
 
+def ship(options: Options = TrainOptions(), to: Path | None = None, results: Path = Path("docs/results")) -> int:
+    """Put the trained pipeline where the package ships it from: bfloat16, at most 40 MB with the scorer, a model card.
+
+    Args:
+        options: recipe and folder.
+        to: folder to write; default: the one behind world="mini".
+        results: folder of result tables (JSON) for the card; without any the card says that nothing was measured.
+    """
+    from longdwm_env.models.bundled import MINI
+    from longdwm_env.training.ship import ship as ship_pipeline
+
+    _, workspace = _opened(options)
+    target = to or MINI
+    size = ship_pipeline(workspace, target, results)
+    print(f"{size / 1e6:.1f} MB written to {target}")
+    return 0
+
+
+def ship_scorer(options: Options = TrainOptions(), to: Path | None = None, samples: int = 40) -> int:
+    """Put the trained scorer where the package ships it from: bfloat16, configuration, a card with what was measured.
+
+    Args:
+        options: recipe and folder.
+        to: folder to write; default: the one that ``models.scorer.bundled_scorer`` reads.
+        samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
+    """
+    import tempfile
+
+    from longdwm_env.cli.metrics import scorer_table
+    from longdwm_env.models.scorer import BUNDLED, load_scorer
+    from longdwm_env.training import ship_scorer as shipping
+    from longdwm_env.training.metrics.measure import Networks
+
+    _, workspace = _opened(options)
+    facts, target = shipping.training_facts(workspace.stage("scorer")), to or BUNDLED
+    quality = None
+    if samples:
+        # What is measured is what is shipped: after rounding to bfloat16.
+        with tempfile.TemporaryDirectory() as rounded:
+            shipping.ship_scorer(workspace.scorer, Path(rounded), facts)
+            quality = scorer_table(Networks(load_scorer(rounded)), samples)
+        print(quality.as_markdown())
+    exported = shipping.ship_scorer(workspace.scorer, target, facts, quality)
+    print(f"scorer {exported} exported to {target}")
+    return 0
+
+
 def estimate(
     stage: Literal["coarse", "fine", "warp", "distill", "ar-baseline"] = "coarse",
     options: Options = TrainOptions(),
@@ -265,8 +312,9 @@ def _source(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> 
 def _footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> "ClipSource":
     import os
 
-    from longdwm_env.training.data.footage import Footage, record_footage
+    from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, record_footage
     from longdwm_env.training.data.shards import BadLimit
+    from longdwm_env.training.data.sources import twins_of
 
     limit = BadLimit(recipe.data.bad_share)
     if options.clips is None and (workspace.footage / "manifest.json").is_file() and recipe.data.kind == "simulator":
@@ -277,7 +325,12 @@ def _footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) ->
     source = _source(recipe, workspace, options)
     if not recipe.data.record:
         return source
-    return record_footage(source, workspace.footage, options.workers or os.cpu_count() or 1, limit)
+    workers = options.workers or os.cpu_count() or 1
+    footage = record_footage(source, workspace.footage, workers, limit)
+    twins = twins_of(source, recipe.data.twin_ratio)
+    if twins is None:
+        return footage
+    return record_footage(twins, workspace.footage, workers, limit, first_shard=TWIN_SHARDS)
 
 
 def _latents(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> int:

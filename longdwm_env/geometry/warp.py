@@ -33,12 +33,15 @@ class WarpSettings:
         depth_m: d, the depth of the plane.
         inpaint_radius_px: of ``cv2.INPAINT_NS``, at the size at which it runs.
         inpaint_width_px: the width up to which holes are filled at full size; see ``fill_holes``.
+        max_zoom: how much the plane may grow or shrink at most: it lies as far off as that takes. None for the rule of
+            ``plane_depth_m``.
     """
 
     variant: Variant = "ground"
     depth_m: float = 35.0
     inpaint_radius_px: float = 3.0
     inpaint_width_px: int = 144
+    max_zoom: float | None = None
 
     def __post_init__(self) -> None:
         if self.variant not in ("plane", "ground"):
@@ -47,6 +50,8 @@ class WarpSettings:
             raise ValueError(f"depth_m must be finite and above zero, got {self.depth_m!r}")
         if not self.inpaint_radius_px >= 1 or self.inpaint_width_px < 16:
             raise ValueError("inpainting needs a radius of at least 1 and a width of at least 16 pixels")
+        if self.max_zoom is not None and not self.max_zoom > 1:
+            raise ValueError(f"max_zoom must be above 1, got {self.max_zoom!r}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,16 @@ def plane_depth_m(forward_m: Float[np.ndarray, "t"], depth_m: float) -> Float[np
     return np.where(forward_m > depth_m / 2, beyond + depth_m**2 / (4 * beyond), depth_m)
 
 
+def zoomed_depth_m(forward_m: Float[np.ndarray, "t"], depth_m: float, max_zoom: float) -> Float[np.ndarray, "t"]:
+    """Depth of a plane in the source camera, (T,), that appears at most ``max_zoom`` times larger or smaller.
+
+    It is ``depth_m`` until driving ``forward_m`` along the optical axis would change its size by more.
+    """
+    forward_m = np.asarray(forward_m)
+    ahead = np.where(forward_m > 0, forward_m * max_zoom, -forward_m) / (max_zoom - 1)
+    return np.maximum(depth_m, ahead)
+
+
 def homographies(camera: Camera, poses: Float[np.ndarray, "t 3"], settings: WarpSettings) -> Homographies:
     """The homographies that take the source image to the images from other poses (LongDWM, Eq. 9).
 
@@ -91,7 +106,10 @@ def homographies(camera: Camera, poses: Float[np.ndarray, "t 3"], settings: Warp
     target_from_source = camera_from_camera(camera, poses)
     R, T = target_from_source[:, :3, :3], target_from_source[:, :3, 3]
     forward = -np.einsum("ti,ti->t", R[:, :, 2], T)
-    depth = plane_depth_m(forward, settings.depth_m)
+    if settings.max_zoom is None:
+        depth = plane_depth_m(forward, settings.depth_m)
+    else:
+        depth = zoomed_depth_m(forward, settings.depth_m, settings.max_zoom)
 
     def induced(normal: np.ndarray, distance: np.ndarray) -> np.ndarray:
         return K @ (R + T[:, :, None] * normal / distance[:, None, None]) @ K_inverse

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.frames import Frames
 from longdwm_env.geometry.pose import compose
 from longdwm_env.simulator import scene as scenes
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
@@ -22,8 +23,9 @@ ACTORS_WITHIN_M = 120.0
 class SimulatorWorld:
     """HighwayEnv's roads and traffic seen by our own front camera. Drives the built-in scenes only.
 
-    Implements ``world.WorldModel``. The state holds the traffic as plain arrays (see ``simulator.traffic.Traffic``) and
-    the ego's pose, and as values the scene's key, the camera, the conditions and the number of the frame.
+    Implements ``world.WorldModel`` and ``world.UndrawnWorld``: no picture decides anything here. The state holds the
+    traffic as plain arrays (see ``simulator.traffic.Traffic``) and the ego's pose, and as values the scene's key, the
+    camera, the conditions and the number of the frame.
     """
 
     def __init__(self, image_size: ImageSize = scenes.CAMERA_SIZE) -> None:
@@ -57,13 +59,20 @@ class SimulatorWorld:
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
     ) -> tuple[list[WorldState], Images]:
         """Drive each state along its trajectory; see ``world.WorldModel``."""
+        following, clips = self.advance_undrawn(states, trajectories, num_frames)
+        return following, stack_frames([clip.images for clip in clips])
+
+    def advance_undrawn(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], list[Frames]]:
+        """The same, each frame drawn when it is looked at; see ``world.UndrawnWorld``."""
         results = [
             self._advance_one(state, trajectory, num_frames)
             for state, trajectory in zip(states, trajectories, strict=True)
         ]
-        return [state for state, _ in results], stack_frames([frames for _, frames in results])
+        return [state for state, _ in results], [clip for _, clip in results]
 
-    def _advance_one(self, state: WorldState, trajectory: Trajectory, num_frames: int) -> tuple[WorldState, Images]:
+    def _advance_one(self, state: WorldState, trajectory: Trajectory, num_frames: int) -> tuple[WorldState, Frames]:
         values = state.values
         seed = scenes.seed_of_key(values["scene"])
         road = scenes.road_plan(seed)
@@ -76,12 +85,16 @@ class SimulatorWorld:
             for i in range(num_frames):
                 ego = poses[i], float(trajectory.speeds_mps[i])
                 steps.append(step(road, steps[-1], seed, first + i + 1, ego))
-        frames = np.empty((num_frames, *self.image_size, 3), np.uint8)
-        with stage("decode"):
-            for i in range(num_frames):
-                frames[i] = draw_frame(road, seed, steps[i + 1], first + i + 1, conditions, camera, poses[i])
+
+        def draw(index: int) -> Images:
+            with stage("decode"):
+                number = first + index + 1
+                return draw_frame(road, seed, steps[index + 1], number, conditions, camera, poses[index])
+
         new_values = {**values, "frame": first + num_frames}
-        return WorldState(_arrays(steps[-1], poses[-1]), new_values, _tracks(steps)), frames
+        return WorldState(_arrays(steps[-1], poses[-1]), new_values, _tracks(steps)), Frames(
+            num_frames, self.image_size, draw
+        )
 
 
 @lru_cache(maxsize=64)

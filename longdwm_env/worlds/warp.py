@@ -6,10 +6,12 @@ that was not in the picture ever comes into it.
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from longdwm_env.frames import Frames
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.timing import stage
 from longdwm_env.types import (
@@ -26,7 +28,7 @@ from longdwm_env.types import (
 
 
 class WarpWorld:
-    """A ``WorldModel`` for any image, at any size.
+    """A ``WorldModel`` and ``UndrawnWorld`` for any image, at any size.
 
     Its state holds the last frame (array ``frame``), the camera and the number of frames driven (values ``camera`` and
     ``frames_driven``). It knows no road users. Nothing in it is random: the seed is not used.
@@ -55,19 +57,43 @@ class WarpWorld:
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
     ) -> tuple[list[WorldState], Images]:
         """Warp each state's last frame along its trajectory; see ``WorldModel.advance``."""
-        clips: list[Images] = []
-        following: list[WorldState] = []
-        for state, trajectory in zip(states, trajectories, strict=True):
-            if not 1 <= num_frames <= len(trajectory.poses):
-                raise ValueError(f"a trajectory of {len(trajectory.poses)} frames cannot be driven for {num_frames}")
-            with stage("geometry"):
-                camera = _camera(state.values["camera"])
-                clip = warp_images(state.arrays["frame"], camera, trajectory.poses[:num_frames], self.settings)
-            clips.append(clip)
-            driven = state.values["frames_driven"] + num_frames
-            values = {"camera": state.values["camera"], "frames_driven": driven}
-            following.append(WorldState({"frame": clip[-1].copy()}, values))
+        _check_lengths(trajectories, num_frames)
+        clips = [
+            self._warped(state, trajectory, slice(num_frames))
+            for state, trajectory in zip(states, trajectories, strict=True)
+        ]
+        following = [self._after(state, clip[-1], num_frames) for state, clip in zip(states, clips, strict=True)]
         return following, stack_frames(clips)
+
+    def advance_undrawn(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], list[Frames]]:
+        """The same, but of each clip only the last frame, from which the next begins, is warped in any case."""
+        _check_lengths(trajectories, num_frames)
+        clips = [
+            Frames(num_frames, self.image_size, partial(self._warped_one, state, trajectory))
+            for state, trajectory in zip(states, trajectories, strict=True)
+        ]
+        following = [self._after(state, clip.newest, num_frames) for state, clip in zip(states, clips, strict=True)]
+        return following, clips
+
+    def _warped(self, state: WorldState, trajectory: Trajectory, which: slice) -> Images:
+        with stage("geometry"):
+            camera = _camera(state.values["camera"])
+            return warp_images(state.arrays["frame"], camera, trajectory.poses[which], self.settings)
+
+    def _warped_one(self, state: WorldState, trajectory: Trajectory, index: int) -> Images:
+        return self._warped(state, trajectory, slice(index, index + 1))[0]
+
+    def _after(self, state: WorldState, frame: Images, num_frames: int) -> WorldState:
+        values = {"camera": state.values["camera"], "frames_driven": state.values["frames_driven"] + num_frames}
+        return WorldState({"frame": frame.copy()}, values)
+
+
+def _check_lengths(trajectories: Sequence[Trajectory], num_frames: int) -> None:
+    for trajectory in trajectories:
+        if not 1 <= num_frames <= len(trajectory.poses):
+            raise ValueError(f"a trajectory of {len(trajectory.poses)} frames cannot be driven for {num_frames}")
 
 
 def _camera_values(camera: Camera) -> dict[str, Any]:

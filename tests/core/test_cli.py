@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 
@@ -56,3 +58,23 @@ def test_a_group_may_take_options_of_its_own(capsys):
     with pytest.raises(SystemExit):
         main(["metrics", "--real"])
     assert "real" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    """As with ``longdwm | head -1``: the far end of the pipe is closed before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "import sys; from longdwm_env.cli import main; sys.exit(main([]))"
+    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert done.stderr == ""
+
+
+def test_an_interrupt_is_one_line_not_a_traceback(capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("longdwm_env.cli.load", interrupted)
+    assert main(["doctor"]) == 128 + signal.SIGINT
+    assert capsys.readouterr().err.strip() == "longdwm: interrupted"

@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD
+from longdwm_env.models.bundled import SIZE_LIMIT_BYTES, WEIGHTS, has_bundled_pipeline
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,3 +40,11 @@ def test_what_is_read_at_run_time_is_shipped(project):
     assert "py.typed" in shipped
     assert any(pattern.startswith("assets/") for pattern in shipped)
     assert (ROOT / "longdwm_env/assets/street.jpg").exists()
+
+
+def test_the_default_world_comes_with_the_package():
+    assert DEFAULT_WORLD in BUILT_IN_WORLDS or has_bundled_pipeline()
+
+
+def test_weights_stay_a_download_of_seconds():
+    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) <= SIZE_LIMIT_BYTES

@@ -5,6 +5,7 @@ import pytest
 
 from longdwm_env import EgoState, InvalidConfig, RewardTerm, Unavailable, WorldState
 from longdwm_env.clock import FPS, FRAME_S
+from longdwm_env.frames import Frames
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.rewards import DEFAULT_WEIGHTS, TERMS, Driven, reward_from
 from longdwm_env.types import ActorTracks, Trajectory
@@ -25,7 +26,7 @@ def straight(kit, speed=10.0, y=0.0, actors=None, road_map=None, count=12, **cha
         "car": CAR,
         "actors": actors,
         "road_map": road_map,
-        "frames": np.zeros((count, 2, 2, 3), np.uint8),
+        "clip": Frames.of(np.zeros((count, 2, 2, 3), np.uint8)),
         "world_state": WorldState(),
         "unknown": {"actors": "nobody looked", "road_map": "terra incognita"},
     }
@@ -42,8 +43,12 @@ def value(name, driven):
     return TERMS[name].value(driven)
 
 
-def test_every_term_has_a_unit_a_source_and_a_weight():
-    assert set(TERMS) == set(DEFAULT_WEIGHTS)
+LEARNED = {"learned_danger", "learned_off_road", "uncertainty"}
+
+
+def test_every_term_has_a_unit_a_source_and_unless_it_is_learned_a_weight():
+    assert set(TERMS) == set(DEFAULT_WEIGHTS) | LEARNED
+    assert not LEARNED & set(DEFAULT_WEIGHTS)
     for name, term in TERMS.items():
         assert term.name == name
         assert term.unit
@@ -145,7 +150,9 @@ def test_a_users_own_term(kit):
         return float(driven.frames.mean()) if driven.frames.size else Unavailable("no pixels")
 
     own = RewardTerm("brightness", "0 to 255", "made up", brightness)
-    total, values, _ = reward_from({own: 0.5, "progress": 2})(straight(kit, frames=np.full((12, 2, 2, 3), 4, np.uint8)))
+    total, values, _ = reward_from({own: 0.5, "progress": 2})(
+        straight(kit, clip=Frames.of(np.full((12, 2, 2, 3), 4, np.uint8)))
+    )
     assert values == {"brightness": 4.0, "progress": pytest.approx(10.0)}
     assert total == pytest.approx(22.0)
     with pytest.raises(InvalidConfig, match="'brightness' gave nan"):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from longdwm_env import InvalidConfig, InvalidScene, UnknownWorld
-from longdwm_env.factory import DEFAULT_IMAGE_SIZE, make_world
+from longdwm_env import InvalidConfig, InvalidScene, MissingWeights, UnknownWorld
+from longdwm_env.factory import DEFAULT_IMAGE_SIZE, DEFAULT_WORLD, make_world
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,11 @@ def test_an_unknown_world_lists_those_that_exist(world):
         make_world(world)
 
 
-def test_mini_says_that_it_is_not_shipped_yet_and_what_to_use():
-    with pytest.raises(UnknownWorld, match=r"not shipped yet.*'simulator'"):
+def test_mini_without_weights_says_how_to_build_them(monkeypatch, tmp_path):
+    from longdwm_env.models import bundled
+
+    monkeypatch.setattr(bundled, "MINI", tmp_path / "mini")
+    with pytest.raises(MissingWeights, match=r"longdwm train mini.*longdwm train ship"):
         make_world("mini")
 
 
@@ -79,10 +82,10 @@ def test_numpy_numbers_are_numbers(make):
     assert env.observation_space["frames"].shape == (6, 40, 60, 3)
 
 
-def test_the_default_world_is_the_simulator(make):
+def test_the_default_world_draws_its_own_size(make):
     import gymnasium as gym
 
     env = gym.make("LongDWM-v0")
-    assert env.unwrapped.world.name == "simulator"
+    assert env.unwrapped.world.name == DEFAULT_WORLD
     assert env.observation_space["frames"].shape == (12, 96, 144, 3)
     env.close()

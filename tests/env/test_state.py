@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as save_tensors
 
 from longdwm_env import EgoState, EnvState, InvalidState, WorldState
+from longdwm_env.frames import Frames
 from longdwm_env.types import ActorTracks
 
 
@@ -74,7 +75,7 @@ def test_copies_are_the_state_itself(state):
 
 def test_arrays_of_the_caller_stay_theirs(state):
     frames = np.array(state.frames)
-    kept = dataclasses.replace(state, frames=frames)
+    kept = dataclasses.replace(state, clip=Frames.of(frames))
     frames[:] = 0
     np.testing.assert_array_equal(kept.frames, state.frames)
 
@@ -92,7 +93,7 @@ def test_a_state_travels_to_another_process_and_back(state, kit):
         ({"seed": -1}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"frames_driven": True}, "frames_driven"),
-        ({"frames": np.zeros((2, 3, 4, 3), np.uint8)}, "frames"),
+        ({"clip": Frames.of(np.zeros((2, 3, 4, 3), np.uint8))}, "frames"),
         ({"ego_poses": np.zeros((3, 3))}, "ego_poses"),
         ({"past_motion": np.zeros((99, 3))}, "past_motion"),
         ({"past_motion": np.full((1, 3), np.nan)}, "finite"),

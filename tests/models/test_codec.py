@@ -150,6 +150,44 @@ def test_statistics_are_saved_with_the_codec(tmp_path, picture):
         assert torch.equal(codec.encode_keyframes(images), loaded.encode_keyframes(images))
 
 
+@torch.no_grad()
+def test_measuring_the_latents_again_does_not_change_what_they_decode_to(picture):
+    """A trained decoder is used to the latents that it was trained on; the encoder moves on."""
+    torch.manual_seed(0)
+    codec = MiniAutoencoder()
+    codec.fit_pca(np.stack([picture((96, 144), seed) for seed in range(2)]))
+    for weight in codec.parameters():
+        weight.add_(0.01 * torch.randn_like(weight))
+    images = images_from_uint8(picture((96, 144), 5)[None])
+    before = codec(images)
+    latents = codec.encode_keyframes(images[None])
+    codec.fit_statistics(np.stack([picture((96, 144), seed) for seed in range(5, 9)]))
+    assert torch.equal(codec(images), before)
+    moved = codec.encode_keyframes(images[None])
+    assert not torch.allclose(moved, latents, atol=0.01)
+    assert torch.allclose(codec.decode_keyframes(moved)[0], before, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_coloured_patch_keeps_its_colour_when_colour_counts_more(picture):
+    """The same few components, fitted with and without the weight: a small saturated thing is nearer with it."""
+    frames = np.stack([picture((96, 144), seed) for seed in range(4)])
+    grey = frames.mean(axis=-1, keepdims=True).round().astype(np.uint8).repeat(3, axis=-1)
+    rng, dots = np.random.default_rng(0), np.zeros(grey.shape[:3], bool)
+    for frame, row, column in zip(
+        rng.integers(0, 4, 40), rng.integers(0, 92, 40), rng.integers(0, 140, 40), strict=True
+    ):
+        dots[frame, row : row + 4, column : column + 3] = True
+    grey[dots] = (200, 30, 30)
+    errors = {}
+    for weight in (1.0, 3.0):
+        codec = MiniAutoencoder(latent_channels=6, encoder_channels=0, decoder_channels=())
+        codec.fit_pca(grey, chroma_weight=weight)
+        made = uint8_from_images(codec(images_from_uint8(grey)))
+        errors[weight] = np.abs(made[dots].astype(int) - grey[dots]).mean()
+    assert errors[3.0] < errors[1.0]
+
+
 def test_a_few_pictures_are_too_few_for_many_components():
     with pytest.raises(ValueError, match="too few"):
         MiniAutoencoder(latent_channels=16).fit_pca(np.zeros((1, 8, 16, 3), np.uint8))

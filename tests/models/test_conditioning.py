@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,12 +8,16 @@ from hypothesis import strategies as st
 
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.pose import compose
+from longdwm_env.geometry.warp import zoomed_depth_m
 from longdwm_env.models.conditioning import (
     Conditioning,
+    backward_clip_sweep,
     backward_clip_warps,
+    clip_sweep,
     clip_warps,
     coarse_conditioning,
     fine_conditioning,
+    keyframe_sweep,
     keyframe_warps,
     motion_features,
     noised_history,
@@ -121,8 +127,14 @@ def straight(count, step_m):
 def test_standing_still_warps_to_the_picture_itself(picture):
     image, camera = picture(SIZE), assumed_camera(SIZE)
     still = np.zeros((12, 3))
-    assert (clip_warps(image, camera, still, SETTINGS) == image).all()
-    assert (backward_clip_warps(image, camera, still, SETTINGS) == image).all()
+    forward = clip_warps(image, camera, still, SETTINGS)
+    assert (forward == image).all()
+    assert (backward_clip_warps(image, camera, still, SETTINGS, forward) == image).all()
+    swept = replace(SETTINGS, coarse_sweep=((10, 3), (1000, 1.02)), fine_sweep=((20, 1.7),))
+    assert keyframe_sweep(image, camera, still[:3], swept).shape == (3, 2, *SIZE, 3)
+    assert (keyframe_sweep(image, camera, still[:3], swept) == image).all()
+    assert (clip_sweep(image, camera, still, swept) == image).all()
+    assert (backward_clip_sweep(image, camera, still, swept) == image).all()
     warped, mask = keyframe_warps(image, camera, still[:3], SETTINGS)
     assert (warped == image).all()
     assert mask.tolist() == [1, 1, 0]
@@ -140,10 +152,47 @@ def test_the_backward_warp_undoes_the_forward_one(picture):
     image, camera = picture(SIZE), assumed_camera(SIZE)
     poses = straight(12, 0.1)
     there = clip_warps(image, camera, poses, SETTINGS)
-    back = backward_clip_warps(there[-1], camera, poses, SETTINGS)
+    back = backward_clip_warps(there[-1], camera, poses, SETTINGS, there)
     assert (back[-1] == there[-1]).all()
     inside = (slice(6, -6), slice(8, -8))
     assert np.abs(back[0][inside].astype(int) - image[inside]).mean() < 4
+
+
+def test_what_the_last_frame_does_not_reach_comes_from_the_first(picture):
+    image, camera = picture(SIZE), assumed_camera(SIZE)
+    poses = straight(12, 1.5)
+    forward = clip_warps(image, camera, poses, SETTINGS)
+    back = backward_clip_warps(image, camera, poses, SETTINGS, forward)
+    assert (back[0, 0] == forward[0, 0]).all()
+    assert (back[6, -1, 0] == forward[6, -1, 0]).all()
+
+
+def test_a_sweep_shows_each_plane_at_its_own_size(picture):
+    """What lies far ahead keeps its size; a near plane grows, though never beyond its limit."""
+    image, camera = picture(SIZE), assumed_camera(SIZE)
+    settings = replace(SETTINGS, coarse_sweep=((10, 3.0), (40, 1.35), (1e5, 1.0001)))
+    near, middle, far = keyframe_sweep(image, camera, straight(1, 8.0), settings)[0].astype(int)
+    assert np.abs(far - image).mean() < 1
+    assert np.abs(near - image).mean() > np.abs(middle - image).mean() > np.abs(far - image).mean()
+    assert np.allclose(zoomed_depth_m(np.array([0.0, 5.0, 20.0, -20.0]), 10.0, 3.0), [10, 10, 30, 10])
+    assert np.allclose(zoomed_depth_m(np.array([-40.0]), 10.0, 3.0), [20])
+
+
+def test_views_stand_in_one_order_whether_the_last_frame_is_known_or_not():
+    first, last = torch.rand(2, 4, 2, 3), torch.rand(2, 4, 2, 3)
+    forward, backward = torch.rand(2, 13, 4, 2, 3), torch.rand(2, 13, 4, 2, 3)
+    ahead, behind, text = torch.rand(2, 13, 2, 4, 2, 3), torch.rand(2, 13, 2, 4, 2, 3), torch.zeros(2, 5, 8)
+    both = fine_conditioning(first, last, 13, text, forward, backward, sweep_first=ahead, sweep_last=behind)
+    assert torch.equal(both.warp, torch.cat([forward[:, :, None], backward[:, :, None], ahead, behind], dim=2))
+    alone = fine_conditioning(first, None, 13, text, forward, sweep_first=ahead)
+    assert torch.equal(alone.warp[:, :, 2:4], both.warp[:, :, 2:4])
+    assert alone.warp_mask[0, 0].tolist() == [1, 0, 1, 1]
+    history, warp, sweep = torch.rand(2, 3, 4, 2, 3), torch.rand(2, 2, 4, 2, 3), torch.rand(2, 2, 3, 4, 2, 3)
+    told = coarse_conditioning(history, 5, text, warp, torch.tensor([[1.0, 0.0]] * 2), sweep=sweep)
+    assert told.warp.shape == (2, 5, 4, 4, 2, 3)
+    assert torch.equal(told.warp[:, :3], history[:, :, None].expand(-1, -1, 4, -1, -1, -1))
+    assert torch.equal(told.warp[:, 3:, 1:], sweep)
+    assert told.warp_mask[0, :, 2].tolist() == [1, 1, 1, 1, 0]
 
 
 def test_motion_features_say_where_and_how_it_got_there():

@@ -112,8 +112,10 @@ def test_known_frames_join_on_the_channel_axis():
 @pytest.mark.parametrize("frames", [1, 2, 3, 13])
 @torch.no_grad()
 def test_an_untrained_residual_model_says_the_warp(frames):
-    ours = model(shake=False, **OPTIONS, **STEM, residual_warp=True)
+    ours = model(shake=False, **OPTIONS, **STEM, residual_warp=True, cross_fade=True)
     given = inputs(frames)
+    no_fade = model(shake=False, **OPTIONS, **STEM, residual_warp=True)
+    assert torch.equal(no_fade(**given).sample, given["warp"][:, :, 0])
     one_view = model(shake=False, **{**OPTIONS, "warp_views": 1}, **STEM, residual_warp=True)
     first = {"warp": given["warp"][:, :, :1], "warp_mask": given["warp_mask"][:, :, :1]}
     assert torch.equal(one_view(**{**given, **first}).sample, given["warp"][:, :, 0])
@@ -124,6 +126,50 @@ def test_an_untrained_residual_model_says_the_warp(frames):
     found = ours(**given).sample
     assert torch.allclose(found[0], faded[0], atol=1e-6)
     assert torch.equal(found[1], given["warp"][1, :, 0])
+
+
+@torch.no_grad()
+def test_known_frames_come_back_and_a_sample_does_not_depend_on_what_others_know():
+    options = {**OPTIONS, **STEM, "residual_warp": True, "keep_known": True}
+    ours, given = model(**options), inputs(5)
+    given["known_mask"] = torch.tensor([[1.0, 1, 0, 0, 1], [1.0, 0, 0, 0, 0]])
+    together = ours(**given).sample
+    known = given["known_mask"].bool()
+    assert torch.equal(together[known], given["known"][known])
+    for row in range(2):
+        alone = ours(**{name: value[row : row + 1] for name, value in given.items()}).sample
+        assert torch.allclose(together[row : row + 1], alone, atol=1e-5)
+
+
+@torch.no_grad()
+def test_warps_of_known_frames_count_as_nothing_where_known_frames_come_back():
+    ours, given = model(**OPTIONS, **STEM, residual_warp=True, keep_known=True), inputs(5)
+    given["known_mask"] = torch.tensor([[1.0, 1, 1, 0, 0]] * 2)
+    other = {**given, "warp": given["warp"].clone()}
+    other["warp"][:, :3] += 1
+    assert torch.equal(ours(**given).sample, ours(**other).sample)
+    other["warp"][:, 3] += 1
+    assert not torch.allclose(ours(**given).sample, ours(**other).sample, atol=1e-3)
+
+
+@pytest.mark.parametrize("cross_fade", [False, True])
+@torch.no_grad()
+def test_an_untrained_mixture_is_nearly_the_first_view_and_learns_to_choose(cross_fade):
+    ours = model(shake=False, **OPTIONS, **STEM, residual_warp=True, mix_views=True, cross_fade=cross_fade)
+    given = inputs(5)
+    views = given["warp"]
+    share = torch.linspace(0, 1, 5).reshape(1, -1, 1, 1, 1)
+    expected = torch.lerp(views[:, :, 0], views[:, :, 1], share) if cross_fade else views[:, :, 0]
+    assert (ours(**given).sample - expected).abs().mean() < 0.05
+    # The head's logits choose: the second view wins everywhere it means something, and nowhere else.
+    ours.head.conv_views.bias[1] = 30.0
+    chosen = ours(**given).sample
+    assert torch.allclose(chosen[:, 1:], views[:, 1:, 1], atol=1e-3)
+    given["warp_mask"][1, :, 1] = 0
+    masked = ours(**given).sample
+    assert torch.allclose(masked[0], chosen[0], atol=1e-5)
+    ours.head.conv_views.bias[1] = 0.0
+    assert (ours(**given).sample[1] - views[1, :, 0]).abs().mean() < 1e-3
 
 
 @torch.no_grad()

@@ -44,9 +44,9 @@ def train(model, clean, told, steps=STEPS):
     optimizer = torch.optim.AdamW(model.transformer.parameters(), lr=4e-3, weight_decay=0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, 2e-4)
     losses = []
-    for _ in range(steps):
+    for step in range(steps):
         times = torch.randint(0, 1000, (len(clean),))
-        times[0] = 999
+        times[step % len(clean)] = 999
         noisy = add_noise(model.scheduler, clean, torch.randn_like(clean), times)
         loss = (model.predict_clean(noisy, times, told) - clean).square().mean()
         optimizer.zero_grad()
@@ -65,7 +65,12 @@ def test_the_fine_model_learns_two_clips(pipeline, clips):
         encode = lambda frames: codec.encode_clip(images_from_uint8(np.stack(frames)))  # noqa: E731
         clean = encode(clips)
         forward = encode([clip_warps(clip[0], camera, poses, settings) for clip in clips])
-        backward = encode([backward_clip_warps(clip[-1], camera, poses, settings) for clip in clips])
+        backward = encode(
+            [
+                backward_clip_warps(clip[-1], camera, poses, settings, clip_warps(clip[0], camera, poses, settings))
+                for clip in clips
+            ]
+        )
         text = pipeline.encode_text(["", "Weather: rainy"])
     motion = torch.from_numpy(motion_features(np.concatenate([np.zeros((1, 3)), poses])))[None].expand(2, -1, -1)
     told = fine_conditioning(clean[:, 0], clean[:, -1], 13, text, forward, backward, motion)

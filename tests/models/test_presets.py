@@ -38,8 +38,10 @@ def test_configurations_that_do_not_fit_are_refused():
     from dataclasses import replace
 
     config = presets.debug()
-    with pytest.raises(ValueError, match="second view"):
-        replace(config, fine=replace(config.fine, warp_views=1))
+    with pytest.raises(ValueError, match="warped views"):
+        replace(config, fine=replace(config.fine, warp_views=3))
+    with pytest.raises(ValueError, match="cross_fade"):
+        replace(config.fine, cross_fade=True, warp_views=1)
     with pytest.raises(ValueError, match="predict the sample"):
         replace(config, scheduler=presets.scheduler_arguments("v_prediction", 1.0))
     with pytest.raises(ValueError, match="share a codec"):

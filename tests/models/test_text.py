@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from longdwm_env.models.text import PromptEncoder, PromptTokenizer, encode_prompts
+from longdwm_env.models.text import PromptEncoder, PromptTokenizer, encode_prompts, known_prompt
 
 PROMPT = "Weather: rainy\nTime: nighttime\nRoad environment: wide street\nCritical objects: a white van"
 
@@ -85,3 +85,22 @@ def test_it_learns_to_tell_day_from_night():
         optimizer.step()
     unseen = head(encode_prompts(tokenizer, encoder, prompts[4:], 16)[:, -1])
     assert ((unseen > 0).float() == labels[4:]).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("Weather: rainy. Time: nighttime.", "Weather: Rainy.\nTime: Nighttime."),
+        ("a misty evening", "Weather: Foggy.\nTime: Dusk."),
+        ("snow", ""),
+        ("", ""),
+        ("Time: noon", "Time: Daytime."),
+        (
+            "Weather: Sunny. Time: Daytime. Road environment: a motorway, dry grass. Critical objects: a van.",
+            "Weather: Clear.\nTime: Daytime.\nRoad environment: a motorway, dry grass.\nCritical objects: a van.",
+        ),
+    ],
+)
+def test_prompts_in_the_words_that_a_small_encoder_knows(given, known):
+    assert known_prompt(given) == known
+    assert known_prompt(known) == known

@@ -120,7 +120,7 @@ def test_history_matters(world, scene_with, straight):
     state = world.begin(scene_with(SIZE, num_past=24), 0)
     changed = state.arrays["frames"].copy()
     changed[0] = 255 - changed[0]
-    other = WorldState({"frames": changed}, state.values)
+    other = WorldState({**state.arrays, "frames": changed}, state.values)
     assert not np.array_equal(world.advance([state], [straight], 12)[1], world.advance([other], [straight], 12)[1])
 
 

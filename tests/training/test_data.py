@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +12,35 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.conditioning import clip_warps, keyframe_warps, motion_features
+from longdwm_env.models.conditioning import clip_between, clip_warps, keyframe_views, motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler, Window
-from longdwm_env.training.data.clip import BadClip, TooManyBadClips
+from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoding import encode_latents
-from longdwm_env.training.data.footage import Footage, blocks_of, record_footage
+from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, blocks_of, record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.sources import twins_of
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.video import write_video
 
 from .scenery import PaintedRoad
 
 REAL_DRIVES = Path(os.environ.get("LONGDWM_REAL_DATA", "no-real-data")) / "kitti-nuscenes"
+
+
+class Twins(PaintedRoad):
+    """Two clips of which the second is the first one's twin."""
+
+    def clip(self, index: int) -> Clip:
+        first, other = super().clip(0), super().clip(1)
+        return (
+            replace(first, key=twin_key(first.key), images=255 - first.images, prompt=other.prompt) if index else first
+        )
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +110,35 @@ def test_simulator_clips_are_the_same_at_every_call() -> None:
     assert np.array_equal(first.images, again.images)
     assert np.array_equal(first.poses, again.poses)
     assert {"speed_mps", "yaw_rate_radps", "lateral_m", "collided", "time_to_collision_s"} <= set(first.labels)
+
+
+def test_a_twin_is_the_same_drive_under_other_conditions(tmp_path: Path) -> None:
+    source = SimulatorClips(8, (32, 48), frames=25)
+    twins = twins_of(source, 0.25)
+    assert isinstance(twins, SimulatorClips)
+    assert len(twins) == 8  # whole shards
+    assert twins.description() == source.description()
+    for index in range(3):
+        clip, twin = source.clip(index), twins.clip(index)
+        assert twin.key == twin_key(clip.key)
+        assert np.array_equal(clip.poses, twin.poses)
+        assert (clip.labels["weather"][0], clip.labels["time_of_day"][0]) != (
+            twin.labels["weather"][0],
+            twin.labels["time_of_day"][0],
+        )
+        assert clip.prompt.splitlines()[:2] != twin.prompt.splitlines()[:2]
+        assert clip.prompt.splitlines()[2:] == twin.prompt.splitlines()[2:]
+    assert twins_of(source, 0.0) is None
+    assert twins_of(PaintedRoad(), 0.25) is None
+
+
+def test_twins_stand_behind_all_clips_in_the_same_folder(tmp_path: Path) -> None:
+    clips, folder = PaintedRoad(clips=8, frames=13), tmp_path / "footage"
+    record_footage(clips, folder)
+    record_footage(clips, folder, first_shard=TWIN_SHARDS)
+    footage = record_footage(PaintedRoad(clips=16, frames=13), folder)
+    assert [block for block, _ in blocks_of(footage)] == [0, 1, TWIN_SHARDS]
+    assert np.array_equal(footage.clip(16).images, clips.clip(0).images)
 
 
 def test_speeds_of_simulator_clips_fit_their_poses() -> None:
@@ -177,12 +218,18 @@ def test_stored_warps_are_those_of_driving(pipeline: LongDWMPipeline, store: Lat
     clip, settings = PaintedRoad(clips=3, frames=61).clip(0), pipeline.settings
     ahead = relative_to(clip.poses[13:25], clip.poses[12])
     forward = clip_warps(clip.images[12], clip.camera, ahead, settings)
-    next_key = keyframe_warps(clip.images[24], clip.camera, relative_to(clip.poses[36:37], clip.poses[24]), settings)[0]
+    between = clip_between(clip.images[12], clip.images[24], clip.camera, ahead, settings, forward)
+    before = (clip.images[18], relative_to(clip.poses[18:19], clip.poses[24])[0])
+    next_pose = relative_to(clip.poses[36:37], clip.poses[24])
+    warped, swept, _ = keyframe_views(clip.images[24], clip.camera, next_pose, before, settings)
     with torch.no_grad():
-        expected = pipeline.codec.encode_clip(images_from_uint8(forward)[None])[0]
-        key = pipeline.codec.encode_keyframes(images_from_uint8(next_key)[None])[0, 0]
+        expected, matched = pipeline.codec.encode_clip(images_from_uint8(np.stack([forward, between])))
+        views = images_from_uint8(np.concatenate([warped, swept[0]]))
+        first, *further = pipeline.codec.encode_keyframes(views[None])[0]
     torch.testing.assert_close(store.rows(0, "segment_warps", 1)[0], expected, atol=0.02, rtol=2e-3)
-    torch.testing.assert_close(store.rows(0, "keyframe_warps.0", 2)[0], key, atol=0.02, rtol=2e-3)
+    torch.testing.assert_close(store.rows(0, "segment_warps", 1)[-1], matched, atol=0.02, rtol=2e-3)
+    torch.testing.assert_close(store.rows(0, "keyframe_warps.0", 2)[0], first, atol=0.02, rtol=2e-3)
+    torch.testing.assert_close(store.rows(0, "keyframe_sweep.0", 2)[0], torch.stack(further), atol=0.02, rtol=2e-3)
 
 
 def test_latents_of_another_codec_are_noticed(pipeline: LongDWMPipeline, store: LatentStore) -> None:
@@ -236,6 +283,29 @@ def test_coarse_samples_hold_the_motion_between_their_keyframes(store: LatentSto
     ahead = relative_to(clip.poses[frames[2:]], clip.poses[frames[1]])
     torch.testing.assert_close(batch.motion[0], torch.from_numpy(motion_features(ahead)))
     assert torch.equal(batch.clean[0], store.rows(0, "keyframes.2", slice(1, 5)))
+
+
+def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+    store = encode_latents(Twins(clips=2, frames=61), tmp_path, pipeline, LatentChoices())
+    window = Window(3, 1, switched=True)
+    sampler = CoarseSampler(store, [window], seed=0)
+    counts = list(range(24))
+    batch = sampler.at([(0, 0, 0)] * len(counts), window, counts)
+    own, other = (store.rows(clip, "keyframes.0", slice(0, 4)) for clip in (0, 1))
+    old = [sum(torch.equal(row, theirs) for row, theirs in zip(sample, other, strict=True)) for sample in batch.clean]
+    assert set(old) == {1, 2, 3}
+    for sample, warp, sweep, count in zip(batch.clean, batch.warp, batch.sweep, old, strict=True):
+        assert torch.equal(sample[count:], own[count:])
+        seen = 1 if count == 3 else 0
+        assert torch.equal(warp, store.rows(seen, "keyframe_warps.0", 2)[:1])
+        assert torch.equal(sweep, store.rows(seen, "keyframe_sweep.0", 2)[:1])
+    assert torch.equal(batch.text, store.tensor(0, "text").expand_as(batch.text))
+
+
+def test_switched_samples_need_twins(store: LatentStore) -> None:
+    with pytest.raises(InvalidConfig, match="twins"):
+        CoarseSampler(store, [Window(3, 1, switched=True)], seed=0)
+    assert CoarseSampler(store, [Window(3, 1), Window(3, 1, switched=True)], seed=0).windows == (Window(3, 1),)
 
 
 def test_warps_beyond_the_horizon_are_repeated_and_masked(store: LatentStore) -> None:

@@ -44,6 +44,9 @@ def test_equation_8_written_out(preset, tmp_path: Path) -> None:
 
     timesteps = draw_timesteps(pipeline.scheduler, NoiseChoices(), seed, (0, 1), "cpu")
     noise = draw_noise(seed, (0, 1), batch.fine.clean[:2])
+    views = batch.fine.views(with_last=False)
+    assert torch.equal(views["warp_first"], batch.fine.warps[:, 0])
+    assert views["warp_last"] is None
     squares = []
     for clip in range(2):
         t, eps = timesteps[clip : clip + 1], noise[clip : clip + 1]
@@ -55,10 +58,9 @@ def test_equation_8_written_out(preset, tmp_path: Path) -> None:
                 None,
                 batch.fine.clean.shape[1],
                 batch.fine.text[row],
-                batch.fine.warps[row, 0],
-                None,
-                batch.fine.motion[row],
+                motion=batch.fine.motion[row],
                 last_is_exact=is_exact,
+                **{name: view if view is None else view[row] for name, view in views.items()},
             )
             noisy = add_noise(pipeline.scheduler, batch.fine.clean[row], eps, t)
             with torch.no_grad():
@@ -68,7 +70,13 @@ def test_equation_8_written_out(preset, tmp_path: Path) -> None:
         coarse = batch.coarse
         own = slice(clip, clip + 1)
         told = coarse_conditioning(
-            coarse.clean[own, :1], 13, coarse.text[own], coarse.warp[own], coarse.warp_mask[own], coarse.motion[own]
+            coarse.clean[own, :1],
+            13,
+            coarse.text[own],
+            coarse.warp[own],
+            coarse.warp_mask[own],
+            coarse.motion[own],
+            None if coarse.sweep is None else coarse.sweep[own],
         )
         ends = torch.stack([eps[:, 0]] + 12 * [eps[:, -1]], dim=1)
         noisy = add_noise(pipeline.scheduler, coarse.clean[own], ends, t)

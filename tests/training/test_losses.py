@@ -2,14 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.mini_codec import MiniAutoencoder
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.sampler import add_noise
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.losses.coarse import coarse_loss
-from longdwm_env.training.losses.codec import codec_loss
+from longdwm_env.training.losses.codec import CodecChoices, CodecObjective, ImageBatch, codec_loss
 from longdwm_env.training.losses.distill import distill_loss, gather_ends, shared_noise
 from longdwm_env.training.losses.fine import FineObjective, fine_loss, last_frame_kept
 from longdwm_env.training.losses.high_pass import high_pass, high_pass_mask
@@ -192,6 +195,31 @@ def test_guidance_alone_is_trained_when_asked() -> None:
     trained = {name for name, parameter in pipeline.fine.named_parameters() if parameter.requires_grad}
     assert trained == set(guidance_parameters(pipeline.fine))
     assert {name.split(".")[0] for name in trained} == set(GUIDANCE_MODULES)
+
+
+def test_the_cycle_term_is_nothing_for_a_codec_that_undoes_itself() -> None:
+    codec = MiniAutoencoder(latent_channels=192, encoder_channels=0, decoder_channels=())
+    pictures = np.random.default_rng(0).integers(0, 255, (16, 32, 48, 3)).astype(np.uint8)
+    codec.fit_pca(pictures)
+    batch = ImageBatch((0, 1), images_from_uint8(pictures[:2]))
+    _, parts = CodecObjective(codec, CodecChoices(cycle_weight=1.0), seed=0)(batch)
+    assert parts["cycle"].item() < 1e-6
+    lossy = MiniAutoencoder(latent_channels=8, encoder_channels=0, decoder_channels=())
+    lossy.fit_pca(pictures)
+    with torch.no_grad():
+        lossy.synthesis.weight.mul_(0.5)
+    plain, _ = CodecObjective(lossy, CodecChoices(), seed=0)(batch)
+    total, parts = CodecObjective(lossy, CodecChoices(cycle_weight=2.0), seed=0)(batch)
+    assert parts["cycle"].item() > 0.1
+    assert total.item() == pytest.approx(plain.item() + 2 * parts["cycle"].item(), rel=1e-4)
+
+
+def test_the_decoder_can_be_trained_alone() -> None:
+    codec = build(debug()).vae
+    codec.fit_pca(np.random.default_rng(0).integers(0, 255, (4, 32, 48, 3)).astype(np.uint8))
+    objective = CodecObjective(codec, CodecChoices(train_encoder=False), seed=0)
+    trained = {name.split(".")[0] for name, weight in objective.trained.named_parameters() if weight.requires_grad}
+    assert trained == {"synthesis", "decoder"}
 
 
 def test_codec_loss_by_hand() -> None:

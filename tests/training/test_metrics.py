@@ -8,6 +8,13 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, MissingWeights
+from longdwm_env.models.scorer import (
+    CORRUPTIONS,
+    WINDOW_FRAMES,
+    DrivingEncoder,
+    clips_from_uint8,
+    windows_of,
+)
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.losses.encoder import (
     EncoderObjective,
@@ -18,13 +25,6 @@ from longdwm_env.training.metrics import vbench
 from longdwm_env.training.metrics.compare_page import Pair, build_page, win_rates
 from longdwm_env.training.metrics.compliance import commanded, compliance, correlation
 from longdwm_env.training.metrics.confidence import Interval, bootstrap, wilson
-from longdwm_env.training.metrics.encoder import (
-    CORRUPTIONS,
-    WINDOW_FRAMES,
-    DrivingEncoder,
-    clips_from_uint8,
-    windows_of,
-)
 from longdwm_env.training.metrics.feature_networks import (
     InceptionFeatures,
     load_torchscript,

@@ -10,7 +10,7 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import build, debug
-from longdwm_env.training.metrics.encoder import DrivingEncoder
+from longdwm_env.models.scorer import DrivingEncoder
 from longdwm_env.training.metrics.measure import Networks
 from longdwm_env.training.protocols import run
 from longdwm_env.training.protocols.run import Protocol

@@ -12,7 +12,8 @@ from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.conditioning import motion_features
-from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.clip import twin_key
+from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore, keyframe_reach
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import Camera, FloatArray
 
@@ -47,6 +48,7 @@ class CoarseBatch(Batch):
         poses: (B, N + R, 3) of the keyframes in any one frame, or None.
         cameras: B cameras.
         rolled: whether the model's own keyframes take the place of all later ones but the last; see ``losses.rollout``.
+        sweep: (B, R, S, C, h, w) the last known keyframe warped through each plane, or None.
     """
 
     clean: Tensor
@@ -58,6 +60,7 @@ class CoarseBatch(Batch):
     poses: FloatArray | None
     cameras: tuple[Camera, ...]
     rolled: bool = False
+    sweep: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,10 @@ class FineBatch(Batch):
         clean: (B, L, C, h, w).
         first, last: (B, C, h, w) the end frames, each encoded alone.
         text: (B, W, D).
-        warps: (B, V, L, C, h, w), or None.
+        warps: (B, V, L, C, h, w), or None; see ``data.latents`` for the order of the views.
         motion: (B, L, 6), or None.
+        planes: S, of the sweep.
+        matched: whether the last view is that of a matched sweep.
     """
 
     clean: Tensor
@@ -78,6 +83,39 @@ class FineBatch(Batch):
     text: Tensor
     warps: Tensor | None
     motion: Tensor | None
+    planes: int = 0
+    matched: bool = False
+
+    def views(self, *, with_last: bool) -> dict[str, Tensor | None]:
+        """The warped views as ``fine_conditioning`` names them: all, or those that the first frame alone gives."""
+        between = self.between() if with_last else self.view(backward=False)
+        return {
+            "warp_first": self.view(backward=False),
+            "warp_last": self.view(backward=True) if with_last else None,
+            "sweep_first": self.sweep(backward=False),
+            "sweep_last": self.sweep(backward=True) if with_last else None,
+            "between": between if self.matched else None,
+        }
+
+    def between(self) -> Tensor | None:
+        """(B, L, C, h, w) the matched sweep, or None."""
+        return self.warps[:, -1] if self.warps is not None and self.matched else None
+
+    def view(self, backward: bool) -> Tensor | None:
+        """(B, L, C, h, w) the warp from one end, or None."""
+        if self.warps is None or self.warps.shape[1] - self.matched <= backward:
+            return None
+        return self.warps[:, int(backward)]
+
+    def sweep(self, backward: bool) -> Tensor | None:
+        """(B, L, S, C, h, w) the sweep from one end, or None."""
+        if self.warps is None or not self.planes:
+            return None
+        ends = (self.warps.shape[1] - self.matched) // (1 + self.planes)
+        if backward and ends < 2:
+            return None
+        first = ends + backward * self.planes
+        return self.warps[:, first : first + self.planes].transpose(1, 2)
 
 
 @dataclass(frozen=True)
@@ -106,12 +144,15 @@ class Window:
         future: keyframes to make.
         weight: how often, relative to the other windows.
         rolled: let the model itself make all of ``future`` but the last, and train on the last; see ``losses.rollout``.
+        switched: the older part of the history, up to all of it, is of the clip's twin, so that the picture turns into
+            what the prompt says. Drawn from clips that have a twin.
     """
 
     history: int
     future: int
     weight: float = 1.0
     rolled: bool = False
+    switched: bool = False
 
     def __post_init__(self) -> None:
         if self.history < 1 or self.future < 1 or self.weight <= 0:
@@ -135,17 +176,24 @@ class CoarseSampler:
 
     def __init__(self, store: LatentStore, windows: Sequence[Window], seed: int) -> None:
         self.store, self.seed, self.windows = store, seed, tuple(windows)
-        self._places: dict[int, list[tuple[int, int, int]]] = {}
+        self._places: dict[tuple[int, bool], list[tuple[int, int, int]]] = {}
+        by_key = {entry.facts["key"]: clip for clip, entry in enumerate(store.entries)}
+        self._twins = {clip: by_key[twin_key(key)] for key, clip in by_key.items() if twin_key(key) in by_key}
+        self._twins |= {twin: clip for clip, twin in self._twins.items()}
+        self.windows = tuple(window for window in self.windows if self._twins or not window.switched)
+        if not self.windows:
+            raise InvalidConfig(f"switched windows need clips with twins, and {store.folder} has none")
         for window in self.windows:
             length = window.history + window.future
-            if length not in self._places:
-                self._places[length] = [
+            if (length, window.switched) not in self._places:
+                self._places[length, window.switched] = [
                     (clip, phase, start)
                     for clip, entry in enumerate(store.entries)
+                    if not window.switched or clip in self._twins
                     for phase, grid in enumerate(entry.facts["keyframes"])
                     for start in range(grid["count"] - length + 1)
                 ]
-            if not self._places[length]:
+            if not self._places[length, window.switched]:
                 raise InvalidConfig(
                     f"no clip in {store.folder} is {length} keyframes long, as {window} needs; record longer clips"
                 )
@@ -159,7 +207,7 @@ class CoarseSampler:
     def batch(self, step: int, counts: Sequence[int]) -> CoarseBatch:
         """The samples with these running numbers, for one step."""
         window = self.window(step)
-        places = self._places[window.history + window.future]
+        places = self._places[window.history + window.future, window.switched]
         drawn = [places[numbers(self.seed, count, "place").integers(len(places))] for count in counts]
         return self.at(drawn, window, counts)
 
@@ -174,11 +222,21 @@ class CoarseSampler:
                 tuple(counts), clean, window.history, text, None, None, None, None, cameras, window.rolled
             )
         poses = np.stack([self._poses(*place, length) for place in places])
-        warps, reach = [], 0
-        for clip, phase, start in places:
-            rows = store.rows(clip, f"keyframe_warps.{phase}", start + last)
-            reach = min(len(rows), window.future)
-            warps.append(torch.cat([rows[:reach], rows[reach - 1 : reach].expand(window.future - reach, -1, -1, -1)]))
+        seen = list(places)
+        if window.switched:
+            for row, ((clip, phase, start), count) in enumerate(zip(places, counts, strict=True)):
+                # Half of the samples are the moment of change, when nothing seen so far looks like the prompt.
+                rng = numbers(self.seed, count, "switch")
+                old = window.history if rng.random() < 0.5 else int(rng.integers(1, window.history + 1))
+                twin = self._twins[clip]
+                clean[row, :old] = store.rows(twin, f"keyframes.{phase}", slice(start, start + old))
+                if old == window.history:
+                    seen[row] = (twin, phase, start)
+        warps = [self._to_each(f"keyframe_warps.{p}", c, k + last, window.future) for c, p, k in seen]
+        sweep = None
+        if store.made_from["warp"].get("coarse_sweep") or store.made_from["warp"].get("matched_sweep"):
+            sweep = torch.stack([self._to_each(f"keyframe_sweep.{p}", c, k + last, window.future) for c, p, k in seen])
+        reach = min(keyframe_reach(store.made_from["warp"]["horizon_s"]), window.future)
         mask = torch.zeros(len(places), window.future)
         mask[:, :reach] = float(store.made_from["warp"]["horizon_s"] >= clock.INTERVAL_S)
         motion = torch.stack(
@@ -195,7 +253,13 @@ class CoarseSampler:
             poses,
             cameras,
             window.rolled,
+            sweep,
         )
+
+    def _to_each(self, name: str, clip: int, keyframe: int, future: int) -> Tensor:
+        """(future, ...): a keyframe's rows of warps; past the horizon the last one is repeated."""
+        rows = self.store.rows(clip, name, keyframe)[:future]
+        return torch.cat([rows, rows[-1:].expand(future - len(rows), *rows.shape[1:])])
 
     def _poses(self, clip: int, phase: int, start: int, length: int) -> np.ndarray:
         step, offset = clock.FRAMES_PER_INTERVAL, self.store.entries[clip].facts["keyframes"][phase]["offset"]
@@ -239,6 +303,8 @@ class FineSampler:
             torch.stack([store.tensor(c, "text") for c, _ in places]),
             warps,
             motion,
+            len(store.made_from["warp"].get("fine_sweep", [])),
+            bool(store.made_from["warp"].get("matched_sweep")),
         )
 
     def _motion(self, clip: int, interval: int) -> Tensor:

@@ -60,6 +60,11 @@ class Clip:
         return (len(self.images) - 1) // FRAMES_PER_INTERVAL
 
 
+def twin_key(key: str) -> str:
+    """Key of the clip that shows the drive of clip ``key`` in other weather or at another time of day."""
+    return f"{key}@twin"
+
+
 class ClipSource(Protocol):
     """Numbered clips: ``clip(i)`` is the same at every call and in every process."""
 

@@ -18,7 +18,14 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_path
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.conditioning import backward_clip_warps, clip_warps, keyframe_warps
+from longdwm_env.models.conditioning import (
+    backward_clip_sweep,
+    backward_clip_warps,
+    clip_between,
+    clip_sweep,
+    clip_warps,
+    keyframe_views,
+)
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
 from longdwm_env.training.data.footage import blocks_of
 from longdwm_env.training.data.latents import (
@@ -26,6 +33,7 @@ from longdwm_env.training.data.latents import (
     SEGMENT_FRAMES,
     LatentChoices,
     LatentStore,
+    keyframe_reach,
     weights_hash,
 )
 from longdwm_env.training.data.shards import BadLimit, ShardFolder
@@ -67,6 +75,9 @@ def encode_latents(
             "depth_m": settings.warp_depth_m,
             "horizon_s": settings.coarse_warp_horizon_s,
             "backward": settings.backward_warp,
+            "matched_sweep": settings.matched_sweep,
+            "coarse_sweep": [list(plane) for plane in settings.coarse_sweep],
+            "fine_sweep": [list(plane) for plane in settings.fine_sweep],
         },
         "choices": asdict(choices),
     }
@@ -128,7 +139,10 @@ class _Encoder:
             facts["keyframes"].append({"offset": offset, "count": len(frames)})
             tensors[f"keyframes.{phase}"] = self._keyframes(clip.images[frames])
             if clip.poses is not None and len(frames) > 1:
-                tensors[f"keyframe_warps.{phase}"] = self._keyframe_warps(clip, frames)
+                warps, swept = self._keyframe_views(clip, frames)
+                tensors[f"keyframe_warps.{phase}"] = warps
+                if swept.shape[2]:
+                    tensors[f"keyframe_sweep.{phase}"] = swept
         facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
         return {**facts, "has_poses": clip.poses is not None, "camera": camera_as_json(clip.camera)}, tensors
 
@@ -141,7 +155,14 @@ class _Encoder:
             ahead = relative_to(poses[start + 1 : end + 1], poses[start])
             videos = [clip_warps(clip.images[start], clip.camera, ahead, self.settings)]
             if self.settings.backward_warp:
-                videos.append(backward_clip_warps(clip.images[end], clip.camera, ahead, self.settings))
+                videos.append(backward_clip_warps(clip.images[end], clip.camera, ahead, self.settings, videos[0]))
+            videos += list(clip_sweep(clip.images[start], clip.camera, ahead, self.settings).swapaxes(0, 1))
+            if self.settings.backward_warp:
+                swept = backward_clip_sweep(clip.images[end], clip.camera, ahead, self.settings)
+                videos += list(swept.swapaxes(0, 1))
+            if self.settings.matched_sweep:
+                ends = clip.images[start], clip.images[end]
+                videos.append(clip_between(*ends, clip.camera, ahead, self.settings, videos[0]))
             return videos
 
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
@@ -149,18 +170,25 @@ class _Encoder:
         encoded = self._clips([video for videos in warped for video in videos])
         return encoded.reshape(len(starts), len(warped[0]), *encoded.shape[1:])
 
-    def _keyframe_warps(self, clip: Clip, frames: Sequence[int]) -> Tensor:
+    def _keyframe_views(self, clip: Clip, frames: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Of each keyframe but the last, as seen from the next R: (K - 1, R, C, h, w) and (K - 1, R, S, C, h, w)."""
         assert clip.poses is not None
-        reach = keyframe_reach(self.settings.coarse_warp_horizon_s)
-        step = clock.FRAMES_PER_INTERVAL
-        images = []
-        for frame in frames[:-1]:
+        poses, settings = clip.poses, self.settings
+        steps = clock.FRAMES_PER_INTERVAL * np.arange(1, keyframe_reach(settings.coarse_warp_horizon_s) + 1)
+
+        def views(frame: int) -> tuple[np.ndarray, np.ndarray]:
             # Past the clip's end there is no pose; those rows are never read, so they repeat the last one.
-            ahead = np.minimum(frame + step * np.arange(1, reach + 1), frames[-1])
-            poses = relative_to(clip.poses[ahead], clip.poses[frame])
-            images.append(keyframe_warps(clip.images[frame], clip.camera, poses, self.settings)[0])
-        encoded = self._keyframes(np.concatenate(images))
-        return encoded.reshape(len(images), reach, *encoded.shape[1:])
+            ahead = relative_to(poses[np.minimum(frame + steps, frames[-1])], poses[frame])
+            earlier, before = frame - settings.sweep.baseline_frames, None
+            if earlier >= 0:
+                before = (clip.images[earlier], relative_to(poses[earlier][None], poses[frame])[0])
+            return keyframe_views(clip.images[frame], clip.camera, ahead, before, settings)[:2]
+
+        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+            made = list(pool.map(views, frames[:-1]))
+        images = np.stack([np.concatenate([warped[:, None], swept], axis=1) for warped, swept in made])
+        encoded = self._keyframes(images.reshape(-1, *images.shape[3:])).unflatten(0, images.shape[:3])
+        return encoded[:, :, 0], encoded[:, :, 1:]
 
     @torch.no_grad()
     def _keyframes(self, images: np.ndarray) -> Tensor:
@@ -188,8 +216,3 @@ class _Encoder:
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.pipeline.vae.parameters()).dtype
-
-
-def keyframe_reach(horizon_s: float) -> int:
-    """How many keyframes ahead are warped for a horizon: at least one."""
-    return max(1, int(horizon_s / clock.INTERVAL_S + 1e-9))

@@ -29,11 +29,15 @@ from longdwm_env.training.data.clip import (
 from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
 
 CLIPS_PER_SHARD = 8
+TWIN_SHARDS = 100_000
+"""Number of the first shard of twins, so that clips and twins can both be added to."""
 
 log = logging.getLogger(__name__)
 
 
-def record_footage(source: ClipSource, folder: Path, workers: int = 1, limit: BadLimit | None = None) -> "Footage":
+def record_footage(
+    source: ClipSource, folder: Path, workers: int = 1, limit: BadLimit | None = None, first_shard: int = 0
+) -> "Footage":
     """Record every clip of a source that is not there yet; safe to interrupt and to repeat with more clips.
 
     Args:
@@ -41,6 +45,7 @@ def record_footage(source: ClipSource, folder: Path, workers: int = 1, limit: Ba
         folder: of the shards.
         workers: processes that record at the same time.
         limit: how many damaged clips are skipped with a report.
+        first_shard: number of the source's first shard in the folder.
 
     Raises:
         InvalidConfig: the folder holds footage of another source.
@@ -49,16 +54,19 @@ def record_footage(source: ClipSource, folder: Path, workers: int = 1, limit: Ba
     limit = limit or BadLimit()
     made_from = source.description()
     shards = ShardFolder(folder, made_from)
-    todo = shards.missing(-(-len(source) // CLIPS_PER_SHARD))
+    todo = [first_shard + shard for shard in range(-(-len(source) // CLIPS_PER_SHARD))]
+    todo = [shard for shard in todo if not shards.path(shard).is_file()]
     with tqdm(total=len(todo) * CLIPS_PER_SHARD, unit="clip", desc=f"footage {source.name}", disable=not todo) as bar:
         if workers <= 1:
             for shard in todo:
-                _record_shard(source, folder, made_from, shard)
+                _record_shard(source, folder, made_from, shard, first_shard)
                 bar.update(CLIPS_PER_SHARD)
         else:
             # Forked children would share this process's thread pools; spawned ones start clean.
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-                for _ in pool.map(_record_shard_of, [(source, folder, made_from, shard) for shard in todo]):
+                for _ in pool.map(
+                    _record_shard_of, [(source, folder, made_from, shard, first_shard) for shard in todo]
+                ):
                     bar.update(CLIPS_PER_SHARD)
     footage = Footage(folder, limit)
     bad = sum("error" in entry.facts for entry in shards.entries(limit))
@@ -72,13 +80,13 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _record_shard_of(task: tuple[ClipSource, Path, dict[str, Any], int]) -> None:
+def _record_shard_of(task: tuple[ClipSource, Path, dict[str, Any], int, int]) -> None:
     _record_shard(*task)
 
 
-def _record_shard(source: ClipSource, folder: Path, made_from: dict[str, Any], shard: int) -> None:
+def _record_shard(source: ClipSource, folder: Path, made_from: dict[str, Any], shard: int, first_shard: int) -> None:
     entries: list[tuple[dict[str, Any], dict[str, torch.Tensor]]] = []
-    first = shard * CLIPS_PER_SHARD
+    first = (shard - first_shard) * CLIPS_PER_SHARD
     for index in range(first, min(first + CLIPS_PER_SHARD, len(source))):
         try:
             clip = source.clip(index)
@@ -191,4 +199,4 @@ def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:
     return sorted(blocks.items())
 
 
-__all__ = ["CLIPS_PER_SHARD", "Footage", "TooManyBadClips", "blocks_of", "record_footage"]
+__all__ = ["CLIPS_PER_SHARD", "TWIN_SHARDS", "Footage", "TooManyBadClips", "blocks_of", "record_footage"]

@@ -35,7 +35,7 @@ from longdwm_env.simulator.scene import (
 from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
 from longdwm_env.simulator.traffic import step as step_traffic
 from longdwm_env.simulator.vehicles import EGO_SHARES, draw_style
-from longdwm_env.training.data.clip import BadClip, Clip
+from longdwm_env.training.data.clip import BadClip, Clip, twin_key
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import ActorTracks, EgoState, FloatArray, ImageSize, wrap_angle
 
@@ -86,6 +86,7 @@ class SimulatorClips:
         first_seed: of the scenes.
         mix: how the ego is driven.
         allow_test_seeds: only for measuring: training never uses the reserved seeds.
+        twins: the same drives in other weather or at another time of day. They teach what a prompt changes.
 
     Raises:
         InvalidConfig: the seeds reach into those kept for testing.
@@ -99,6 +100,7 @@ class SimulatorClips:
         first_seed: int = 0,
         mix: DrivingMix | None = None,
         allow_test_seeds: bool = False,
+        twins: bool = False,
     ) -> None:
         if first_seed < 0 or (not allow_test_seeds and first_seed + clips > TEST_SEEDS_START):
             raise InvalidConfig(
@@ -108,6 +110,7 @@ class SimulatorClips:
         self.name = "simulator"
         self.clips, self.image_size, self.frames, self.first_seed = clips, image_size, frames, first_seed
         self.mix = mix or DrivingMix()
+        self.twins, self.allow_test_seeds = twins, allow_test_seeds
 
     def description(self) -> dict[str, Any]:
         """What decides the clips' contents."""
@@ -191,6 +194,9 @@ class SimulatorClips:
             conditions = Conditions(
                 WEATHERS[rng.integers(len(WEATHERS))], TIMES_OF_DAY[rng.integers(len(TIMES_OF_DAY))]
             )
+        if self.twins:
+            others = [Conditions(w, t) for w in WEATHERS for t in TIMES_OF_DAY if Conditions(w, t) != conditions]
+            conditions = others[numbers(seed, 0, "twin's conditions").integers(len(others))]
         camera = default_camera(seed, self.image_size)
         images = np.stack(
             [
@@ -203,7 +209,8 @@ class SimulatorClips:
         labels = labels_from_traffic(built_in, traffics, poses)
         labels["weather"] = np.full(len(traffics), WEATHERS.index(conditions.weather), np.float32)
         labels["time_of_day"] = np.full(len(traffics), TIMES_OF_DAY.index(conditions.time_of_day), np.float32)
-        return Clip(f"simulator:{seed}", images, camera, poses, prompt, labels)
+        key = f"simulator:{seed}"
+        return Clip(twin_key(key) if self.twins else key, images, camera, poses, prompt, labels)
 
 
 def labels_from_traffic(built_in: Episode, traffics: list[Traffic], poses: FloatArray) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """From a recipe's data configuration to a source of clips."""
 
+import math
 from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
@@ -41,3 +42,21 @@ def open_source(
     from longdwm_env.training.data.videos import VideoClips
 
     return VideoClips(path, image_size, data.frames)
+
+
+def twins_of(source: ClipSource, ratio: float) -> ClipSource | None:
+    """The drives of the first clips of a simulator source under other conditions, or None where there are none.
+
+    Args:
+        source: of clips.
+        ratio: share of its clips that have a twin; whole shards of them.
+    """
+    from longdwm_env.training.data.footage import CLIPS_PER_SHARD
+    from longdwm_env.training.data.simulator import SimulatorClips
+
+    if not isinstance(source, SimulatorClips) or ratio == 0:
+        return None
+    count = min(len(source), math.ceil(ratio * len(source) / CLIPS_PER_SHARD) * CLIPS_PER_SHARD)
+    return SimulatorClips(
+        count, source.image_size, source.frames, source.first_seed, source.mix, source.allow_test_seeds, twins=True
+    )

@@ -143,6 +143,7 @@ class CoarseObjective(Objective):
             batch.warp if self.use_warp else None,
             batch.warp_mask if self.use_warp else None,
             batch.motion if self.use_warp else None,
+            batch.sweep if self.use_warp else None,
         )
         if self.use_warp and choices.warp_drop_ratio > 0:
             told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)

@@ -33,12 +33,18 @@ class CodecChoices:
             what a denoiser gets wrong.
         latent_penalty: weight of the distance of the latents from those of the linear codec that training started from;
             keeps latents smooth where only pixels would count.
+        cycle_weight: weight of the distance between latents and those of the picture that they decode to, in standard
+            deviations. A closed loop decodes and encodes its own pictures every second; without this term they have
+            faded after ten.
+        train_encoder: False to train the decoder alone, which keeps latents that were made before.
         crop_px: training looks at squares of this size, cut out at random; 0 for whole frames. A multiple of 8.
     """
 
     edge_weight: float = 0.25
     latent_noise: float = 0.05
     latent_penalty: float = 0.0
+    cycle_weight: float = 0.0
+    train_encoder: bool = True
     crop_px: int = 64
 
 
@@ -76,6 +82,11 @@ class CodecObjective(Objective):
         self.choices = choices
         self._linear = (autoencoder.analysis.weight.detach().clone(), autoencoder.analysis.bias.detach().clone())  # type: ignore[union-attr, operator]
 
+        if not choices.train_encoder:
+            for part in (autoencoder.analysis, autoencoder.encoder):
+                if isinstance(part, nn.Module):
+                    part.requires_grad_(False)
+
     @property
     def trained(self) -> nn.Module:
         """The autoencoder."""
@@ -84,16 +95,21 @@ class CodecObjective(Objective):
     def forward(self, batch: ImageBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of one batch."""
         latents = self.autoencoder.encode(batch.images)
+        std = latents.new_tensor(self.autoencoder.config.latents_std).reshape(1, -1, 1, 1)
+        seen = latents
         if self.choices.latent_noise > 0:
-            std = latents.new_tensor(self.autoencoder.config.latents_std).reshape(1, -1, 1, 1)
             noise = normal(self.seed, batch.counts, "latent noise", latents.shape[1:]).to(latents)
-            decoded = self.autoencoder.decode(latents + self.choices.latent_noise * std * noise)
-        else:
-            decoded = self.autoencoder.decode(latents)
+            seen = latents + self.choices.latent_noise * std * noise
+        decoded = self.autoencoder.decode(seen)
         loss, squared = codec_loss(decoded, batch.images, self.choices.edge_weight)
         if self.choices.latent_penalty > 0:
             weight, bias = (part.to(batch.images) for part in self._linear)
             start = nn.functional.conv2d(batch.images, weight, bias, stride=weight.shape[-1])
             loss = loss + self.choices.latent_penalty * ((latents - start) ** 2).mean()
         # Images span 2: the peak signal's square is 4.
-        return loss, {"psnr_db": 10 * torch.log10(4 / squared.detach().clamp(min=1e-10))}
+        parts = {"psnr_db": 10 * torch.log10(4 / squared.detach().clamp(min=1e-10))}
+        if self.choices.cycle_weight > 0:
+            cycle = (((self.autoencoder.encode(decoded) - seen.detach()) / std) ** 2).float().mean()
+            loss = loss + self.choices.cycle_weight * cycle
+            parts["cycle"] = cycle.detach()
+        return loss, parts

@@ -129,6 +129,7 @@ class DistillObjective(Objective):
             coarse.warp if self.choices.use_warp else None,
             coarse.warp_mask if self.choices.use_warp else None,
             coarse.motion if self.choices.use_warp else None,
+            coarse.sweep if self.choices.use_warp else None,
         )
         loss = distill_loss(targets, self.model.predict_clean(noisy, timesteps, told))
         return loss, {"distill": loss.detach()}
@@ -145,10 +146,9 @@ class DistillObjective(Objective):
             fine.last if sees_last else None,
             fine.clean.shape[1],
             fine.text,
-            fine.warps[:, 0] if use_warp and fine.warps is not None else None,
-            fine.warps[:, 1] if sees_last and use_warp and fine.warps is not None and fine.warps.shape[1] > 1 else None,
-            fine.motion if use_warp else None,
+            motion=fine.motion if use_warp else None,
             last_is_exact=self.last_is_exact,
+            **(fine.views(with_last=sees_last) if use_warp else {}),
         )
         noisy = add_noise(self.scheduler, fine.clean, noise, timesteps)
         return teacher.predict_clean(noisy, timesteps, told)

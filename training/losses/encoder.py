@@ -1,6 +1,6 @@
-"""Training the metrics' video encoder on recorded footage with labels."""
+"""Training the scorer on recorded footage with labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -9,11 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.training.data.batches import Batch
-from longdwm_env.training.data.footage import Footage
-from longdwm_env.training.draws import numbers
-from longdwm_env.training.losses.objective import Objective
-from longdwm_env.training.metrics.encoder import (
+from longdwm_env.models.scorer import (
     CORRUPTIONS,
     LANE_SCALES,
     MOTION_SCALES,
@@ -22,12 +18,40 @@ from longdwm_env.training.metrics.encoder import (
     Readings,
     clips_from_uint8,
 )
-from longdwm_env.types import Images
+from longdwm_env.training.data.batches import Batch
+from longdwm_env.training.data.footage import Footage
+from longdwm_env.training.draws import numbers
+from longdwm_env.training.losses.objective import Objective
+from longdwm_env.types import FloatArray, Images
 
 LABELS = ("speed_mps", "yaw_rate_radps", "lateral_m", "heading_error_rad", "weather", "time_of_day")
 JUDGED = ("drivable", "collided", "time_to_collision_s")
 DANGER_S = 2.0
 """Somebody would be touched within this time if nobody did anything."""
+
+
+@dataclass(frozen=True)
+class WindowTruth:
+    """What is true of one window.
+
+    Attributes:
+        motion: (4,) means of speed, yaw rate, lateral offset, heading error; NaN where not defined.
+        conditions: (2,) weather and time of day, as class numbers.
+        judged: (2,) 1 where the rear axle is off the road at the last frame, and where there is danger.
+    """
+
+    motion: FloatArray
+    conditions: np.ndarray
+    judged: np.ndarray
+
+
+def window_truth(label: Callable[[str], np.ndarray], first: int) -> WindowTruth:
+    """The truth of the window that starts at frame ``first``; ``label`` gives a clip's labels by name, each (T,)."""
+    last = first + WINDOW_FRAMES - 1
+    means = [float(np.mean(label(name)[first : last + 1])) for name in LABELS]
+    drivable, collided, time_s = (label(name)[last] for name in JUDGED)
+    judged = np.array([drivable < 0.5, collided > 0 or time_s < DANGER_S], dtype=np.float32)
+    return WindowTruth(np.array(means[:4]), np.array([round(means[4]), round(means[5])]), judged)
 
 
 @dataclass(frozen=True)
@@ -122,27 +146,23 @@ class WindowSampler:
         return EncoderBatch(
             tuple(counts),
             clips_from_uint8(np.stack([window for window, *_ in drawn])),
-            torch.tensor(np.stack([targets for _, targets, *_ in drawn]), dtype=torch.float32),
-            torch.tensor(np.stack([classes for _, _, classes, *_ in drawn])),
-            torch.tensor([severity for *_, severity, _ in drawn], dtype=torch.float32),
-            torch.tensor(np.stack([judged for *_, judged in drawn]), dtype=torch.float32),
+            torch.tensor(np.stack([truth.motion for _, truth, *_ in drawn]), dtype=torch.float32),
+            torch.tensor(np.stack([[*truth.conditions, kind] for _, truth, kind, _ in drawn])),
+            torch.tensor([severity for *_, severity in drawn], dtype=torch.float32),
+            torch.tensor(np.stack([truth.judged for _, truth, *_ in drawn]), dtype=torch.float32),
         )
 
-    def _window(self, count: int) -> tuple[Images, np.ndarray, np.ndarray, float, np.ndarray]:
+    def _window(self, count: int) -> tuple[Images, WindowTruth, int, float]:
+        """A window, what is true of it, how it was corrupted, and how much."""
         rng = numbers(self.seed, count, "window")
         clip = self.clips[rng.integers(len(self.clips))]
         first = int(rng.integers(self.footage.entries[clip].facts["frames"] - WINDOW_FRAMES + 1))
-        frames = range(first, first + WINDOW_FRAMES)
-        window = self.footage.images(clip, frames)
-        means = [float(np.mean(self.footage.label(clip, name)[first : frames[-1] + 1])) for name in LABELS]
+        window = self.footage.images(clip, range(first, first + WINDOW_FRAMES))
         kind, severity = 0, 0.0
         if rng.random() < self.corrupted_ratio:
             kind, severity = int(rng.integers(1, len(CORRUPTIONS))), float(rng.uniform(0.05, 1))
             window = corrupted(window, CORRUPTIONS[kind], severity, rng)
-        classes = np.array([round(means[4]), round(means[5]), kind])
-        drivable, collided, time_s = (self.footage.label(clip, name)[frames[-1]] for name in JUDGED)
-        judged = np.array([drivable < 0.5, collided > 0 or time_s < DANGER_S], dtype=np.float32)
-        return window, np.array(means[:4]), classes, severity, judged
+        return window, window_truth(lambda name: self.footage.label(clip, name), first), kind, severity
 
 
 def corrupted(window: Images, kind: str, severity: float, rng: np.random.Generator) -> Images:

@@ -105,17 +105,15 @@ class FineObjective(Objective):
         """What the model is told of a batch, with this run's drops and noise."""
         counts, choices = batch.counts, self.choices
         keep_warp = self.use_warp and batch.warps is not None
-        backward = keep_warp and batch.warps is not None and batch.warps.shape[1] > 1 and not self.autoregressive
         told = fine_conditioning(
             self._noised(batch.first, counts, "first"),
             None if self.autoregressive else self._noised(batch.last, counts, "last"),
             batch.clean.shape[1],
             dropped_text(batch.text, self.empty_text, choices.text_drop_ratio, self.seed, counts),
-            batch.warps[:, 0] if keep_warp and batch.warps is not None else None,
-            batch.warps[:, 1] if backward and batch.warps is not None else None,
-            batch.motion if self.use_warp else None,
+            motion=batch.motion if self.use_warp else None,
             last_is_exact=self.last_is_exact,
             keep_last=last_frame_kept(choices.last_frame_drop_ratio, self.seed, counts).to(batch.clean.device),
+            **(batch.views(with_last=not self.autoregressive) if keep_warp else {}),
         )
         if keep_warp and choices.warp_drop_ratio > 0:
             told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)

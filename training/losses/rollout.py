@@ -15,7 +15,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import coarse_conditioning, keyframe_warps, motion_features
+from longdwm_env.models.conditioning import coarse_conditioning, keyframe_views, motion_features
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise
 from longdwm_env.types import Images
@@ -55,18 +55,22 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         raise InvalidConfig("training on the model's own keyframes needs clips with poses")
     settings = rollout.settings
     history, warp, motion = batch.clean[:, : batch.history], batch.warp[:, :1], batch.motion[:, :1]
+    sweep = None if batch.sweep is None else batch.sweep[:, :1]
     last = batch.clean.shape[1] - 1
     for present in range(batch.history, last):
         seen = history[:, -settings.history_keyframes :]
-        told = coarse_conditioning(seen, seen.shape[1] + 1, batch.text, warp, batch.warp_mask[:, :1], motion)
+        told = coarse_conditioning(seen, seen.shape[1] + 1, batch.text, warp, batch.warp_mask[:, :1], motion, sweep)
         noise = draw_noise(seed, batch.counts, told.known, f"rollout {present}")
         made = model.sample(told, noise, settings.coarse_steps)[:, -1:]
+        before = uint8_from_images(rollout.codec.decode_keyframes(history[:, -1:])[:, 0])
         images = uint8_from_images(rollout.codec.decode_keyframes(made)[:, 0])
         steps = [relative_to(own[present + 1 : present + 2], own[present]) for own in batch.poses]
+        back = [relative_to(own[present - 1 : present], own[present])[0] for own in batch.poses]
         # Driving keeps pictures, not latents, so what the model sees of its own keyframe went through the codec again.
         seen_again = rollout.codec.encode_keyframes(images_from_uint8(images[:, None], made.device))
         history = torch.cat([history, seen_again.to(history.dtype)], dim=1)
-        warp = _warped(images, batch, steps, rollout).to(history)
+        befores = list(zip(before, back, strict=True))
+        warp, sweep = (views.to(history) for views in _views(images, batch, steps, befores, rollout))
         motion = torch.stack([torch.from_numpy(motion_features(step)) for step in steps]).to(motion)
     seen = history[:, -settings.history_keyframes :]
     return replace(
@@ -78,14 +82,25 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         motion=motion,
         poses=None,
         rolled=False,
+        sweep=sweep,
     )
 
 
-def _warped(images: Images, batch: CoarseBatch, steps: list[np.ndarray], rollout: Rollout) -> Tensor:
-    """Latents (B, 1, C, h, w) of B keyframes warped one keyframe ahead."""
-    warps = [
-        keyframe_warps(image, camera, step, rollout.settings)[0]
-        for image, camera, step in zip(images, batch.cameras, steps, strict=True)
+def _views(
+    images: Images,
+    batch: CoarseBatch,
+    steps: list[np.ndarray],
+    befores: list[tuple[Images, np.ndarray]],
+    rollout: Rollout,
+) -> tuple[Tensor, Tensor]:
+    """Latents (B, 1, C, h, w) and (B, 1, S, C, h, w) of B keyframes as seen from one keyframe ahead.
+
+    Between keyframes there are no frames here, so what is matched lies a whole keyframe back.
+    """
+    made = [
+        keyframe_views(image, camera, step, before, rollout.settings)[:2]
+        for image, camera, step, before in zip(images, batch.cameras, steps, befores, strict=True)
     ]
-    encoded: Tensor = rollout.codec.encode_keyframes(images_from_uint8(np.stack(warps), batch.clean.device))
-    return encoded
+    views = np.stack([np.concatenate([warped[0][None], swept[0]]) for warped, swept in made])
+    encoded: Tensor = rollout.codec.encode_keyframes(images_from_uint8(views, batch.clean.device))
+    return encoded[:, :1], encoded[:, None, 1:]

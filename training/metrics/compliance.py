@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
 from longdwm_env.training.metrics.confidence import Interval, bootstrap
-from longdwm_env.training.metrics.encoder import WINDOW_FRAMES, DrivingEncoder, windows_of
 from longdwm_env.types import FloatArray, Images
 
 

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency
+from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
+from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.training.metrics.confidence import Interval, bootstrap
-from longdwm_env.training.metrics.encoder import WINDOW_FRAMES, DrivingEncoder, windows_of
 from longdwm_env.training.metrics.feature_networks import InceptionFeatures, VideoFeatures
 from longdwm_env.training.metrics.frechet import frechet_distance, gaussian_of
 from longdwm_env.training.metrics.pictures import psnr_db, ssim
@@ -23,11 +25,20 @@ class Networks:
         encoder: this project's own, for FDS.
         inception: TorchScript file for FID.
         i3d: TorchScript file for FVD.
+        encoder_from: where the encoder's weights came from, in words.
     """
 
     encoder: DrivingEncoder | None = None
     inception: Path | None = None
     i3d: Path | None = None
+    encoder_from: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """Which weights the numbers rest on; stands under every table, as FDS of two encoders cannot be compared."""
+        if self.encoder is None:
+            return {}
+        origin = f" ({self.encoder_from})" if self.encoder_from else ""
+        return {"scorer of FDS and compliance": f"{weights_hash(self.encoder)}{origin}"}
 
 
 def fds(encoder: DrivingEncoder, real: list[Images], generated: list[Images], stride: int = 6) -> float:
@@ -147,7 +158,7 @@ def measure(
     if networks.i3d is None:
         left_out["FVD"] = "no I3D weights given (--i3d)"
     if networks.encoder is None:
-        left_out["FDS"] = "no encoder given (--encoder)"
+        left_out["FDS"] = "no trained scorer came with this installation, and none was given (--encoder)"
     psnr = similarity = None
     psnr_drift: tuple[float, ...] = ()
     ssim_drift: tuple[float, ...] = ()

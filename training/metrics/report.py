@@ -26,7 +26,7 @@ class Table:
         rows: (name, cells) measured here.
         paper: (name, cells) as published, for the same columns; None where the paper has no number.
         samples: how many were measured.
-        paper_samples: how many the paper measured.
+        paper_samples: how many the paper measured; None where it measured nothing of the kind.
         facts: what the numbers depend on: model hash, seeds, data, command.
         notes: what a reader must know to compare.
     """
@@ -37,7 +37,7 @@ class Table:
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     paper: tuple[tuple[str, tuple[Cell, ...]], ...]
     samples: int
-    paper_samples: int
+    paper_samples: int | None
     facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class Table:
     @property
     def full_title(self) -> str:
         """The title, and how much smaller than the paper's this run is."""
-        if self.samples >= self.paper_samples:
+        if self.paper_samples is None or self.samples >= self.paper_samples:
             return self.title
         return f"{self.title} (SMALLER THAN THE PAPER'S: {self.samples} of {self.paper_samples} samples)"
 
@@ -75,7 +75,8 @@ class Table:
             lines.append("| " + " | ".join([f"**{name}**", *map(_text, cells)]) + " |")
         for name, cells in self.paper:
             lines.append("| " + " | ".join([f"{name} (paper)", *map(_text, cells)]) + " |")
-        lines += ["", f"- Samples: {self.samples} (paper: {self.paper_samples}). Intervals are 95 %."]
+        beside = "" if self.paper_samples is None else f" (paper: {self.paper_samples})"
+        lines += ["", f"- Samples: {self.samples}{beside}. Intervals are 95 %."]
         lines += [f"- {key}: {value}" for key, value in self.facts.items()]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines) + "\n"

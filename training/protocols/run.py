@@ -275,13 +275,18 @@ def _table(
         raise InvalidConfig(f"protocol {name} needs at least one model")
     facts = {
         **protocol.facts,
+        **protocol.networks.facts(),
         "data": protocol.source.description(),
         "samples from": f"{samples[0].key} to {samples[-1].key}",
         "seeds": f"{samples[0].seed} to {samples[-1].seed}",
     }
     left_out = [
         f"{metric} is left out: no weights were given."
-        for metric, network in (("FID", protocol.networks.inception), ("FVD", protocol.networks.i3d))
+        for metric, network in (
+            ("FID", protocol.networks.inception),
+            ("FVD", protocol.networks.i3d),
+            ("FDS", protocol.networks.encoder),
+        )
         if network is None
     ]
     return Table(

@@ -1,16 +1,19 @@
 """What can continue a drive: the model, its baselines, and doing nothing clever."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
+from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import clip_warps, motion_features
+from longdwm_env.models.conditioning import Conditioning, clip_between, clip_sweep, clip_warps, motion_features
+from longdwm_env.models.fine import FineModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.draws import normal
 from longdwm_env.training.protocols.samples import Sample
@@ -61,6 +64,43 @@ class LongDWM:
         return np.concatenate(list(parts))[:num_frames]
 
 
+class _UnguidedCoarse(CoarseModel):
+    def sample(self, conditioning: Conditioning, *arguments: Any, **named: Any) -> Tensor:
+        return super().sample(_unguided(conditioning), *arguments, **named)
+
+
+class _UnguidedFine(FineModel):
+    def sample(self, conditioning: Conditioning, *arguments: Any, **named: Any) -> Tensor:
+        return super().sample(_unguided(conditioning), *arguments, **named)
+
+
+def _unguided(conditioning: Conditioning) -> Conditioning:
+    told = conditioning.without_warp(torch.zeros(len(conditioning)))
+    return replace(told, warp=told.warp[:, :, :1], warp_mask=told.warp_mask[:, :, :1])
+
+
+class UnguidedPipeline(LongDWMPipeline):
+    """A pipeline whose models are told neither warps nor motion: for models that were trained without.
+
+    What is told in their place is what training with ``use_warp=False`` tells.
+    """
+
+    @classmethod
+    def of(cls, pipeline: LongDWMPipeline) -> "UnguidedPipeline":
+        """The same components and settings."""
+        return cls(**pipeline.components, settings=pipeline.settings.to_json())
+
+    @property
+    def coarse_model(self) -> CoarseModel:
+        """The Coarse model, without its trajectory."""
+        return _UnguidedCoarse(self.coarse, self.scheduler)
+
+    @property
+    def fine_model(self) -> FineModel:
+        """The Fine model, without its trajectory."""
+        return _UnguidedFine(self.fine, self.scheduler)
+
+
 @dataclass(frozen=True)
 class Autoregressive:
     """The same-size baseline: the Fine architecture alone, each second continued from its own last frame.
@@ -82,8 +122,6 @@ class Autoregressive:
     @torch.no_grad()
     def continued(self, sample: Sample, num_frames: int) -> Images:
         """See ``System``."""
-        from longdwm_env.models.fine import FineModel
-
         pipeline, codec, settings = self.pipeline, self.pipeline.codec, self.pipeline.settings
         device = next(self.transformer.parameters()).device
         model = FineModel(self.transformer, pipeline.scheduler)
@@ -93,17 +131,24 @@ class Autoregressive:
             first_frame = second * FRAMES_PER_INTERVAL
             ahead = relative_to(sample.poses[first_frame : first_frame + FRAMES_PER_INTERVAL], origin)
             first = codec.encode_keyframes(images_from_uint8(image[None, None], device))[:, 0]
-            warp = motion = None
+            warp = motion = sweep = between = None
             if self.use_warp:
                 warp = codec.encode_clip(
                     images_from_uint8(clip_warps(image, sample.camera, ahead, settings)[None], device)
                 )
+                # What is matched lies between two frames, of which one is known: the warp takes its place.
+                between = warp if settings.matched_sweep else None
+                if settings.fine_sweep:
+                    planes = clip_sweep(image, sample.camera, ahead, settings).swapaxes(0, 1)
+                    sweep = codec.encode_clip(images_from_uint8(planes, device))[None].transpose(1, 2)
                 ends = list(codec.last_frames(SEGMENT))
                 every = np.concatenate([np.zeros((1, 3)), ahead])
                 motion = torch.from_numpy(motion_features(every[ends]))[None].to(device)
             count = codec.latent_frames(SEGMENT)
             noise = normal(sample.seed, [second], "autoregressive", (count, *first.shape[1:])).to(device)
-            latents = model.clip(first, None, noise, text, settings.fine_steps, warp, None, motion)
+            latents = model.clip(
+                first, None, noise, text, settings.fine_steps, warp, None, motion, sweep_first=sweep, between=between
+            )
             clip = uint8_from_images(codec.decode_clip(latents, SEGMENT))[0, 1:]
             made.append(clip)
             image, origin = clip[-1], sample.poses[first_frame + FRAMES_PER_INTERVAL - 1]
@@ -178,7 +223,7 @@ class FineBetween:
     @torch.no_grad()
     def between(self, sample: Sample, first: Images, last: Images) -> Images:
         """See ``Interpolator``."""
-        from longdwm_env.models.generation import Gap, Sampling
+        from longdwm_env.models.samples import Gap, Sampling
 
         codec, settings = self.pipeline.codec, self.pipeline.settings
         device = next(self.pipeline.vae.parameters()).device
@@ -214,6 +259,20 @@ class WarpBetween:
         forward = warp_images(first, sample.camera, poses[:-1], self.settings.warp)
         backward = warp_images(last, sample.camera, relative_to(poses[:-1], poses[-1]), self.settings.warp)
         return _faded(forward, backward)
+
+
+@dataclass(frozen=True)
+class SweepBetween:
+    """The matched plane sweep of both frames, without a model."""
+
+    settings: Any
+    name: str = "matched sweep of both ends"
+
+    def between(self, sample: Sample, first: Images, last: Images) -> Images:
+        """See ``Interpolator``."""
+        poses = sample.poses[:FRAMES_PER_INTERVAL]
+        forward = clip_warps(first, sample.camera, poses, self.settings)
+        return clip_between(first, last, sample.camera, poses, self.settings, forward)[1:-1]
 
 
 def _faded(first: Images, last: Images) -> Images:

@@ -1,4 +1,7 @@
-"""Policies that misbehave, for tests of what an evaluation makes of them; named by this file's path."""
+"""Policies that misbehave, for tests of what an evaluation makes of them; named by this file's path.
+
+The slow one writes a line for every episode that it begins.
+"""
 
 import os
 import time
@@ -19,9 +22,14 @@ class Misbehaving:
 
     def reset(self, observation, info):
         self.count = 0
+        if self.kind == "slow":
+            with Path(self.marker).open("a") as file:
+                file.write(f"{info['scene']}\n")
 
     def act(self, observation, info):
         self.count += 1
+        if self.kind == "slow":
+            time.sleep(0.4)
         if self.count < self.at:
             return STRAIGHT
         if self.kind == "raises":

@@ -10,11 +10,14 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'longdwm[cl
 
 import ray
 
+import longdwm_env
 from longdwm_env.agents.evaluation.cluster import run_on_cluster
 from longdwm_env.agents.evaluation.config import EvaluationConfig, all_jobs
 from longdwm_env.agents.evaluation.worker import Worker
 
 POLICIES = str(Path(__file__).with_name("policies.py"))
+PHOTOGRAPHS = Path(longdwm_env.__file__).with_name("assets")
+"""Scenes that need no simulator: most of the time would go into building its roads and houses, twice."""
 
 
 def comparable(record):
@@ -43,9 +46,12 @@ def ray_workers():
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the worker's process in /proc")
-def test_a_lost_workers_episodes_are_run_again(two_workers):
+def test_a_lost_workers_episodes_are_run_again(two_workers, tmp_path):
+    begun = tmp_path / "begun"
     config = EvaluationConfig(
-        ("random", "constant-velocity"),
+        (f"{POLICIES}:kind=slow,marker={begun}", "random"),
+        world="warp",
+        scenes=str(PHOTOGRAPHS),
         episodes=3,
         max_episode_s=3.0,
         image_size=(24, 36),
@@ -60,6 +66,8 @@ def test_a_lost_workers_episodes_are_run_again(two_workers):
             killed = ray_workers()[:1]
             os.kill(killed[0], signal.SIGKILL)
     assert killed
+    # The one that was under way began twice.
+    assert len(begun.read_text().splitlines()) > config.episodes
     worker = Worker(config)
     assert set(found) == set(jobs)
     for job in jobs:

@@ -1,23 +1,35 @@
-"""The video encoder that this project trains itself on simulator footage: what it reads from a clip, and its features.
+"""The scorer: a video encoder trained on simulator footage, what it reads from a second of video, and its features.
 
 It has four uses. Its features give **FDS**, the Frechet distance of simulator-trained features. That is not FVD: no
 number of it may stand beside a published FVD. Its motion head is the inverse-dynamics model: speed and yaw rate from
 pixels. Its condition heads recognise weather and time of day. Its danger heads say whether the car has left the road or
-is about to hit somebody, which makes it the scorer where no map is known. Besides, it learns to tell intact pictures
+is about to hit somebody, which makes it the judge where no map is known. Besides, it learns to tell intact pictures
 from blurred, blocky, noisy and ghosted ones; without that, features learnt from motion alone would hardly notice what a
 world model does wrong.
+
+Trained weights come with the package; ``bundled_scorer`` loads them, ``load_scorer`` any others.
 """
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from longdwm_env.types import Images
+from longdwm_env import clock
+from longdwm_env.errors import MissingWeights
+from longdwm_env.models import bundled
+from longdwm_env.models.lanes import Lanes
+from longdwm_env.types import FloatArray, Images
 
-WINDOW_FRAMES = 12
+WINDOW_FRAMES = clock.FRAMES_PER_INTERVAL
 """Frames that the encoder looks at: a second."""
 WINDOW_SIZE = (96, 144)
 """(height, width) that clips are brought to."""
@@ -26,6 +38,14 @@ MOTION_SCALES = (10.0, 0.2)
 LANE_SCALES = (2.0, 0.2)
 """Lateral offset in m and heading error in rad, likewise."""
 CORRUPTIONS = ("none", "blur", "blocks", "noise", "ghosts")
+
+BUNDLED = bundled.WEIGHTS / "scorer"
+"""Where the package's own weights lie."""
+CONFIGURATION, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+
+GPU_BATCH = 8
+"""Windows in each pass on an accelerator, filled up where there are fewer, so that a window's result does not depend on
+how many come with it. On a CPU only a pass of one, by one thread, is exact; see ``generation``."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +145,26 @@ class DrivingEncoder(ModelMixin, ConfigMixin):
         names = Readings.__dataclass_fields__
         return Readings(**{name: torch.cat([vars(part)[name].float().cpu() for part in parts]) for name in names})
 
+    def judge(self, windows: Images) -> FloatArray:
+        """How likely each window ends in danger, and off the road; a window gets what it would get alone, bit for bit.
+
+        Args:
+            windows: uint8 (N, 12, H, W, 3), any size.
+
+        Returns:
+            (N, 2) probabilities of ``danger`` and ``off_road`` as ``Readings`` defines them.
+        """
+        count = len(windows)
+        if self.device.type == "cpu":
+            alone = [partial(self.read, windows[index : index + 1]) for index in range(count)]
+            parts = Lanes(torch.get_num_threads()).run(alone)
+        else:
+            parts = [
+                self.read(np.concatenate([windows, np.repeat(windows[-1:], -count % GPU_BATCH, axis=0)]), GPU_BATCH)
+            ]
+        said = [torch.stack([part.danger, part.off_road], dim=1).double().sigmoid() for part in parts]
+        return torch.cat(said)[:count].numpy()
+
 
 def clips_from_uint8(windows: Images) -> Tensor:
     """uint8 (B, T, H, W, 3) -> float (B, T, 3, 96, 144) in [-1, 1]."""
@@ -143,9 +183,57 @@ def windows_of(video: Images, stride: int = WINDOW_FRAMES // 2) -> Images:
     Raises:
         ValueError: the video is shorter than a window.
     """
-    import numpy as np
-
     if len(video) < WINDOW_FRAMES:
         raise ValueError(f"a video of {len(video)} frames is shorter than the encoder's window of {WINDOW_FRAMES}")
     starts = range(0, len(video) - WINDOW_FRAMES + 1, stride)
     return np.stack([video[start : start + WINDOW_FRAMES] for start in starts])
+
+
+def load_scorer(folder: str | Path, device: str | torch.device = "cpu") -> DrivingEncoder:
+    """A trained encoder from a folder that ``save_pretrained`` or ``longdwm train ship-scorer`` wrote, as float32.
+
+    Args:
+        folder: with ``config.json`` and safetensors.
+        device: where it works.
+
+    Raises:
+        MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
+    """
+    folder = Path(folder)
+    for name in (CONFIGURATION, WEIGHTS):
+        if not (folder / name).is_file():
+            raise MissingWeights(
+                f"{folder} holds no scorer: {name} is missing. `longdwm train scorer` trains one and puts it into "
+                "scorer/model of its folder"
+            )
+    try:
+        config = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
+        # Copies, because the file's own place in memory is not aligned, and then other kernels give other last bits.
+        tensors = {name: tensor.float().clone() for name, tensor in load_file(folder / WEIGHTS).items()}
+        # Shapes alone at first: initial weights would cost time and draw from PyTorch's own random state.
+        with torch.device("meta"):
+            encoder = DrivingEncoder.from_config(config)
+        encoder.load_state_dict(tensors, strict=True, assign=True)
+    except (SafetensorError, OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise MissingWeights(f"the scorer in {folder} is damaged or does not fit its configuration: {error}") from error
+    return encoder.eval().requires_grad_(False).to(device)
+
+
+def has_bundled_scorer() -> bool:
+    """Whether trained weights came with this package."""
+    return (BUNDLED / CONFIGURATION).is_file() and (BUNDLED / WEIGHTS).is_file()
+
+
+@lru_cache(maxsize=4)
+def bundled_scorer(device: str = "cpu") -> DrivingEncoder:
+    """The scorer whose weights come with the package, loaded once per process and device.
+
+    Raises:
+        MissingWeights: they are not there, or damaged.
+    """
+    if not has_bundled_scorer():
+        raise MissingWeights(
+            f"no trained scorer comes with this installation ({BUNDLED} holds none); `longdwm train scorer` trains "
+            "one, `longdwm train ship-scorer` puts it there"
+        )
+    return load_scorer(BUNDLED, device)

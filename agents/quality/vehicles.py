@@ -1,0 +1,145 @@
+"""Which vehicle to watch in a drive, where it should be seen, and the same pictures without it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from longdwm_env.agents.quality.drives import Drive
+from longdwm_env.agents.quality.sets import SIMULATOR, DriveSet
+from longdwm_env.boxes import corners
+from longdwm_env.clock import FPS
+from longdwm_env.geometry.camera import project_points
+from longdwm_env.geometry.pose import relative_to, transform_points
+from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
+from longdwm_env.simulator.picture import draw_frame
+from longdwm_env.simulator.scene import episode
+from longdwm_env.simulator.traffic import step
+from longdwm_env.types import ActorTracks, FloatArray, Images
+
+NEAREST_M, FARTHEST_M, ASIDE_M = 6.0, 35.0, 6.0
+"""A vehicle is watched that is this far ahead, and not farther to the side."""
+
+LEAST_PX = 6.0
+"""Nothing smaller, in width or height, is watched."""
+
+LEAST_INSIDE = 0.9
+"""Share of its box that is in the picture, always."""
+
+MOST_HIDDEN = 0.25
+"""Share of its box that others before it may cover."""
+
+MOMENTS = [second * FPS for second in range(5)]
+"""Frames at which it is looked for: the start, and each of 4 s."""
+
+_AWAY_M = 1e5
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A vehicle ahead.
+
+    Attributes:
+        actor: its id.
+        distance_m: ahead of the rear axle at the start.
+        boxes_px: (2, 5, 4) left, top, right, bottom at 0, 1, 2, 3 and 4 s, seen from where the ego is then: as the
+            simulator has it, and as it would be had it kept speed and heading, which a world that does not know what
+            its driver will do may as well show.
+    """
+
+    actor: str
+    distance_m: float
+    boxes_px: FloatArray
+
+
+def watched(drive: Drive) -> Watched | None:
+    """The nearest vehicle ahead that is seen, whole and unhidden, at the start and at each second; None without one."""
+    if drive.actors is None or len(drive.frames) <= MOMENTS[-1]:
+        return None
+    boxes = np.stack([_boxes(drive, frame, drive.actors.poses[frame]) for frame in MOMENTS])
+    ahead = relative_to(drive.actors.poses[0], drive.poses[0])
+    height, width = drive.camera.intrinsics.image_size
+    near = (ahead[:, 0] > NEAREST_M) & (ahead[:, 0] < FARTHEST_M) & (np.abs(ahead[:, 1]) < ASIDE_M)
+    near &= np.cos(ahead[:, 2]) > 0.7
+    for column in np.flatnonzero(near)[np.argsort(ahead[near, 0])]:
+        own = boxes[:, column]
+        sides = own[:, 2:4] - own[:, :2]
+        if not np.isfinite(own).all() or sides.min() < LEAST_PX:
+            continue
+        seen = np.clip(own[:, 2:4], 0, [width, height]) - np.clip(own[:, :2], 0, [width, height])
+        inside = seen.prod(1) / sides.prod(1)
+        hidden = max(_hidden(boxes[i], column) for i in range(len(MOMENTS)))
+        if inside.min() >= LEAST_INSIDE and hidden <= MOST_HIDDEN:
+            kept = np.stack([_boxes(drive, frame, _kept_on(drive.actors, frame))[column, :4] for frame in MOMENTS])
+            # It cannot be looked for behind the camera.
+            kept = np.where(np.isfinite(kept).all(1, keepdims=True), kept, own[:, :4])
+            return Watched(drive.actors.ids[column], float(ahead[column, 0]), np.stack([own[:, :4], kept]))
+    return None
+
+
+def taken_away(drives: DriveSet, seed: int, actor: str) -> Images:
+    """What the simulator shows at ``MOMENTS`` without a vehicle, (5, H, W, 3); drawn once and kept."""
+    real = drives.again(SIMULATOR, seed)
+    name = f"{drives.plan.name}-without-a-vehicle"
+    shown = drives.kept(name, SIMULATOR, str(seed), lambda: replace(real, frames=without(real, actor, MOMENTS)))
+    return shown.frames
+
+
+def without(drive: Drive, actor: str | None, frames: Sequence[int]) -> Images:
+    """Frames of a drive in the simulator as they would be if one vehicle could not be seen; None hides nobody."""
+    road, now = episode(drive.seed).road, episode(drive.seed).past[-1]
+    conditions = conditions_from_prompt(drive.prompt, Conditions())
+    assert conditions is not None
+    pictures = {}
+    for frame in range(max(frames) + 1):
+        if frame:
+            now = step(road, now, drive.seed, frame, (drive.poses[frame], float(drive.speeds_mps[frame])))
+        if frame in frames:
+            positions = now.positions_m.copy()
+            if actor is not None:
+                positions[int(actor.partition("-")[0])] += _AWAY_M
+            shown = replace(now, positions_m=positions)
+            pose = drive.poses[frame]
+            pictures[frame] = draw_frame(road, drive.seed, shown, frame, conditions, drive.camera, pose)
+    return np.stack([pictures[frame] for frame in frames])
+
+
+def _kept_on(actors: ActorTracks, frame: int) -> FloatArray:
+    """(A, 3) poses had everybody kept speed and heading since the start."""
+    poses = np.array(actors.poses[0])
+    driven = actors.speeds_mps[0] * frame / FPS
+    poses[:, 0] += driven * np.cos(poses[:, 2])
+    poses[:, 1] += driven * np.sin(poses[:, 2])
+    return poses
+
+
+def _boxes(drive: Drive, frame: int, poses: FloatArray) -> FloatArray:
+    """(A, 5) left, top, right, bottom in pixels and depth in metres of actors at poses (A, 3); NaN for one behind."""
+    actors = drive.actors
+    assert actors is not None
+    ground = corners(poses, actors.sizes_m[:, 0], actors.sizes_m[:, 1])
+    ground = transform_points(_inverse(drive.poses[frame]), ground.reshape(-1, 2)).reshape(-1, 4, 2)
+    low = np.concatenate([ground, np.zeros((*ground.shape[:2], 1))], axis=2)
+    high = low.copy()
+    high[..., 2] = actors.sizes_m[:, None, 2]
+    points = np.concatenate([low, high], axis=1)
+    pixels, depths = project_points(drive.camera, points.reshape(-1, 3))
+    pixels, depths = pixels.reshape(len(points), 8, 2), depths.reshape(len(points), 8)
+    boxes = np.concatenate([pixels.min(1), pixels.max(1), depths.min(1)[:, None]], axis=1)
+    boxes[~(depths > 0.5).all(1)] = np.nan
+    return boxes
+
+
+def _inverse(pose: FloatArray) -> FloatArray:
+    return relative_to(np.zeros(3), pose)
+
+
+def _hidden(boxes: FloatArray, column: int) -> float:
+    """Largest share of a box that one nearer box covers."""
+    own = boxes[column]
+    nearer = boxes[boxes[:, 4] < own[4] - 0.5]
+    if not len(nearer):
+        return 0.0
+    overlap = np.minimum(nearer[:, 2:4], own[2:4]) - np.maximum(nearer[:, :2], own[:2])
+    covered = np.clip(overlap, 0, None).prod(1)
+    return float(covered.max() / (own[2:4] - own[:2]).prod())

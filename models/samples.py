@@ -1,0 +1,108 @@
+"""What one sample of either model is made from, and how."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from longdwm_env.models.denoiser import StepCallback
+from longdwm_env.types import Camera, FloatArray, Images
+
+
+@dataclass(frozen=True)
+class Present:
+    """What one driver has seen so far.
+
+    Attributes:
+        history: uint8 (N, H, W, 3) keyframes one second apart, oldest first; the last is the present frame.
+        camera: their camera.
+        text: (S, D) embedding of the prompt.
+        seed: of the episode.
+        counter: frames driven so far.
+        before: a frame (H, W, 3) of shortly before the present one, and its pose (3,) in the present ego frame; None
+            where there is none. For the matched sweep.
+    """
+
+    history: Images
+    camera: Camera
+    text: Tensor
+    seed: int
+    counter: int
+    before: tuple[Images, FloatArray] | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The second between two keyframes.
+
+    Attributes:
+        first: uint8 (H, W, 3) the earlier keyframe.
+        last: uint8 (H, W, 3) the later one.
+        last_latent: (C, h, w) what ``last`` was decoded from.
+        camera: their camera.
+        poses: (12, 3) poses of the frames after ``first``, in its ego frame.
+        text: (S, D).
+        seed: of the episode.
+        counter: frames driven at ``first``.
+    """
+
+    first: Images
+    last: Images
+    last_latent: Tensor
+    camera: Camera
+    poses: FloatArray
+    text: Tensor
+    seed: int
+    counter: int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample: steps and guidance of one call.
+
+    Attributes:
+        coarse_steps: denoising steps of the Coarse model.
+        fine_steps: denoising steps of the Fine model.
+        guidance_scale: classifier-free guidance; 1 switches it off.
+        unconditional_text: (1, S, D), needed with guidance.
+        on_coarse_step: see ``Denoiser.sample``.
+        on_fine_step: as ``on_coarse_step``.
+    """
+
+    coarse_steps: int
+    fine_steps: int
+    guidance_scale: float = 1.0
+    unconditional_text: Tensor | None = None
+    on_coarse_step: StepCallback | None = None
+    on_fine_step: StepCallback | None = None
+
+
+@dataclass(frozen=True)
+class CoarseInputs:
+    """What the Coarse model is given for B drivers: arguments of ``CoarseModel.keyframes``."""
+
+    history: Tensor
+    text: Tensor
+    warp: Tensor
+    warp_mask: Tensor
+    motion: Tensor
+    sweep: Tensor | None
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """(N + R, C, h, w) of one sample's noise."""
+        return (self.history.shape[1] + self.warp.shape[1], *self.warp.shape[2:])
+
+    def repeated(self, times: int) -> "CoarseInputs":
+        """Each driver ``times`` over."""
+
+        def repeat(part: Tensor) -> Tensor:
+            return part.repeat_interleave(times, dim=0)
+
+        return CoarseInputs(
+            repeat(self.history),
+            repeat(self.text),
+            repeat(self.warp),
+            repeat(self.warp_mask),
+            repeat(self.motion),
+            None if self.sweep is None else repeat(self.sweep),
+        )

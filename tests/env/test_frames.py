@@ -1,0 +1,183 @@
+"""Pictures are drawn when somebody looks, and nobody can tell from what they see."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from longdwm_env.frames import Frames
+from longdwm_env.geometry.spline import trajectory_from_controls
+from longdwm_env.simulator.scene import builtin_scene
+from longdwm_env.world import UndrawnWorld
+from longdwm_env.worlds.simulator import SimulatorWorld
+from longdwm_env.worlds.warp import WarpWorld
+
+SIZE = (4, 6)
+
+
+class Pen:
+    """Draws frame i in the grey i, and remembers which it drew."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def __call__(self, index):
+        self.drawn.append(index)
+        return np.full((*SIZE, 3), index, np.uint8)
+
+
+@pytest.fixture
+def pen():
+    return Pen()
+
+
+@pytest.fixture
+def drawings(monkeypatch):
+    """Counts the frames that the simulator draws for its world."""
+    from longdwm_env.worlds import simulator
+
+    drawn = []
+    draw_frame = simulator.draw_frame
+
+    def counted(road, seed, traffic, frame, *rest):
+        drawn.append(frame)
+        return draw_frame(road, seed, traffic, frame, *rest)
+
+    monkeypatch.setattr(simulator, "draw_frame", counted)
+    return drawn
+
+
+class DrawnSimulator:
+    """The simulator as a world that knows nothing of undrawn frames."""
+
+    def __init__(self, size):
+        self._world = SimulatorWorld(size)
+        self.name, self.image_size = self._world.name, size
+
+    def begin(self, scene, seed):
+        return self._world.begin(scene, seed)
+
+    def advance(self, states, trajectories, num_frames):
+        return self._world.advance(states, trajectories, num_frames)
+
+
+def test_the_newest_is_drawn_alone_and_every_frame_once(pen):
+    frames = Frames(5, SIZE, pen)
+    assert (len(frames), frames.shape) == (5, (5, *SIZE, 3))
+    assert pen.drawn == []
+    assert (frames.newest == 4).all()
+    assert (frames.newest == 4).all()
+    assert pen.drawn == [4]
+    assert frames.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert frames.images is frames.images
+    assert sorted(pen.drawn) == [0, 1, 2, 3, 4]
+    assert (frames.newest == 4).all()
+
+
+def test_what_is_handed_out_is_read_only(pen):
+    frames = Frames(3, SIZE, pen)
+    for array in (frames.newest, frames.images, frames.newest):
+        assert not array.flags.writeable
+
+
+def test_frames_that_are_there_are_copied_only_where_somebody_could_write():
+    images = np.zeros((2, *SIZE, 3), np.uint8)
+    copied = Frames.of(images)
+    images[:] = 9
+    assert (copied.images == 0).all()
+    assert Frames.of(copied.images).images is copied.images
+
+
+def test_frames_held_show_the_newest(pen):
+    held = Frames(3, SIZE, pen).held()
+    assert pen.drawn == []
+    assert (held.images == 2).all()
+    assert pen.drawn == [2]
+
+
+def test_pictures_travel_and_their_making_does_not(pen):
+    back = pickle.loads(pickle.dumps(Frames(3, SIZE, lambda index: pen(index))))
+    assert back.images[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert not back.images.flags.writeable
+
+
+@pytest.mark.parametrize("make_world", [SimulatorWorld, WarpWorld])
+def test_a_world_says_the_same_drawn_or_not(kit, make_world):
+    world, scene = make_world(kit.small), builtin_scene(3)
+    scene = replace(scene, camera=scene.camera.fitted(kit.small))
+    assert isinstance(world, UndrawnWorld)
+    state = world.begin(scene, 3)
+    plans = [trajectory_from_controls(angle, 1.0, scene.start) for angle in (-0.02, 0.03)]
+    drawn, frames = world.advance([state] * 2, plans, 6)
+    undrawn, clips = world.advance_undrawn([state] * 2, plans, 6)
+    for one, other, images, clip in zip(drawn, undrawn, frames, clips, strict=True):
+        np.testing.assert_array_equal(images[-1], clip.newest)
+        np.testing.assert_array_equal(images, clip.images)
+        assert one.values == other.values
+        assert all(np.array_equal(one.arrays[name], other.arrays[name], equal_nan=True) for name in one.arrays)
+        assert one.actors is other.actors is None or np.array_equal(one.actors.poses, other.actors.poses)
+
+
+def test_an_agent_that_sees_one_frame_has_one_drawn(make, kit, drawings):
+    lazy = make("simulator", obs_mode="frame", control_period_s=0.5, render_mode="rgb_array")
+    eager = make(DrawnSimulator(kit.small), scenes=None, obs_mode="frame", control_period_s=0.5)
+    for env in (lazy, eager):
+        env.reset(seed=5)
+    for _ in range(3):
+        drawings.clear()
+        seen, *lived, info = lazy.step(kit.ahead())
+        np.testing.assert_array_equal(lazy.render(), seen)
+        assert len(drawings) == 1
+        drawn, *expected, told = eager.step(kit.ahead())
+        np.testing.assert_array_equal(seen, drawn)
+        assert lived == expected
+        assert info["reward_terms"] == told["reward_terms"]
+        np.testing.assert_array_equal(info["ego"], told["ego"])
+    # Who asks for the whole state afterwards gets all of it.
+    state = lazy.unwrapped.get_state()
+    assert kit.same_state(state, eager.unwrapped.get_state())
+    np.testing.assert_array_equal(state.frames[-1], seen)
+
+
+def test_the_start_is_the_same_however_it_is_looked_at(make, kit):
+    frame, _ = make("simulator", obs_mode="frame").reset(seed=4)
+    env = make("simulator")
+    video, info = env.reset(seed=4)
+    np.testing.assert_array_equal(frame, video["frames"][-1])
+    np.testing.assert_array_equal(info["ego"], video["ego"])
+    scene = env.unwrapped.scene
+    np.testing.assert_array_equal(video["frames"], scene.log.images(-11, 12, env.unwrapped.get_state().camera))
+
+
+def test_futures_are_drawn_when_their_frames_are_asked_for(make, kit, drawings):
+    env = make("simulator")
+    env.reset(seed=6)
+    drawings.clear()
+    actions = np.stack([[kit.ahead(4.0 + f)] * 2 for f in range(2)])
+    futures = env.unwrapped.imagine(actions)
+    assert futures.rewards.shape == (2, 2)
+    assert drawings == []
+    assert futures.frames.shape == (2, 2, 12, *kit.small, 3)
+    assert futures.frames is futures.frames
+    assert len(drawings) == 2 * 2 * 12
+    np.testing.assert_array_equal(futures.frames[1, 1], futures.states[1].frames)
+
+
+def test_a_reward_that_looks_at_frames_sees_them(make, kit, drawings):
+    from longdwm_env import RewardTerm
+
+    seen = []
+
+    def brightness(driven):
+        seen.append(driven.frames)
+        return float(driven.frames.mean())
+
+    term = RewardTerm("brightness", "of 255", "test", brightness)
+    env = make("simulator", obs_mode="frame", reward={term: 1.0}, control_period_s=0.5)
+    env.reset(seed=5)
+    drawings.clear()
+    env.step(kit.ahead())
+    assert seen[0].shape == (6, *kit.small, 3)
+    assert len(drawings) == 6
+    assert env.unwrapped.get_state().frames is seen[0]

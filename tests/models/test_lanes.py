@@ -1,0 +1,86 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from longdwm_env import timing
+from longdwm_env.models.lanes import Lanes
+from longdwm_env.models.world import DiffusionWorld
+
+pytestmark = pytest.mark.filterwarnings("ignore:the camera of scene")
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order():
+    assert Lanes(3).run([lambda i=i: i * i for i in range(20)]) == [i * i for i in range(20)]
+    assert Lanes(3).run([]) == []
+
+
+def test_tasks_run_side_by_side():
+    meeting = threading.Barrier(2)
+    assert sorted(Lanes(2).run([lambda: meeting.wait(timeout=60)] * 2)) == [0, 1]
+
+
+def test_a_lane_computes_with_one_thread_and_nobody_else_is_changed(three_threads):
+    assert Lanes(2).run([torch.get_num_threads] * 4) == [1] * 4
+    assert torch.get_num_threads() == 3
+    found = []
+    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert found == [3]
+
+
+def test_a_task_may_ask_for_lanes():
+    """More tasks than lanes, each waiting for tasks of its own: they would wait for ever if they shared the lanes."""
+    lanes = Lanes(2)
+    inner = [lambda: threading.get_ident()] * 3
+    for names in lanes.run([lambda: lanes.run(inner)] * 8):
+        assert len(set(names)) == 1
+
+
+def test_an_error_is_raised_when_all_are_done():
+    done = []
+
+    def fail():
+        raise ArithmeticError("no")
+
+    with pytest.raises(ArithmeticError):
+        Lanes(2).run([fail, *[lambda: done.append(1)] * 10])
+    assert len(done) == 10
+    with pytest.raises(ValueError, match="at least one lane"):
+        Lanes(0)
+
+
+def test_a_stopwatch_around_them_counts_what_they_do():
+    def work():
+        with timing.stage("fine"):
+            threading.Event().wait(0.01)
+
+    with timing.stopwatch() as spent:
+        Lanes(2).run([work] * 6)
+    assert spent["fine"] >= 0.06
+    assert spent["coarse"] == 0
+
+
+def test_numbers_do_not_depend_on_how_many_threads_there_are(pipeline, scene_with, drive_at, three_threads):
+    size = pipeline.settings.image_size
+    several = DiffusionWorld(pipeline)
+    torch.set_num_threads(1)
+    one = DiffusionWorld(pipeline)
+    states = [one.begin(scene_with(size, seed=seed), seed) for seed in range(4)]
+    ways = [drive_at(4.0 + 2 * index) for index in range(4)]
+    for num_frames in (12, 5):
+        alone = one.advance(states, ways, num_frames)[1]
+        assert np.array_equal(several.advance(states, ways, num_frames)[1], alone)
+        for index in range(4):
+            assert np.array_equal(several.advance([states[index]], [ways[index]], num_frames)[1][0], alone[index])
+    assert np.array_equal(one.uncertainty(states, ways), several.uncertainty(states, ways))

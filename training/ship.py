@@ -1,0 +1,91 @@
+"""A trained workspace's pipeline as it is shipped: bfloat16, within a size limit, with a model card."""
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.files import atomic_write_bytes
+from longdwm_env.models.bundled import SIZE_LIMIT_BYTES
+from longdwm_env.models.folder import check_pipeline_folder
+from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
+from longdwm_env.training.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
+from longdwm_env.training.workspace import Workspace
+
+SCORER = "scorer"
+"""Folder beside the pipeline's."""
+
+
+def ship(workspace: Workspace, target: Path, results: Path | None = None, limit_bytes: int = SIZE_LIMIT_BYTES) -> int:
+    """Write a workspace's pipeline in bfloat16 with its model card, whole or not at all.
+
+    A scorer beside the target counts towards the limit. A pipeline that has seen nothing but the simulator is told of a
+    prompt what it can know: weather and time of day.
+
+    Args:
+        workspace: of the trained pipeline.
+        target: folder to write or to replace, such as ``models.bundled.MINI``.
+        results: folder of tables (JSON) for the card; None or an empty one leaves them out, and the card says so.
+        limit_bytes: most bytes, the scorer included.
+
+    Returns:
+        Bytes of the folder written.
+
+    Raises:
+        InvalidConfig: a stage has not run, or the folder would be too large; nothing has changed.
+        MissingWeights: the workspace's pipeline is not whole.
+    """
+    check_pipeline_folder(workspace.pipeline)
+    if missing := [stage for stage in ("codec", "coarse", "fine") if not _has_begun(workspace, stage)]:
+        raise InvalidConfig(
+            f"{workspace.root}: {' and '.join(missing)} have not been trained; random weights do not ship"
+        )
+    pipeline = workspace.load(**dtype_argument(torch.bfloat16))
+    if is_simulated(workspace):
+        pipeline.register_to_config(settings=replace(pipeline.settings, prompts="conditions").to_json())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        fresh = Path(scratch) / target.name
+        _save(pipeline, fresh)
+        # What the card says is said of the weights as they load.
+        facts = ModelFacts.of(workspace, LongDWMPipeline.from_pretrained(str(fresh), **dtype_argument(torch.float32)))
+        scorer = target.parent / SCORER
+        beside = _size(scorer) if scorer.exists() else 0
+        weights = sum(path.stat().st_size for path in fresh.rglob("*.safetensors"))
+        card = model_card(facts, weights, results_in(results))
+        atomic_write_bytes(fresh / CARD, card.encode())
+        size = _size(fresh)
+        if size + beside > limit_bytes:
+            raise InvalidConfig(
+                f"the pipeline has {size / 1e6:.2f} MB and the scorer beside it {beside / 1e6:.2f} MB; together they "
+                f"may have {limit_bytes / 1e6:.2f} MB. Make the models smaller (models.presets.mini)"
+            )
+        # A folder cannot be renamed onto a full one; the old one steps aside and goes with the scratch folder.
+        if target.exists():
+            target.replace(Path(scratch) / "before")
+        fresh.replace(target)
+    return size
+
+
+def _save(pipeline: LongDWMPipeline, folder: Path) -> None:
+    """Readable by others; where the workspace lies is nobody's business."""
+    for part in (pipeline, pipeline.text_encoder, pipeline.vae, pipeline.coarse, pipeline.fine, pipeline.scheduler):
+        part.register_to_config(_name_or_path="")
+    pipeline.save_pretrained(str(folder), safe_serialization=True)
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o666 & ~umask)
+
+
+def _has_begun(workspace: Workspace, stage: str) -> bool:
+    return workspace.done(stage) or any((workspace.stage(stage) / "checkpoints").glob("step-*"))
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
+    return sum(file.stat().st_size for file in files)
