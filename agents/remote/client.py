@@ -177,4 +177,4 @@ def ask_needs(spec: PolicySpec) -> EnvironmentNeeds:
 
 def _arrays(observation: Any, info: Mapping[str, Any]) -> dict[str, Any]:
     seen = dict(observation) if isinstance(observation, Mapping) else {"frame": observation}
-    return {**seen, "ego_pose": np.asarray(info["ego_pose"], np.float64)}
+    return {"ego": np.asarray(info["ego"], np.float32), **seen, "ego_pose": np.asarray(info["ego_pose"], np.float64)}

@@ -136,7 +136,14 @@ class Session:
         if poses is None or poses.ndim != 2 or poses.shape[1] != 3 or not len(poses) or not np.isfinite(poses).all():
             raise Refusal("observation", "array 'ego_pose' is finite numbers (T, 3)")
         seen = observation if isinstance(space, spaces.Dict) else observation["frame"]
-        return seen, {**self._told, "ego_pose": poses}
+        info = {**self._told, "ego_pose": poses}
+        # Earlier clients send the ego's motion only as a part of the observation.
+        ego = arrays.get("ego")
+        if ego is not None:
+            if ego.shape != (5,) or not np.isfinite(ego).all():
+                raise Refusal("observation", "array 'ego' is five finite numbers")
+            info["ego"] = ego
+        return seen, info
 
 
 def _error(code: str, message: str) -> bytes:
