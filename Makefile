@@ -1,4 +1,4 @@
-# make demo    drive a photograph and the simulator; a video, a contact sheet and a plot under outputs/demo
+# make demo    drive a photograph, the mini model and the simulator; a video, a contact sheet and a plot under outputs/demo
 # make test    all tests
 # make check   lint, format and types
 # Each makes the virtual environment it needs in .venv first. Another Python: make test PYTHON=python3.12

@@ -4,7 +4,6 @@
 frames and the ego's poses -> reward terms and the end -> the next state.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -18,21 +17,19 @@ from longdwm_env.clock import FPS
 from longdwm_env.driven import Driven, Learned
 from longdwm_env.errors import InvalidConfig, InvalidState, UnknownScene
 from longdwm_env.frames import Frames
-from longdwm_env.geometry.camera import ASSUMED_HORIZONTAL_FOV_RAD, assumed_camera
 from longdwm_env.geometry.kinematics import CAR, Car
 from longdwm_env.geometry.pose import compose
 from longdwm_env.judges import learned_judges
 from longdwm_env.observation import ObservationMode, Timing, info_from, observation_from
 from longdwm_env.rewards import Reward
+from longdwm_env.starts import camera_for_want_of_one, chosen_start, logged_clip, logged_poses
 from longdwm_env.state import PAST_FRAMES, EnvState
 from longdwm_env.timing import stage, stopwatch
 from longdwm_env.types import (
     ActorTracks,
     Camera,
     EgoState,
-    FloatArray,
     Images,
-    PromptedLog,
     Scene,
     SceneSource,
     Trajectory,
@@ -42,10 +39,6 @@ from longdwm_env.world import UndrawnWorld, WorldModel
 
 SCENES_KEPT = 64
 """Scenes that stay open: a vector environment goes back to each of its own at every step."""
-
-
-class AssumedCameraWarning(UserWarning):
-    """A scene came without a camera, so one was assumed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +120,9 @@ class Episodes:
             UnknownScene: the source has no such scene.
             InvalidScene: the scene cannot be read.
         """
-        index, prompt = self._chosen(seed, options or {})
+        index, prompt = chosen_start(self.source, seed, options or {}, self.prompt)
         scene = self.source.scene(index)
-        camera = self.camera or scene.camera or self._assumed(scene)
+        camera = self.camera or scene.camera or camera_for_want_of_one(scene, self.world.image_size)
         camera = camera.fitted(self.world.image_size)
         scene = replace(scene if prompt is None else scene.with_prompt(prompt), camera=camera)
         start = scene.start
@@ -143,8 +136,8 @@ class Episodes:
             camera=camera,
             ego=start,
             frames_driven=0,
-            clip=_logged_clip(scene, self.control_frames, camera),
-            ego_poses=_logged_poses(scene, self.control_frames),
+            clip=logged_clip(scene, self.control_frames, camera),
+            ego_poses=logged_poses(scene, self.control_frames),
             past_motion=np.array([[start.speed_mps, start.acceleration_mps2, start.yaw_rate_radps]]),
             world_state=self.world.begin(scene, seed),
         )
@@ -207,31 +200,6 @@ class Episodes:
     def observation(self, state: EnvState) -> Any:
         """What the agent sees in a state."""
         return observation_from(state, self.obs_mode)
-
-    def _chosen(self, seed: int, options: dict[str, Any]) -> tuple[int, str | None]:
-        unknown = [key for key in options if key not in ("scene", "prompt")]
-        if unknown:
-            raise InvalidConfig(f"reset option {unknown[0]!r} does not exist; there are 'scene' and 'prompt'")
-        scene, prompt = options.get("scene"), options.get("prompt", self.prompt)
-        if prompt is not None and not isinstance(prompt, str):
-            raise InvalidConfig(f"the prompt must be a string, got {prompt!r}")
-        if scene is None:
-            return self.source.index_of_seed(seed), prompt
-        if isinstance(scene, str):
-            return self.source.index_of_key(scene), prompt
-        if isinstance(scene, int | np.integer) and not isinstance(scene, bool):
-            return int(scene), prompt
-        raise InvalidConfig(f"the scene must be an index or a key, got {scene!r}")
-
-    def _assumed(self, scene: Scene) -> Camera:
-        warnings.warn(
-            f"the camera of scene {scene.key!r} is not known; a horizontal field of view of "
-            f"{np.degrees(ASSUMED_HORIZONTAL_FOV_RAD):.0f} degrees is assumed. To give it: gym.make(..., camera="
-            "Camera(Intrinsics.from_fov(radians, image_size), Mounting(...))), or a camera.json beside the file",
-            AssumedCameraWarning,
-            stacklevel=4,
-        )
-        return assumed_camera(self.world.image_size)
 
     def _look(self, state: EnvState) -> None:
         """Draw what an observation of the state shows, now, so that its time counts towards the step's."""
@@ -321,20 +289,3 @@ def ended_by(driven: Driven) -> str:
         if not driven.road_map.drivable(middle).all():
             return "off_road"
     return ""
-
-
-def _logged_clip(scene: Scene, count: int, camera: Camera) -> Frames:
-    """The last ``count`` frames up to a scene's start."""
-    log = scene.log
-    if not isinstance(log, PromptedLog):
-        return Frames.of(log.images(1 - count, count, camera))
-    # Like the world that it comes from, a log that is drawn waits until somebody looks.
-    return Frames(count, camera.intrinsics.image_size, lambda index: log.images(1 - count + index, 1, camera)[0])
-
-
-def _logged_poses(scene: Scene, count: int) -> FloatArray:
-    """Poses (count, 3) of the frames up to a scene's start; its first known one where the record does not reach."""
-    log = scene.log
-    if log.ego_poses is None:
-        return np.repeat(scene.start.pose[None], count, axis=0)
-    return np.asarray(log.ego_poses)[np.maximum(np.arange(1 - count, 1) + log.num_past, 0)]

@@ -7,7 +7,7 @@ from longdwm_env.errors import InvalidConfig, MissingDependency, UnknownWorld
 from longdwm_env.types import ImageSize
 from longdwm_env.world import Scorer, WorldModel
 
-DEFAULT_WORLD = "simulator"
+DEFAULT_WORLD = "mini"
 """What ``gym.make``, ``longdwm demo`` and ``longdwm drive`` show unless they are told."""
 
 MINI = "mini"

@@ -22,7 +22,9 @@ class CoarseModel(Denoiser):
         guidance_scale: float = 1.0,
         unconditional_text: Float[Tensor, "#b s d"] | None = None,
         on_step: StepCallback | None = None,
-        sweep: Float[Tensor, "b r p c h w"] | None = None,
+        further: Float[Tensor, "b r p c h w"] | None = None,
+        layout: Float[Tensor, "b r c h w"] | None = None,
+        layout_mask: Float[Tensor, "b r"] | None = None,
     ) -> Float[Tensor, "b r c h w"]:
         """New keyframes.
 
@@ -37,11 +39,13 @@ class CoarseModel(Denoiser):
             guidance_scale: see ``Denoiser.sample``.
             unconditional_text: as there.
             on_step: as there.
-            sweep: (B, R, S, C, h, w), see ``coarse_conditioning``.
+            further: (B, R, S, C, h, w), see ``coarse_conditioning``.
+            layout: (B, R, C, h, w), as there.
+            layout_mask: (B, R), as there.
 
         Returns:
             (B, R, C, h, w).
         """
-        told = coarse_conditioning(history, noise.shape[1], text, warp, warp_mask, motion, sweep)
+        told = coarse_conditioning(history, noise.shape[1], text, warp, warp_mask, motion, further, layout, layout_mask)
         latents = self.sample(told, noise, num_steps, guidance_scale, unconditional_text, on_step)
         return latents[:, history.shape[1] :]

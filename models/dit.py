@@ -38,7 +38,8 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         warp_views: as there.
         motion: as there.
         residual_warp: as there.
-        cross_fade: as there.
+        held_views: as there.
+        layout_view: as there.
         mix_views: as there.
         keep_known: as there.
         stem_channels: as there.
@@ -86,7 +87,8 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         warp_views: int = 0,
         motion: bool = False,
         residual_warp: bool = False,
-        cross_fade: bool = False,
+        held_views: bool = False,
+        layout_view: bool = False,
         mix_views: bool = False,
         keep_known: bool = False,
         stem_channels: int = 0,
@@ -135,7 +137,7 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         if stem_channels:
             self.stem = ConvStem(in_channels + known_channels, warp_channels, stem_channels, stem_blocks)
             self.head = ConvHead(
-                stem_channels, out_channels or in_channels, head_blocks, warp_views if mix_views else 0
+                stem_channels, out_channels or in_channels, head_blocks, warp_views - layout_view if mix_views else 0
             )
         elif known_frames:
             self.known_embed = nn.Conv2d(known_channels, dim, kernel_size=patch_size, stride=patch_size, bias=False)
@@ -269,14 +271,15 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
             decoded, logits = self.head(unfolded[:, made].flatten(0, 1), skip[:, made].flatten(0, 1))
             decoded = decoded.unflatten(0, (batch, -1))
             if logits is not None and warp is not None:
-                shares = _first_shares(warp_mask, frames, views, hidden_states, cross_fade=self.config.cross_fade)
+                pictures = views - self.config.layout_view
+                shares = _first_shares(warp_mask, frames, pictures, hidden_states)
                 logits = logits.unflatten(0, (batch, -1)) + shares[:, made, :, None, None].log()
-                mixture = logits.float().softmax(dim=2)[:, :, :, None] * warp[:, made].float()
+                mixture = logits.float().softmax(dim=2)[:, :, :, None] * warp[:, made, :pictures].float()
                 decoded = decoded + mixture.sum(dim=2)
             everywhere = decoded.new_zeros(batch, frames, *decoded.shape[2:])
             output = everywhere.index_copy(1, made, decoded)
         if self.config.residual_warp and not self.config.mix_views:
-            output = output + _residual(warp, warp_mask, hidden_states, cross_fade=self.config.cross_fade)
+            output = output if warp is None else output + warp[:, :, 0].to(output.dtype)
         if self.config.keep_known and known is not None and known_mask is not None:
             output = torch.where(known_mask[:, :, None, None, None] > 0.5, known.to(output.dtype), output)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
@@ -307,39 +310,16 @@ def _masked(latents: Tensor | None, mask: Tensor | None, like: Tensor, views: in
     return torch.cat([latents * plane, plane], dim=3)
 
 
-def _first_shares(warp_mask: Tensor | None, frames: int, views: int, like: Tensor, *, cross_fade: bool) -> Tensor:
-    """(B, F, V): what share of the picture each view has before training, above zero where it means something.
+def _first_shares(warp_mask: Tensor | None, frames: int, pictures: int, like: Tensor) -> Tensor:
+    """(B, F, V): what share of the output each picture has before training, above zero where it means something.
 
-    Nearly all is the first view's, or the cross-fade's of the first two. The first is there even where it means
-    nothing: then it holds the last known frame.
+    Nearly all is the first one's. It is there even where it means nothing: then it holds the last known frame.
     """
-    shares = like.new_full((len(like), frames, views), _LEAST_SHARE, dtype=torch.float32)
+    shares = like.new_full((len(like), frames, pictures), _LEAST_SHARE, dtype=torch.float32)
     if warp_mask is not None:
-        shares = shares * warp_mask.to(shares)
+        shares = shares * warp_mask[:, :, :pictures].to(shares)
     shares[:, :, 0] = 1.0
-    if cross_fade and views > 1:
-        later = torch.linspace(0, 1, frames, device=like.device).expand(shares.shape[:2])
-        if warp_mask is not None:
-            later = later * warp_mask[:, :, 1].to(shares)
-        shares[:, :, 0], shares[:, :, 1] = 1 - later, later
     return shares.clamp(min=1e-6)
-
-
-def _residual(warp: Tensor | None, warp_mask: Tensor | None, like: Tensor, *, cross_fade: bool) -> Tensor:
-    """(B, F, C, h, w): what an untrained residual model says.
-
-    The first view; with ``cross_fade``, where the second means something, a cross-fade from the first view at the first
-    frame to the second at the last.
-    """
-    if warp is None:
-        return torch.zeros_like(like)
-    first = warp[:, :, 0].to(like.dtype)
-    if not cross_fade or warp.shape[2] == 1:
-        return first
-    share = torch.linspace(0, 1, like.shape[1], device=like.device, dtype=like.dtype).expand(like.shape[:2])
-    if warp_mask is not None:
-        share = share * warp_mask[:, :, 1].to(like.dtype)
-    return torch.lerp(first, warp[:, :, 1].to(like.dtype), share[:, :, None, None, None])
 
 
 def _pad_front(x: Tensor, count: int) -> Tensor:

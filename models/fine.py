@@ -24,9 +24,9 @@ class FineModel(Denoiser):
         guidance_scale: float = 1.0,
         unconditional_text: Float[Tensor, "#b s d"] | None = None,
         on_step: StepCallback | None = None,
-        sweep_first: Float[Tensor, "b f p c h w"] | None = None,
-        sweep_last: Float[Tensor, "b f p c h w"] | None = None,
         between: Float[Tensor, "b f c h w"] | None = None,
+        layout: Float[Tensor, "b f c h w"] | None = None,
+        layout_mask: Float[Tensor, "b f"] | None = None,
     ) -> Float[Tensor, "b f c h w"]:
         """The latents of one clip per sample.
 
@@ -43,9 +43,9 @@ class FineModel(Denoiser):
             guidance_scale: see ``Denoiser.sample``.
             unconditional_text: as there.
             on_step: as there.
-            sweep_first: (B, F, S, C, h, w), see ``fine_conditioning``.
-            sweep_last: (B, F, S, C, h, w), as there.
-            between: (B, F, C, h, w), as there.
+            between: (B, F, C, h, w), see ``fine_conditioning``.
+            layout: (B, F, C, h, w), as there.
+            layout_mask: (B, F), as there.
 
         Returns:
             (B, F, C, h, w); the first latent is ``first``.
@@ -59,8 +59,9 @@ class FineModel(Denoiser):
             warp_last,
             motion,
             last_is_exact=last_is_exact,
-            sweep_first=sweep_first,
-            sweep_last=sweep_last,
             between=between,
+            held_ends=self.transformer.config.held_views,
+            layout=layout,
+            layout_mask=layout_mask,
         )
         return self.sample(told, noise, num_steps, guidance_scale, unconditional_text, on_step)

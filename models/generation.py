@@ -87,7 +87,7 @@ class Generation:
         """
         keyframes = self.keyframes(presents, [ahead[-1:] for ahead in poses], sampling)
         gaps = [
-            Gap(p.history[-1], images[0], latents[0], p.camera, ahead, p.text, p.seed, p.counter)
+            Gap(p.history[-1], images[0], latents[0], p.camera, ahead, p.text, p.seed, p.counter, p.layout)
             for p, ahead, (latents, images) in zip(presents, poses, keyframes, strict=True)
         ]
         return self.fill(gaps, sampling, num_frames)
@@ -115,7 +115,7 @@ class Generation:
         ]
         results: dict[int, tuple[Tensor, Images]] = {}
         for (chunk, real), made in zip(chunks, self.run(passes), strict=True):
-            results.update(zip(chunk[:real], made, strict=False))
+            results.update(zip(chunk[:real], made[:real], strict=True))
         return [results[index] for index in range(len(presents))]
 
     @torch.no_grad()
@@ -132,17 +132,14 @@ class Generation:
     def coarse_inputs(self, presents: Sequence[Present], poses: Sequence[FloatArray]) -> CoarseInputs:
         """What the Coarse model is given, as in ``keyframes``, for B drivers with histories of one length."""
         with self._stage("geometry"):
-            seen, mask = self.views.next_keyframes(
-                [p.history[-1] for p in presents],
-                [p.camera for p in presents],
-                poses,
-                [p.before for p in presents],
-            )
+            seen = self.views.next_keyframes(presents, poses)
             motion = torch.from_numpy(np.stack([motion_features(ahead) for ahead in poses]))
         text = torch.stack([present.text for present in presents]).to(self.device, self.dtype)
         with self._stage("decode"):
             history, views = self.views.keyframes([present.history for present in presents]), seen()
-        return CoarseInputs(history, text, views.warp, mask, motion, views.sweep)
+        return CoarseInputs(
+            history, text, views.warp, views.mask, motion, views.further, views.layout, views.layout_mask
+        )
 
     @torch.no_grad()
     def sampled_keyframes(self, inputs: CoarseInputs, noise: Tensor, sampling: Sampling) -> Tensor:
@@ -159,7 +156,9 @@ class Generation:
                 sampling.guidance_scale,
                 sampling.unconditional_text,
                 sampling.on_coarse_step,
-                inputs.sweep,
+                inputs.further,
+                inputs.layout,
+                inputs.layout_mask,
             )
 
     def fill(
@@ -183,29 +182,16 @@ class Generation:
     def _fill(self, gaps: Sequence[Gap], sampling: Sampling, num_frames: int) -> list[Images]:
         between = min(num_frames, clock.FRAMES_PER_INTERVAL - 1)
         ends = np.array(self.codec.last_frames(CLIP_FRAMES))
-        cameras, poses = [gap.camera for gap in gaps], [gap.poses for gap in gaps]
         with self._stage("geometry"):
-            seen = self.views.forward([gap.first for gap in gaps], cameras, poses)
+            seen = self.views.between(gaps)
         with self._stage("decode"):
-            forward, backward = seen(), None
-        if self.settings.backward_warp:
-            with self._stage("geometry"):
-                seen = self.views.backward([gap.last for gap in gaps], cameras, poses, forward.pictures)
-            with self._stage("decode"):
-                backward = seen()
-        matched = None
-        if self.settings.matched_sweep:
-            firsts, lasts = [gap.first for gap in gaps], [gap.last for gap in gaps]
-            with self._stage("geometry"):
-                encoded = self.views.between(firsts, lasts, cameras, poses, forward.pictures)
-            with self._stage("decode"):
-                matched = encoded()
+            views = seen()
         with self._stage("geometry"):
-            all_poses = [np.concatenate([np.zeros((1, 3)), ahead]) for ahead in poses]
+            all_poses = [np.concatenate([np.zeros((1, 3)), gap.poses]) for gap in gaps]
             motion = torch.from_numpy(np.stack([motion_features(ahead[ends]) for ahead in all_poses]))
         with self._stage("decode"):
             first = self.views.keyframes([gap.first[None] for gap in gaps])[:, 0]
-        noise = self._noise(gaps, "fine", forward.warp.shape[1:])
+        noise = self._noise(gaps, "fine", views.warp_first.shape[1:])
         with self._stage("fine"):
             latents = self.fine.clip(
                 first,
@@ -213,16 +199,16 @@ class Generation:
                 noise,
                 torch.stack([gap.text for gap in gaps]).to(self.device, self.dtype),
                 sampling.fine_steps,
-                forward.warp,
-                None if backward is None else backward.warp,
+                views.warp_first,
+                views.warp_last,
                 motion,
                 self.codec.latent_frames(CLIP_FRAMES) == CLIP_FRAMES,
                 sampling.guidance_scale,
                 sampling.unconditional_text,
                 sampling.on_fine_step,
-                forward.sweep,
-                None if backward is None else backward.sweep,
-                matched,
+                views.between,
+                views.layout,
+                views.layout_mask,
             )
         with self._stage("decode"):
             images = uint8_from_images(self.codec.decode_clip(latents, CLIP_FRAMES, slice(1, 1 + between)))

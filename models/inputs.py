@@ -10,6 +10,7 @@ from torch import Tensor
 
 from longdwm_env import clock
 from longdwm_env.geometry.camera import assumed_camera, fit_images
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.long_video import Drive
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.routes import open_route
@@ -145,6 +146,7 @@ def drive_from(
     text: Tensor,
     seed: int,
     keyframes_per_rollout: int | None,
+    layout: RoadLayout | None = None,
 ) -> Drive:
     """A long video to make, from arguments as in ``LongDWMPipeline.stream`` and a prompt's embedding (S, D).
 
@@ -157,7 +159,7 @@ def drive_from(
         raise ValueError(f"keyframes_per_rollout is 1 to {settings.keyframes - 1}, got {at_once}")
     history, camera = prepare_history(image, camera, settings)
     most = min(settings.history_keyframes, settings.keyframes - at_once)
-    return Drive(history, camera, path_poses(trajectory, num_frames), text, seed, num_frames, at_once, most)
+    return Drive(history, camera, path_poses(trajectory, num_frames), text, seed, num_frames, at_once, most, layout)
 
 
 def output_from_parts(videos: Sequence[Sequence[Any]], output_type: str) -> Any:

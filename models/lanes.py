@@ -17,7 +17,14 @@ import torch
 
 Result = TypeVar("Result")
 
-_here = threading.local()
+
+class _Here(threading.local):
+    """What a thread knows of itself: whether it is a lane."""
+
+    in_lane = False
+
+
+_here = _Here()
 
 
 class Lanes:
@@ -37,7 +44,7 @@ class Lanes:
 
         Tasks run in the caller's context: a stopwatch around this call counts what they do.
         """
-        if getattr(_here, "in_lane", False):
+        if _here.in_lane:
             return [task() for task in tasks]
         pool = _pool(self.count)
         begun = [pool.submit(copy_context().run, task) for task in tasks]

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from longdwm_env import clock
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.generation import Generation
 from longdwm_env.models.samples import Gap, Present, Sampling
@@ -31,6 +32,7 @@ class Drive:
         num_frames: frames to make.
         at_once: keyframes of a rollout.
         most_history: most keyframes to show the Coarse model.
+        layout: of the road, in the ego frame of the start; None where there is no map.
     """
 
     history: Images
@@ -41,6 +43,7 @@ class Drive:
     num_frames: int
     at_once: int
     most_history: int
+    layout: RoadLayout | None = None
 
 
 def drive_on(
@@ -69,7 +72,8 @@ def drive_on(
         count = min(drive.at_once, -(-(drive.num_frames - driven) // STEP))
         origin = np.zeros(3) if driven == 0 else drive.poses[driven - 1]
         ahead = relative_to(drive.poses[driven : driven + count * STEP], origin)
-        present = Present(history, drive.camera, drive.text, drive.seed, driven, before)
+        layout = None if drive.layout is None else drive.layout.seen_from(origin)
+        present = Present(history, drive.camera, drive.text, drive.seed, driven, before, layout)
         ((latents, keyframes),) = generation.keyframes([present], [ahead[STEP - 1 :: STEP]], sampling)
         gaps = _gaps(present, ahead, latents, keyframes)
         for start in range(0, count, generation.samples_at_once):
@@ -107,6 +111,7 @@ def _gaps(present: Present, ahead: FloatArray, latents: Tensor, keyframes: Image
             text=present.text,
             seed=present.seed,
             counter=present.counter + index * STEP,
+            layout=None if present.layout is None else present.layout.seen_from(origins[index]),
         )
         for index in range(len(keyframes))
     ]

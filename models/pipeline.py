@@ -11,6 +11,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from longdwm_env import clock
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import Codec, CogVideoXCodec
 from longdwm_env.models.cpu_codec import quick_on_cpu
@@ -223,6 +224,7 @@ class LongDWMPipeline(DiffusionPipeline):
         negative_prompt_embeds: Tensor | None = None,
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
         micro_batch: int | None = None,
+        layout: RoadLayout | None = None,
     ) -> Iterator[Images]:
         """One long video, second by second, in constant memory.
 
@@ -244,6 +246,8 @@ class LongDWMPipeline(DiffusionPipeline):
             negative_prompt_embeds: (1, S, D) in place of ``negative_prompt``.
             callback_on_step_end: called as in diffusers, ``(pipeline, step, timestep, {"latents": ...})``.
             micro_batch: see ``generation``.
+            layout: of the road, in the ego frame of the image, for models that know it (``settings.road_layout``); None
+                where there is no map.
 
         Yields:
             uint8 (T, H, W, 3), T = 12 but for a last part: the frames after the image, ``seconds`` * 12 in all.
@@ -260,6 +264,7 @@ class LongDWMPipeline(DiffusionPipeline):
             text[0],
             seed_from(generator),
             keyframes_per_rollout,
+            layout,
         )
         self._interrupt = False
         for clip, _ in drive_on(self.generation(micro_batch), drive, sampling, lambda: self._interrupt):
@@ -286,6 +291,7 @@ class LongDWMPipeline(DiffusionPipeline):
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         micro_batch: int | None = None,
+        layout: RoadLayout | None = None,
     ) -> LongDWMPipelineOutput | tuple[Any]:
         """Whole videos at once; ``stream`` is the one for long ones.
 
@@ -307,6 +313,7 @@ class LongDWMPipeline(DiffusionPipeline):
             callback_on_step_end: as in ``stream``.
             callback_on_step_end_tensor_inputs: which tensors the callback gets; there is ``latents``.
             micro_batch: as in ``stream``.
+            layout: as in ``stream``, the same for all.
 
         Returns:
             The frames after the image, ``seconds`` * 12 for each video.
@@ -338,6 +345,7 @@ class LongDWMPipeline(DiffusionPipeline):
                     text[index],
                     seeds[index],
                     keyframes_per_rollout,
+                    layout,
                 )
                 parts = []
                 fill = output_type != "latent"

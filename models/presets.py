@@ -8,6 +8,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
 from transformers import T5Config, T5EncoderModel
 
+from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.mini_codec import MiniAutoencoder
 from longdwm_env.models.pipeline import LongDWMPipeline
@@ -51,7 +52,11 @@ class LongDWMConfig:
             ("coarse", "fine"), (self.coarse, self.fine), self.settings.warp_views, strict=True
         ):
             if model.warp_views and model.warp_views != given:
-                raise ValueError(f"the settings give {name} {given} warped views, but warp_views={model.warp_views}")
+                raise ValueError(f"the settings give {name} {given} views, but warp_views={model.warp_views}")
+            if model.warp_views and model.layout_view != self.settings.road_layout:
+                raise ValueError(f"{name} has layout_view={model.layout_view}, the settings another road_layout")
+        if self.coarse.held_views or (self.fine.warp_views and self.fine.held_views != self.settings.held_ends):
+            raise ValueError("held_views are the Fine model's where the settings have held_ends, and no other's")
         residual = self.coarse.residual_warp or self.fine.residual_warp
         if residual and self.scheduler.get("prediction_type") != "sample":
             raise ValueError("residual_warp adds a clean latent, so the scheduler must predict the sample")
@@ -93,7 +98,8 @@ def mini() -> LongDWMConfig:
         # third. The paper's 13 keyframes are three.
         frames_per_token=5,
         sample_frames=3,
-        warp_views=2 + len(coarse_sweep),
+        warp_views=3 + len(coarse_sweep),
+        layout_view=True,
         time_embed_dim=64,
         text_embed_dim=64,
         max_text_seq_length=5,
@@ -117,7 +123,8 @@ def mini() -> LongDWMConfig:
             coarse,
             num_attention_heads=4,
             sample_frames=3,
-            warp_views=3,
+            warp_views=6,
+            held_views=True,
         ),
         settings=LongDWMSettings(
             image_size=(96, 144),
@@ -125,8 +132,10 @@ def mini() -> LongDWMConfig:
             fine_steps=1,
             warp_variant="ground",
             backward_warp=True,
-            matched_sweep=True,
+            matched_sweep=SweepSettings(),
             coarse_sweep=coarse_sweep,
+            held_ends=True,
+            road_layout=True,
         ),
         codec="mini",
         codec_arguments={"latent_channels": 32},
@@ -137,13 +146,19 @@ def mini() -> LongDWMConfig:
 
 
 def study() -> LongDWMConfig:
-    """Mini's picture, codec and conditions with transformers of about 2 M parameters each, to compare methods with."""
+    """Mini's picture, codec and conditions with transformers of about 2 M parameters each, to compare methods with.
+
+    Without the road's layout and the held ends, which no method of the paper has.
+    """
     full = mini()
 
-    def smaller(model: TransformerConfig) -> TransformerConfig:
-        return replace(model, num_attention_heads=2, num_layers=4, stem_channels=32, head_blocks=1)
+    def smaller(model: TransformerConfig, views: int) -> TransformerConfig:
+        plain = replace(model, warp_views=views, layout_view=False, held_views=False)
+        return replace(plain, num_attention_heads=2, num_layers=4, stem_channels=32, head_blocks=1)
 
-    return replace(full, name="study", coarse=smaller(full.coarse), fine=smaller(full.fine))
+    settings = replace(full.settings, road_layout=False, held_ends=False)
+    coarse, fine = map(smaller, (full.coarse, full.fine), settings.warp_views)
+    return replace(full, name="study", coarse=coarse, fine=fine, settings=settings)
 
 
 def cogvideox_2b() -> LongDWMConfig:
@@ -180,7 +195,8 @@ def debug() -> LongDWMConfig:
         attention_head_dim=16,
         num_layers=2,
         sample_frames=13,
-        warp_views=3,
+        warp_views=4,
+        layout_view=True,
         time_embed_dim=16,
         text_embed_dim=16,
         max_text_seq_length=5,
@@ -198,15 +214,16 @@ def debug() -> LongDWMConfig:
     return LongDWMConfig(
         name="debug",
         coarse=coarse,
-        fine=replace(coarse, sample_frames=5, warp_views=5, frames_per_token=3),
+        fine=replace(coarse, sample_frames=5, warp_views=6, held_views=True, frames_per_token=3),
         settings=LongDWMSettings(
             image_size=(32, 48),
             history_keyframes=3,
             warp_variant="ground",
             backward_warp=True,
-            matched_sweep=True,
+            matched_sweep=SweepSettings(),
             coarse_sweep=((20.0, 1.8),),
-            fine_sweep=((20.0, 1.7),),
+            held_ends=True,
+            road_layout=True,
         ),
         codec="mini",
         codec_arguments={"encoder_channels": 8, "decoder_channels": (16, 8, 8)},

@@ -1,9 +1,10 @@
 """What one sample of either model is made from, and how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.denoiser import StepCallback
 from longdwm_env.types import Camera, FloatArray, Images
 
@@ -20,6 +21,7 @@ class Present:
         counter: frames driven so far.
         before: a frame (H, W, 3) of shortly before the present one, and its pose (3,) in the present ego frame; None
             where there is none. For the matched sweep.
+        layout: of the road, in the present ego frame; None where there is no map.
     """
 
     history: Images
@@ -28,6 +30,7 @@ class Present:
     seed: int
     counter: int
     before: tuple[Images, FloatArray] | None = None
+    layout: RoadLayout | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Gap:
         text: (S, D).
         seed: of the episode.
         counter: frames driven at ``first``.
+        layout: of the road, in the ego frame of ``first``; None where there is no map.
     """
 
     first: Images
@@ -53,6 +57,7 @@ class Gap:
     text: Tensor
     seed: int
     counter: int
+    layout: RoadLayout | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,9 @@ class CoarseInputs:
     warp: Tensor
     warp_mask: Tensor
     motion: Tensor
-    sweep: Tensor | None
+    further: Tensor | None
+    layout: Tensor | None
+    layout_mask: Tensor | None
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -94,15 +101,5 @@ class CoarseInputs:
 
     def repeated(self, times: int) -> "CoarseInputs":
         """Each driver ``times`` over."""
-
-        def repeat(part: Tensor) -> Tensor:
-            return part.repeat_interleave(times, dim=0)
-
-        return CoarseInputs(
-            repeat(self.history),
-            repeat(self.text),
-            repeat(self.warp),
-            repeat(self.warp_mask),
-            repeat(self.motion),
-            None if self.sweep is None else repeat(self.sweep),
-        )
+        given = {name: part for name, part in vars(self).items() if part is not None}
+        return replace(self, **{name: part.repeat_interleave(times, dim=0) for name, part in given.items()})

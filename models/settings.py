@@ -35,13 +35,17 @@ class LongDWMSettings:
         backward_warp: also warp the next keyframe back onto the frames of the clip, as a second view for the Fine
             model. Deviation: the paper warps from the first frame only. It gives sharp pixels to interpolate from.
         matched_sweep: show the models, in place of the warp, a picture put together from many planes, each where it
-            explains how the picture moved before (geometry/sweep.py); the warp becomes a further view. Deviation: the
-            paper has one depth for all pixels.
+            explains how the picture moved before (geometry/sweep.py); the warp becomes a further view. None for the
+            warp alone. Deviation: the paper has one depth for all pixels.
         coarse_sweep: further planes through which the present keyframe is warped, as more views for the Coarse model:
             pairs of a depth in metres and the most that the plane may grow. Deviation: the paper has one depth. With a
             sweep the model need not move what stands beside the road or drives ahead, only choose the plane that
             moved it right (plane sweep, Collins 1996).
-        fine_sweep: the same for the Fine model, from either end frame where ``backward_warp`` is on.
+        held_ends: show the Fine model, as two more views, the end frames as they are at every moment: what drives ahead
+            at our own speed looks alike in both. Costs nothing.
+        road_layout: show both models, as one more view, what the scene's road map says is painted where
+            (geometry/layout.py), where there is a map. Deviation: the paper has no map. Without one, nothing tells a
+            model that looks four seconds back where a lane leads that has not come into view yet.
         prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,
             which are brought into the words that it was trained on (``text.known_prompt``).
     """
@@ -56,9 +60,10 @@ class LongDWMSettings:
     warp_depth_m: float = 35.0
     coarse_warp_horizon_s: float = clock.HORIZON_S
     backward_warp: bool = False
-    matched_sweep: bool = False
+    matched_sweep: SweepSettings | None = None
     coarse_sweep: tuple[tuple[float, float], ...] = ()
-    fine_sweep: tuple[tuple[float, float], ...] = ()
+    held_ends: bool = False
+    road_layout: bool = False
     prompts: Prompts = "text"
 
     def __post_init__(self) -> None:
@@ -69,17 +74,20 @@ class LongDWMSettings:
             raise ValueError(
                 f"history_keyframes={self.history_keyframes} must leave room for a new one among {self.keyframes}"
             )
-        if self.matched_sweep and not self.backward_warp:
-            raise ValueError("matched_sweep looks from both ends of a second, so it needs backward_warp")
+        if isinstance(self.matched_sweep, Mapping):
+            # JSON has lists for tuples.
+            given = {k: tuple(map(tuple, v)) if k == "planes" else v for k, v in self.matched_sweep.items()}
+            object.__setattr__(self, "matched_sweep", SweepSettings(**given))
+        if (self.matched_sweep is not None or self.held_ends) and not self.backward_warp:
+            raise ValueError("matched_sweep and held_ends look from both ends of a second, so they need backward_warp")
         if self.coarse_steps < 1 or self.fine_steps < 1:
             raise ValueError(f"at least one denoising step is needed, got {self.coarse_steps} and {self.fine_steps}")
         if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
             raise ValueError(f"guidance_scale is a number of at least 0, got {self.guidance_scale}")
-        for name in ("coarse_sweep", "fine_sweep"):
-            planes = tuple((float(depth), float(zoom)) for depth, zoom in getattr(self, name))
-            if any(depth <= 0 or zoom <= 1 for depth, zoom in planes):
-                raise ValueError(f"{name} has pairs of a depth above 0 m and a zoom above 1, got {planes}")
-            object.__setattr__(self, name, planes)
+        planes = tuple((float(depth), float(zoom)) for depth, zoom in self.coarse_sweep)
+        if any(depth <= 0 or zoom <= 1 for depth, zoom in planes):
+            raise ValueError(f"coarse_sweep has pairs of a depth above 0 m and a zoom above 1, got {planes}")
+        object.__setattr__(self, "coarse_sweep", planes)
         if self.prompts not in get_args(Prompts):
             raise ValueError(f"prompts is one of {get_args(Prompts)}, got {self.prompts!r}")
         if self.coarse_warp_horizon_s < 0:
@@ -92,14 +100,10 @@ class LongDWMSettings:
 
     @property
     def warp_views(self) -> tuple[int, int]:
-        """How many warped videos the Coarse and the Fine model are given."""
-        coarse = 1 + self.matched_sweep + len(self.coarse_sweep)
-        return coarse, (1 + self.backward_warp) * (1 + len(self.fine_sweep)) + self.matched_sweep
-
-    @property
-    def sweep(self) -> SweepSettings:
-        """Settings of the matched sweep."""
-        return SweepSettings()
+        """How many views the Coarse and the Fine model are given."""
+        matched = self.matched_sweep is not None
+        coarse = 1 + matched + len(self.coarse_sweep) + self.road_layout
+        return coarse, 1 + self.backward_warp + matched + 2 * self.held_ends + self.road_layout
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -133,10 +137,13 @@ class OpenChoices:
             most rollouts interpolate, and prediction is learnt along.
         text_drop_ratio: how often the prompt is emptied, which classifier-free guidance needs; 0.1 is customary.
         warp_drop_ratio: how often the warp is left out, so that the model also works without a trajectory; 0.1.
+        layout_drop_ratio: how often the road's layout is left out, so that the model also works without a map; 0.1.
         history_noise_max: the clean history is noised by a strength drawn from 0 to this. Small, because noise on the
             history was not shown to help where models are small; it must merely be able to be switched on.
         min_history_keyframes: fewest clean keyframes of a training sample: 1 is the paper's task.
         max_history_keyframes: most clean keyframes of a training sample: K - 1, "the next keyframe from all before".
+        texture_weight: of the loss on a new keyframe's texture (training/losses/texture.py); 0 for none, as in the
+            paper. It keeps contrast in what is drawn in one step.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.
     """
 
@@ -145,15 +152,19 @@ class OpenChoices:
     last_frame_drop_ratio: float = 0.3
     text_drop_ratio: float = 0.1
     warp_drop_ratio: float = 0.1
+    layout_drop_ratio: float = 0.1
     history_noise_max: float = 0.1
     min_history_keyframes: int = 1
     max_history_keyframes: int = 12
+    texture_weight: float = 0.0
     distillation_steps: int = 100
 
     def __post_init__(self) -> None:
-        if self.structure_weight < 0 or not math.isfinite(self.structure_weight):
-            raise ValueError(f"structure_weight is a finite number of at least 0, got {self.structure_weight}")
-        for name in ("high_pass_cutoff", "last_frame_drop_ratio", "text_drop_ratio", "warp_drop_ratio"):
+        for name in ("structure_weight", "texture_weight"):
+            if getattr(self, name) < 0 or not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} is a finite number of at least 0, got {getattr(self, name)}")
+        ratios = [field.name for field in fields(self) if field.name.endswith("_drop_ratio")]
+        for name in ("high_pass_cutoff", *ratios):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} lies in [0, 1], got {getattr(self, name)}")
         if not 0 <= self.history_noise_max < 1:
@@ -173,13 +184,14 @@ class TransformerConfig:
 
     Attributes:
         known_frames: the model receives known-frame latents and their mask.
-        warp_views: how many warped videos guide it; 0 for none.
+        warp_views: how many views guide it, warped videos and others; 0 for none.
+        held_views: two of the views are both end frames, held.
+        layout_view: the last of the views is the road's layout, which informs the model but is no picture to mix from.
         motion: the model receives the ego motion of each latent frame.
         residual_warp: output = latent of the warp + what the network says (needs sample prediction).
-        cross_fade: the warp of ``residual_warp`` is a cross-fade from the first view to the second, its backward warp.
-        mix_views: the warp of ``residual_warp`` is a mixture of all views, whose shares the head chooses for each
-            latent; it starts as the first view, or the cross-fade. A view then reaches the output whole, without
-            passing the stem.
+        mix_views: the warp of ``residual_warp`` is a mixture of all pictures among the views, whose shares the head
+            chooses for each latent; it starts as the first view. A view then reaches the output whole, without passing
+            the stem.
         keep_known: known frames come back as they are; neither their warps nor the head are computed for them (needs
             sample prediction and a stem). Half the cost of a model that makes one frame of five.
         stem_channels: width of the convolutional stem and head at latent resolution; 0 for CogVideoX's bare patches.
@@ -205,9 +217,10 @@ class TransformerConfig:
     temporal_interpolation_scale: float = 1.0
     known_frames: bool = False
     warp_views: int = 0
+    held_views: bool = False
+    layout_view: bool = False
     motion: bool = False
     residual_warp: bool = False
-    cross_fade: bool = False
     mix_views: bool = False
     keep_known: bool = False
     stem_channels: int = 0
@@ -218,8 +231,8 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         if self.residual_warp and not self.warp_views:
             raise ValueError("residual_warp adds the warp to the output, so warp_views must be at least 1")
-        if self.cross_fade and not (self.residual_warp and self.warp_views > 1):
-            raise ValueError("cross_fade is a kind of residual_warp between the first two of its warp_views")
+        if self.layout_view and self.warp_views < 2:
+            raise ValueError("the layout is a view beside the warp, so warp_views must be at least 2")
         if self.mix_views and not (self.residual_warp and self.stem_channels):
             raise ValueError("mix_views is a kind of residual_warp that the stem's head chooses, so both must be on")
         if self.keep_known and not (self.stem_channels and self.known_frames):

@@ -91,7 +91,7 @@ def known_prompt(prompt: str) -> str:
     """
     weather, time_of_day = parts_from_prompt(prompt)
     lines = caption(Conditions(weather or "clear", time_of_day or "day"), "", "").split("\n")
-    known = [line for line, said in zip(lines, (weather, time_of_day), strict=False) if said is not None]
+    known = [line for line, said in zip(lines[:2], (weather, time_of_day), strict=True) if said is not None]
     return "\n".join(known + [field for field in _fields(prompt) if field.startswith(_KEPT_FIELDS)])
 
 

@@ -1,6 +1,6 @@
-"""What the models are shown of a frame: its warps along the trajectory, as latents.
+"""What the models are shown of a frame, as latents: its views along the trajectory, and the road's layout.
 
-Pictures are made frame by frame on the CPU (``conditioning``), and all views of a batch are encoded in one pass.
+Pictures are made frame by frame on the CPU (``warped``), and all views of a batch are encoded in one pass.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,34 +12,51 @@ import torch
 from torch import Tensor
 
 from longdwm_env.models.codec import Codec, images_from_uint8
-from longdwm_env.models.conditioning import (
-    backward_clip_sweep,
-    backward_clip_warps,
-    clip_between,
-    clip_sweep,
-    clip_warps,
-    keyframe_views,
-)
 from longdwm_env.models.lanes import Lanes
+from longdwm_env.models.samples import Gap, Present
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.types import Camera, FloatArray, Images
+from longdwm_env.models.warped import clip_views, keyframe_layouts, keyframe_views
+from longdwm_env.types import FloatArray, Images
 
 Pictures = Sequence[Images]
 
 
 @dataclass(frozen=True)
-class Views:
-    """Latents of B frames as seen along B trajectories.
+class KeyframeViews:
+    """What the Coarse model is shown of R new keyframes of B drivers; see ``conditioning.coarse_conditioning``.
 
     Attributes:
-        warp: (B, F, C, h, w) through the warp.
-        sweep: (B, F, S, C, h, w) through the planes of the sweep; None where the model has none.
-        pictures: B x uint8 (T, H, W, 3), what ``warp`` was encoded from.
+        warp: (B, R, C, h, w).
+        further: (B, R, S, C, h, w), or None where there is one view only.
+        mask: (B, R), 1 where these mean something.
+        layout: (B, R, C, h, w), or None where the model knows no layout.
+        layout_mask: (B, R), or None as ``layout``.
     """
 
     warp: Tensor
-    sweep: Tensor | None
-    pictures: tuple[Images, ...]
+    further: Tensor | None
+    mask: Tensor
+    layout: Tensor | None
+    layout_mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class ClipViews:
+    """What the Fine model is shown of B clips, latents (B, F, C, h, w); see ``conditioning.fine_conditioning``.
+
+    Attributes:
+        warp_first: the first frame warped on.
+        warp_last: the last one warped back, or None where the model has no such view.
+        between: what both ends say together, or None as ``warp_last``.
+        layout: of the road, or None as ``warp_last``.
+        layout_mask: (B, F), or None as ``layout``.
+    """
+
+    warp_first: Tensor
+    warp_last: Tensor | None
+    between: Tensor | None
+    layout: Tensor | None
+    layout_mask: Tensor | None
 
 
 class ViewEncoder:
@@ -47,7 +64,7 @@ class ViewEncoder:
 
     Args:
         codec: between pictures and latents.
-        settings: warp and sweeps.
+        settings: which views.
         device: where the codec works.
         dtype: of the latents.
         lanes: where pictures are warped, side by side.
@@ -62,91 +79,75 @@ class ViewEncoder:
         """B x (K, H, W, 3) -> (B, K, C, h, w)."""
         return self.codec.encode_keyframes(self._tensor(images)).to(self.dtype)
 
-    def next_keyframes(
-        self,
-        firsts: Pictures,
-        cameras: Sequence[Camera],
-        poses: Sequence[FloatArray],
-        befores: Sequence[tuple[Images, FloatArray] | None],
-    ) -> tuple[Callable[[], Views], Tensor]:
-        """For the Coarse model: frames as seen from R keyframes ahead.
+    def next_keyframes(self, presents: Sequence[Present], poses: Sequence[FloatArray]) -> Callable[[], KeyframeViews]:
+        """For the Coarse model: present frames as seen from R keyframes ahead.
 
         Args:
-            firsts: B frames (H, W, 3).
-            cameras: their cameras.
-            poses: B x (R, 3) of the keyframes in the ego frames of ``firsts``.
-            befores: earlier frames with their poses, see ``Present.before``.
-
-        Returns:
-            A function that encodes them, and (B, R), 1 where the warp means something.
-        """
-        given = zip(firsts, cameras, poses, befores, strict=True)
-        made = self.lanes.run([partial(self._one_keyframe, *each) for each in given])
-        mask = torch.from_numpy(np.stack([known for _, _, known in made]))
-        return partial(self._encoded, [(warp, swept) for warp, swept, _ in made], self.keyframes), mask
-
-    def forward(self, firsts: Pictures, cameras: Sequence[Camera], poses: Sequence[FloatArray]) -> Callable[[], Views]:
-        """For the Fine model: clips that first frames make when they are moved along trajectories.
-
-        Args:
-            firsts: B frames (H, W, 3).
-            cameras: their cameras.
-            poses: B x (T, 3) of the frames after them, in their ego frames.
+            presents: B drivers.
+            poses: B x (R, 3) of the keyframes in the ego frames of the present ones.
 
         Returns:
             A function that encodes them.
         """
-        given = zip(firsts, cameras, poses, strict=True)
-        made = self.lanes.run([partial(self._one_forward, *each) for each in given])
-        return partial(self._encoded, made, self._clips)
+        given = zip(presents, poses, strict=True)
+        made = self.lanes.run([partial(self._one_present, *each) for each in given])
+        return partial(self._encoded_keyframes, *map(np.stack, zip(*made, strict=True)))
 
-    def backward(
-        self, lasts: Pictures, cameras: Sequence[Camera], poses: Sequence[FloatArray], forward: Pictures
-    ) -> Callable[[], Views]:
-        """As ``forward``, of the clips' last frames moved back; ``forward`` shows what they do not reach."""
-        given = zip(lasts, cameras, poses, forward, strict=True)
-        made = self.lanes.run([partial(self._one_backward, *each) for each in given])
-        return partial(self._encoded, made, self._clips)
-
-    def between(
-        self,
-        firsts: Pictures,
-        lasts: Pictures,
-        cameras: Sequence[Camera],
-        poses: Sequence[FloatArray],
-        forward: Pictures,
-    ) -> Callable[[], Tensor]:
-        """For the Fine model with a matched sweep: clips between two frames.
+    def between(self, gaps: Sequence[Gap]) -> Callable[[], ClipViews]:
+        """For the Fine model: what lies between two keyframes, as seen from either.
 
         Returns:
-            A function that encodes them, (B, F, C, h, w).
+            A function that encodes it.
         """
-        given = zip(firsts, lasts, cameras, poses, [self.settings] * len(firsts), forward, strict=True)
-        made = self.lanes.run([partial(clip_between, *each) for each in given])
-        return partial(self._clips, made)
+        made = self.lanes.run([partial(self._one_gap, gap) for gap in gaps])
+        return partial(self._encoded_clips, made)
 
-    def _one_keyframe(
-        self, image: Images, camera: Camera, poses: FloatArray, before: tuple[Images, FloatArray] | None
-    ) -> tuple[Images, Images, np.ndarray]:
-        return keyframe_views(image, camera, poses, before, self.settings)
+    def _one_present(self, present: Present, poses: FloatArray) -> tuple[Images, FloatArray, FloatArray]:
+        """(R, V, H, W, 3) pictures, and (R,) each: where the views mean something, where the layout does."""
+        camera = present.camera
+        shown, mask = keyframe_views(present.history[-1], camera, poses, present.before, self.settings)
+        if not self.settings.road_layout:
+            return shown, mask, np.zeros_like(mask)
+        layouts, known = keyframe_layouts(present.layout, camera, poses)
+        return np.concatenate([shown, layouts[:, None]], axis=1), mask, known
 
-    def _one_forward(self, image: Images, camera: Camera, poses: FloatArray) -> tuple[Images, Images]:
-        return clip_warps(image, camera, poses, self.settings), clip_sweep(image, camera, poses, self.settings)
+    def _one_gap(self, gap: Gap) -> tuple[Sequence[Images], FloatArray]:
+        """V videos (T, H, W, 3), the layout last where the model knows it, and (F,), where that means something."""
+        views = list(clip_views(gap.first, gap.last, gap.camera, gap.poses, self.settings))
+        ends = self.codec.last_frames(len(gap.poses) + 1)
+        if not self.settings.road_layout:
+            return views, np.zeros(len(ends), np.float32)
+        poses = np.concatenate([np.zeros((1, 3)), gap.poses])
+        layouts, known = keyframe_layouts(gap.layout, gap.camera, poses)
+        return [*views, layouts], known[list(ends)]
 
-    def _one_backward(self, image: Images, camera: Camera, poses: FloatArray, forward: Images) -> tuple[Images, Images]:
-        warped = backward_clip_warps(image, camera, poses, self.settings, forward)
-        return warped, backward_clip_sweep(image, camera, poses, self.settings)
+    def _encoded_keyframes(self, shown: Images, mask: FloatArray, layout_mask: FloatArray) -> KeyframeViews:
+        """Views of (B, R, V, H, W, 3)."""
+        has_layout = self.settings.road_layout
+        latents = self.keyframes(list(shown.reshape(len(shown), -1, *shown.shape[3:]))).unflatten(1, shown.shape[1:3])
+        pictures = latents[:, :, :-1] if has_layout else latents
+        return KeyframeViews(
+            pictures[:, :, 0],
+            pictures[:, :, 1:] if pictures.shape[2] > 1 else None,
+            torch.from_numpy(mask),
+            latents[:, :, -1] if has_layout else None,
+            torch.from_numpy(layout_mask) if has_layout else None,
+        )
 
-    def _encoded(self, made: Sequence[tuple[Images, Images]], encode: Callable[[Pictures], Tensor]) -> Views:
-        """Views of B pairs: warped (T, H, W, 3) and swept (T, S, H, W, 3)."""
-        planes = made[0][1].shape[1]
-        videos = [video for warped, swept in made for video in (warped, *swept.swapaxes(0, 1))]
-        latents = encode(videos).unflatten(0, (len(made), 1 + planes)).transpose(1, 2)
-        return Views(latents[:, :, 0], latents[:, :, 1:] if planes else None, tuple(warped for warped, _ in made))
-
-    def _clips(self, clips: Pictures) -> Tensor:
-        """B x (T, H, W, 3) -> (B, F, C, h, w)."""
-        return self.codec.encode_clip(self._tensor(clips)).to(self.dtype)
+    def _encoded_clips(self, made: Sequence[tuple[Sequence[Images], FloatArray]]) -> ClipViews:
+        """Views of B lists of V videos (T, H, W, 3)."""
+        videos = [video for views, _ in made for video in views]
+        latents = self.codec.encode_clip(self._tensor(videos)).to(self.dtype).unflatten(0, (len(made), -1))
+        settings = self.settings
+        layout = latents[:, -1] if settings.road_layout else None
+        pictures = latents[:, :-1] if settings.road_layout else latents
+        return ClipViews(
+            pictures[:, 0],
+            pictures[:, 1] if settings.backward_warp else None,
+            pictures[:, -1] if settings.matched_sweep is not None else None,
+            layout,
+            None if layout is None else torch.from_numpy(np.stack([known for _, known in made])),
+        )
 
     def _tensor(self, images: Pictures) -> Tensor:
         return images_from_uint8(np.stack(images), self.device, self.dtype)

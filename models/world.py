@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
 from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
@@ -36,14 +38,22 @@ from longdwm_env.types import (
 
 _PROMPTS_KEPT = 64
 
+LAYOUT_REACH_M = 3000.0
+"""How far from the start a state knows the map: farther than 90 s take anyone."""
+
+_LAYOUT_NEEDED_M = REACH_M + 100.0
+"""What one step needs of it: what is drawn, and how far a car comes meanwhile."""
+
 
 class DiffusionWorld:
     """A ``WorldModel`` over a ``LongDWMPipeline``; also a ``GenerativeWorld`` and an ``UncertainWorld``.
 
     Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), poses of the
-    last of them (array ``track``, (M, 3) in one frame of reference, newest last), and the prompt, the camera, the seed
-    and the number of frames driven (values). Frames, not latents, are the memory: what the agent saw is exactly what
-    the model goes on from, whatever frame it acted at, and a state does not depend on a codec's version.
+    last of them (array ``track``, (M, 3) in the world frame, newest last), the road's layout where the scene has a map
+    and the model knows what to do with it (arrays ``layout_corners`` and ``layout_kinds``), and the prompt, the camera,
+    the seed and the number of frames driven (values).
+    Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
+    acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
     control period of any number of frames works alike.
 
@@ -141,7 +151,11 @@ class DiffusionWorld:
         frames = np.array(scene.log.images(-past, past + 1, camera))
         prompt = known_prompt(scene.prompt) if self.pipeline.settings.prompts == "conditions" else scene.prompt
         values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
-        return WorldState({"frames": frames, "track": self._track_before(scene)}, values)
+        arrays: dict[str, NDArray[Any]] = {"frames": frames, "track": self._track_before(scene)}
+        if self.pipeline.settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
+            layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
+            arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
+        return WorldState(arrays, values)
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -189,19 +203,24 @@ class DiffusionWorld:
         history = state.arrays["frames"][:: -clock.FRAMES_PER_INTERVAL][: self._history][::-1]
         camera = _camera(values["camera"])
         track, frames = state.arrays["track"], state.arrays["frames"]
-        before = None
-        if len(track) > self._baseline and len(frames) > self._baseline:
+        before = layout = None
+        if 0 < self._baseline < len(track) and len(frames) > self._baseline:
             pose: FloatArray = relative_to(track[-1 - self._baseline][None], track[-1])[0]
             before = (frames[-1 - self._baseline], pose)
+        if "layout_kinds" in state.arrays:
+            whole = RoadLayout(state.arrays["layout_corners"], state.arrays["layout_kinds"])
+            layout = whole.near(track[-1, :2], _LAYOUT_NEEDED_M).seen_from(track[-1])
         text = self._text(values["prompt"])
-        return Present(history, camera, text, values["seed"], values["frames_driven"], before)
+        return Present(history, camera, text, values["seed"], values["frames_driven"], before, layout)
 
     @property
     def _baseline(self) -> int:
-        return self.pipeline.settings.sweep.baseline_frames
+        """How many frames back the matched sweep looks; 0 where the model has none."""
+        sweep = self.pipeline.settings.matched_sweep
+        return 0 if sweep is None else sweep.baseline_frames
 
     def _track_before(self, scene: Scene) -> FloatArray:
-        """Poses (M, 3) up to a scene's start: recorded, or as if the car had kept its speed and yaw rate."""
+        """World poses (M, 3) up to a scene's start: recorded, or as if the car had kept its speed and yaw rate."""
         count = min(self._baseline, scene.log.num_past)
         if scene.log.ego_poses is not None:
             recorded: FloatArray = np.array(scene.log.ego_poses[scene.log.num_past - count : scene.log.num_past + 1])
@@ -209,15 +228,17 @@ class DiffusionWorld:
         times = np.arange(-count, 1) * clock.FRAME_S
         headings = scene.start.yaw_rate_radps * times
         forward = scene.start.speed_mps * times
-        return np.column_stack([forward * np.cos(headings / 2), forward * np.sin(headings / 2), headings])
+        back = np.column_stack([forward * np.cos(headings / 2), forward * np.sin(headings / 2), headings])
+        return compose(scene.start.pose, back)
 
     def _next(self, state: WorldState, clip: Images, ahead: FloatArray) -> WorldState:
         keep = (self._history - 1) * clock.FRAMES_PER_INTERVAL + 1
         frames = np.concatenate([state.arrays["frames"], clip])[-keep:].copy()
         track = state.arrays["track"]
         driven = compose(track[-1], np.asarray(ahead[: len(clip)], dtype=np.float64))
+        newest = np.concatenate([track, driven])[-1 - self._baseline :].copy()
         return WorldState(
-            {"frames": frames, "track": np.concatenate([track, driven])[-1 - self._baseline :].copy()},
+            {**state.arrays, "frames": frames, "track": newest},
             {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)},
         )
 

@@ -15,8 +15,8 @@ from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.losses.codec import CodecChoices
 from longdwm_env.training.losses.distill import DistillChoices
 
-StageName = Literal["codec", "coarse", "fine", "warp", "distill", "scorer", "ar-baseline"]
-STAGES: tuple[StageName, ...] = ("codec", "coarse", "fine", "warp", "distill", "scorer", "ar-baseline")
+StageName = Literal["codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "ar-baseline"]
+STAGES: tuple[StageName, ...] = ("codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "ar-baseline")
 Size = Literal["full", "debug"]
 
 

@@ -113,21 +113,21 @@ def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None
 
     Args:
         recipe: gives the model.
-        stage: "coarse", "fine", "warp", "distill" or "ar-baseline".
+        stage: "coarse", "sharpen", "fine", "warp", "distill" or "ar-baseline".
         config: the stage's configuration; None for the recipe's own.
         processes: that share parameters (FSDP) and batch.
     """
     config = config or recipe.stage(stage)
     model = PRESETS[recipe.preset]()
     counts = {"coarse": parameter_count(model.coarse), "fine": parameter_count(model.fine)}
-    is_coarse = stage in ("coarse", "distill")
+    is_coarse = stage in ("coarse", "sharpen", "distill")
     transformer = model.coarse if is_coarse else model.fine
     parameters = counts["coarse" if is_coarse else "fine"]
     width = transformer.num_attention_heads * transformer.attention_head_dim
     segment = SEGMENT_FRAMES if model.codec == "mini" else (SEGMENT_FRAMES - 1) // 4 + 1
     if stage == "distill":
         frames = [(model.settings.keyframes, 1.0)]
-    elif stage == "coarse":
+    elif is_coarse:
         total = sum(window.weight for window in config.windows)
         frames = [(window.history + window.future, window.weight / total) for window in config.windows]
     else:

@@ -12,7 +12,7 @@ from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.training.workspace import Workspace
 
 CARD = "MODEL_CARD.md"
-STAGES = ("codec", "coarse", "fine", "warp", "distill")
+STAGES = ("codec", "coarse", "fine", "warp", "distill", "sharpen")
 """What a pipeline is made of, in the order of training."""
 
 NOT_MEASURED = "Not measured."
@@ -111,13 +111,14 @@ def results_in(folder: Path | None) -> list[dict[str, Any]]:
     return [table for table in found if isinstance(table.get("rows"), list) and "title" in table]
 
 
-def model_card(facts: ModelFacts, weights_bytes: int, results: Sequence[dict[str, Any]]) -> str:
+def model_card(facts: ModelFacts, weights_bytes: int, results: Sequence[dict[str, Any]], note: str = "") -> str:
     """The card, in markdown.
 
     Args:
         facts: of the pipeline.
         weights_bytes: of the weights as shipped.
         results: tables to print; none leaves a line that says so.
+        note: what is not recorded in the workspace and belongs to how the model was made.
     """
     height, width = facts.image_size
     total = sum(facts.parameters.values())
@@ -138,6 +139,7 @@ def model_card(facts: ModelFacts, weights_bytes: int, results: Sequence[dict[str
         *(_stage_row(stage) for stage in facts.stages),
         "",
         "Hours are added up from the speed logged in training; two stages may have run side by side.",
+        *(["", note] if note else []),
         "\n## How good it is\n",
         *(_result(table) for table in results),
         *([] if results else [NOT_MEASURED]),
@@ -168,6 +170,10 @@ _LIMITS = """
 ## Limits
 
 - It has never seen a real street. A photograph as a start is outside of what it was trained on.
+- Where a scene has a map, it is shown what is painted on the road (docs/decisions/road-layout.md), and draws roads,
+  lanes and crossings from that. Without a map, as from a photograph, it loses the lanes after a few seconds.
+- What it has not been shown it draws softly: houses and trees blur within seconds, and vehicles fade that drive at
+  another speed than the camera's car or come towards it.
 - It knows the simulator's roads, vehicles, weather and light, and no others; there are no pedestrians or bicycles.
 - Of a prompt it understands weather (clear, rainy, foggy) and time of day (daytime, dusk, nighttime), in the words of
   docs/environment.md. It has also seen captions of road and objects, but a prompt builds no road and places no car.

@@ -73,17 +73,15 @@ class PictureWriter:
             save_picture(self.folder / f"step-{step:08d}.png", contact_sheet(rows))
 
     def _coarse(self, batch: CoarseBatch) -> list[SheetRow]:
+        model: Any = self.objective.model
         told = coarse_conditioning(
             batch.clean[:, : batch.history],
             batch.clean.shape[1],
             batch.text,
-            batch.warp,
-            batch.warp_mask,
-            batch.motion,
-            batch.sweep,
+            **batch.views(with_layout=model.transformer.config.layout_view),
         )
         noise = normal(0, batch.counts, "picture", batch.clean.shape[1:]).to(batch.clean)
-        made = self.objective.model.sample(told, noise, self.pipeline.settings.coarse_steps)  # type: ignore[union-attr, operator]
+        made = model.sample(told, noise, self.pipeline.settings.coarse_steps)
         codec = self.pipeline.codec
         rows = []
         for index in range(len(made)):
@@ -92,6 +90,8 @@ class PictureWriter:
                 for k in range(batch.clean.shape[1])
             )
             parts = {"recorded": batch.clean, "warp": told.warp[:, :, 0], "made": made}
+            if model.transformer.config.layout_view and batch.warp is not None:
+                parts["layout"] = told.warp[:, :, -1]
             for name, latents in parts.items():
                 rows.append(
                     _row(f"sample {index}: {name}", codec.decode_keyframes(latents[index : index + 1]), captions)
@@ -100,6 +100,7 @@ class PictureWriter:
 
     def _fine(self, batch: FineBatch) -> list[SheetRow]:
         codec, frames = self.pipeline.codec, 13
+        model: Any = self.objective.model
         last_is_exact = batch.clean.shape[1] == frames
         told = fine_conditioning(
             batch.first,
@@ -108,10 +109,11 @@ class PictureWriter:
             batch.text,
             motion=batch.motion,
             last_is_exact=last_is_exact,
-            **batch.views(with_last=True),
+            held_ends=model.transformer.config.held_views,
+            **batch.views(with_last=True, with_layout=model.transformer.config.layout_view),
         )
         noise = normal(0, batch.counts, "picture", batch.clean.shape[1:]).to(batch.clean)
-        made = self.objective.model.sample(told, noise, self.pipeline.settings.fine_steps)  # type: ignore[union-attr, operator]
+        made = model.sample(told, noise, self.pipeline.settings.fine_steps)
         shown = [0, 2, 4, 6, 8, 10, 12]
         rows = []
         for index in range(len(made)):

@@ -21,7 +21,7 @@ from longdwm_env.training.losses.codec import CodecChoices
 def mini_simulator(size: Size = "full") -> Recipe:
     """The model that ships: 144 x 96, simulator footage, hours on two CPU cores or minutes on one GPU."""
     coarse = StageConfig(
-        LoopConfig(steps=30_000, batch_size=16, micro_batch_size=16, precision="bf16", checkpoint_every=250),
+        LoopConfig(steps=8_000, batch_size=16, micro_batch_size=16, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
         OpenChoices(text_drop_ratio=0.05, warp_drop_ratio=0.03, history_noise_max=0.05),
         # Mostly the next keyframe after the last few, as in a closed loop; sometimes the paper's twelve from one.
@@ -30,25 +30,39 @@ def mini_simulator(size: Size = "full") -> Recipe:
             Window(2, 1, 1.0),
             Window(3, 1, 1.0),
             Window(4, 1, 4.5),
-            Window(1, 2, 1.0, rolled=True),
-            Window(4, 3, 2.0, rolled=True),
             Window(1, 12, 0.5),
             Window(4, 1, 1.5, switched=True),
         ),
-        sampler_ratio=0.7,
+        sampler_ratio=0.9,
         channel_weight_power=1.0,
     )
+    # On the model's own keyframes, and on their texture: what a closed loop needs beyond squared error.
+    sharpen = replace(
+        coarse,
+        loop=replace(coarse.loop, steps=2_000),
+        optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=50, ema_decay=0.999),
+        choices=replace(coarse.choices, texture_weight=6.0),
+        windows=(
+            Window(1, 1, 0.5),
+            Window(4, 1, 2.5),
+            Window(1, 2, 0.4, rolled=True),
+            Window(4, 3, 1.2, rolled=True),
+            Window(4, 1, 0.7, switched=True),
+        ),
+    )
     fine = StageConfig(
-        LoopConfig(steps=40_000, batch_size=8, micro_batch_size=8, precision="bf16", checkpoint_every=250),
+        LoopConfig(steps=8_000, batch_size=8, micro_batch_size=8, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
         OpenChoices(text_drop_ratio=0.05, warp_drop_ratio=0.03, last_frame_drop_ratio=0.15),
-        sampler_ratio=0.8,
+        sampler_ratio=0.9,
+        # Driving, it fills the second between keyframes that the Coarse model made.
+        end_noise_max=0.2,
         channel_weight_power=1.0,
     )
     codec = StageConfig(
         LoopConfig(steps=6_000, batch_size=32, micro_batch_size=32, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=100, ema_decay=0.995),
-        codec=CodecChoices(edge_weight=0.25, latent_noise=0.05, latent_penalty=0.004),
+        codec=CodecChoices(edge_weight=0.25, latent_noise=0.05, latent_penalty=0.004, cycle_weight=0.2),
         pca_images=2048,
     )
     distill = replace(
@@ -58,10 +72,9 @@ def mini_simulator(size: Size = "full") -> Recipe:
     )
     warp = replace(
         fine,
-        loop=replace(fine.loop, steps=4_000),
+        loop=replace(fine.loop, steps=500),
         optimizer=OptimizerConfig(learning_rate=1.5e-4, warmup_steps=50, ema_decay=0.999),
         choices=replace(fine.choices, warp_drop_ratio=0.0),
-        end_noise_max=0.2,
     )
     # A third of the samples without warp, so that it can also be rolled out as the paper's peers are, from pixels
     # alone.
@@ -78,6 +91,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
         {
             "codec": codec,
             "coarse": coarse,
+            "sharpen": sharpen,
             "fine": fine,
             "warp": warp,
             "distill": distill,
@@ -150,7 +164,16 @@ def recipe(name: str, size: Size = "full") -> Recipe:
     return RECIPES[name](size)
 
 
-DEBUG_STEPS = {"codec": 60, "coarse": 80, "fine": 60, "warp": 30, "distill": 20, "scorer": 60, "ar-baseline": 60}
+DEBUG_STEPS = {
+    "codec": 60,
+    "coarse": 80,
+    "sharpen": 30,
+    "fine": 60,
+    "warp": 30,
+    "distill": 20,
+    "scorer": 60,
+    "ar-baseline": 60,
+}
 
 
 def _debug(full: Recipe) -> Recipe:
@@ -169,7 +192,10 @@ def _debug(full: Recipe) -> Recipe:
                 sample_every=DEBUG_STEPS[name],
             ),
             optimizer=replace(
-                stage.optimizer, learning_rate=2e-3 if name != "distill" else 5e-4, warmup_steps=5, ema_decay=0.9
+                stage.optimizer,
+                learning_rate=5e-4 if name in ("sharpen", "distill") else 2e-3,
+                warmup_steps=5,
+                ema_decay=0.9,
             ),
             pca_images=48,
         )

@@ -19,7 +19,13 @@ SCORER = "scorer"
 """Folder beside the pipeline's."""
 
 
-def ship(workspace: Workspace, target: Path, results: Path | None = None, limit_bytes: int = SIZE_LIMIT_BYTES) -> int:
+def ship(
+    workspace: Workspace,
+    target: Path,
+    results: Path | None = None,
+    limit_bytes: int = SIZE_LIMIT_BYTES,
+    note: str = "",
+) -> int:
     """Write a workspace's pipeline in bfloat16 with its model card, whole or not at all.
 
     A scorer beside the target counts towards the limit. A pipeline that has seen nothing but the simulator is told of a
@@ -30,6 +36,7 @@ def ship(workspace: Workspace, target: Path, results: Path | None = None, limit_
         target: folder to write or to replace, such as ``models.bundled.MINI``.
         results: folder of tables (JSON) for the card; None or an empty one leaves them out, and the card says so.
         limit_bytes: most bytes, the scorer included.
+        note: for the card; see ``model_card``.
 
     Returns:
         Bytes of the folder written.
@@ -55,7 +62,7 @@ def ship(workspace: Workspace, target: Path, results: Path | None = None, limit_
         scorer = target.parent / SCORER
         beside = _size(scorer) if scorer.exists() else 0
         weights = sum(path.stat().st_size for path in fresh.rglob("*.safetensors"))
-        card = model_card(facts, weights, results_in(results))
+        card = model_card(facts, weights, results_in(results), note)
         atomic_write_bytes(fresh / CARD, card.encode())
         size = _size(fresh)
         if size + beside > limit_bytes:

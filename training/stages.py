@@ -141,6 +141,7 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
 COMPONENTS = {
     "codec": "vae",
     "coarse": "coarse",
+    "sharpen": "coarse",
     "fine": "fine",
     "warp": "fine",
     "distill": "coarse",
@@ -169,7 +170,7 @@ def _assemble(
     if not store.has_poses:
         config = replace(config, use_warp=False, windows=tuple(w for w in config.windows if not w.rolled))
     noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio)
-    if stage == "coarse":
+    if stage in ("coarse", "sharpen"):
         rollout = Rollout(codec, settings) if any(window.rolled for window in config.windows) else None
         coarse = CoarseObjective(
             pipeline.coarse,

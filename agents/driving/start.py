@@ -12,7 +12,7 @@ from longdwm_env.agents.driving.session import Session
 from longdwm_env.agents.driving.worker import InlineWorker, ThreadWorker
 from longdwm_env.clock import control_frames
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD
+from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD, MINI
 from longdwm_env.types import ImageSize
 
 POLICY_FRAMES = 6
@@ -100,5 +100,5 @@ def _opening(options: DriveOptions) -> tuple[OpenScene, str | None]:
 
 def _worlds(first: str, also: tuple[str, ...], builtin: bool) -> tuple[str, ...]:
     """The worlds to change between: the one chosen, those named, and our own where they can be."""
-    ours = [name for name in BUILT_IN_WORLDS if builtin or name != REFERENCE_WORLD]
+    ours = [name for name in (MINI, *BUILT_IN_WORLDS) if builtin or name != REFERENCE_WORLD]
     return tuple(dict.fromkeys((first, *also, *ours)))

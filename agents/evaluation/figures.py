@@ -134,7 +134,8 @@ def curves_figure(curves: Mapping[str, Mapping[str, FloatCurve]], labels: Mappin
     figure = Figure(figsize=(4.2 * len(curves), 3.2), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     for axes, (title, named) in zip(panels, curves.items(), strict=True):
-        for color, (name, (seconds, mean, low, high)) in zip(COLORS, named.items(), strict=False):
+        for index, (name, (seconds, mean, low, high)) in enumerate(named.items()):
+            color = COLORS[index % len(COLORS)]
             axes.plot(seconds, mean, color=color, lw=2, label=name)
             axes.fill_between(seconds, low, high, color=color, alpha=0.18, lw=0)
         axes.set(title=title, xlabel="time in the episode (s)", ylabel=labels[title])

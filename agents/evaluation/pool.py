@@ -6,13 +6,11 @@ failed.
 """
 
 import json
-import os
 import signal
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -22,14 +20,13 @@ import cv2
 
 from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job
 from longdwm_env.errors import InvalidConfig, LongDWMError
+from longdwm_env.processes import child_environment
 
 START_S = 600.0
 """A worker has this long to load its world."""
 
 ATTEMPTS = 2
 """How often an episode is begun at most when workers die under it."""
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class EvaluationBroken(LongDWMError, RuntimeError):
@@ -121,7 +118,7 @@ def _start(config: EvaluationConfig, threads: int) -> _Running:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, config.to_json(), threads))
-    with limited_threads(threads):
+    with child_environment(threads):
         process.start()
     theirs.close()
     return _Running(process, ours, time.monotonic())
@@ -197,21 +194,3 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
 
 def _traced(error: Exception) -> str:
     return "".join(traceback.format_exception(error)).strip()
-
-
-@contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """Processes started inside keep to so many threads: as many workers as cores, each with all threads, crawl.
-
-    The libraries read these variables when they are first imported, so they must be set before a process starts.
-    """
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -173,8 +173,8 @@ def _videos(folder: Path, records: Sequence[Record], summary: Summary) -> str:
     for policy in summary.policies:
         own = [r for r in records if r["policy"] == policy.policy and r.get("video") and name in r["numbers"]]
         own.sort(key=lambda record: better * record["numbers"][name])
-        for word, record in zip(("best", "worst"), (own[-1:] + own[:1]) if len(own) > 1 else own, strict=False):
-            figures.append(_video(folder, record, word, name))
+        figures += [_video(folder, record, "best", name) for record in own[-1:]]
+        figures += [_video(folder, record, "worst", name) for record in own[:-1][:1]]
     shown = figures[:MAX_VIDEOS]
     return f'<div class="videos">{"".join(shown)}</div>' if shown else "<p>No videos were recorded.</p>"
 

@@ -1,5 +1,6 @@
 """A set of drives in the simulator and, on demand, the same drives in other worlds; all kept on disk."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -79,6 +80,15 @@ class DriveSet:
                 f"{count} were asked for"
             )
         return found
+
+    @property
+    def passed_over(self) -> str:
+        """How many scenes the plan has refused so far, and why, in words."""
+        if not self.refused:
+            return "none"
+        counted = Counter(reason.split(": ")[-1] for reason in self.refused.values())
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in counted.most_common())
+        return f"{len(self.refused)} ({reasons})"
 
     def truth(self, seed: int) -> Drive | None:
         """The drive in the simulator; None where the plan refuses the scene."""

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "codec": Command("train:codec", "the small codec"),
         "latents": Command("train:latents", "encode the footage, once"),
         "coarse": Command("train:coarse", "the Coarse model (Eq. 3-5)"),
+        "sharpen": Command("train:sharpen", "the Coarse model on its own keyframes, and on their texture"),
         "fine": Command("train:fine", "the Fine model (Eq. 6)"),
         "warp": Command("train:warp", "the Fine model with warp guidance (section 3.4)"),
         "distill": Command("train:distill", "the Coarse model from the Fine one (Eq. 7-8)"),
@@ -52,7 +53,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "full-size": Command("bench_full_size:bench_full_size", "the full-size model by stage, beside the floor"),
     },
     "metrics": {
-        "": Command("metrics:folders", "compare a folder of generated videos with one of real ones"),
+        "": Command("compare:folders", "compare a folder of generated videos with one of real ones"),
         "truth": Command("quality:truth", "how good a world is: PSNR, SSIM and FDS against the simulator"),
         "obey": Command("quality:obey", "how good a world is: does it show what was commanded"),
         "last": Command("quality:last", "how good a world is: drives of 90 s, drift and collapse"),
@@ -66,8 +67,8 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "distillation-steps": Command(
             "metrics:distillation_steps", "the paper's count of distillation steps (Table 10)"
         ),
-        "compare-page": Command("metrics:compare_page", "a page of side-by-side pairs for people to judge"),
-        "win-rates": Command("metrics:win_rates", "win rates from what people chose"),
+        "compare-page": Command("compare:compare_page", "a page of side-by-side pairs for people to judge"),
+        "win-rates": Command("compare:win_rates", "win rates from what people chose"),
         "scorer": Command("metrics:scorer", "how well the scorer reads footage that nothing was trained on"),
     },
     "doctor": Command("doctor:doctor", "versions, device, codecs, display, and what is missing for each feature"),

@@ -1,10 +1,12 @@
-"""``longdwm metrics ...``: measure videos, run the paper's protocols, compare by people."""
+"""``longdwm metrics short | long | ... | scorer``: the paper's protocols, and how well the scorer reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from longdwm_env.cli.tables import written
 
 if TYPE_CHECKING:
     from longdwm_env.models.pipeline import LongDWMPipeline
@@ -57,81 +59,35 @@ class ProtocolOptions:
 NetworksFlag = Annotated[NetworkOptions, tyro.conf.arg(name="")]
 ProtocolFlag = Annotated[ProtocolOptions, tyro.conf.arg(name="")]
 
-
-def folders(
-    real: Path,
-    generated: Path,
-    networks: NetworksFlag = NetworkOptions(),
-    out: Path = Path("outputs/metrics"),
-    vbench: bool = False,
-) -> int:
-    """Compare a folder of generated videos with a folder of real ones; the same names are compared frame by frame.
-
-    Args:
-        real: mp4 files, or one folder of pictures per video.
-        generated: likewise.
-        networks: to measure with.
-        out: folder of the table.
-        vbench: also run VBench's dimensions on the generated mp4 files.
-    """
-    from longdwm_env.training.metrics.measure import measure
-    from longdwm_env.training.metrics.report import Table
-    from longdwm_env.training.metrics.vbench import vbench_scores
-    from longdwm_env.training.metrics.videos import VideoFolder, paired
-
-    truth, made = VideoFolder(real), VideoFolder(generated)
-    both = paired(truth, made)
-    height, width = truth.read(truth.names[0]).shape[1:3]
-    names = (both, both) if both else (truth.names, made.names)
-    videos = [
-        [folder.read(name, (height, width)) for name in group]
-        for folder, group in zip((truth, made), names, strict=True)
-    ]
-    opened = _networks(networks)
-    found = measure(videos[0], videos[1], opened, is_paired=bool(both))
-    columns = ["videos", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM"]
-    cells = [found.fid, found.fvd, found.fds, found.psnr_db, found.ssim]
-    for second, (psnr, ssim) in enumerate(zip(found.psnr_per_second, found.ssim_per_second, strict=True)):
-        columns += [f"PSNR, second {second + 1} (dB)", f"SSIM, second {second + 1}"]
-        cells += [psnr, ssim]
-    if vbench:
-        scores = vbench_scores(generated, out / "vbench")
-        columns += list(scores)
-        cells += list(scores.values())
-    notes = tuple(f"{metric}: {reason}" for metric, reason in found.left_out.items())
-    facts = {"real": real, "generated": generated, **opened.facts()}
-    table = Table(
-        "videos", "Generated against real videos", tuple(columns), ((generated.name, tuple(cells)),), (),
-        found.videos, found.videos, facts, notes,
-    )  # fmt: skip
-    return _written(table, out)
+OWN_NETWORKS = NetworkOptions()
+"""Those that come with the package."""
 
 
-def short(protocol: ProtocolFlag, networks: NetworksFlag = NetworkOptions()) -> int:
+def short(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Short prediction (LongDWM, Table 1)."""
     from longdwm_env.training.protocols import run
 
     pipeline, prepared = _prepared(protocol, networks)
-    return _written(run.short(prepared, _systems(pipeline, protocol)), protocol.out)
+    return written(run.short(prepared, _systems(pipeline, protocol)), protocol.out)
 
 
-def long(protocol: ProtocolFlag, networks: NetworksFlag = NetworkOptions()) -> int:
+def long(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Long prediction at 25, 69 and 113 frames (LongDWM, Table 2)."""
     from longdwm_env.training.protocols import run
 
     pipeline, prepared = _prepared(protocol, networks)
-    return _written(run.long(prepared, _systems(pipeline, protocol)), protocol.out)
+    return written(run.long(prepared, _systems(pipeline, protocol)), protocol.out)
 
 
-def controllable(protocol: ProtocolFlag, networks: NetworksFlag = NetworkOptions()) -> int:
+def controllable(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Prediction along trajectories, and whether they are obeyed (LongDWM, Table 4)."""
     from longdwm_env.training.protocols import run
 
     pipeline, prepared = _prepared(protocol, networks)
-    return _written(run.controllable(prepared, _systems(pipeline, protocol)), protocol.out)
+    return written(run.controllable(prepared, _systems(pipeline, protocol)), protocol.out)
 
 
-def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = NetworkOptions()) -> int:
+def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Filling gaps between recorded keyframes (LongDWM, Table 8)."""
     from longdwm_env.training.protocols import run, systems
 
@@ -141,13 +97,13 @@ def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = NetworkOption
         systems.Blend(),
         systems.WarpBetween(pipeline.settings),
     ]
-    return _written(run.interpolation(prepared, rivals), protocol.out)
+    return written(run.interpolation(prepared, rivals), protocol.out)
 
 
 def ablation(
     protocol: ProtocolFlag,
     variant: tuple[str, ...] = (),
-    networks: NetworksFlag = NetworkOptions(),
+    networks: NetworksFlag = OWN_NETWORKS,
     frames: int = 113,
 ) -> int:
     """One part of the method after another (LongDWM, Table 6).
@@ -166,13 +122,13 @@ def ablation(
     for name, folder in _named(variant).items():
         rivals.append(systems.LongDWM(name, LongDWMPipeline.from_pretrained(str(folder))))
     rivals.append(systems.LongDWM("complete", pipeline))
-    return _written(run.ablation(prepared, rivals, frames), protocol.out)
+    return written(run.ablation(prepared, rivals, frames), protocol.out)
 
 
 def distillation_steps(
     protocol: ProtocolFlag,
     variant: tuple[str, ...] = (),
-    networks: NetworksFlag = NetworkOptions(),
+    networks: NetworksFlag = OWN_NETWORKS,
     frames: int = 113,
     vbench: bool = False,
 ) -> int:
@@ -205,64 +161,7 @@ def distillation_steps(
             return vbench_scores(Path(folder), protocol.out / "vbench")
 
     table = run.distillation_steps(prepared, rivals, scores if vbench else None, frames)
-    return _written(table, protocol.out)
-
-
-def compare_page(
-    first: Path,
-    second: Path,
-    out: Path = Path("outputs/compare.html"),
-    names: tuple[str, str] | None = None,
-    questions: tuple[str, ...] = ("visual", "motion", "trajectory"),
-    pairs: int = 40,
-    seed: int = 0,
-) -> int:
-    """Build a page on which people choose between two models' videos, side by side in random order.
-
-    Args:
-        first: folder of mp4 files of one model.
-        second: folder of mp4 files of the other; the same names show the same scene.
-        out: page to write; its key is written beside it.
-        names: of the two models; default: the folders' names.
-        questions: visual, motion, trajectory.
-        pairs: most pairs to show; 40 in the paper.
-        seed: of order and sides.
-    """
-    from longdwm_env.errors import InvalidConfig
-    from longdwm_env.training.metrics.compare_page import Pair, build_page
-
-    common = sorted({p.name for p in first.glob("*.mp4")} & {p.name for p in second.glob("*.mp4")})[:pairs]
-    if not common:
-        raise InvalidConfig(f"{first} and {second} have no mp4 files of the same name")
-    shown = [Pair(Path(name).stem, first / name, second / name) for name in common]
-    page, key = build_page(shown, names or (first.name, second.name), out, questions, seed)
-    print(f"{page}: {len(shown)} pairs. Keep {key} to yourself until the answers are in.")
-    return 0
-
-
-def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/metrics")) -> int:
-    """Count the answers that people saved from a comparison page.
-
-    Args:
-        key: written beside the page.
-        answers: files of answers, one per person.
-        out: folder of the table.
-    """
-    import json
-
-    from longdwm_env.training.metrics.compare_page import win_rates as count
-    from longdwm_env.training.metrics.report import Table
-
-    first, second = json.loads(key.read_text())["names"]
-    found = count(key, answers)
-    rows = tuple((rate.question, (rate.answers, rate.wins, rate.share)) for rate in found)
-    paper = (("visual", (800, None, 0.545)), ("motion", (800, None, 0.525)), ("trajectory", (800, None, 0.679)))
-    total = sum(rate.answers for rate in found)
-    table = Table(
-        "win-rates", f"{first} against {second}, by people", ("question", "answers", f"{first} preferred", "share"),
-        rows, paper, total, 2400, {"people": len(answers)}, ("The paper's rows are LongDWM against Vista.",),
-    )  # fmt: skip
-    return _written(table, out)
+    return written(table, protocol.out)
 
 
 def scorer(
@@ -281,11 +180,11 @@ def scorer(
     from longdwm_env.errors import MissingWeights
     from longdwm_env.models.scorer import BUNDLED
 
-    opened = _networks(NetworkOptions(encoder))
+    opened = opened_networks(NetworkOptions(encoder))
     if opened.encoder is None:
         raise MissingWeights(f"{BUNDLED} holds no scorer, and none was given (--encoder)")
     command = " ".join(["longdwm", *sys.argv[1:]])
-    return _written(scorer_table(opened, samples, first_seed, {"command": command}), out)
+    return written(scorer_table(opened, samples, first_seed, {"command": command}), out)
 
 
 def scorer_table(
@@ -303,7 +202,8 @@ def scorer_table(
     )
 
 
-def _networks(options: NetworkOptions) -> "Networks":
+def opened_networks(options: NetworkOptions) -> "Networks":
+    """The networks that were asked for; the scorer that comes with the package unless another is given."""
     from longdwm_env.models.scorer import bundled_scorer, has_bundled_scorer, load_scorer
     from longdwm_env.training.metrics.measure import Networks
 
@@ -348,7 +248,7 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
         "model hash": weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae),
         "command": " ".join(sys.argv),
     }
-    return pipeline, Protocol(source, options.samples, _networks(networks), facts)
+    return pipeline, Protocol(source, options.samples, opened_networks(networks), facts)
 
 
 def _baseline(pipeline: "LongDWMPipeline", options: ProtocolOptions) -> "list[System]":
@@ -384,24 +284,3 @@ def _named(variants: tuple[str, ...]) -> dict[str, Path]:
             raise InvalidConfig(f"--variant {entry!r}: expected NAME=FOLDER of a saved pipeline")
         named[name] = Path(folder)
     return named
-
-
-def _written(table: "Table", out: Path) -> int:
-    print(table.as_markdown())
-    print("written:", *(f"  {path}" for path in table.write(out)), sep="\n")
-    return 0
-
-
-COMMANDS = {
-    "folders": folders,
-    "short": short,
-    "long": long,
-    "controllable": controllable,
-    "interpolation": interpolation,
-    "ablation": ablation,
-    "distillation-steps": distillation_steps,
-    "compare-page": compare_page,
-    "win-rates": win_rates,
-    "scorer": scorer,
-}
-"""What ``longdwm metrics`` offers."""

@@ -1,21 +1,28 @@
 """``longdwm metrics truth | obey | last | cars | text``: how good a world is, beside the simulator."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
+from longdwm_env.cli.tables import written
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from longdwm_env.agents.quality.drives import Drive
     from longdwm_env.agents.quality.sets import DriveSet, Plan
+    from longdwm_env.agents.quality.worlds import MeasuredWorlds
+    from longdwm_env.figures import SheetRow
     from longdwm_env.models.scorer import DrivingEncoder
-    from longdwm_env.training.metrics.report import Table
+    from longdwm_env.world import WorldModel
+
+ActionMode = Literal["trajectory", "control", "command", "goal"]
+"""Those of ``actions``, whose import would delay every ``--help``."""
 
 FIRST_TEST_SEED = 1_000_000
+
+WITHOUT_SCORER = "left out: there is no trained scorer here (--encoder)"
 
 
 @dataclass(frozen=True)
@@ -53,38 +60,34 @@ def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 
         sheets: scenes that are shown on contact sheets.
     """
     from longdwm_env.agents.quality.plans import LogPlan
+    from longdwm_env.agents.quality.sheets import sheet_rows, spread
     from longdwm_env.training.metrics.truth import TruthScores
 
     scorer = _scorer(options, needed=False)
-    drives = _opened(LogPlan(seconds=4), options)
+    names, drives = _worlds(options).names, _opened(LogPlan(seconds=4), options)
     seeds = drives.seeds(scenes)
     scores = TruthScores(scorer)
-    shown = _spread(seeds, sheets)
-    sheet: list[Any] = []
+    shown = spread(seeds, sheets)
+    sheet: list[SheetRow] = []
     for seed in _progress(seeds, "the same again"):
         real = drives.truth(seed)
         assert real is not None
-        made = {world: drives.again(world, seed) for world in _worlds(options)}
+        made = {world: drives.again(world, seed) for world in names}
         scores.add(seed, real.kind, real.frames, {world: drive.frames for world, drive in made.items()})
         if seed in shown:
-            sheet += _rows({"truth": real, **made}, (0, 0.5, 1, 2, 4))
+            sheet += sheet_rows({"truth": real, **made}, (0, 0.5, 1, 2, 4))
     facts = _facts(options, drives, seeds)
-    world, *against = _worlds(options)
-    table = scores.table(world, against, facts, _left_out(scorer))
-    _sheets(sheet, options.out, "truth", (1 + len(_worlds(options))) * 3)
+    notes = (f"FDS is {WITHOUT_SCORER}.",) if scorer is None else ()
+    table = scores.table(names[0], names[1:], facts, notes)
+    _show(sheet, options.out, "truth", (1 + len(names)) * 3)
     scores.scenes_table().write(options.out)
-    return _written(table, options.out)
+    return written(table, options.out)
 
 
 def obey(
     options: WorldFlag = WorldOptions(),
     scenes: int = 200,
-    modes: tuple[Literal["trajectory", "control", "command", "goal"], ...] = (
-        "trajectory",
-        "control",
-        "command",
-        "goal",
-    ),
+    modes: tuple[ActionMode, ...] = get_args(ActionMode),
     sheets: int = 1,
 ) -> int:
     """Speed and yaw rate that the scorer reads from 4 s of pictures, against what was commanded.
@@ -96,28 +99,29 @@ def obey(
         sheets: scenes of each mode that are shown on contact sheets.
     """
     from longdwm_env.agents.quality.plans import VariedPlan
+    from longdwm_env.agents.quality.sheets import sheet_rows, spread
     from longdwm_env.training.metrics.obedience import Obedience
 
     scorer = _scorer(options)
     assert scorer is not None
-    obedience = Obedience(scorer)
-    sheet: list[Any] = []
+    obedience, names = Obedience(scorer), _worlds(options).names
+    sheet: list[SheetRow] = []
     facts: dict[str, Any] = {}
     for number, mode in enumerate(modes):
         drives = _opened(VariedPlan(mode), options)
         seeds = drives.seeds(scenes)
-        shown = _spread(seeds[number % scenes :], sheets)
+        shown = spread(seeds[number % scenes :], sheets)
         for seed in _progress(seeds, f"{mode}: the same again"):
-            made = {world: drives.again(world, seed) for world in ["simulator", *_worlds(options)]}
+            made = {world: drives.again(world, seed) for world in ["simulator", *names]}
             for world, drive in made.items():
                 obedience.add(world, mode, drive.frames, drive.speeds_mps, drive.yaw_rates_radps)
             if seed in shown:
-                sheet += _rows(made, (0, 1, 2, 3, 4))
+                sheet += sheet_rows(made, (0, 1, 2, 3, 4))
         own = _facts(options, drives, seeds)
         facts |= {**own, f"seeds, {mode}": own["seeds"], f"scenes passed over, {mode}": own["scenes passed over"]}
     del facts["seeds"], facts["scenes passed over"]
-    _sheets(sheet, options.out, "obey", 9)
-    return _written(obedience.table(_label(options.world, options), facts), options.out)
+    _show(sheet, options.out, "obey", 9)
+    return written(obedience.table(names[0], facts), options.out)
 
 
 def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90) -> int:
@@ -131,6 +135,7 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
         seconds: of each; the last third is compared with the first ten seconds.
     """
     from longdwm_env.agents.quality.plans import LEAST_MEAN_SPEED_MPS, LogPlan
+    from longdwm_env.agents.quality.sheets import sheet_rows
     from longdwm_env.training.metrics.endurance import EARLY_S, Endurance
 
     if seconds < 2 * EARLY_S[1]:
@@ -138,22 +143,23 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
             f"--seconds {seconds}: early and late are told apart in drives of {2 * EARLY_S[1]} s or more"
         )
     scorer = _scorer(options, needed=False)
-    drives = _opened(LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS), options)
+    names, drives = _worlds(options).names, _opened(LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS), options)
     seeds = drives.seeds(scenes)
     endurance = Endurance(scorer, seconds)
-    sheets: dict[str, list[Any]] = {world: [] for world in _worlds(options)}
+    sheets: dict[str, list[SheetRow]] = {name: [] for name in names}
     times = tuple(round(part * seconds / 6, 1) for part in range(7))
     for seed in _progress(seeds, "long drives"):
-        made = {world: drives.again(world, seed) for world in ["simulator", *_worlds(options)]}
+        made = {world: drives.again(world, seed) for world in ["simulator", *names]}
         endurance.add(seed, {w: (d.frames, d.speeds_mps, d.seconds, d.memory_mb) for w, d in made.items()})
         for name, rows in sheets.items():
-            rows += _rows({name: made[name]}, times)
-    table = endurance.table(_label(options.world, options), _facts(options, drives, seeds) | _noted(scorer))
+            rows += sheet_rows({name: made[name]}, times)
+    facts = _facts(options, drives, seeds) | ({"FDS": WITHOUT_SCORER} if scorer is None else {})
+    table = endurance.table(names[0], facts)
     for name, rows in sheets.items():
-        _sheets(rows, options.out, f"last-{name}", 10)
+        _show(rows, options.out, f"last-{name}", 10)
     for further in (endurance.over_time(), endurance.drives_table()):
         further.write(options.out)
-    return _written(table, options.out)
+    return written(table, options.out)
 
 
 def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
@@ -165,28 +171,28 @@ def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6
         sheets: scenes that are shown on contact sheets.
     """
     from longdwm_env.agents.quality.plans import LogPlan
+    from longdwm_env.agents.quality.sheets import sheet_rows, spread
     from longdwm_env.agents.quality.vehicles import MOMENTS, taken_away, watched
     from longdwm_env.training.metrics.persistence import Persistence
 
     plan = LogPlan(seconds=4)
-    drives = _opened(plan, options)
+    names, drives = _worlds(options).names, _opened(plan, options)
     # The log as it is: a driver who swerves away loses his leader in the truth too.
     seeds = drives.seeds(scenes, lambda drive: watched(drive) is not None, lambda seed: not plan.perturbs(seed))
-    found, shown = Persistence(), _spread(seeds, sheets)
-    sheet: list[Any] = []
+    found, shown = Persistence(), spread(seeds, sheets)
+    sheet: list[SheetRow] = []
     for seed in _progress(seeds, "watching cars"):
-        made = {world: drives.again(world, seed) for world in ["simulator", *_worlds(options)]}
+        made = {world: drives.again(world, seed) for world in ["simulator", *names]}
         real = made["simulator"]
         vehicle = watched(real)
         assert vehicle is not None
         absent = taken_away(drives, seed, vehicle.actor)
         found.add(seed, vehicle.boxes_px, absent, {world: drive.frames[MOMENTS] for world, drive in made.items()})
         if seed in shown:
-            sheet += _rows(made, (0, 1, 2, 3, 4), {"simulator": vehicle.boxes_px[0]})
-    _sheets(sheet, options.out, "cars", (1 + len(_worlds(options))) * 3)
+            sheet += sheet_rows(made, (0, 1, 2, 3, 4), {"simulator": vehicle.boxes_px[0]})
+    _show(sheet, options.out, "cars", (1 + len(names)) * 3)
     found.scenes_table().write(options.out)
-    facts = _facts(options, drives, seeds)
-    return _written(found.table(_label(options.world, options), facts), options.out)
+    return written(found.table(names[0], _facts(options, drives, seeds)), options.out)
 
 
 def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1) -> int:
@@ -201,29 +207,30 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
     """
     from longdwm_env.agents.quality.plans import LogPlan
     from longdwm_env.agents.quality.prompts import CHANGED, DRAWN, asked, conditions_of
+    from longdwm_env.agents.quality.sheets import sheet_rows
     from longdwm_env.training.metrics.recognition import Recognition
 
     scorer = _scorer(options)
     assert scorer is not None
-    drives = _opened(LogPlan(seconds=4), options)
+    names, drives = _worlds(options).names, _opened(LogPlan(seconds=4), options)
     seeds = drives.seeds(scenes)
     recognition = Recognition(scorer)
-    sheet: list[Any] = []
+    sheet: list[SheetRow] = []
     for number, seed in enumerate(_progress(seeds, "prompts")):
         real = drives.truth(seed)
         assert real is not None
         own = conditions_of(real.prompt)
         for way in (DRAWN, CHANGED):
             wanted = asked(own, number, way)
-            worlds = ["simulator", *_worlds(options)] if way == DRAWN else _worlds(options)
+            worlds = ["simulator", *names] if way == DRAWN else names
             made = {world: drives.prompted(world, seed, wanted, way) for world in worlds}
             for world, drive in made.items():
                 recognition.add(world, way, wanted, own, drive.frames)
             if number < 9 * sheets:
-                sheet += _rows({f"{world}, {way}": drive for world, drive in made.items()}, (0, 1, 2, 3, 4))
-    _sheets(sheet, options.out, "text", 9)
+                sheet += sheet_rows({f"{world}, {way}": drive for world, drive in made.items()}, (0, 1, 2, 3, 4))
+    _show(sheet, options.out, "text", 9)
     recognition.confusion().write(options.out)
-    return _written(recognition.table(_label(options.world, options), _facts(options, drives, seeds)), options.out)
+    return written(recognition.table(names[0], _facts(options, drives, seeds)), options.out)
 
 
 def _scorer(options: WorldOptions, needed: bool = True) -> "DrivingEncoder | None":
@@ -234,46 +241,17 @@ def _scorer(options: WorldOptions, needed: bool = True) -> "DrivingEncoder | Non
     return bundled_scorer() if needed or has_bundled_scorer() else None
 
 
-def _noted(scorer: "DrivingEncoder | None") -> dict[str, str]:
-    return {} if scorer is not None else {"FDS": "left out: there is no trained scorer here (--encoder)"}
+def _worlds(options: WorldOptions) -> "MeasuredWorlds":
+    from longdwm_env.agents.quality.worlds import MeasuredWorlds
 
-
-def _left_out(scorer: "DrivingEncoder | None") -> tuple[str, ...]:
-    return () if scorer is not None else ("FDS is left out: there is no trained scorer here (--encoder).",)
-
-
-def _label(world: str, options: WorldOptions) -> str:
-    """What a world is called in results: the last part of a path, where that is enough to tell it from the others."""
-    short = Path(world).name
-    alike = {other for other in (options.world, *options.against) if Path(other).name == short}
-    return short if short and len(alike) == 1 else world
-
-
-def _worlds(options: WorldOptions) -> list[str]:
-    """What the worlds are called, the one that is measured first."""
-    return list(dict.fromkeys(_label(world, options) for world in (options.world, *options.against)))
+    return MeasuredWorlds(options.world, options.against, options.device)
 
 
 def _opened(plan: "Plan", options: WorldOptions) -> "DriveSet":
-    """The drives of a plan in the simulator and in every world asked for, at the image size of the first."""
-    from longdwm_env.agents.quality.drives import Driver
-    from longdwm_env.agents.quality.sets import DriveSet
-    from longdwm_env.agents.quality.store import DriveStore
-
-    first = Driver(options.world, device=options.device)
-    size = first.world.image_size
-    drivers = {_label(name, options): Driver(name, size, _device(name, options)) for name in options.against}
-    drivers |= {"simulator": Driver("simulator", size), _label(options.world, options): first}
-    height, width = size
-    versions = {name: f"{_version(driver.world)}-{height}x{width}" for name, driver in drivers.items()}
-    return DriveSet(plan, drivers, DriveStore(options.drives, versions), options.first_seed)
+    return _worlds(options).drives(plan, options.drives, options.first_seed, _version)
 
 
-def _device(name: str, options: WorldOptions) -> str | None:
-    return None if name in ("warp", "simulator") else options.device
-
-
-def _version(world: Any) -> str:
+def _version(world: "WorldModel") -> str:
     """What a world's drives depend on: the simulator's code, weights and settings of a learned one."""
     import hashlib
 
@@ -301,25 +279,11 @@ def _facts(options: WorldOptions, drives: "DriveSet", seeds: list[int]) -> dict[
     facts: dict[str, Any] = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "seeds": f"{seeds[0]} to {seeds[-1]}, {len(seeds)} scenes",
-        "scenes passed over": f"{len(drives.refused)} ({_reasons(drives.refused)})" if drives.refused else "none",
+        "scenes passed over": drives.passed_over,
         "simulator": simulator_hash(),
         "image size": "{} x {}".format(*drives.drivers["simulator"].world.image_size),
     }
     return facts | {f"version of {name}": version for name, version in drives.store.versions.items()}
-
-
-def _reasons(refused: Mapping[int, str]) -> str:
-    from collections import Counter
-
-    counted = Counter(reason.split(": ")[-1] for reason in refused.values())
-    return ", ".join(f"{reason}: {count}" for reason, count in counted.most_common())
-
-
-def _spread(seeds: list[int], count: int) -> list[int]:
-    """Some of the seeds, from all over the list."""
-    if count < 1:
-        return []
-    return [seeds[i * len(seeds) // count] for i in range(min(count, len(seeds)))]
 
 
 def _progress(items: list[int], label: str) -> Iterable[int]:
@@ -328,44 +292,8 @@ def _progress(items: list[int], label: str) -> Iterable[int]:
     return tqdm(items, desc=label, unit="scene")
 
 
-def _rows(
-    drives: "Mapping[str, Drive]", times_s: tuple[float, ...], boxes: Mapping[str, Any] | None = None
-) -> list[Any]:
-    """Rows of a contact sheet: one drive below the other at the same instants, with boxes (N, 4) where there are."""
-    import cv2
-    import numpy as np
+def _show(rows: "list[SheetRow]", out: Path, name: str, rows_a_page: int) -> None:
+    from longdwm_env.agents.quality.sheets import write_sheets
 
-    from longdwm_env.clock import FPS
-    from longdwm_env.figures import SheetRow
-
-    rows = []
-    for name, drive in drives.items():
-        places = [min(round(t * FPS), len(drive.frames) - 1) for t in times_s]
-        captions = tuple(f"{t:g} s, {drive.speeds_mps[i]:.0f} m/s" for t, i in zip(times_s, places, strict=True))
-        said = " ".join(drive.prompt.splitlines()[:2])
-        title = f"{drive.seed} {name}: {drive.kind}. {said}"
-        frames = drive.frames[places].copy()
-        for frame, box in zip(frames, (boxes or {}).get(name, []), strict=False):
-            left, top, right, bottom = np.round(box).astype(int).tolist()
-            cv2.rectangle(frame, (left - 2, top - 2), (right + 2, bottom + 2), (255, 160, 0), 1)
-        rows.append(SheetRow(title, frames, captions))
-    return rows
-
-
-def _sheets(rows: list[Any], out: Path, name: str, rows_a_page: int) -> None:
-    from longdwm_env.figures import contact_sheet, save_picture
-
-    for page, first in enumerate(range(0, len(rows), rows_a_page)):
-        path = out / f"{_file_name(name)}-sheet-{page + 1}.png"
-        save_picture(path, contact_sheet(rows[first : first + rows_a_page]))
+    for path in write_sheets(rows, out, name, rows_a_page):
         print(f"  {path}")
-
-
-def _file_name(name: str) -> str:
-    return name.strip("/").replace("/", "-")
-
-
-def _written(table: "Table", out: Path) -> int:
-    print(table.as_markdown())
-    print("written:", *(f"  {path}" for path in table.write(out)), sep="\n")
-    return 0

@@ -63,6 +63,11 @@ def coarse(options: Options = TrainOptions()) -> int:
     return _stage("coarse", options)
 
 
+def sharpen(options: Options = TrainOptions()) -> int:
+    """Train the Coarse model on: on its own keyframes, and on their texture."""
+    return _stage("sharpen", options)
+
+
 def fine(options: Options = TrainOptions()) -> int:
     """Train the Fine model (LongDWM, Eq. 6)."""
     return _stage("fine", options)
@@ -104,7 +109,7 @@ def latents(options: Options = TrainOptions()) -> int:
 
 
 def export(
-    stage: Literal["codec", "coarse", "fine", "warp", "distill", "scorer"], options: Options = TrainOptions()
+    stage: Literal["codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer"], options: Options = TrainOptions()
 ) -> int:
     """Put a stage's newest checkpoint into the pipeline's folder while its training goes on.
 
@@ -120,20 +125,23 @@ def export(
     return 0
 
 
-def ship(options: Options = TrainOptions(), to: Path | None = None, results: Path = Path("docs/results")) -> int:
+def ship(
+    options: Options = TrainOptions(), to: Path | None = None, results: Path = Path("docs/results"), note: str = ""
+) -> int:
     """Put the trained pipeline where the package ships it from: bfloat16, at most 40 MB with the scorer, a model card.
 
     Args:
         options: recipe and folder.
         to: folder to write; default: the one behind world="mini".
         results: folder of result tables (JSON) for the card; without any the card says that nothing was measured.
+        note: for the card: how the model was made, beyond what the folder has recorded.
     """
     from longdwm_env.models.bundled import MINI
     from longdwm_env.training.ship import ship as ship_pipeline
 
     _, workspace = _opened(options)
     target = to or MINI
-    size = ship_pipeline(workspace, target, results)
+    size = ship_pipeline(workspace, target, results, note=note)
     print(f"{size / 1e6:.1f} MB written to {target}")
     return 0
 
@@ -168,7 +176,7 @@ def ship_scorer(options: Options = TrainOptions(), to: Path | None = None, sampl
 
 
 def estimate(
-    stage: Literal["coarse", "fine", "warp", "distill", "ar-baseline"] = "coarse",
+    stage: Literal["coarse", "sharpen", "fine", "warp", "distill", "ar-baseline"] = "coarse",
     options: Options = TrainOptions(),
     gpu_memory_gb: tuple[float, ...] = (80.0, 141.0),
     processes: int = 1,
@@ -216,7 +224,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
 
 
 def mini(options: Options = TrainOptions()) -> int:
-    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine side by side, warp, distill, scorer, evaluation.
+    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine, warp, distill, sharpen, scorer, evaluation.
 
     Every part is resumed where it stopped; running the command again goes on.
     """
@@ -346,6 +354,7 @@ PARTS = {
     "latents": latents,
     "codec": codec,
     "coarse": coarse,
+    "sharpen": sharpen,
     "fine": fine,
     "warp": warp,
     "distill": distill,

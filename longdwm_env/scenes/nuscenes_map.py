@@ -1,8 +1,8 @@
-"""Road maps of nuScenes: the semantic mask of every dataset, and lanes where the map expansion is installed."""
+"""Road maps of nuScenes: the semantic mask of every dataset; lanes and lines where the map expansion is installed."""
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from longdwm_env.errors import InvalidScene
+from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.scenes.nuscenes_layout import expansion_layout
 from longdwm_env.types import FloatArray, LaneFit, RoadMap, wrap_angle
 
 PIXELS_PER_M = 10.0
@@ -19,6 +21,9 @@ PIXELS_PER_M = 10.0
 
 MAX_MASK_PIXELS = 2 * 1024**3
 """nuScenes' largest, singapore-queenstown, has 1.2e9."""
+
+EXPANSION = Path("maps", "expansion")
+"""Where in a dataroot the map expansion is installed: ``LOCATION.json``."""
 
 LANE_STEP_M = 1.0
 _FOREGROUND = 255
@@ -40,7 +45,7 @@ def road_map_of(
     Raises:
         InvalidScene: a map file is broken.
     """
-    expansion = dataroot / "maps" / "expansion" / f"{location}.json"
+    expansion = dataroot / EXPANSION / f"{location}.json"
     road_map: RoadMap
     if "/" not in location and expansion.is_file():
         road_map = _expansion(str(dataroot), location, _stamp(expansion))
@@ -120,7 +125,7 @@ def _packed_mask(path: Path, stamp: tuple[int, int]) -> tuple[NDArray[np.uint8],
 
 
 class ExpansionMap:
-    """Drivable area and lanes with centre lines, from the map expansion."""
+    """Drivable area and lanes with centre lines, from the map expansion: a ``geometry.layout.DrawnRoadMap``."""
 
     def __init__(self, nusc_map: Any) -> None:
         """Index the areas and lay points along the lanes.
@@ -132,7 +137,10 @@ class ExpansionMap:
 
         tokens = [token for area in nusc_map.drivable_area for token in area["polygon_tokens"]]
         self._areas = STRtree([nusc_map.extract_polygon(token) for token in tokens])
-        widths = _lane_widths(nusc_map)
+        polygons = {lane["token"]: nusc_map.extract_polygon(lane["polygon_token"]) for lane in nusc_map.lane}
+        dividers = (nusc_map.extract_line(divider["line_token"]) for divider in nusc_map.road_divider)
+        self._dividers = [line for line in dividers if not line.is_empty]
+        widths = _lane_widths(nusc_map, polygons)
         lines = nusc_map.discretize_lanes(list(widths), LANE_STEP_M)
         tokens = [token for token in widths if len(lines[token])]
         points = [np.asarray(lines[token], np.float64).reshape(-1, 3) for token in tokens]
@@ -140,6 +148,15 @@ class ExpansionMap:
         self._points = np.concatenate([*points, np.zeros((0, 3))])
         self._widths = np.concatenate([np.full(len(p), widths[t]) for t, p in zip(tokens, points, strict=True)] + [[]])
         self._tree = cKDTree(self._points[:, :2])
+        self._lanes = [(polygons[t], p) for t, p in zip(tokens, points, strict=True) if t in polygons]
+
+    def layout(self, centre_m: FloatArray, reach_m: float) -> RoadLayout:
+        """Drivable area, borders of lanes and dividers of roads within a distance of a point (2,)."""
+        return self._layout.near(centre_m, reach_m)
+
+    @cached_property
+    def _layout(self) -> RoadLayout:
+        return expansion_layout(self._areas.geometries, self._lanes, self._dividers)
 
     def drivable(self, points_m: FloatArray) -> NDArray[np.bool_]:
         """Whether each of (N, 2) points lies in a drivable area."""
@@ -182,18 +199,17 @@ def _expansion(dataroot: str, location: str, stamp: tuple[int, int]) -> Expansio
         return ExpansionMap(NuScenesMap(dataroot=dataroot, map_name=location))
     # The devkit raises plain Exception for an outdated map, and whatever a broken file leads to.
     except Exception as error:
-        path = Path(dataroot) / "maps" / "expansion" / f"{location}.json"
+        path = Path(dataroot) / EXPANSION / f"{location}.json"
         raise InvalidScene(f"map expansion {path} cannot be used: {error}") from error
 
 
-def _lane_widths(nusc_map: Any) -> dict[str, float]:
+def _lane_widths(nusc_map: Any, polygons: Mapping[str, Any]) -> dict[str, float]:
     """Mean width in metres of every lane, from its polygon; of a connector, that of the lanes it joins, else NaN."""
     widths: dict[str, float] = {}
     for lane in nusc_map.lane:
         path = nusc_map.arcline_path_3.get(lane["token"], [])
         length = sum(sum(piece["segment_length"]) for piece in path)
-        area = nusc_map.extract_polygon(lane["polygon_token"]).area
-        widths[lane["token"]] = area / length if length > 0 else math.nan
+        widths[lane["token"]] = polygons[lane["token"]].area / length if length > 0 else math.nan
     for connector in nusc_map.lane_connector:
         ends = nusc_map.connectivity.get(connector["token"], {"incoming": [], "outgoing": []})
         joined = [widths[token] for token in (*ends["incoming"], *ends["outgoing"]) if token in widths]

@@ -18,8 +18,8 @@ from longdwm_env.simulator.conditions import (
     conditions_from_prompt,
 )
 from longdwm_env.simulator.counted import generator
+from longdwm_env.simulator.layout import PaintedRoadMap
 from longdwm_env.simulator.picture import draw_frame
-from longdwm_env.simulator.road_map import LaneRoadMap
 from longdwm_env.simulator.roads import RoadPlan, road_plan
 from longdwm_env.simulator.traffic import EGO, Traffic
 from longdwm_env.simulator.vehicles import EGO_SHARES, VEHICLE_KINDS, draw_driver, draw_style
@@ -234,7 +234,7 @@ def builtin_scene(seed: int) -> Scene:
         camera=default_camera(seed),
         start=one.start,
         prompt=caption(one.conditions, one.road.description, critical_objects(one.past[-1])),
-        road_map=LaneRoadMap(one.road.table),
+        road_map=PaintedRoadMap(one.road.table, one.road),
         actors=None,
     )
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 # Checks the shapes that these modules declare; the hook comes before their first import.
-CHECKED = [f"longdwm_env.models.{name}" for name in ("sampler", "conditioning", "denoiser", "coarse", "fine")]
+CHECKED = [f"longdwm_env.models.{name}" for name in ("sampler", "conditioning", "warped", "denoiser", "coarse", "fine")]
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 from longdwm_env.geometry.camera import assumed_camera  # noqa: E402

@@ -1,31 +1,18 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.pose import compose
-from longdwm_env.geometry.warp import zoomed_depth_m
 from longdwm_env.models.conditioning import (
     Conditioning,
-    backward_clip_sweep,
-    backward_clip_warps,
-    clip_sweep,
-    clip_warps,
     coarse_conditioning,
     fine_conditioning,
-    keyframe_sweep,
-    keyframe_warps,
     motion_features,
     noised_history,
 )
-from longdwm_env.models.settings import LongDWMSettings
 
-SIZE = (32, 48)
-SETTINGS = LongDWMSettings(image_size=SIZE)
 TEXT = torch.zeros(2, 5, 8)
 
 
@@ -120,79 +107,68 @@ def test_noised_history_keeps_variance_and_leaves_the_unknown_alone():
     assert not noised.known[:, 3:].any()
 
 
-def straight(count, step_m):
-    return np.stack([np.arange(1, count + 1) * step_m, np.zeros(count), np.zeros(count)], axis=1)
-
-
-def test_standing_still_warps_to_the_picture_itself(picture):
-    image, camera = picture(SIZE), assumed_camera(SIZE)
-    still = np.zeros((12, 3))
-    forward = clip_warps(image, camera, still, SETTINGS)
-    assert (forward == image).all()
-    assert (backward_clip_warps(image, camera, still, SETTINGS, forward) == image).all()
-    swept = replace(SETTINGS, coarse_sweep=((10, 3), (1000, 1.02)), fine_sweep=((20, 1.7),))
-    assert keyframe_sweep(image, camera, still[:3], swept).shape == (3, 2, *SIZE, 3)
-    assert (keyframe_sweep(image, camera, still[:3], swept) == image).all()
-    assert (clip_sweep(image, camera, still, swept) == image).all()
-    assert (backward_clip_sweep(image, camera, still, swept) == image).all()
-    warped, mask = keyframe_warps(image, camera, still[:3], SETTINGS)
-    assert (warped == image).all()
-    assert mask.tolist() == [1, 1, 0]
-
-
-def test_beyond_the_horizon_the_last_warp_is_repeated_and_masked(picture):
-    image, camera = picture(SIZE), assumed_camera(SIZE)
-    warped, mask = keyframe_warps(image, camera, straight(4, 3.0), SETTINGS)
-    assert mask.tolist() == [1, 1, 0, 0]
-    assert (warped[2:] == warped[1]).all()
-    assert (warped[0] != warped[1]).any()
-
-
-def test_the_backward_warp_undoes_the_forward_one(picture):
-    image, camera = picture(SIZE), assumed_camera(SIZE)
-    poses = straight(12, 0.1)
-    there = clip_warps(image, camera, poses, SETTINGS)
-    back = backward_clip_warps(there[-1], camera, poses, SETTINGS, there)
-    assert (back[-1] == there[-1]).all()
-    inside = (slice(6, -6), slice(8, -8))
-    assert np.abs(back[0][inside].astype(int) - image[inside]).mean() < 4
-
-
-def test_what_the_last_frame_does_not_reach_comes_from_the_first(picture):
-    image, camera = picture(SIZE), assumed_camera(SIZE)
-    poses = straight(12, 1.5)
-    forward = clip_warps(image, camera, poses, SETTINGS)
-    back = backward_clip_warps(image, camera, poses, SETTINGS, forward)
-    assert (back[0, 0] == forward[0, 0]).all()
-    assert (back[6, -1, 0] == forward[6, -1, 0]).all()
-
-
-def test_a_sweep_shows_each_plane_at_its_own_size(picture):
-    """What lies far ahead keeps its size; a near plane grows, though never beyond its limit."""
-    image, camera = picture(SIZE), assumed_camera(SIZE)
-    settings = replace(SETTINGS, coarse_sweep=((10, 3.0), (40, 1.35), (1e5, 1.0001)))
-    near, middle, far = keyframe_sweep(image, camera, straight(1, 8.0), settings)[0].astype(int)
-    assert np.abs(far - image).mean() < 1
-    assert np.abs(near - image).mean() > np.abs(middle - image).mean() > np.abs(far - image).mean()
-    assert np.allclose(zoomed_depth_m(np.array([0.0, 5.0, 20.0, -20.0]), 10.0, 3.0), [10, 10, 30, 10])
-    assert np.allclose(zoomed_depth_m(np.array([-40.0]), 10.0, 3.0), [20])
-
-
 def test_views_stand_in_one_order_whether_the_last_frame_is_known_or_not():
     first, last = torch.rand(2, 4, 2, 3), torch.rand(2, 4, 2, 3)
-    forward, backward = torch.rand(2, 13, 4, 2, 3), torch.rand(2, 13, 4, 2, 3)
-    ahead, behind, text = torch.rand(2, 13, 2, 4, 2, 3), torch.rand(2, 13, 2, 4, 2, 3), torch.zeros(2, 5, 8)
-    both = fine_conditioning(first, last, 13, text, forward, backward, sweep_first=ahead, sweep_last=behind)
-    assert torch.equal(both.warp, torch.cat([forward[:, :, None], backward[:, :, None], ahead, behind], dim=2))
-    alone = fine_conditioning(first, None, 13, text, forward, sweep_first=ahead)
-    assert torch.equal(alone.warp[:, :, 2:4], both.warp[:, :, 2:4])
-    assert alone.warp_mask[0, 0].tolist() == [1, 0, 1, 1]
-    history, warp, sweep = torch.rand(2, 3, 4, 2, 3), torch.rand(2, 2, 4, 2, 3), torch.rand(2, 2, 3, 4, 2, 3)
-    told = coarse_conditioning(history, 5, text, warp, torch.tensor([[1.0, 0.0]] * 2), sweep=sweep)
-    assert told.warp.shape == (2, 5, 4, 4, 2, 3)
+    forward, backward, between = torch.rand(3, 2, 13, 4, 2, 3)
+    text = torch.zeros(2, 5, 8)
+    both = fine_conditioning(first, last, 13, text, forward, backward, between=between)
+    assert torch.equal(both.warp, torch.stack([between, backward, forward], dim=2))
+    assert both.warp_mask.min() == 1
+    alone = fine_conditioning(first, None, 13, text, forward, between=forward)
+    assert torch.equal(alone.warp, torch.stack([forward, torch.zeros_like(forward), forward], dim=2))
+    assert alone.warp_mask[0, 0].tolist() == [1, 0, 1]
+    # Where one sample of a batch has no last frame, the warp stands in for what both ends would say.
+    mixed = fine_conditioning(
+        first, last, 13, text, forward, backward, keep_last=torch.tensor([1.0, 0.0]), between=between
+    )
+    assert torch.equal(mixed.warp[0], both.warp[0])
+    assert torch.equal(mixed.warp[1, :, 0], forward[1])
+    assert mixed.warp_mask[1, 0].tolist() == [1, 0, 1]
+
+
+def test_held_ends_and_layout_stand_behind_the_warps():
+    first, last = latents(1)[:, 0], latents(1, seed=2)[:, 0]
+    forward, backward, between, layout = (latents(13, seed) for seed in range(3, 7))
+    known, keep = torch.ones(2, 13), torch.tensor([1.0, 0.0])
+    known[0, 5:] = 0
+    views = {"between": between, "held_ends": True, "layout": layout, "layout_mask": known}
+    told = fine_conditioning(first, last, 13, TEXT, forward, backward, keep_last=keep, **views)
+    ends = [end[:, None].expand_as(forward) for end in (first, last * keep.reshape(-1, 1, 1, 1))]
+    assert torch.equal(told.warp[:, :, 1:], torch.stack([backward, forward, *ends, layout], dim=2))
+    assert told.warp_mask[:, 0].tolist() == [[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1]]
+    assert told.warp_mask[:, 12].tolist() == [[1, 1, 1, 1, 1, 0], [1, 0, 1, 1, 0, 1]]
+    alone = fine_conditioning(first, None, 13, TEXT, forward, **{**views, "between": forward})
+    assert alone.warp.shape == told.warp.shape
+    assert alone.warp_mask[1, 0].tolist() == [1, 0, 1, 1, 0, 1]
+    dropped = told.without_layout(torch.tensor([False, True]))
+    assert dropped.warp_mask[0, 0].tolist() == [1, 1, 1, 1, 1, 0]
+    assert torch.equal(dropped.warp_mask[1], told.warp_mask[1])
+
+
+def test_keyframes_have_the_warp_then_further_views_then_the_layout():
+    history, warp, further = latents(3), latents(2, 1), torch.stack([latents(2, 2), latents(2, 3)], dim=2)
+    layout, known = latents(2, 4), torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    reach = torch.tensor([[1.0, 0.0]] * 2)
+    told = coarse_conditioning(history, 5, TEXT, warp, reach, None, further, layout, known)
+    assert told.warp.shape == (2, 5, 4, 4, 4, 6)
     assert torch.equal(told.warp[:, :3], history[:, :, None].expand(-1, -1, 4, -1, -1, -1))
-    assert torch.equal(told.warp[:, 3:, 1:], sweep)
-    assert told.warp_mask[0, :, 2].tolist() == [1, 1, 1, 1, 0]
+    assert torch.equal(told.warp[:, 3:], torch.cat([warp[:, :, None], further, layout[:, :, None]], dim=2))
+    # Warps mean nothing beyond the horizon; the layout means nothing where there is no map, however far it is.
+    assert told.warp_mask[0].tolist() == [[1, 1, 1, 1]] * 4 + [[0, 0, 0, 1]]
+    assert told.warp_mask[1].tolist() == [[1, 1, 1, 1]] * 3 + [[1, 1, 1, 0], [0, 0, 0, 0]]
+    alone = coarse_conditioning(history, 5, TEXT, warp, reach, None, further)
+    assert torch.equal(alone.warp, told.warp[:, :, :3])
+    assert torch.equal(alone.warp_mask, told.warp_mask[:, :, :3])
+
+
+def test_leaving_out_the_layout_leaves_the_other_views():
+    told = coarse_conditioning(latents(3), 5, TEXT, latents(2, 1), layout=latents(2, 4))
+    dropped = told.without_layout(torch.tensor([True, False]))
+    assert torch.equal(dropped.warp_mask[0], told.warp_mask[0])
+    assert dropped.warp_mask[1].tolist() == [[1, 0]] * 5
+    assert told.warp_mask.min() == 1, "what was told before is left as it is"
+    # Without a trajectory nobody knows what the map shows there either.
+    assert told.without_warp(torch.tensor([True, False])).warp_mask[1].max() == 0
 
 
 def test_motion_features_say_where_and_how_it_got_there():

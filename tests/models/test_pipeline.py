@@ -4,6 +4,7 @@ import gc
 import inspect
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.folder import check_weights_match
 from longdwm_env.models.pipeline import LongDWMPipeline
@@ -292,6 +294,18 @@ def test_memory_does_not_grow_with_length(pipeline, image):
 def test_settings_are_checked_and_survive_json():
     settings = LongDWMSettings(image_size=(96, 144), history_keyframes=2)
     assert LongDWMSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    sweep = SweepSettings(planes=((7.0, 2.0), (50.0, 1.1)), baseline_frames=3, sharpness=0.25)
+    shown = {"backward_warp": True, "matched_sweep": sweep, "coarse_sweep": ((1000.0, 1.02),)}
+    shown |= {"road_layout": True, "held_ends": True}
+    swept = replace(settings, **shown)
+    again = LongDWMSettings.from_json(json.loads(json.dumps(swept.to_json())))
+    assert again == swept
+    assert isinstance(again.matched_sweep, SweepSettings)
+    assert (settings.warp_views, swept.warp_views) == ((1, 1), (4, 6))
+    with pytest.raises(ValueError, match="need backward_warp"):
+        replace(swept, backward_warp=False)
+    with pytest.raises(ValueError, match="baseline_frames"):
+        LongDWMSettings.from_json({**swept.to_json(), "matched_sweep": {"baseline_frames": 0}})
     for wrong in ({"history_keyframes": 13}, {"fine_steps": 0}, {"guidance_scale": -1.0}):
         with pytest.raises(ValueError, match=r"history_keyframes|at least one|guidance_scale"):
             LongDWMSettings(image_size=(96, 144), **wrong)
@@ -299,8 +313,9 @@ def test_settings_are_checked_and_survive_json():
         LongDWMSettings.from_json({"image_size": [96, 144], "speed": 1})
     with pytest.raises(ValueError, match="image_size"):
         LongDWMSettings.from_json({})
-    with pytest.raises(ValueError, match="drop_ratio"):
-        OpenChoices(last_frame_drop_ratio=1.5)
+    for name in ("last_frame", "text", "warp", "layout"):
+        with pytest.raises(ValueError, match=f"{name}_drop_ratio"):
+            OpenChoices(**{f"{name}_drop_ratio": 1.5})
 
 
 def test_a_pipeline_without_settings_is_refused(pipeline):

@@ -128,7 +128,6 @@ def test_weights_that_do_not_fit_are_never_filled_up(folder):
         load_scorer(folder)
 
 
-@pytest.mark.skipif(not scorer.has_bundled_scorer(), reason="no trained scorer is bundled yet")
 def test_what_is_bundled_is_whole_small_and_described():
     assert np.isfinite(bundled_scorer().judge(WINDOWS)).all()
     assert sum(path.stat().st_size for path in scorer.BUNDLED.iterdir()) < 6e6

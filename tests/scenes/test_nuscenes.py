@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from longdwm_env.errors import InvalidConfig, InvalidScene, UnknownScene
+from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, DrawnRoadMap
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.export import export_nuscenes
 from longdwm_env.scenes.nuscenes import prompt_from_description
 from longdwm_env.types import Camera, RoadMap, SceneSource
+
+from .expansion import at, install_expansion
 
 pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
 
@@ -311,12 +314,8 @@ class TestOptionalParts:
             open_scenes(dataset).scene(0)
 
     def test_map_expansion_brings_lanes(self, dataset):
-        edit(dataset, "log", lambda records: [r.update(location="boston-seaport") for r in records])
-        scene = open_scenes(dataset).scene(0)
-        x, y, heading = scene.start.pose
-        (dataset / "maps" / "expansion").mkdir()
-        path = dataset / "maps" / "expansion" / "boston-seaport.json"
-        path.write_text(json.dumps(straight_expansion(x, y, heading)))
+        x, y, heading = open_scenes(dataset).scene(0).start.pose
+        path = install_expansion(dataset, VERSION, (x, y, heading))
         road_map = open_scenes(dataset).scene(0).road_map
         poses = np.array([at(x, y, heading, *place) for place in ((5, 0.5, 0.1), (5, -0.5, 0), (5, 3, 0), (-90, 0, 0))])
         fit = road_map.fit_lanes(poses)
@@ -329,44 +328,27 @@ class TestOptionalParts:
         with pytest.raises(InvalidScene, match=r"boston-seaport\.json"):
             open_scenes(dataset).scene(0)
 
+    def test_map_expansion_says_what_is_painted_where(self, dataset, source):
+        pose = source.scene(0).start.pose
+        install_expansion(dataset, VERSION, tuple(pose))
+        road_map = open_scenes(dataset).scene(0).road_map
+        assert isinstance(road_map, DrawnRoadMap)
+        assert not isinstance(source.scene(0).road_map, DrawnRoadMap)
+        seen = road_map.layout(pose[:2], 3000.0).seen_from(pose)
+        extents = {kind: np.ptp(corners_of(seen, kind), axis=0) for kind in (ROAD, LINE, CENTRE_LINE)}
+        assert extents[ROAD] == pytest.approx([60, 4], abs=0.01)
+        # No lines across the lane's ends, and none in the junction.
+        assert extents[LINE] == pytest.approx([40, 4.15], abs=0.2)
+        assert abs(abs(corners_of(seen, LINE)[:, 1]) - 2) == pytest.approx(0.075, abs=1e-3)
+        assert corners_of(seen, CENTRE_LINE)[:, 1].mean() == pytest.approx(2.5, abs=0.01)
+        near = road_map.layout(at(*pose, 45.0, 0.0, 0.0)[:2], 10.0).seen_from(pose)
+        assert 0 < len(near.kinds) < len(seen.kinds)
+        assert set(near.kinds) == {ROAD}
+        assert road_map.layout(pose[:2] + 1000.0, 100.0).kinds.size == 0
 
-def at(x, y, heading, ahead, left, turn):
-    c, s = np.cos(heading), np.sin(heading)
-    return x + c * ahead - s * left, y + s * ahead + c * left, heading + turn
 
-
-def straight_expansion(x, y, heading) -> dict:
-    """One lane 40 m long and 4 m wide through a pose, in the map expansion's JSON."""
-    corners = [at(x, y, heading, *place, 0)[:2] for place in ((-10, -2), (30, -2), (30, 2), (-10, 2))]
-    nodes = [{"token": f"n{i}", "x": px, "y": py} for i, (px, py) in enumerate(corners)]
-    polygon = {"token": "p", "exterior_node_tokens": [n["token"] for n in nodes], "holes": []}
-    lane = {
-        "token": "lane",
-        "polygon_token": "p",
-        "left_lane_divider_segments": [],
-        "right_lane_divider_segments": [],
-    }
-    begin, end = at(x, y, heading, -10, 0, 0), at(x, y, heading, 30, 0, 0)
-    arc = {
-        "start_pose": list(begin),
-        "end_pose": list(end),
-        "shape": "LSR",
-        "radius": 999.0,
-        "segment_length": [0, 40, 0],
-    }
-    empty = ("line", "road_segment", "road_block", "ped_crossing", "walkway", "stop_line", "carpark_area")
-    return {
-        "version": "1.3",
-        "canvas_edge": [500, 500],
-        "polygon": [polygon],
-        "node": nodes,
-        "drivable_area": [{"token": "d", "polygon_tokens": ["p"]}],
-        "lane": [lane],
-        "lane_connector": [],
-        "arcline_path_3": {"lane": [arc]},
-        "connectivity": {},
-        **{name: [] for name in (*empty, "road_divider", "lane_divider", "traffic_light")},
-    }
+def corners_of(layout, kind) -> np.ndarray:
+    return layout.corners_m[layout.kinds == kind].reshape(-1, 2)
 
 
 class TestBrokenDatasets:

@@ -6,6 +6,7 @@ import numpy as np
 
 from longdwm_env.clock import FRAME_S
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import Camera, ImageSize, Intrinsics
 
@@ -13,7 +14,10 @@ WEATHERS = ("Clear", "Foggy", "Rainy")
 
 
 class PaintedRoad:
-    """Clips of a car that drives over a plane painted with stripes; the source of ``ClipSource`` tests."""
+    """Clips of a car that drives over a plane painted with stripes; the source of ``ClipSource`` tests.
+
+    Those of the numbers in ``mapped`` come with a map, ``street``.
+    """
 
     def __init__(
         self,
@@ -22,9 +26,11 @@ class PaintedRoad:
         image_size: ImageSize = (32, 48),
         with_poses: bool = True,
         bad: tuple[int, ...] = (),
+        mapped: tuple[int, ...] = (),
     ) -> None:
         self.name = "painted road"
         self.clips, self.frames, self.image_size, self.with_poses, self.bad = clips, frames, image_size, with_poses, bad
+        self.mapped = mapped
 
     def description(self) -> dict[str, Any]:
         return {"source": self.name, "frames": self.frames, "image_size": list(self.image_size)}
@@ -50,7 +56,15 @@ class PaintedRoad:
             "speed_mps": np.full(self.frames, speed, np.float32),
             "yaw_rate_radps": np.full(self.frames, turn, np.float32),
         }
-        return Clip(f"painted:{index}", images, camera, poses if self.with_poses else None, prompt, labels)
+        layout = street(index) if index in self.mapped else None
+        return Clip(f"painted:{index}", images, camera, poses if self.with_poses else None, prompt, labels, layout)
+
+
+def street(index: int) -> RoadLayout:
+    """A road of 30 m with a line, in the frame of a clip's poses: soon left behind."""
+    asphalt = [[[x, 4], [x + 6, 4], [x + 6, -2 - index], [x, -2 - index]] for x in range(-6, 24, 6)]
+    line = [[-6, 1.2], [24, 1.2], [24, 0.9], [-6, 0.9]]
+    return RoadLayout(np.array([*asphalt, line], float), np.array([*[ROAD] * len(asphalt), LINE], np.uint8))
 
 
 def paint(pose: np.ndarray, camera: Camera, weather: int) -> np.ndarray:
@@ -69,4 +83,4 @@ def paint(pose: np.ndarray, camera: Camera, weather: int) -> np.ndarray:
     return np.where((down > 0.02)[..., None], ground, sky).astype(np.uint8)
 
 
-__all__ = ["PaintedRoad", "paint"]
+__all__ = ["PaintedRoad", "paint", "street"]

@@ -12,9 +12,10 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.conditioning import clip_between, clip_warps, keyframe_views, motion_features
+from longdwm_env.models.conditioning import motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
+from longdwm_env.models.warped import clip_views, keyframe_views
 from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler, Window
 from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoding import encode_latents
@@ -217,19 +218,41 @@ def test_stored_latents_are_what_the_codec_says(pipeline: LongDWMPipeline, store
 def test_stored_warps_are_those_of_driving(pipeline: LongDWMPipeline, store: LatentStore) -> None:
     clip, settings = PaintedRoad(clips=3, frames=61).clip(0), pipeline.settings
     ahead = relative_to(clip.poses[13:25], clip.poses[12])
-    forward = clip_warps(clip.images[12], clip.camera, ahead, settings)
-    between = clip_between(clip.images[12], clip.images[24], clip.camera, ahead, settings, forward)
+    videos = clip_views(clip.images[12], clip.images[24], clip.camera, ahead, settings)
     before = (clip.images[18], relative_to(clip.poses[18:19], clip.poses[24])[0])
-    next_pose = relative_to(clip.poses[36:37], clip.poses[24])
-    warped, swept, _ = keyframe_views(clip.images[24], clip.camera, next_pose, before, settings)
+    next_poses = relative_to(clip.poses[[36, 48]], clip.poses[24])
+    shown, _ = keyframe_views(clip.images[24], clip.camera, next_poses, before, settings)
     with torch.no_grad():
-        expected, matched = pipeline.codec.encode_clip(images_from_uint8(np.stack([forward, between])))
-        views = images_from_uint8(np.concatenate([warped, swept[0]]))
-        first, *further = pipeline.codec.encode_keyframes(views[None])[0]
-    torch.testing.assert_close(store.rows(0, "segment_warps", 1)[0], expected, atol=0.02, rtol=2e-3)
-    torch.testing.assert_close(store.rows(0, "segment_warps", 1)[-1], matched, atol=0.02, rtol=2e-3)
-    torch.testing.assert_close(store.rows(0, "keyframe_warps.0", 2)[0], first, atol=0.02, rtol=2e-3)
-    torch.testing.assert_close(store.rows(0, "keyframe_sweep.0", 2)[0], torch.stack(further), atol=0.02, rtol=2e-3)
+        segment = pipeline.codec.encode_clip(images_from_uint8(np.stack(videos)))
+        keyframe = pipeline.codec.encode_keyframes(images_from_uint8(shown))
+    torch.testing.assert_close(store.rows(0, "segment_warps", 1), segment, atol=0.02, rtol=2e-3)
+    torch.testing.assert_close(store.rows(0, "keyframe_views.0", 2), keyframe, atol=0.02, rtol=2e-3)
+    assert store.rows(0, "keyframe_views.0", 2).shape[:2] == (2, settings.warp_views[0] - settings.road_layout)
+
+
+def test_batches_name_the_stored_views(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    coarse = CoarseSampler(store, [Window(2, 1)], seed=0).at([(0, 0, 1)], Window(2, 1), [0])
+    views = store.rows(0, "keyframe_views.0", 2)[:1]
+    assert torch.equal(coarse.warp[0], views[:, 0])
+    assert torch.equal(coarse.further[0], views[:, 1:])
+    fine = FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 1)], [0])
+    forward, backward, between = store.rows(0, "segment_warps", 1)[:, None]
+    for with_last, wanted in ((True, (forward, backward, between)), (False, (forward, None, forward))):
+        told = fine.views(with_last=with_last, with_layout=False)
+        assert list(told) == ["warp_first", "warp_last", "between"]
+        for found, view in zip(told.values(), wanted, strict=True):
+            assert (found is None and view is None) or torch.equal(found, view)
+
+
+@pytest.mark.parametrize("matched", [False, True])
+def test_without_a_backward_warp_there_is_no_last_view(
+    pipeline: LongDWMPipeline, store: LatentStore, matched: bool
+) -> None:
+    fine = FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 1)], [0])
+    fine = replace(fine, matched=matched, warps=fine.warps[:, [0, 2] if matched else [0]])
+    told = fine.views(with_last=True, with_layout=False)
+    assert told["warp_last"] is None
+    assert (told["between"] is not None) == matched
 
 
 def test_latents_of_another_codec_are_noticed(pipeline: LongDWMPipeline, store: LatentStore) -> None:
@@ -294,11 +317,11 @@ def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline: LongDWMPipe
     own, other = (store.rows(clip, "keyframes.0", slice(0, 4)) for clip in (0, 1))
     old = [sum(torch.equal(row, theirs) for row, theirs in zip(sample, other, strict=True)) for sample in batch.clean]
     assert set(old) == {1, 2, 3}
-    for sample, warp, sweep, count in zip(batch.clean, batch.warp, batch.sweep, old, strict=True):
+    for sample, warp, further, count in zip(batch.clean, batch.warp, batch.further, old, strict=True):
         assert torch.equal(sample[count:], own[count:])
-        seen = 1 if count == 3 else 0
-        assert torch.equal(warp, store.rows(seen, "keyframe_warps.0", 2)[:1])
-        assert torch.equal(sweep, store.rows(seen, "keyframe_sweep.0", 2)[:1])
+        views = store.rows(1 if count == 3 else 0, "keyframe_views.0", 2)[:1]
+        assert torch.equal(warp, views[:, 0])
+        assert torch.equal(further, views[:, 1:])
     assert torch.equal(batch.text, store.tensor(0, "text").expand_as(batch.text))
 
 

@@ -44,7 +44,7 @@ def test_equation_8_written_out(preset, tmp_path: Path) -> None:
 
     timesteps = draw_timesteps(pipeline.scheduler, NoiseChoices(), seed, (0, 1), "cpu")
     noise = draw_noise(seed, (0, 1), batch.fine.clean[:2])
-    views = batch.fine.views(with_last=False)
+    views = batch.fine.views(with_last=False, with_layout=preset is debug)
     assert torch.equal(views["warp_first"], batch.fine.warps[:, 0])
     assert views["warp_last"] is None
     squares = []
@@ -60,6 +60,7 @@ def test_equation_8_written_out(preset, tmp_path: Path) -> None:
                 batch.fine.text[row],
                 motion=batch.fine.motion[row],
                 last_is_exact=is_exact,
+                held_ends=preset is debug,
                 **{name: view if view is None else view[row] for name, view in views.items()},
             )
             noisy = add_noise(pipeline.scheduler, batch.fine.clean[row], eps, t)
@@ -76,7 +77,10 @@ def test_equation_8_written_out(preset, tmp_path: Path) -> None:
             coarse.warp[own],
             coarse.warp_mask[own],
             coarse.motion[own],
-            None if coarse.sweep is None else coarse.sweep[own],
+            None if coarse.further is None else coarse.further[own],
+            # There is no map; a model that knows layouts is told so.
+            torch.zeros_like(coarse.warp[own]) if preset is debug else None,
+            torch.zeros_like(coarse.warp_mask[own]) if preset is debug else None,
         )
         ends = torch.stack([eps[:, 0]] + 12 * [eps[:, -1]], dim=1)
         noisy = add_noise(pipeline.scheduler, coarse.clean[own], ends, t)

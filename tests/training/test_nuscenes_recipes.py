@@ -1,16 +1,20 @@
 """The nuScenes recipes at debug size, by the way of the command line, on a dataset that nuscenes-devkit reads."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from longdwm_env.cli import train
 from longdwm_env.cli.data import export_simulator
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.layout import REACH_M
 from longdwm_env.models.presets import build, debug
+from longdwm_env.scenes.tables import find_version
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import Footage
@@ -18,6 +22,7 @@ from longdwm_env.training.data.latents import LatentStore, scene_of
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
 from longdwm_env.training.workspace import Workspace
 
+from ..scenes.expansion import LOCATION, install_expansion
 from .scenery import PaintedRoad
 
 pytest.importorskip("nuscenes", reason="the recipes read their footage through nuscenes-devkit")
@@ -72,6 +77,23 @@ def test_the_recipes_say_that_they_need_a_dataset(tmp_path: Path) -> None:
     options = TrainOptions("mini-nuscenes", "debug", tmp_path / "run", device="cpu")
     with pytest.raises(InvalidConfig, match="--data DATAROOT"):
         train.footage(options)
+
+
+def test_clips_know_the_road_where_the_map_expansion_is_installed(dataroot: Path, tmp_path: Path) -> None:
+    plain = NuScenesClips(dataroot, MODEL_SIZE, frames=25, split="all")
+    first, expanded = plain.clip(0), Path(shutil.copytree(dataroot, tmp_path / "expanded"))
+    assert first.layout is None
+    assert first.poses is not None
+    install_expansion(expanded, find_version(expanded)[1], tuple(first.poses[0]), ends_m=2000.0)
+    source = NuScenesClips(expanded, MODEL_SIZE, frames=25, split="all")
+    clip = source.clip(0)
+    assert np.array_equal(clip.poses, first.poses)
+    assert clip.layout is not None
+    assert clip.layout.shows_road(first.poses[0])
+    # The road goes on for two kilometres; the clip keeps what comes into view.
+    ahead = clip.layout.seen_from(first.poses[-1]).corners_m[..., 0].max()
+    assert REACH_M <= ahead < REACH_M + 100
+    assert source.description() == {**plain.description(), "map_expansion": [LOCATION]}
 
 
 def test_a_scene_is_in_one_split_only(dataroot: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from longdwm_env.cli.metrics import NetworkOptions, _networks
+from longdwm_env.cli.metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
 from longdwm_env.models import scorer
 from longdwm_env.models.scorer import WEIGHTS, DrivingEncoder, bundled_scorer, load_scorer
@@ -102,16 +102,16 @@ def test_area_under_the_curve_by_hand() -> None:
 def test_metrics_take_the_bundled_scorer_unless_another_is_given(trained, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(scorer, "BUNDLED", tmp_path / "nothing")
     bundled_scorer.cache_clear()
-    assert _networks(NetworkOptions()).encoder is None
-    given = _networks(NetworkOptions(encoder=trained))
+    assert opened_networks(NetworkOptions()).encoder is None
+    given = opened_networks(NetworkOptions(encoder=trained))
     assert given.facts() == {"scorer of FDS and compliance": f"{weights_hash(given.encoder)} ({trained})"}
     monkeypatch.setattr(scorer, "BUNDLED", trained)
-    bundled = _networks(NetworkOptions())
+    bundled = opened_networks(NetworkOptions())
     assert bundled.encoder is bundled_scorer()
     assert "(bundled)" in bundled.facts()["scorer of FDS and compliance"]
     bundled_scorer.cache_clear()
     with pytest.raises(MissingWeights, match="holds no scorer"):
-        _networks(NetworkOptions(encoder=tmp_path / "nothing"))
+        opened_networks(NetworkOptions(encoder=tmp_path / "nothing"))
 
 
 def test_without_a_scorer_fds_is_left_out_and_says_why() -> None:

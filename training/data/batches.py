@@ -12,8 +12,9 @@ from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.conditioning import motion_features
+from longdwm_env.models.warped import keyframe_reach
 from longdwm_env.training.data.clip import twin_key
-from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore, keyframe_reach
+from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import Camera, FloatArray
 
@@ -48,7 +49,9 @@ class CoarseBatch(Batch):
         poses: (B, N + R, 3) of the keyframes in any one frame, or None.
         cameras: B cameras.
         rolled: whether the model's own keyframes take the place of all later ones but the last; see ``losses.rollout``.
-        sweep: (B, R, S, C, h, w) the last known keyframe warped through each plane, or None.
+        further: (B, R, S, C, h, w) its other views, or None.
+        layout: (B, R, C, h, w) the road's layout at each later keyframe, or None where none of the clips has one.
+        layout_mask: (B, R), or None as ``layout``.
     """
 
     clean: Tensor
@@ -60,7 +63,25 @@ class CoarseBatch(Batch):
     poses: FloatArray | None
     cameras: tuple[Camera, ...]
     rolled: bool = False
-    sweep: Tensor | None = None
+    further: Tensor | None = None
+    layout: Tensor | None = None
+    layout_mask: Tensor | None = None
+
+    def views(self, *, with_layout: bool, with_warp: bool = True) -> dict[str, Tensor | None]:
+        """What is told beside history and text, as ``coarse_conditioning`` names it.
+
+        Args:
+            with_layout: for a model that knows layouts; where no clip has one, it is told so.
+            with_warp: False tells no trajectory, and so no layout either, which is seen from it.
+        """
+        told: dict[str, Tensor | None] = {}
+        if with_warp:
+            told = {name: getattr(self, name) for name in ("warp", "warp_mask", "motion", "further")}
+        if with_layout and told.get("warp") is not None:
+            made = self.clean[:, self.history :]
+            told["layout"] = torch.zeros_like(made) if self.layout is None else self.layout
+            told["layout_mask"] = made.new_zeros(made.shape[:2]) if self.layout_mask is None else self.layout_mask
+        return told
 
 
 @dataclass(frozen=True)
@@ -71,10 +92,11 @@ class FineBatch(Batch):
         clean: (B, L, C, h, w).
         first, last: (B, C, h, w) the end frames, each encoded alone.
         text: (B, W, D).
-        warps: (B, V, L, C, h, w), or None; see ``data.latents`` for the order of the views.
+        warps: (B, V, L, C, h, w), or None; see ``warped.clip_views`` for the order of the views.
         motion: (B, L, 6), or None.
-        planes: S, of the sweep.
         matched: whether the last view is that of a matched sweep.
+        layout: (B, L, C, h, w) the road's layout at each moment, zeros where a clip has none.
+        layout_mask: (B, L).
     """
 
     clean: Tensor
@@ -83,39 +105,37 @@ class FineBatch(Batch):
     text: Tensor
     warps: Tensor | None
     motion: Tensor | None
-    planes: int = 0
     matched: bool = False
+    layout: Tensor | None = None
+    layout_mask: Tensor | None = None
 
-    def views(self, *, with_last: bool) -> dict[str, Tensor | None]:
-        """The warped views as ``fine_conditioning`` names them: all, or those that the first frame alone gives."""
-        between = self.between() if with_last else self.view(backward=False)
+    def views(self, *, with_last: bool, with_layout: bool, with_warp: bool = True) -> dict[str, Tensor | None]:
+        """The views as ``fine_conditioning`` names them.
+
+        Args:
+            with_last: False leaves those that need the last frame.
+            with_layout: for a model that knows layouts; where no clip has one, it is told so.
+            with_warp: False tells no trajectory, and so no layout either, which is seen from it.
+        """
+        told = self._warps(with_last=with_last) if with_warp else {}
+        if with_layout and told:
+            told["layout"] = torch.zeros_like(self.clean) if self.layout is None else self.layout
+            told["layout_mask"] = self.clean.new_zeros(self.clean.shape[:2])
+            if self.layout_mask is not None:
+                told["layout_mask"] = self.layout_mask
+        return told
+
+    def _warps(self, *, with_last: bool) -> dict[str, Tensor | None]:
+        if self.warps is None:
+            return {}
+        forward = self.warps[:, 0]
+        has_backward = self.warps.shape[1] - self.matched > 1
+        between = self.warps[:, -1] if with_last else forward
         return {
-            "warp_first": self.view(backward=False),
-            "warp_last": self.view(backward=True) if with_last else None,
-            "sweep_first": self.sweep(backward=False),
-            "sweep_last": self.sweep(backward=True) if with_last else None,
+            "warp_first": forward,
+            "warp_last": self.warps[:, 1] if with_last and has_backward else None,
             "between": between if self.matched else None,
         }
-
-    def between(self) -> Tensor | None:
-        """(B, L, C, h, w) the matched sweep, or None."""
-        return self.warps[:, -1] if self.warps is not None and self.matched else None
-
-    def view(self, backward: bool) -> Tensor | None:
-        """(B, L, C, h, w) the warp from one end, or None."""
-        if self.warps is None or self.warps.shape[1] - self.matched <= backward:
-            return None
-        return self.warps[:, int(backward)]
-
-    def sweep(self, backward: bool) -> Tensor | None:
-        """(B, L, S, C, h, w) the sweep from one end, or None."""
-        if self.warps is None or not self.planes:
-            return None
-        ends = (self.warps.shape[1] - self.matched) // (1 + self.planes)
-        if backward and ends < 2:
-            return None
-        first = ends + backward * self.planes
-        return self.warps[:, first : first + self.planes].transpose(1, 2)
 
 
 @dataclass(frozen=True)
@@ -232,29 +252,38 @@ class CoarseSampler:
                 clean[row, :old] = store.rows(twin, f"keyframes.{phase}", slice(start, start + old))
                 if old == window.history:
                     seen[row] = (twin, phase, start)
-        warps = [self._to_each(f"keyframe_warps.{p}", c, k + last, window.future) for c, p, k in seen]
-        sweep = None
-        if store.made_from["warp"].get("coarse_sweep") or store.made_from["warp"].get("matched_sweep"):
-            sweep = torch.stack([self._to_each(f"keyframe_sweep.{p}", c, k + last, window.future) for c, p, k in seen])
+        views = torch.stack([self._to_each(f"keyframe_views.{p}", c, k + last, window.future) for c, p, k in seen])
         reach = min(keyframe_reach(store.made_from["warp"]["horizon_s"]), window.future)
         mask = torch.zeros(len(places), window.future)
         mask[:, :reach] = float(store.made_from["warp"]["horizon_s"] >= clock.INTERVAL_S)
         motion = torch.stack(
             [torch.from_numpy(motion_features(relative_to(own[last + 1 :], own[last]))) for own in poses]
         )
+        layouts = [self._layout(c, p, slice(k + window.history, k + length)) for c, p, k in places]
         return CoarseBatch(
             tuple(counts),
             clean,
             window.history,
             text,
-            torch.stack(warps),
+            views[:, :, 0],
             mask,
             motion,
             poses,
             cameras,
             window.rolled,
-            sweep,
+            views[:, :, 1:] if views.shape[2] > 1 else None,
+            torch.stack([layout for layout, _ in layouts]),
+            torch.stack([known for _, known in layouts]),
         )
+
+    def _layout(self, clip: int, phase: int, keyframes: slice) -> tuple[Tensor, Tensor]:
+        """The road at some keyframes, (R, C, h, w), and where it is known, (R,)."""
+        if self.store.entries[clip].facts["has_layout"]:
+            names = f"keyframe_layout.{phase}", f"keyframe_layout_mask.{phase}"
+            layout, known = (self.store.rows(clip, name, keyframes) for name in names)
+            return layout, known
+        like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
+        return torch.zeros_like(like), like.new_zeros(len(like))
 
     def _to_each(self, name: str, clip: int, keyframe: int, future: int) -> Tensor:
         """(future, ...): a keyframe's rows of warps; past the horizon the last one is repeated."""
@@ -295,6 +324,7 @@ class FineSampler:
         if store.has_poses:
             warps = torch.stack([store.rows(c, "segment_warps", s) for c, s in places])
             motion = torch.stack([self._motion(c, s) for c, s in places])
+        layouts = [self._layout(c, s) for c, s in places]
         return FineBatch(
             tuple(counts),
             clean,
@@ -303,9 +333,18 @@ class FineSampler:
             torch.stack([store.tensor(c, "text") for c, _ in places]),
             warps,
             motion,
-            len(store.made_from["warp"].get("fine_sweep", [])),
-            bool(store.made_from["warp"].get("matched_sweep")),
+            store.made_from["warp"]["matched_sweep"] is not None,
+            torch.stack([layout for layout, _ in layouts]),
+            torch.stack([known for _, known in layouts]),
         )
+
+    def _layout(self, clip: int, interval: int) -> tuple[Tensor, Tensor]:
+        """The road during an interval, (L, C, h, w), and where it is known, (L,)."""
+        if self.store.entries[clip].facts["has_layout"]:
+            layout, known = (self.store.rows(clip, f"segment_layout{end}", interval) for end in ("", "_mask"))
+            return layout, known
+        like = self.store.rows(clip, "segments", interval)
+        return torch.zeros_like(like), like.new_zeros(len(like))
 
     def _motion(self, clip: int, interval: int) -> Tensor:
         first = interval * clock.FRAMES_PER_INTERVAL

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, LongDWMError
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.types import Camera, FloatArray, Images, Intrinsics, Mounting, frozen_array
 
 
@@ -31,6 +32,7 @@ class Clip:
         poses: (T, 3) x m, y m, heading rad of the rear axle in any fixed frame, or None where unknown.
         prompt: caption in the four-line form; may be empty.
         labels: named ground truth per frame, each (T,) float32; NaN where not defined.
+        layout: what a map says is painted on the road, in the frame of ``poses``; None where there is no map.
     """
 
     key: str
@@ -39,6 +41,7 @@ class Clip:
     poses: FloatArray | None = None
     prompt: str = ""
     labels: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    layout: RoadLayout | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8 or self.images.shape[-1] != 3:

@@ -16,16 +16,10 @@ from tqdm import tqdm
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_path
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.conditioning import (
-    backward_clip_sweep,
-    backward_clip_warps,
-    clip_between,
-    clip_sweep,
-    clip_warps,
-    keyframe_views,
-)
+from longdwm_env.models.warped import clip_views, keyframe_layouts, keyframe_reach, keyframe_views
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
 from longdwm_env.training.data.footage import blocks_of
 from longdwm_env.training.data.latents import (
@@ -33,7 +27,6 @@ from longdwm_env.training.data.latents import (
     SEGMENT_FRAMES,
     LatentChoices,
     LatentStore,
-    keyframe_reach,
     weights_hash,
 )
 from longdwm_env.training.data.shards import BadLimit, ShardFolder
@@ -75,9 +68,9 @@ def encode_latents(
             "depth_m": settings.warp_depth_m,
             "horizon_s": settings.coarse_warp_horizon_s,
             "backward": settings.backward_warp,
-            "matched_sweep": settings.matched_sweep,
+            "matched_sweep": None if settings.matched_sweep is None else asdict(settings.matched_sweep),
             "coarse_sweep": [list(plane) for plane in settings.coarse_sweep],
-            "fine_sweep": [list(plane) for plane in settings.fine_sweep],
+            "road_layout": settings.road_layout,
         },
         "choices": asdict(choices),
     }
@@ -132,6 +125,8 @@ class _Encoder:
         if clip.poses is not None:
             tensors["segment_warps"] = self._segment_warps(clip, starts)
             tensors["poses"] = torch.tensor(clip.poses)
+            if clip.layout is not None and self.settings.road_layout:
+                tensors |= self._segment_layouts(clip, clip.layout, starts)
         facts: dict[str, Any] = {"keyframes": []}
         for phase in range(self.choices.keyframe_phases):
             offset = phase * clock.FRAMES_PER_INTERVAL // self.choices.keyframe_phases
@@ -139,56 +134,56 @@ class _Encoder:
             facts["keyframes"].append({"offset": offset, "count": len(frames)})
             tensors[f"keyframes.{phase}"] = self._keyframes(clip.images[frames])
             if clip.poses is not None and len(frames) > 1:
-                warps, swept = self._keyframe_views(clip, frames)
-                tensors[f"keyframe_warps.{phase}"] = warps
-                if swept.shape[2]:
-                    tensors[f"keyframe_sweep.{phase}"] = swept
+                tensors[f"keyframe_views.{phase}"] = self._keyframe_views(clip, frames)
+            if clip.poses is not None and clip.layout is not None and self.settings.road_layout:
+                layouts, known = keyframe_layouts(clip.layout, clip.camera, clip.poses[frames])
+                tensors[f"keyframe_layout.{phase}"] = self._keyframes(layouts)
+                tensors[f"keyframe_layout_mask.{phase}"] = torch.from_numpy(known)
         facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
-        return {**facts, "has_poses": clip.poses is not None, "camera": camera_as_json(clip.camera)}, tensors
+        facts |= {"has_poses": clip.poses is not None, "has_layout": "keyframe_layout.0" in tensors}
+        return {**facts, "camera": camera_as_json(clip.camera)}, tensors
 
     def _segment_warps(self, clip: Clip, starts: Sequence[int]) -> Tensor:
         assert clip.poses is not None
         poses = clip.poses
 
-        def views(start: int) -> list[np.ndarray]:
+        def views(start: int) -> Sequence[np.ndarray]:
             end = start + SEGMENT_FRAMES - 1
             ahead = relative_to(poses[start + 1 : end + 1], poses[start])
-            videos = [clip_warps(clip.images[start], clip.camera, ahead, self.settings)]
-            if self.settings.backward_warp:
-                videos.append(backward_clip_warps(clip.images[end], clip.camera, ahead, self.settings, videos[0]))
-            videos += list(clip_sweep(clip.images[start], clip.camera, ahead, self.settings).swapaxes(0, 1))
-            if self.settings.backward_warp:
-                swept = backward_clip_sweep(clip.images[end], clip.camera, ahead, self.settings)
-                videos += list(swept.swapaxes(0, 1))
-            if self.settings.matched_sweep:
-                ends = clip.images[start], clip.images[end]
-                videos.append(clip_between(*ends, clip.camera, ahead, self.settings, videos[0]))
-            return videos
+            return clip_views(clip.images[start], clip.images[end], clip.camera, ahead, self.settings)
 
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             warped = list(pool.map(views, starts))
         encoded = self._clips([video for videos in warped for video in videos])
         return encoded.reshape(len(starts), len(warped[0]), *encoded.shape[1:])
 
-    def _keyframe_views(self, clip: Clip, frames: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Of each keyframe but the last, as seen from the next R: (K - 1, R, C, h, w) and (K - 1, R, S, C, h, w)."""
+    def _segment_layouts(self, clip: Clip, layout: RoadLayout, starts: Sequence[int]) -> dict[str, Tensor]:
+        assert clip.poses is not None
+        drawn, known = keyframe_layouts(layout, clip.camera, clip.poses)
+        ends = list(self.pipeline.codec.last_frames(SEGMENT_FRAMES))
+        return {
+            "segment_layout": self._clips([drawn[s : s + SEGMENT_FRAMES] for s in starts]),
+            "segment_layout_mask": torch.from_numpy(np.stack([known[s : s + SEGMENT_FRAMES][ends] for s in starts])),
+        }
+
+    def _keyframe_views(self, clip: Clip, frames: Sequence[int]) -> Tensor:
+        """Of each keyframe but the last, as seen from the next R: (K - 1, R, V, C, h, w)."""
         assert clip.poses is not None
         poses, settings = clip.poses, self.settings
         steps = clock.FRAMES_PER_INTERVAL * np.arange(1, keyframe_reach(settings.coarse_warp_horizon_s) + 1)
 
-        def views(frame: int) -> tuple[np.ndarray, np.ndarray]:
+        def views(frame: int) -> np.ndarray:
             # Past the clip's end there is no pose; those rows are never read, so they repeat the last one.
             ahead = relative_to(poses[np.minimum(frame + steps, frames[-1])], poses[frame])
-            earlier, before = frame - settings.sweep.baseline_frames, None
-            if earlier >= 0:
+            before = None
+            if settings.matched_sweep is not None and frame >= settings.matched_sweep.baseline_frames:
+                earlier = frame - settings.matched_sweep.baseline_frames
                 before = (clip.images[earlier], relative_to(poses[earlier][None], poses[frame])[0])
-            return keyframe_views(clip.images[frame], clip.camera, ahead, before, settings)[:2]
+            return keyframe_views(clip.images[frame], clip.camera, ahead, before, settings)[0]
 
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-            made = list(pool.map(views, frames[:-1]))
-        images = np.stack([np.concatenate([warped[:, None], swept], axis=1) for warped, swept in made])
-        encoded = self._keyframes(images.reshape(-1, *images.shape[3:])).unflatten(0, images.shape[:3])
-        return encoded[:, :, 0], encoded[:, :, 1:]
+            made = np.stack(list(pool.map(views, frames[:-1])))
+        return self._keyframes(made.reshape(-1, *made.shape[3:])).unflatten(0, made.shape[:3])
 
     @torch.no_grad()
     def _keyframes(self, images: np.ndarray) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.training.data.clip import (
     BadClip,
     Clip,
@@ -106,10 +107,15 @@ def _packed(clip: Clip) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     }
     if clip.poses is not None:
         tensors["poses"] = torch.tensor(clip.poses)
+    if clip.layout is not None:
+        # Copies: what is read-only cannot become a tensor without a warning.
+        tensors["layout.corners"] = torch.tensor(clip.layout.corners_m)
+        tensors["layout.kinds"] = torch.tensor(clip.layout.kinds)
     for name, values in clip.labels.items():
         tensors[f"labels.{name}"] = torch.tensor(values, dtype=torch.float32)
     facts = {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "camera": camera_as_json(clip.camera)}
-    return {**facts, "labels": sorted(clip.labels), "has_poses": clip.poses is not None}, tensors
+    given = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
+    return {**facts, **given, "labels": sorted(clip.labels)}, tensors
 
 
 class Footage:
@@ -151,6 +157,7 @@ class Footage:
             self.poses(index),
             facts["prompt"],
             {name: self.label(index, name) for name in facts["labels"]},
+            self.layout(index),
         )
 
     def images(self, index: int, frames: range | list[int]) -> np.ndarray:
@@ -175,6 +182,14 @@ class Footage:
         """(T, 3) poses of a clip, or None."""
         entry = self.entries[index]
         return self._shards.tensor(entry, "poses").numpy() if entry.facts["has_poses"] else None
+
+    def layout(self, index: int) -> RoadLayout | None:
+        """The road of a clip, or None."""
+        entry = self.entries[index]
+        if not entry.facts["has_layout"]:
+            return None
+        corners, kinds = (self._shards.tensor(entry, f"layout.{name}").numpy() for name in ("corners", "kinds"))
+        return RoadLayout(corners, kinds)
 
     def label(self, index: int, name: str) -> np.ndarray:
         """(T,) ground truth of a clip."""

@@ -3,12 +3,14 @@
 What is stored of a clip of S intervals, in float16, with the codec's C, h, w and L latent frames per interval:
 
     segments        (S, L, C, h, w)        each interval's 13 frames encoded together (LongDWM, section 3.2)
-    segment_warps   (S, V, L, C, h, w)     V warped videos of each interval: forward from its first frame and, where the
-                                           settings ask for it, backward from its last; then the sweep's planes,
-                                           forward and backward
+    segment_warps   (S, V, L, C, h, w)     V views of each interval, in the order of ``warped.clip_views``
+    segment_layout  (S, L, C, h, w)        the road's layout at each moment, where the clip has one
+    segment_layout_mask (S, L)             1 where there is a road near
     keyframes.P     (K, C, h, w)           keyframes, each encoded alone (section 3.1): frames o, o + 12, ... of phase P
-    keyframe_warps.P (K - 1, R, C, h, w)   each keyframe warped to the next R ones
-    keyframe_sweep.P (K - 1, R, S, C, h, w) the same through each of the sweep's planes
+    keyframe_views.P (K - 1, R, V, C, h, w) V views of each keyframe as seen from the next R ones, in the order of
+                                           ``warped.keyframe_views``
+    keyframe_layout.P (K, C, h, w)         the road's layout at each keyframe, where the clip has one
+    keyframe_layout_mask.P (K,)            1 where there is a road near
     poses           (T, 3) float64
     text            (W, D)                 the prompt's embedding
 
@@ -63,11 +65,6 @@ class LatentChoices:
 def scene_of(key: str) -> str:
     """The scene or video that a clip was cut from, by the clip's key: ``scene-0061@144`` is of ``scene-0061``."""
     return key.rpartition("@")[0] or key
-
-
-def keyframe_reach(horizon_s: float) -> int:
-    """How many keyframes ahead are warped for a horizon: at least one."""
-    return max(1, int(horizon_s / clock.INTERVAL_S + 1e-9))
 
 
 def weights_hash(*modules: torch.nn.Module) -> str:

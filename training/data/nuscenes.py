@@ -1,6 +1,7 @@
 """nuScenes as footage: the front camera at 12 frames per second, with ego poses, captions and the official splits.
 
-Reading, calibration and captions are ``longdwm_env.scenes.nuscenes``'s. Clips of one nuScenes scene never reach into
+Reading, calibration and captions are ``longdwm_env.scenes.nuscenes``'s; so is the road's layout, where the map
+expansion is installed. Clips of one nuScenes scene never reach into
 another, and a split is a set of whole scenes, so that training and validation share none. A dataset of one's own, such
 as footage exported from the simulator, has none of nuScenes' scenes; it is split too: the second of every five scenes
 is for validation.
@@ -15,7 +16,9 @@ import numpy as np
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene, MissingDependency, UnknownScene
+from longdwm_env.geometry.layout import layout_along
 from longdwm_env.scenes.nuscenes import NuScenesScenes
+from longdwm_env.scenes.nuscenes_map import EXPANSION
 from longdwm_env.scenes.tables import find_version, read_table
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import ImageSize
@@ -97,6 +100,7 @@ class NuScenesClips:
             "scenes": len(self.scene_names),
             "image_size": list(self.image_size),
             "frames": self.frames,
+            "map_expansion": sorted(path.stem for path in (find_version(self.dataroot)[0] / EXPANSION).glob("*.json")),
         }
 
     @cached_property
@@ -142,4 +146,6 @@ class NuScenesClips:
             poses = scene.log.ego_poses[part.first : part.first + part.frames]
         except (InvalidScene, UnknownScene) as error:
             raise BadClip(f"{part.scene}: {error}") from error
-        return Clip(f"{part.scene}@{part.first}", np.ascontiguousarray(images), camera, poses, scene.prompt)
+        layout = layout_along(scene.road_map, poses)
+        key = f"{part.scene}@{part.first}"
+        return Clip(key, np.ascontiguousarray(images), camera, poses, scene.prompt, layout=layout)

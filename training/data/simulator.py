@@ -18,10 +18,12 @@ from longdwm_env.boxes import times_to_collision_s
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.kinematics import Car
+from longdwm_env.geometry.layout import layout_along
 from longdwm_env.geometry.pose import compose
 from longdwm_env.geometry.spline import plan_trajectory
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions, caption
 from longdwm_env.simulator.driver import with_style
+from longdwm_env.simulator.layout import PaintedRoadMap
 from longdwm_env.simulator.picture import draw_frame
 from longdwm_env.simulator.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import (
@@ -210,7 +212,8 @@ class SimulatorClips:
         labels["weather"] = np.full(len(traffics), WEATHERS.index(conditions.weather), np.float32)
         labels["time_of_day"] = np.full(len(traffics), TIMES_OF_DAY.index(conditions.time_of_day), np.float32)
         key = f"simulator:{seed}"
-        return Clip(twin_key(key) if self.twins else key, images, camera, poses, prompt, labels)
+        layout = layout_along(PaintedRoadMap(built_in.road.table, built_in.road), poses)
+        return Clip(twin_key(key) if self.twins else key, images, camera, poses, prompt, labels, layout)
 
 
 def labels_from_traffic(built_in: Episode, traffics: list[Traffic], poses: FloatArray) -> dict[str, np.ndarray]:

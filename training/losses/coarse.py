@@ -25,6 +25,7 @@ from longdwm_env.training.losses.objective import (
     squared_error,
 )
 from longdwm_env.training.losses.rollout import Rollout, roll_history
+from longdwm_env.training.losses.texture import texture_loss
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class CoarseObjective(Objective):
         return self.transformer
 
     def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Eq. 5 of one batch."""
+        """Eq. 5 of one batch, and the loss on its last keyframe's texture where that has a weight."""
         if batch.rolled:
             if self.rollout is None:
                 raise InvalidConfig("a rolled window needs the codec and the settings to roll with")
@@ -131,7 +132,11 @@ class CoarseObjective(Objective):
             1 - conditioning.exact_mask,
             self.channel_weights,
         )
-        return loss.total, {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
+        parts = {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
+        if self.choices.texture_weight == 0:
+            return loss.total, parts
+        texture = texture_loss(predicted[:, -1], batch.clean[:, -1], self.channel_weights)
+        return loss.total + self.choices.texture_weight * texture, {**parts, "texture": texture.detach()}
 
     def conditioning(self, batch: CoarseBatch) -> Conditioning:
         """What the model is told of a batch, with this run's drops and noise."""
@@ -140,11 +145,10 @@ class CoarseObjective(Objective):
             batch.clean[:, : batch.history],
             batch.clean.shape[1],
             dropped_text(batch.text, self.empty_text, choices.text_drop_ratio, self.seed, counts),
-            batch.warp if self.use_warp else None,
-            batch.warp_mask if self.use_warp else None,
-            batch.motion if self.use_warp else None,
-            batch.sweep if self.use_warp else None,
+            **batch.views(with_layout=self.transformer.config.layout_view, with_warp=self.use_warp),
         )
+        if self.use_warp and self.transformer.config.layout_view and choices.layout_drop_ratio > 0:
+            told = told.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
         if self.use_warp and choices.warp_drop_ratio > 0:
             told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
         if choices.history_noise_max > 0:

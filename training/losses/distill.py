@@ -126,10 +126,7 @@ class DistillObjective(Objective):
             coarse.clean[:, : coarse.history],
             keyframes,
             coarse.text,
-            coarse.warp if self.choices.use_warp else None,
-            coarse.warp_mask if self.choices.use_warp else None,
-            coarse.motion if self.choices.use_warp else None,
-            coarse.sweep if self.choices.use_warp else None,
+            **coarse.views(with_layout=self.transformer.config.layout_view, with_warp=self.choices.use_warp),
         )
         loss = distill_loss(targets, self.model.predict_clean(noisy, timesteps, told))
         return loss, {"distill": loss.detach()}
@@ -141,6 +138,7 @@ class DistillObjective(Objective):
         sees_last = self.choices.teacher_sees_last
         teacher = self._teacher[0]
         teacher.transformer.to(fine.clean.device)
+        config = teacher.transformer.config
         told = fine_conditioning(
             fine.first,
             fine.last if sees_last else None,
@@ -148,7 +146,8 @@ class DistillObjective(Objective):
             fine.text,
             motion=fine.motion if use_warp else None,
             last_is_exact=self.last_is_exact,
-            **(fine.views(with_last=sees_last) if use_warp else {}),
+            held_ends=config.held_views,
+            **fine.views(with_last=sees_last, with_layout=config.layout_view, with_warp=use_warp),
         )
         noisy = add_noise(self.scheduler, fine.clean, noise, timesteps)
         return teacher.predict_clean(noisy, timesteps, told)

@@ -105,6 +105,7 @@ class FineObjective(Objective):
         """What the model is told of a batch, with this run's drops and noise."""
         counts, choices = batch.counts, self.choices
         keep_warp = self.use_warp and batch.warps is not None
+        knows_layout = self.transformer.config.layout_view
         told = fine_conditioning(
             self._noised(batch.first, counts, "first"),
             None if self.autoregressive else self._noised(batch.last, counts, "last"),
@@ -113,8 +114,11 @@ class FineObjective(Objective):
             motion=batch.motion if self.use_warp else None,
             last_is_exact=self.last_is_exact,
             keep_last=last_frame_kept(choices.last_frame_drop_ratio, self.seed, counts).to(batch.clean.device),
-            **(batch.views(with_last=not self.autoregressive) if keep_warp else {}),
+            held_ends=self.transformer.config.held_views,
+            **batch.views(with_last=not self.autoregressive, with_layout=knows_layout, with_warp=keep_warp),
         )
+        if keep_warp and knows_layout and choices.layout_drop_ratio > 0:
+            told = told.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
         if keep_warp and choices.warp_drop_ratio > 0:
             told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
         return told

@@ -15,7 +15,8 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import coarse_conditioning, keyframe_views, motion_features
+from longdwm_env.models.conditioning import coarse_conditioning, motion_features
+from longdwm_env.models.warped import keyframe_views
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise
 from longdwm_env.types import Images
@@ -55,11 +56,15 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         raise InvalidConfig("training on the model's own keyframes needs clips with poses")
     settings = rollout.settings
     history, warp, motion = batch.clean[:, : batch.history], batch.warp[:, :1], batch.motion[:, :1]
-    sweep = None if batch.sweep is None else batch.sweep[:, :1]
+    further = None if batch.further is None else batch.further[:, :1]
+    knows_layout = model.transformer.config.layout_view
     last = batch.clean.shape[1] - 1
     for present in range(batch.history, last):
         seen = history[:, -settings.history_keyframes :]
-        told = coarse_conditioning(seen, seen.shape[1] + 1, batch.text, warp, batch.warp_mask[:, :1], motion, sweep)
+        now = _at(batch, present - batch.history)
+        now = replace(now, clean=torch.cat([seen, now.clean[:, -1:]], dim=1), history=seen.shape[1])
+        now = replace(now, warp=warp, motion=motion, further=further)
+        told = coarse_conditioning(seen, seen.shape[1] + 1, batch.text, **now.views(with_layout=knows_layout))
         noise = draw_noise(seed, batch.counts, told.known, f"rollout {present}")
         made = model.sample(told, noise, settings.coarse_steps)[:, -1:]
         before = uint8_from_images(rollout.codec.decode_keyframes(history[:, -1:])[:, 0])
@@ -70,19 +75,29 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         seen_again = rollout.codec.encode_keyframes(images_from_uint8(images[:, None], made.device))
         history = torch.cat([history, seen_again.to(history.dtype)], dim=1)
         befores = list(zip(before, back, strict=True))
-        warp, sweep = (views.to(history) for views in _views(images, batch, steps, befores, rollout))
+        warp, further = (views.to(history) for views in _views(images, batch, steps, befores, rollout))
         motion = torch.stack([torch.from_numpy(motion_features(step)) for step in steps]).to(motion)
     seen = history[:, -settings.history_keyframes :]
     return replace(
-        batch,
+        _at(batch, last - batch.history),
         clean=torch.cat([seen, batch.clean[:, last:]], dim=1),
         history=seen.shape[1],
         warp=warp,
-        warp_mask=batch.warp_mask[:, :1],
         motion=motion,
         poses=None,
         rolled=False,
-        sweep=sweep,
+        further=further,
+    )
+
+
+def _at(batch: CoarseBatch, future: int) -> CoarseBatch:
+    """A batch whose one new keyframe is one of those to come: with its layout, and with warps as valid as the first."""
+    here = slice(future, future + 1)
+    return replace(
+        batch,
+        warp_mask=None if batch.warp_mask is None else batch.warp_mask[:, :1],
+        layout=None if batch.layout is None else batch.layout[:, here],
+        layout_mask=None if batch.layout_mask is None else batch.layout_mask[:, here],
     )
 
 
@@ -93,14 +108,11 @@ def _views(
     befores: list[tuple[Images, np.ndarray]],
     rollout: Rollout,
 ) -> tuple[Tensor, Tensor]:
-    """Latents (B, 1, C, h, w) and (B, 1, S, C, h, w) of B keyframes as seen from one keyframe ahead.
+    """Latents (B, 1, C, h, w) and (B, 1, S, C, h, w), S possibly 0, of B keyframes as seen from one keyframe ahead.
 
     Between keyframes there are no frames here, so what is matched lies a whole keyframe back.
     """
-    made = [
-        keyframe_views(image, camera, step, before, rollout.settings)[:2]
-        for image, camera, step, before in zip(images, batch.cameras, steps, befores, strict=True)
-    ]
-    views = np.stack([np.concatenate([warped[0][None], swept[0]]) for warped, swept in made])
+    given = zip(images, batch.cameras, steps, befores, strict=True)
+    views = np.stack([keyframe_views(*each, rollout.settings)[0][0] for each in given])
     encoded: Tensor = rollout.codec.encode_keyframes(images_from_uint8(views, batch.clean.device))
     return encoded[:, :1], encoded[:, None, 1:]

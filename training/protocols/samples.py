@@ -7,6 +7,7 @@ import numpy as np
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.training.data.clip import BadClip, ClipSource
 from longdwm_env.types import Camera, FloatArray, Images, wrap_angle
@@ -25,6 +26,7 @@ class Sample:
         camera: of the images.
         prompt: caption.
         seed: of the noise.
+        layout: of the road, in the ego frame of ``image``; None where the source has no map.
     """
 
     key: str
@@ -36,6 +38,7 @@ class Sample:
     camera: Camera
     prompt: str
     seed: int
+    layout: RoadLayout | None = None
 
     @property
     def real(self) -> Images:
@@ -81,6 +84,7 @@ def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0
             clip.camera,
             clip.prompt,
             seed=made,
+            layout=None if clip.layout is None else clip.layout.seen_from(clip.poses[first]),
         )
         made += 1
     if made == 0:

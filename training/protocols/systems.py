@@ -12,9 +12,10 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import Conditioning, clip_between, clip_sweep, clip_warps, motion_features
+from longdwm_env.models.conditioning import Conditioning, motion_features
 from longdwm_env.models.fine import FineModel
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.warped import clip_views, clip_warps, keyframe_layouts
 from longdwm_env.training.draws import normal
 from longdwm_env.training.protocols.samples import Sample
 from longdwm_env.types import Images
@@ -60,6 +61,7 @@ class LongDWM:
             camera=sample.camera,
             generator=sample.seed,
             keyframes_per_rollout=self.at_once,
+            layout=sample.layout,
         )
         return np.concatenate(list(parts))[:num_frames]
 
@@ -131,28 +133,46 @@ class Autoregressive:
             first_frame = second * FRAMES_PER_INTERVAL
             ahead = relative_to(sample.poses[first_frame : first_frame + FRAMES_PER_INTERVAL], origin)
             first = codec.encode_keyframes(images_from_uint8(image[None, None], device))[:, 0]
-            warp = motion = sweep = between = None
+            warp = motion = between = None
             if self.use_warp:
                 warp = codec.encode_clip(
                     images_from_uint8(clip_warps(image, sample.camera, ahead, settings)[None], device)
                 )
                 # What is matched lies between two frames, of which one is known: the warp takes its place.
-                between = warp if settings.matched_sweep else None
-                if settings.fine_sweep:
-                    planes = clip_sweep(image, sample.camera, ahead, settings).swapaxes(0, 1)
-                    sweep = codec.encode_clip(images_from_uint8(planes, device))[None].transpose(1, 2)
+                between = None if settings.matched_sweep is None else warp
                 ends = list(codec.last_frames(SEGMENT))
                 every = np.concatenate([np.zeros((1, 3)), ahead])
                 motion = torch.from_numpy(motion_features(every[ends]))[None].to(device)
             count = codec.latent_frames(SEGMENT)
             noise = normal(sample.seed, [second], "autoregressive", (count, *first.shape[1:])).to(device)
+            layout, layout_mask = self._layout(sample, first_frame, codec, device)
             latents = model.clip(
-                first, None, noise, text, settings.fine_steps, warp, None, motion, sweep_first=sweep, between=between
+                first,
+                None,
+                noise,
+                text,
+                settings.fine_steps,
+                warp,
+                None,
+                motion,
+                between=between,
+                layout=layout,
+                layout_mask=layout_mask,
             )
             clip = uint8_from_images(codec.decode_clip(latents, SEGMENT))[0, 1:]
             made.append(clip)
             image, origin = clip[-1], sample.poses[first_frame + FRAMES_PER_INTERVAL - 1]
         return np.concatenate(made)[:num_frames]
+
+    def _layout(self, sample: Sample, first: int, codec: Any, device: Any) -> tuple[Tensor | None, Tensor | None]:
+        """The road's layout in the second from a frame on, (1, F, C, h, w), and where it is known, (1, F)."""
+        if not self.transformer.config.layout_view:
+            return None, None
+        poses = np.concatenate([np.zeros((1, 3)), sample.poses])[first : first + SEGMENT]
+        drawn, known = keyframe_layouts(sample.layout, sample.camera, poses)
+        ends = list(codec.last_frames(SEGMENT))
+        latents = codec.encode_clip(images_from_uint8(drawn[None], device))
+        return latents, torch.from_numpy(known[ends])[None].to(device)
 
 
 @dataclass(frozen=True)
@@ -229,7 +249,8 @@ class FineBetween:
         device = next(self.pipeline.vae.parameters()).device
         latent = codec.encode_keyframes(images_from_uint8(last[None, None], device))[0, 0]
         text = self.pipeline.encode_text([sample.prompt])[0]
-        gap = Gap(first, last, latent, sample.camera, sample.poses[:FRAMES_PER_INTERVAL], text, sample.seed, 0)
+        poses = sample.poses[:FRAMES_PER_INTERVAL]
+        gap = Gap(first, last, latent, sample.camera, poses, text, sample.seed, 0, sample.layout)
         sampling = Sampling(settings.coarse_steps, settings.fine_steps)
         (clip,) = self.pipeline.generation(1).fill([gap], sampling)
         return clip[: FRAMES_PER_INTERVAL - 1]
@@ -271,8 +292,7 @@ class SweepBetween:
     def between(self, sample: Sample, first: Images, last: Images) -> Images:
         """See ``Interpolator``."""
         poses = sample.poses[:FRAMES_PER_INTERVAL]
-        forward = clip_warps(first, sample.camera, poses, self.settings)
-        return clip_between(first, last, sample.camera, poses, self.settings, forward)[1:-1]
+        return clip_views(first, last, sample.camera, poses, self.settings)[-1][1:-1]
 
 
 def _faded(first: Images, last: Images) -> Images:

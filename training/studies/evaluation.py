@@ -129,6 +129,7 @@ def gap_of(sample: Sample, first: int) -> Sample:
         poses=relative_to(sample.poses[first:last], origin),
         speeds_mps=sample.speeds_mps[first:last],
         yaw_rates_radps=sample.yaw_rates_radps[first:last],
+        layout=None if sample.layout is None else sample.layout.seen_from(origin),
     )
 
 

@@ -157,9 +157,9 @@ class StudyFolder:
     def settings(self, views: Views) -> LongDWMSettings:
         """The source's settings, with these views."""
         own = LongDWMPipeline.load_config(str(self.source))["settings"]
-        settings = LongDWMSettings.from_json(own)
+        settings = replace(LongDWMSettings.from_json(own), road_layout=False, held_ends=False)
         if views != "sweep":
-            settings = replace(settings, matched_sweep=False, coarse_sweep=(), fine_sweep=())
+            settings = replace(settings, matched_sweep=None, coarse_sweep=())
         return replace(settings, warp_variant="plane") if views == "plane" else settings
 
     def encode(self, views: Views, into: Path | None = None, clips: int | None = None) -> None:
@@ -207,11 +207,10 @@ def save_whole(pipeline: LongDWMPipeline, target: Path) -> None:
 
 
 def _check(settings: LongDWMSettings, source: Workspace) -> None:
-    has_sweep = settings.matched_sweep or settings.coarse_sweep
-    if settings.warp_variant != "ground" or not settings.backward_warp or not has_sweep:
+    if settings.warp_variant != "ground" or settings.matched_sweep is None:
         raise InvalidConfig(
-            f"a study compares with the views of a model that is shown ground warps, forward and backward, and a plane "
-            f"sweep, as mini is; {source.pipeline} has {settings}"
+            f"a study compares with the views of a model that is shown ground warps and a matched plane sweep, as mini "
+            f"is; {source.pipeline} has {settings}"
         )
     for folder, made in ((source.footage, "footage"), (source.latents, "latents")):
         if not (folder / "manifest.json").is_file():

@@ -1,14 +1,13 @@
 """Doing what a plan says: parts and measurements, several at a time, each on one core."""
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
+from longdwm_env.processes import child_environment
 from longdwm_env.training.studies.budget import Budget
 from longdwm_env.training.studies.evaluation import evaluate
 from longdwm_env.training.studies.folder import StudyFolder
@@ -78,7 +77,10 @@ def _all_done(work: Sequence[Job], jobs: int, deadline: float | None) -> bool:
     """Do jobs in order; those that have not begun when the time is up are left."""
     if jobs <= 1:
         return all(_told(job, _begun(job, deadline)) for job in work)
-    with _quiet_children(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+    with (
+        child_environment(threads=1, progress_bars=False),
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool,
+    ):
         waiting = {pool.submit(_begun, job, deadline): job for job in work}
         done = [_told(waiting[future], future.result()) for future in as_completed(waiting)]
     return all(done)
@@ -93,19 +95,3 @@ def _begun(job: Job, deadline: float | None) -> bool:
 def _told(job: Job, is_done: bool) -> bool:
     print(f"{'done' if is_done else 'not finished'}: {job.name}", flush=True)
     return is_done
-
-
-@contextmanager
-def _quiet_children() -> Iterator[None]:
-    """Child processes use one core each and draw no progress bars over one another."""
-    wanted = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

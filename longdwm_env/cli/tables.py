@@ -1,0 +1,14 @@
+"""What commands do with a table of results."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from longdwm_env.training.metrics.report import Table
+
+
+def written(table: "Table", out: Path) -> int:
+    """Print a table and write it to a folder; returns the exit status."""
+    print(table.as_markdown())
+    print("written:", *(f"  {path}" for path in table.write(out)), sep="\n")
+    return 0

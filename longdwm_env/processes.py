@@ -1,0 +1,31 @@
+"""What processes that are started from here find in their environment."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What the libraries read when they are first imported; so it must be set before a process starts."""
+
+
+@contextmanager
+def child_environment(threads: int, progress_bars: bool = True) -> Iterator[None]:
+    """Processes started inside keep to so many threads: as many processes as cores, each with all threads, crawl.
+
+    Args:
+        threads: that each process's numerical libraries may use.
+        progress_bars: False keeps those of several processes from being drawn over one another.
+    """
+    wanted = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    if not progress_bars:
+        wanted["TQDM_DISABLE"] = "1"
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
