@@ -176,7 +176,7 @@ def fine_conditioning(
         keep_last: (B,), False where the last frame is dropped; it takes its backward warp with it.
         between: (B, F, C, h, w) latents of ``warped.clip_between``; where the last frame is not known, ``warp_first``
             takes their place. ``warp_first`` is then also a view of its own.
-        held_ends: both end frames, held, are views.
+        held_ends: both end frames, held, are views, where there are warps.
         layout: (B, F, C, h, w) latents of the road's layout, for models that know it.
         layout_mask: (B, F), 1 where there is a map; None for everywhere.
     """
@@ -202,12 +202,13 @@ def fine_conditioning(
     if warp_last is not None:
         views.append(warp_last.to(first))
         guidance.append(kept[:, None].expand_as(mask))
+    held_ends = held_ends and warp_first is not None
+    # The order of views is fixed: the matched sweep in the place of the warp, the backward warp, the warp again, the
+    # held ends, the layout.
+    if warp_last is None and (between is not None or held_ends):
+        views.append(torch.zeros_like(known))
+        guidance.append(torch.zeros_like(mask))
     if between is not None:
-        # The order of views is fixed: the matched sweep in the warp's place, the backward warp, then the warp again,
-        # the held ends, the layout.
-        if warp_last is None:
-            views.append(torch.zeros_like(known))
-            guidance.append(torch.zeros_like(mask))
         views.append(forward)
         guidance.append(guidance[0])
     if held_ends:

@@ -80,6 +80,8 @@ class LongDWMSettings:
             object.__setattr__(self, "matched_sweep", SweepSettings(**given))
         if (self.matched_sweep is not None or self.held_ends) and not self.backward_warp:
             raise ValueError("matched_sweep and held_ends look from both ends of a second, so they need backward_warp")
+        if self.road_layout and self.backward_warp and self.matched_sweep is None and not self.held_ends:
+            raise ValueError("road_layout beside backward_warp needs matched_sweep or held_ends, which fix its place")
         if self.coarse_steps < 1 or self.fine_steps < 1:
             raise ValueError(f"at least one denoising step is needed, got {self.coarse_steps} and {self.fine_steps}")
         if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):

@@ -98,8 +98,8 @@ def draw_layout(layout: RoadLayout, camera: Camera, pose: FloatArray) -> UInt8[n
     canvas[:] = np.array(_BACKGROUND, np.uint8)
     near = layout.near(np.asarray(pose)[:2], REACH_M).seen_from(pose)
     ground = np.concatenate([near.corners_m, np.zeros((*near.corners_m.shape[:2], 1))], axis=2)
-    pixels, depths = (seen.reshape(len(ground), 4, -1) for seen in project_points(camera, ground.reshape(-1, 3)))
-    depths = depths[..., 0]
+    pixels, depths = project_points(camera, ground.reshape(-1, 3))
+    pixels, depths = pixels.reshape(-1, 4, 2), depths.reshape(-1, 4)
     farthest = np.where(near.kinds == ROAD, REACH_M, LINE_REACH_M)
     visible = (depths.max(axis=1) > _NEAREST_M) & (depths.min(axis=1) < farthest)
     whole = depths.min(axis=1) > _NEAREST_M

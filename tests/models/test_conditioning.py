@@ -178,3 +178,13 @@ def test_motion_features_say_where_and_how_it_got_there():
     assert np.allclose(features[:, :3], poses / [10, 10, 1])
     assert np.allclose(compose(poses[0], features[1, 3:] * [10, 10, 1]), poses[1], atol=1e-6)
     assert np.allclose(features[0, 3:], features[0, :3])
+
+
+def test_without_warps_there_are_no_held_ends_that_would_take_the_place_of_warps():
+    first, last = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3)
+    text, warps = torch.zeros(2, 1, 1), torch.randn(2, 5, 4, 3, 3)
+    assert fine_conditioning(first, last, 5, text, held_ends=True).warp.shape[2] == 1
+    told = fine_conditioning(first, None, 5, text, warps, held_ends=True)
+    assert told.warp.shape[2] == 4
+    assert torch.equal(told.warp[:, :, 2], first[:, None].expand(2, 5, -1, -1, -1))
+    assert (told.warp_mask[:, :, [1, 3]] == 0).all()

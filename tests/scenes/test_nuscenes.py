@@ -341,7 +341,7 @@ class TestOptionalParts:
         assert extents[LINE] == pytest.approx([40, 4.15], abs=0.2)
         assert abs(abs(corners_of(seen, LINE)[:, 1]) - 2) == pytest.approx(0.075, abs=1e-3)
         assert corners_of(seen, CENTRE_LINE)[:, 1].mean() == pytest.approx(2.5, abs=0.01)
-        near = road_map.layout(at(*pose, 45.0, 0.0, 0.0)[:2], 10.0).seen_from(pose)
+        near = road_map.layout(np.array(at(*pose, 45.0, 0.0, 0.0)[:2]), 10.0).seen_from(pose)
         assert 0 < len(near.kinds) < len(seen.kinds)
         assert set(near.kinds) == {ROAD}
         assert road_map.layout(pose[:2] + 1000.0, 100.0).kinds.size == 0

@@ -22,7 +22,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_path, atomic_write_json
 from longdwm_env.training.data.clip import BadClip, TooManyBadClips
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 
 log = logging.getLogger(__name__)
 
