@@ -3,7 +3,8 @@
 A step: the next keyframe from the last few and the warp (Coarse), the frames between (Fine), pixels (codec).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -129,7 +131,8 @@ class DiffusionWorld:
         folder = _local_folder(path)
         check_pipeline_folder(folder)
         try:
-            pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
+            with _without_progress_bars():
+                pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
             raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
         check_weights_match(folder, pipeline.components)
@@ -253,6 +256,19 @@ class DiffusionWorld:
 
     def _unconditional_text(self) -> Tensor | None:
         return None if self._guidance_scale == 1 else self._text("")[None]
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Loading takes a moment, which diffusers would show with a bar for each world that somebody makes."""
+    # Older releases can switch the bars, but do not tell whether they are on.
+    shown = getattr(diffusers_logging, "is_progress_bar_enabled", lambda: True)()
+    diffusers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            diffusers_logging.enable_progress_bar()
 
 
 def _camera(values: dict[str, Any]) -> Camera:
