@@ -15,7 +15,7 @@ from longdwm_env.models.codec import Codec, images_from_uint8
 from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.samples import Gap, Present
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.warped import clip_views, keyframe_layouts, keyframe_views
+from longdwm_env.models.warped import clip_views, keyframe_views, layout_pictures
 from longdwm_env.types import FloatArray, Images
 
 Pictures = Sequence[Images]
@@ -108,7 +108,7 @@ class ViewEncoder:
         shown, mask = keyframe_views(present.history[-1], camera, poses, present.before, self.settings)
         if not self.settings.road_layout:
             return shown, mask, np.zeros_like(mask)
-        layouts, known = keyframe_layouts(present.layout, camera, poses)
+        layouts, known = layout_pictures(present.layout, camera, poses)
         return np.concatenate([shown, layouts[:, None]], axis=1), mask, known
 
     def _one_gap(self, gap: Gap) -> tuple[Sequence[Images], FloatArray]:
@@ -118,7 +118,7 @@ class ViewEncoder:
         if not self.settings.road_layout:
             return views, np.zeros(len(ends), np.float32)
         poses = np.concatenate([np.zeros((1, 3)), gap.poses])
-        layouts, known = keyframe_layouts(gap.layout, gap.camera, poses)
+        layouts, known = layout_pictures(gap.layout, gap.camera, poses)
         return [*views, layouts], known[list(ends)]
 
     def _encoded_keyframes(self, shown: Images, mask: FloatArray, layout_mask: FloatArray) -> KeyframeViews:

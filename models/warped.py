@@ -26,20 +26,6 @@ def keyframe_reach(horizon_s: float) -> int:
     return max(1, int(horizon_s / clock.INTERVAL_S + 1e-9))
 
 
-def keyframe_warps(
-    image: UInt8[np.ndarray, "h w 3"], camera: Camera, poses: Float[np.ndarray, "r 3"], settings: LongDWMSettings
-) -> UInt8[np.ndarray, "r h w 3"]:
-    """The present keyframe as it will look from R keyframes ahead, as far as a depth-free warp can say.
-
-    Args:
-        image: (H, W, 3) uint8.
-        camera: its camera.
-        poses: (R, 3) poses of the new keyframes, one interval apart, in the ego frame of ``image``.
-        settings: variant and depth of the warp.
-    """
-    return warp_images(image, camera, np.asarray(poses, dtype=np.float64), settings.warp)
-
-
 def keyframe_views(
     image: UInt8[np.ndarray, "h w 3"],
     camera: Camera,
@@ -63,7 +49,7 @@ def keyframe_views(
     """
     reach = min(len(poses), keyframe_reach(settings.coarse_warp_horizon_s))
     near = np.asarray(poses, dtype=np.float64)[:reach]
-    warped = keyframe_warps(image, camera, near, settings)
+    warped = warp_images(image, camera, near, settings.warp)
     views = [warped]
     if settings.matched_sweep is not None:
         matched = warped
@@ -79,25 +65,25 @@ def keyframe_views(
     return np.concatenate([shown, np.repeat(shown[-1:], len(poses) - reach, axis=0)]), mask
 
 
-def keyframe_layouts(
-    layout: RoadLayout | None, camera: Camera, poses: Float[np.ndarray, "r 3"]
-) -> tuple[UInt8[np.ndarray, "r h w 3"], Float[np.ndarray, "r"]]:
-    """What the map shows at R new keyframes.
+def layout_pictures(
+    layout: RoadLayout | None, camera: Camera, poses: Float[np.ndarray, "t 3"]
+) -> tuple[UInt8[np.ndarray, "t h w 3"], Float[np.ndarray, "t"]]:
+    """What the map shows of the road from T poses.
 
     Args:
         layout: in the frame of the poses; None where there is no map.
         camera: whose view is drawn.
-        poses: (R, 3).
+        poses: (T, 3).
 
     Returns:
-        uint8 (R, H, W, 3), and float32 (R,), 1 where the map has a road near the pose.
+        uint8 (T, H, W, 3), and float32 (T,), 1 where the map has a road near the pose.
     """
     pictures = np.zeros((len(poses), *camera.intrinsics.image_size, 3), np.uint8)
     mask = np.zeros(len(poses), np.float32)
-    for index, pose in enumerate(poses if layout is not None else ()):
-        assert layout is not None
-        if layout.shows_road(pose):
-            pictures[index], mask[index] = draw_layout(layout, camera, pose), 1
+    if layout is not None:
+        for index, pose in enumerate(poses):
+            if layout.shows_road(pose):
+                pictures[index], mask[index] = draw_layout(layout, camera, pose), 1
     return pictures, mask
 
 

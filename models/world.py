@@ -261,8 +261,7 @@ class DiffusionWorld:
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
     """Loading takes a moment, which diffusers would show with a bar for each world that somebody makes."""
-    # Older releases can switch the bars, but do not tell whether they are on.
-    shown = getattr(diffusers_logging, "is_progress_bar_enabled", lambda: True)()
+    shown = diffusers_logging.is_progress_bar_enabled()
     diffusers_logging.disable_progress_bar()
     try:
         yield

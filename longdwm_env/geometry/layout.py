@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int32, UInt8
 
 from longdwm_env.geometry.camera import project_points
-from longdwm_env.geometry.pose import relative_to
+from longdwm_env.geometry.pose import inverse, transform_points
 from longdwm_env.types import Camera, FloatArray, RoadMap
 
 ROAD, LINE, CENTRE_LINE = 0, 1, 2
@@ -57,7 +57,9 @@ class RoadLayout:
 
     def seen_from(self, pose: FloatArray) -> "RoadLayout":
         """The same in the ego frame of a pose (3,)."""
-        return RoadLayout(_in_frame(self.corners_m, pose), self.kinds)
+        flat = self.corners_m.reshape(-1, 2).astype(np.float64)
+        seen = transform_points(inverse(np.asarray(pose, np.float64)), flat)
+        return RoadLayout(seen.reshape(self.corners_m.shape), self.kinds)
 
     def shows_road(self, pose: FloatArray) -> bool:
         """Whether there is asphalt near a pose (3,); elsewhere a layout says nothing, as beyond a map's end."""
@@ -118,12 +120,6 @@ def _fixed_point(pixels: Float[np.ndarray, "*n 2"]) -> Int32[np.ndarray, "*n 2"]
     """Pixels of the image as OpenCV's fixed-point numbers on the canvas."""
     corners = ((pixels + 0.5) * _SAMPLES - 0.5).clip(-1e5, 1e5)
     return np.round(corners * 2**_SHIFT).astype(np.int32)
-
-
-def _in_frame(corners_m: Float[np.ndarray, "q 4 2"], pose: FloatArray) -> Float[np.ndarray, "q 4 2"]:
-    flat = corners_m.reshape(-1, 2).astype(np.float64)
-    moved: FloatArray = relative_to(np.column_stack([flat, np.zeros(len(flat))]), np.asarray(pose, np.float64))
-    return moved[:, :2].reshape(corners_m.shape)
 
 
 def _clipped(quad: FloatArray, depth: FloatArray) -> FloatArray:

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
-from longdwm_env.errors import MissingWeights, UnknownWorld
 from longdwm_env.factory import make_world
 from longdwm_env.geometry.spline import plan_trajectory
 from longdwm_env.models import presets
@@ -144,10 +143,7 @@ def wild(ego):
 
 
 def test_a_wild_action_scores_worse_than_the_logged_one():
-    try:
-        world = make_world("mini")
-    except (UnknownWorld, MissingWeights) as error:
-        pytest.skip(f"needs the bundled, trained mini: {error}")
+    world = make_world("mini")
     truth, source = SimulatorWorld(world.image_size), open_scenes(None)
     worse = []
     for seed in range(FIRST_TEST_SEED, FIRST_TEST_SEED + 6):

@@ -8,17 +8,16 @@ import pytest
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout, draw_layout
 from longdwm_env.geometry.sweep import SweepSettings
-from longdwm_env.geometry.warp import zoomed_depth_m
+from longdwm_env.geometry.warp import warp_images, zoomed_depth_m
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.warped import (
     backward_clip_warps,
     clip_between,
     clip_views,
     clip_warps,
-    keyframe_layouts,
     keyframe_reach,
     keyframe_views,
-    keyframe_warps,
+    layout_pictures,
 )
 
 SIZE = (32, 48)
@@ -36,7 +35,6 @@ def test_standing_still_warps_to_the_picture_itself(picture):
     forward = clip_warps(image, camera, still, SETTINGS)
     assert (forward == image).all()
     assert (backward_clip_warps(image, camera, still, SETTINGS, forward) == image).all()
-    assert (keyframe_warps(image, camera, still[:3], SETTINGS) == image).all()
     swept = replace(SETTINGS, coarse_sweep=((10, 3), (1000, 1.02)))
     shown, mask = keyframe_views(image, camera, still[:3], None, swept)
     assert shown.shape == (3, 3, *SIZE, 3)
@@ -52,7 +50,7 @@ def test_beyond_the_horizon_the_last_views_are_repeated_and_masked(picture):
     assert mask.tolist() == [1, 1, 0, 0]
     assert (shown[2:] == shown[1]).all()
     assert (shown[0] != shown[1]).any()
-    assert (shown[:2, 0] == keyframe_warps(image, camera, straight(2, 3.0), settings)).all()
+    assert (shown[:2, 0] == warp_images(image, camera, straight(2, 3.0), settings.warp)).all()
 
 
 def test_a_horizon_of_nothing_shows_one_keyframe_and_means_none(picture):
@@ -135,7 +133,7 @@ def road():
 
 def test_layouts_are_drawn_at_each_keyframe_s_pose(road):
     camera, poses = assumed_camera(SIZE), np.array([[5.0, 1.0, 0.1], [20.0, -1.0, -0.3]])
-    pictures, mask = keyframe_layouts(road, camera, poses)
+    pictures, mask = layout_pictures(road, camera, poses)
     assert mask.dtype == np.float32
     assert mask.tolist() == [1, 1]
     for picture, pose in zip(pictures, poses, strict=True):
@@ -145,10 +143,10 @@ def test_layouts_are_drawn_at_each_keyframe_s_pose(road):
 
 def test_where_there_is_no_map_a_layout_means_nothing(road):
     camera, poses = assumed_camera(SIZE), np.array([[5.0, 0.0, 0.0], [900.0, 0.0, 0.0]])
-    pictures, mask = keyframe_layouts(None, camera, poses)
+    pictures, mask = layout_pictures(None, camera, poses)
     assert mask.tolist() == [0, 0]
     assert pictures.shape == (2, *SIZE, 3)
     # Beyond the map's end there is none either.
-    beyond, mask = keyframe_layouts(road, camera, poses)
+    beyond, mask = layout_pictures(road, camera, poses)
     assert mask.tolist() == [1, 0]
     assert np.array_equal(beyond[1], pictures[1])

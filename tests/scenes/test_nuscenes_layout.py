@@ -1,4 +1,4 @@
-"""What is made of the map expansion's geometry; how it is read is in ``test_nuscenes``."""
+"""What is made of the map expansion's geometry; how it is read is in ``test_nuscenes_expansion``."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ from longdwm_env.files import atomic_path
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.warped import clip_views, keyframe_layouts, keyframe_reach, keyframe_views
+from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
 from longdwm_env.training.data.footage import blocks_of
 from longdwm_env.training.data.latents import (
@@ -136,7 +136,7 @@ class _Encoder:
             if clip.poses is not None and len(frames) > 1:
                 tensors[f"keyframe_views.{phase}"] = self._keyframe_views(clip, frames)
             if clip.poses is not None and clip.layout is not None and self.settings.road_layout:
-                layouts, known = keyframe_layouts(clip.layout, clip.camera, clip.poses[frames])
+                layouts, known = layout_pictures(clip.layout, clip.camera, clip.poses[frames])
                 tensors[f"keyframe_layout.{phase}"] = self._keyframes(layouts)
                 tensors[f"keyframe_layout_mask.{phase}"] = torch.from_numpy(known)
         facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
@@ -159,7 +159,7 @@ class _Encoder:
 
     def _segment_layouts(self, clip: Clip, layout: RoadLayout, starts: Sequence[int]) -> dict[str, Tensor]:
         assert clip.poses is not None
-        drawn, known = keyframe_layouts(layout, clip.camera, clip.poses)
+        drawn, known = layout_pictures(layout, clip.camera, clip.poses)
         ends = list(self.pipeline.codec.last_frames(SEGMENT_FRAMES))
         return {
             "segment_layout": self._clips([drawn[s : s + SEGMENT_FRAMES] for s in starts]),

@@ -15,7 +15,7 @@ from longdwm_env.models.codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.conditioning import Conditioning, motion_features
 from longdwm_env.models.fine import FineModel
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.warped import clip_views, clip_warps, keyframe_layouts
+from longdwm_env.models.warped import clip_views, clip_warps, layout_pictures
 from longdwm_env.training.draws import normal
 from longdwm_env.training.protocols.samples import Sample
 from longdwm_env.types import Images
@@ -169,7 +169,7 @@ class Autoregressive:
         if not self.transformer.config.layout_view:
             return None, None
         poses = np.concatenate([np.zeros((1, 3)), sample.poses])[first : first + SEGMENT]
-        drawn, known = keyframe_layouts(sample.layout, sample.camera, poses)
+        drawn, known = layout_pictures(sample.layout, sample.camera, poses)
         ends = list(codec.last_frames(SEGMENT))
         latents = codec.encode_clip(images_from_uint8(drawn[None], device))
         return latents, torch.from_numpy(known[ends])[None].to(device)
