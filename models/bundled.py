@@ -2,6 +2,7 @@
 
 weights/mini/     the pipeline: model_index.json, one folder a component, MODEL_CARD.md; `longdwm train ship` writes it
 weights/scorer/   the scorer, see ``models.scorer``
+weights/inverse-dynamics/   what reads speed and yaw rate, see ``models.inverse_dynamics``
 """
 
 from pathlib import Path

@@ -1,11 +1,11 @@
 """The scorer: a video encoder trained on simulator footage, what it reads from a second of video, and its features.
 
-It has four uses. Its features give **FDS**, the Frechet distance of simulator-trained features. That is not FVD: no
-number of it may stand beside a published FVD. Its motion head is the inverse-dynamics model: speed and yaw rate from
-pixels. Its condition heads recognise weather and time of day. Its danger heads say whether the car has left the road or
-is about to hit somebody, which makes it the judge where no map is known. Besides, it learns to tell intact pictures
-from blurred, blocky, noisy and ghosted ones; without that, features learnt from motion alone would hardly notice what a
-world model does wrong.
+It has three uses. Its features give **FDS**, the Frechet distance of simulator-trained features. That is not FVD: no
+number of it may stand beside a published FVD. Its motion head makes the features tell motions apart; how fast a
+car went, ``inverse_dynamics`` says far better. Its condition heads recognise weather and time of day. Its danger heads
+say whether the car has left the road or is about to hit somebody, which makes it the judge where no map is known.
+Besides, it learns to tell intact pictures from blurred, blocky, noisy and ghosted ones; without that, features learnt
+from motion alone would hardly notice what a world model does wrong.
 
 Trained weights come with the package; ``bundled_scorer`` loads them, ``load_scorer`` any others.
 """
@@ -14,6 +14,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ CORRUPTIONS = ("none", "blur", "blocks", "noise", "ghosts")
 BUNDLED = bundled.WEIGHTS / "scorer"
 """Where the package's own weights lie."""
 CONFIGURATION, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+
+NetworkT = TypeVar("NetworkT", bound=ModelMixin)
 
 GPU_BATCH = 8
 """Windows in each pass on an accelerator, filled up where there are fewer, so that a window's result does not depend on
@@ -199,12 +202,26 @@ def load_scorer(folder: str | Path, device: str | torch.device = "cpu") -> Drivi
     Raises:
         MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
     """
-    folder = Path(folder)
+    return load_network(DrivingEncoder, Path(folder), "scorer", device)
+
+
+def load_network(kind: type[NetworkT], folder: Path, stage: str, device: str | torch.device) -> NetworkT:
+    """A trained network from a folder, as float32; see ``load_scorer``.
+
+    Args:
+        kind: its class.
+        folder: with ``config.json`` and safetensors.
+        stage: of training, which trains one.
+        device: where it works.
+
+    Raises:
+        MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
+    """
     for name in (CONFIGURATION, WEIGHTS):
         if not (folder / name).is_file():
             raise MissingWeights(
-                f"{folder} holds no scorer: {name} is missing. `longdwm train scorer` trains one and puts it into "
-                "scorer/model of its folder"
+                f"{folder} holds no {stage}: {name} is missing. `longdwm train {stage}` trains one and puts it into "
+                f"{stage}/model of its folder"
             )
     try:
         config = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
@@ -212,16 +229,24 @@ def load_scorer(folder: str | Path, device: str | torch.device = "cpu") -> Drivi
         tensors = {name: tensor.float().clone() for name, tensor in load_file(folder / WEIGHTS).items()}
         # Shapes alone at first: initial weights would cost time and draw from PyTorch's own random state.
         with torch.device("meta"):
-            encoder = DrivingEncoder.from_config(config)
-        encoder.load_state_dict(tensors, strict=True, assign=True)
+            network = kind.from_config(config)
+        network.load_state_dict(tensors, strict=True, assign=True)
     except (SafetensorError, OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise MissingWeights(f"the scorer in {folder} is damaged or does not fit its configuration: {error}") from error
-    return encoder.eval().requires_grad_(False).to(device)
+        raise MissingWeights(
+            f"the {stage} in {folder} is damaged or does not fit its configuration: {error}"
+        ) from error
+    loaded: NetworkT = network.eval().requires_grad_(False).to(device)
+    return loaded
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a trained network."""
+    return (folder / CONFIGURATION).is_file() and (folder / WEIGHTS).is_file()
 
 
 def has_bundled_scorer() -> bool:
     """Whether trained weights came with this package."""
-    return (BUNDLED / CONFIGURATION).is_file() and (BUNDLED / WEIGHTS).is_file()
+    return has_weights(BUNDLED)
 
 
 @lru_cache(maxsize=4)

@@ -146,6 +146,10 @@ class OpenChoices:
         max_history_keyframes: most clean keyframes of a training sample: K - 1, "the next keyframe from all before".
         texture_weight: of the loss on a new keyframe's texture (training/losses/texture.py); 0 for none, as in the
             paper. It keeps contrast in what is drawn in one step.
+        contrast_power: a sample's squared error is divided by its picture's contrast to this power; 0 for not at all,
+            as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture.py).
+        wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
+            them (training/losses/wear.py); 0 for never, as in the paper.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.
     """
 
@@ -159,13 +163,15 @@ class OpenChoices:
     min_history_keyframes: int = 1
     max_history_keyframes: int = 12
     texture_weight: float = 0.0
+    contrast_power: float = 0.0
+    wear_ratio: float = 0.0
     distillation_steps: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("structure_weight", "texture_weight"):
+        for name in ("structure_weight", "texture_weight", "contrast_power"):
             if getattr(self, name) < 0 or not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} is a finite number of at least 0, got {getattr(self, name)}")
-        ratios = [field.name for field in fields(self) if field.name.endswith("_drop_ratio")]
+        ratios = [field.name for field in fields(self) if field.name.endswith("_ratio")]
         for name in ("high_pass_cutoff", *ratios):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} lies in [0, 1], got {getattr(self, name)}")

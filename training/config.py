@@ -15,8 +15,10 @@ from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.losses.codec import CodecChoices
 from longdwm_env.training.losses.distill import DistillChoices
 
-StageName = Literal["codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "ar-baseline"]
-STAGES: tuple[StageName, ...] = ("codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "ar-baseline")
+StageName = Literal[
+    "codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "inverse-dynamics", "ar-baseline"
+]
+STAGES: tuple[StageName, ...] = typing.get_args(StageName)
 Size = Literal["full", "debug"]
 
 
@@ -123,6 +125,7 @@ class StageConfig:
         distill: see ``DistillChoices``.
         codec: see ``CodecChoices``.
         pca_images: frames that the codec's linear part is fitted to; 0 leaves it.
+        evidence_windows: windows that the inverse-dynamics model is trained on.
         initial: the stage whose result this one starts from, where that is not its own component.
     """
 
@@ -138,6 +141,7 @@ class StageConfig:
     distill: DistillChoices = field(default_factory=DistillChoices)
     codec: CodecChoices = field(default_factory=CodecChoices)
     pca_images: int = 1024
+    evidence_windows: int = 4096
 
 
 @dataclass(frozen=True)

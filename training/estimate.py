@@ -188,7 +188,7 @@ def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | No
     Raises:
         DoesNotFit: with advice.
     """
-    if stage in ("codec", "scorer"):
+    if stage in ("codec", "scorer", "inverse-dynamics"):
         return None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     on_gpu = device != "cpu" and torch.cuda.is_available()

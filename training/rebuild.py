@@ -56,7 +56,8 @@ def rebuild(
     cores = os.cpu_count() or 1
     plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
     plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
-    plan += [(stage,) for stage in ("warp", "distill", "sharpen", "scorer") if stage in recipe.stages]
+    later = ("warp", "distill", "sharpen", "scorer", "inverse-dynamics")
+    plan += [(stage,) for stage in later if stage in recipe.stages]
     plan += [("evaluation",)]
     for parts in plan:
         todo = [part for part in parts if part in ("footage", "latents") or not workspace.done(part)]

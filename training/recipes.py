@@ -17,6 +17,9 @@ from longdwm_env.training.data.batches import Window
 from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.losses.codec import CodecChoices
 
+LABELLED_STAGES = ("scorer", "inverse-dynamics")
+"""Those that learn from the simulator's labels."""
+
 
 def mini_simulator(size: Size = "full") -> Recipe:
     """The model that ships: 144 x 96, simulator footage, hours on two CPU cores or minutes on one GPU."""
@@ -41,12 +44,13 @@ def mini_simulator(size: Size = "full") -> Recipe:
         coarse,
         loop=replace(coarse.loop, steps=2_000),
         optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=50, ema_decay=0.999),
-        choices=replace(coarse.choices, texture_weight=6.0),
+        choices=replace(coarse.choices, texture_weight=2.5, contrast_power=1.0, wear_ratio=0.5),
         windows=(
             Window(1, 1, 0.5),
-            Window(4, 1, 2.5),
+            Window(4, 1, 2.0),
             Window(1, 2, 0.4, rolled=True),
             Window(4, 3, 1.2, rolled=True),
+            Window(4, 8, 0.4, rolled=True),
             Window(4, 1, 0.7, switched=True),
         ),
     )
@@ -83,6 +87,10 @@ def mini_simulator(size: Size = "full") -> Recipe:
         LoopConfig(steps=4_000, batch_size=16, micro_batch_size=16, precision="bf16", sample_every=500),
         OptimizerConfig(learning_rate=1e-3, warmup_steps=50, ema_decay=0.99),
     )
+    inverse_dynamics = StageConfig(
+        LoopConfig(steps=2_500, batch_size=16, micro_batch_size=16, precision="bf16", checkpoint_every=100),
+        OptimizerConfig(learning_rate=2e-3, warmup_steps=50, ema_decay=0.99),
+    )
     recipe = Recipe(
         "mini-simulator",
         size,
@@ -96,6 +104,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
             "warp": warp,
             "distill": distill,
             "scorer": scorer,
+            "inverse-dynamics": inverse_dynamics,
             "ar-baseline": baseline,
         },
     )
@@ -105,7 +114,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
 def mini_nuscenes(size: Size = "full") -> Recipe:
     """The small model on nuScenes: everything as in ``mini_simulator`` but the footage."""
     simulated = mini_simulator("full")
-    stages = {name: stage for name, stage in simulated.stages.items() if name != "scorer"}
+    stages = {name: stage for name, stage in simulated.stages.items() if name not in LABELLED_STAGES}
     data = DataConfig("nuscenes", frames=145, split="train", latents=LatentChoices(keyframe_phases=3))
     recipe = Recipe("mini-nuscenes", size, "mini", data, stages)
     return _debug(recipe) if size == "debug" else recipe
@@ -172,6 +181,7 @@ DEBUG_STEPS = {
     "warp": 30,
     "distill": 20,
     "scorer": 60,
+    "inverse-dynamics": 30,
     "ar-baseline": 60,
 }
 
@@ -198,6 +208,7 @@ def _debug(full: Recipe) -> Recipe:
                 ema_decay=0.9,
             ),
             pca_images=48,
+            evidence_windows=16,
         )
         for name, stage in full.stages.items()
     }

@@ -15,8 +15,8 @@ from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
 from longdwm_env.training.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
 from longdwm_env.training.workspace import Workspace
 
-SCORER = "scorer"
-"""Folder beside the pipeline's."""
+READERS = ("scorer", "inverse-dynamics")
+"""Folders beside the pipeline's."""
 
 
 def ship(
@@ -28,14 +28,14 @@ def ship(
 ) -> int:
     """Write a workspace's pipeline in bfloat16 with its model card, whole or not at all.
 
-    A scorer beside the target counts towards the limit. A pipeline that has seen nothing but the simulator is told of a
-    prompt what it can know: weather and time of day.
+    What reads pictures, beside the target, counts towards the limit. A pipeline that has seen nothing but the simulator
+    is told of a prompt what it can know: weather and time of day.
 
     Args:
         workspace: of the trained pipeline.
         target: folder to write or to replace, such as ``models.bundled.MINI``.
         results: folder of tables (JSON) for the card; None or an empty one leaves them out, and the card says so.
-        limit_bytes: most bytes, the scorer included.
+        limit_bytes: most bytes, what reads pictures included.
         note: for the card; see ``model_card``.
 
     Returns:
@@ -59,16 +59,16 @@ def ship(
         _save(pipeline, fresh)
         # What the card says is said of the weights as they load.
         facts = ModelFacts.of(workspace, LongDWMPipeline.from_pretrained(str(fresh), **dtype_argument(torch.float32)))
-        scorer = target.parent / SCORER
-        beside = _size(scorer) if scorer.exists() else 0
+        readers = [target.parent / name for name in READERS]
+        beside = sum(_size(folder) for folder in readers if folder.exists())
         weights = sum(path.stat().st_size for path in fresh.rglob("*.safetensors"))
         card = model_card(facts, weights, results_in(results), note)
         atomic_write_bytes(fresh / CARD, card.encode())
         size = _size(fresh)
         if size + beside > limit_bytes:
             raise InvalidConfig(
-                f"the pipeline has {size / 1e6:.2f} MB and the scorer beside it {beside / 1e6:.2f} MB; together they "
-                f"may have {limit_bytes / 1e6:.2f} MB. Make the models smaller (models.presets.mini)"
+                f"the pipeline has {size / 1e6:.2f} MB and what reads pictures beside it {beside / 1e6:.2f} MB; "
+                f"together they may have {limit_bytes / 1e6:.2f} MB. Make the models smaller (models.presets.mini)"
             )
         # A folder cannot be renamed onto a full one; the old one steps aside and goes with the scratch folder.
         if target.exists():

@@ -1,10 +1,12 @@
 """A trained scorer as it is shipped: half the bytes, its configuration, and a card that says how good it is."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
 from longdwm_env.files import atomic_path, atomic_write_bytes
@@ -23,7 +25,6 @@ left the road, and whether it touches somebody or would within two seconds. Clas
 
 ## What it is for
 - FDS, the Frechet distance of its features. **FDS is not FVD**: it compares rows of one table and nothing else.
-- Inverse dynamics: did the video do what was commanded?
 - Recognising weather and time of day in generated video.
 - The reward terms `learned_danger` and `learned_off_road`, where no map and no road users are known.
 
@@ -34,33 +35,49 @@ measured. No safety decision may rest on it.
 
 
 def ship_scorer(source: Path, target: Path, training: dict[str, Any], quality: Table | None = None) -> str:
-    """Write a trained scorer in bfloat16, with its configuration and card.
+    """Write a trained scorer in bfloat16, with its configuration and card; see ``ship_network``."""
+    return ship_network(load_scorer, _ABOUT, "scorer", source, target, training, quality)
+
+
+def ship_network(
+    load: Callable[[Path], ModelMixin],
+    about: str,
+    stage: str,
+    source: Path,
+    target: Path,
+    training: dict[str, Any],
+    quality: Table | None,
+) -> str:
+    """Write a trained network in bfloat16, with its configuration and card.
 
     Args:
-        source: folder of the trained encoder.
+        load: reads it from a folder.
+        about: what it is and is not for, the head of the card.
+        stage: of training, which made it.
+        source: folder of the trained network.
         target: folder to write, such as ``models.scorer.BUNDLED``.
         training: how it was trained; printed on the card.
-        quality: what ``scorer_quality`` measured of the exported weights; None if nothing was.
+        quality: what was measured of the exported weights; None if nothing was.
 
     Returns:
         Hash of the exported weights, as tables of results name it.
 
     Raises:
-        MissingWeights: the source holds no whole scorer.
+        MissingWeights: the source holds no whole network.
     """
-    encoder = load_scorer(source)
-    config = {name: value for name, value in encoder.config.items() if not name.startswith("_")}
-    tensors = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in encoder.state_dict().items()}
+    network = load(source)
+    config = {name: value for name, value in network.config.items() if not name.startswith("_")}
+    tensors = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(target / WEIGHTS) as path:
         save_file(tensors, path, metadata={"format": "pt"})
     atomic_write_bytes(
         target / CONFIGURATION,
-        (json.dumps({"_class_name": type(encoder).__name__, **config}, indent=2) + "\n").encode(),
+        (json.dumps({"_class_name": type(network).__name__, **config}, indent=2) + "\n").encode(),
     )
-    exported = weights_hash(load_scorer(target))
+    exported = weights_hash(load(target))
     parameters = sum(tensor.numel() for tensor in tensors.values())
     facts = {"parameters": f"{parameters:,} in bfloat16", "hash": exported, **training}
-    lines = [_ABOUT, "## How it was made", "`longdwm train scorer`, then `longdwm train ship-scorer`.", ""]
+    lines = [about, "## How it was made", f"`longdwm train {stage}`, then `longdwm train ship-{stage}`.", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     lines += ["", "## How good it is", ""]
     lines.append(NOT_MEASURED if quality is None else quality.as_markdown().replace("# ", "### ", 1))
@@ -69,11 +86,13 @@ def ship_scorer(source: Path, target: Path, training: dict[str, Any], quality: T
 
 
 def training_facts(stage: Path) -> dict[str, Any]:
-    """What a scorer's training folder remembers: recipe, steps, loss, and what its footage was made from."""
+    """What a network's training folder remembers: recipe, steps, loss, and what its footage was made from."""
     found: dict[str, Any] = {}
     for name, keys in (("run.json", ("recipe", "size", "data")), ("done.json", ("steps", "loss"))):
         path = stage / name
         if path.is_file():
             values = json.loads(path.read_text())
             found |= {key: values[key] for key in keys if key in values}
+            if values.get("stage") == "inverse-dynamics":
+                found["windows"] = values["config"]["evidence_windows"]
     return found

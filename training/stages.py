@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.scorer import DrivingEncoder
 from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
@@ -27,7 +29,9 @@ from longdwm_env.training.losses.coarse import CoarseObjective
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
 from longdwm_env.training.losses.distill import DistillObjective
 from longdwm_env.training.losses.encoder import EncoderObjective, WindowSampler
+from longdwm_env.training.losses.evidence import gathered
 from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.inverse_dynamics import InverseDynamicsObjective, MotionSampler
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
 from longdwm_env.training.losses.rollout import Rollout
 from longdwm_env.training.losses.warp import WarpObjective
@@ -73,7 +77,7 @@ def run_stage(
     here = PartialState(cpu=str(device) == "cpu").device
     pipeline.vae.to(here)
     objective, draw, validation, data = _assemble(stage, config, recipe, workspace, pipeline)
-    if config.loop.gradient_checkpointing and stage not in ("codec", "scorer"):
+    if config.loop.gradient_checkpointing and stage in STAGES_ON_LATENTS:
         objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
     if str(device) == "cpu" or not torch.cuda.is_available():
         _lay_out_for_cpu(objective)
@@ -114,10 +118,11 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
     if not found:
         raise InvalidConfig(f"stage {stage} in {workspace.root} has no checkpoint yet")
     weights = exported_weights(read_checkpoint(found[-1]))
-    if stage == "scorer":
-        encoder = DrivingEncoder()
-        encoder.load_state_dict({name.removeprefix("encoder."): tensor for name, tensor in weights.items()})
-        encoder.save_pretrained(str(workspace.scorer), safe_serialization=True)
+    if stage in READERS:
+        network, prefix, folder = READERS[stage]
+        reader = network()
+        reader.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in weights.items()})
+        reader.save_pretrained(str(folder(workspace)), safe_serialization=True)
         return
     pipeline = pipeline or workspace.load()
     component = COMPONENTS[stage]
@@ -148,6 +153,14 @@ COMPONENTS = {
     "ar-baseline": "fine",
 }
 
+READERS: dict[str, tuple[Callable[[], DrivingEncoder | InverseDynamics], str, Callable[[Workspace], Path]]] = {
+    "scorer": (DrivingEncoder, "encoder.", lambda workspace: workspace.scorer),
+    "inverse-dynamics": (InverseDynamics, "reader.", lambda workspace: workspace.inverse_dynamics),
+}
+"""Stages whose result is no part of the pipeline: (network, its name within the objective, where it goes)."""
+
+STAGES_ON_LATENTS = tuple(stage for stage in COMPONENTS if stage != "codec")
+
 
 def _assemble(
     stage: str, config: StageConfig, recipe: Recipe, workspace: Workspace, pipeline: LongDWMPipeline
@@ -158,6 +171,8 @@ def _assemble(
         return _codec(config, workspace, pipeline)
     if stage == "scorer":
         return _scorer(config, workspace)
+    if stage == "inverse-dynamics":
+        return _inverse_dynamics(config, workspace, pipeline)
     store = LatentStore(workspace.latents, BadLimit(recipe.data.bad_share))
     store.check_codec(pipeline)
     seen, unseen = store.split()
@@ -278,12 +293,32 @@ def _scorer(config: StageConfig, workspace: Workspace) -> tuple[Objective, Draw,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = DrivingEncoder()
-    clips = range(len(footage))
-    unseen = [clip for clip in clips if clip % 20 == 19] or list(clips)
-    seen = [clip for clip in clips if clip % 20 != 19]
-    samplers = [WindowSampler(footage, seed, part) for part in (seen, unseen)]
+    samplers = [WindowSampler(footage, seed, part) for part in _seen_and_unseen(footage)]
     data = {"made_from": footage.description()}
     return EncoderObjective(encoder, seed), samplers[0].batch, samplers[1].batch, data
+
+
+def _inverse_dynamics(
+    config: StageConfig, workspace: Workspace, pipeline: LongDWMPipeline
+) -> tuple[Objective, Draw, Draw, dict[str, Any]]:
+    footage, seed = Footage(workspace.footage), config.loop.seed
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        reader = InverseDynamics()
+    folder = workspace.stage("inverse-dynamics") / "evidence"
+    samplers = []
+    for name, clips, share in zip(("seen", "unseen"), _seen_and_unseen(footage), (1, 16), strict=True):
+        count = max(1, config.evidence_windows // share)
+        known = gathered(footage, pipeline, clips, folder / name, count, seed)
+        samplers.append(MotionSampler(known, seed))
+    data = {"made_from": footage.description()}
+    return InverseDynamicsObjective(reader, seed), samplers[0].batch, samplers[1].batch, data
+
+
+def _seen_and_unseen(footage: Footage) -> tuple[list[int], list[int]]:
+    """Clips to train on, and one in twenty to validate with."""
+    clips = range(len(footage))
+    return [clip for clip in clips if clip % 20 != 19], [clip for clip in clips if clip % 20 == 19] or list(clips)
 
 
 def _crop(image: np.ndarray, side: int, generator: np.random.Generator) -> np.ndarray:

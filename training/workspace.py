@@ -55,6 +55,11 @@ class Workspace:
         return self.root / "scorer" / "model"
 
     @property
+    def inverse_dynamics(self) -> Path:
+        """The trained reader of motion."""
+        return self.root / "inverse-dynamics" / "model"
+
+    @property
     def baseline(self) -> Path:
         """The trained autoregressive baseline's transformer."""
         return self.root / "ar-baseline" / "model"

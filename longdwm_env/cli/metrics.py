@@ -1,4 +1,4 @@
-"""``longdwm metrics short | long | ... | scorer``: the paper's protocols, and how well the scorer reads."""
+"""``longdwm metrics short | long | ... | scorer | inverse-dynamics``: the paper's protocols, and how well we read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,14 @@ class NetworkOptions:
     """Networks to measure with; a metric without its network is left out.
 
     Attributes:
-        encoder: folder of this project's video encoder, for FDS and compliance; default: the one that comes with the
-            package.
+        encoder: folder of this project's video encoder, for FDS; default: the one that comes with the package.
+        reader: folder of an inverse-dynamics model, for compliance; likewise.
         inception: TorchScript file of Inception (inception-2015-12-05.pt), for FID.
         i3d: TorchScript file of I3D (i3d_torchscript.pt), for FVD.
     """
 
     encoder: Path | None = None
+    reader: Path | None = None
     inception: Path | None = None
     i3d: Path | None = None
 
@@ -202,17 +203,64 @@ def scorer_table(
     )
 
 
+def inverse_dynamics(
+    reader: Path | None = None, samples: int = 40, first_seed: int = 1_000_000, out: Path = Path("outputs/metrics")
+) -> int:
+    """How well the inverse-dynamics model reads simulator footage that nothing was trained on.
+
+    Args:
+        reader: its folder; default: the one that comes with the package.
+        samples: drives.
+        first_seed: of the simulator's test seeds.
+        out: folder of the table.
+    """
+    import sys
+
+    from longdwm_env.errors import MissingWeights
+    from longdwm_env.models.inverse_dynamics import BUNDLED
+
+    opened = opened_networks(NetworkOptions(reader=reader))
+    if opened.reader is None:
+        raise MissingWeights(f"{BUNDLED} holds no inverse-dynamics model, and none was given (--reader)")
+    command = " ".join(["longdwm", *sys.argv[1:]])
+    return written(reader_table(opened, samples, first_seed, {"command": command}), out)
+
+
+def reader_table(
+    networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
+) -> "Table":
+    """The reader's errors on the simulator's test seeds; ``train ship-inverse-dynamics`` prints it on the card."""
+    from longdwm_env.models.motion_volume import WINDOW_SIZE
+    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.training.metrics.scorer_quality import motion_quality
+
+    assert networks.reader is not None
+    source = SimulatorClips(2 * samples, WINDOW_SIZE, first_seed=first_seed, allow_test_seeds=True)
+    described = {"inverse-dynamics model": networks.facts()["inverse-dynamics model"], "data": source.description()}
+    return motion_quality(networks.reader, source, samples, {**described, **(facts or {})})
+
+
 def opened_networks(options: NetworkOptions) -> "Networks":
-    """The networks that were asked for; the scorer that comes with the package unless another is given."""
+    """The networks that were asked for; the two that come with the package unless others are given."""
+    from longdwm_env.models.inverse_dynamics import (
+        bundled_inverse_dynamics,
+        has_bundled_inverse_dynamics,
+        load_inverse_dynamics,
+    )
     from longdwm_env.models.scorer import bundled_scorer, has_bundled_scorer, load_scorer
     from longdwm_env.training.metrics.measure import Networks
 
     encoder, origin = None, ""
+    reader, reader_origin = None, ""
+    if options.reader is not None:
+        reader, reader_origin = load_inverse_dynamics(options.reader), str(options.reader)
+    elif has_bundled_inverse_dynamics():
+        reader, reader_origin = bundled_inverse_dynamics(), "bundled"
     if options.encoder is not None:
         encoder, origin = load_scorer(options.encoder), str(options.encoder)
     elif has_bundled_scorer():
         encoder, origin = bundled_scorer(), "bundled"
-    return Networks(encoder, options.inception, options.i3d, origin)
+    return Networks(encoder, options.inception, options.i3d, origin, reader, reader_origin)
 
 
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":

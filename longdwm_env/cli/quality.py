@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from longdwm_env.agents.quality.sets import DriveSet, Plan
     from longdwm_env.agents.quality.worlds import MeasuredWorlds
     from longdwm_env.figures import SheetRow
+    from longdwm_env.models.inverse_dynamics import InverseDynamics
     from longdwm_env.models.scorer import DrivingEncoder
     from longdwm_env.world import WorldModel
 
@@ -34,6 +35,7 @@ class WorldOptions:
         against: other worlds beside it.
         first_seed: of the built-in scenes; those from 1000000 on are kept for testing.
         encoder: folder of a trained scorer; default: the one that comes with the package.
+        reader: folder of a trained inverse-dynamics model, likewise.
         device: where a learned world runs.
         out: folder of the tables and pictures.
         drives: folder of the drives; those that are there are not driven again. Delete it after a change of the code.
@@ -43,6 +45,7 @@ class WorldOptions:
     against: tuple[str, ...] = ("warp",)
     first_seed: int = FIRST_TEST_SEED
     encoder: Path | None = None
+    reader: Path | None = None
     device: str | None = None
     out: Path = Path("outputs/quality")
     drives: Path = Path("outputs/quality/drives")
@@ -90,7 +93,7 @@ def obey(
     modes: tuple[ActionMode, ...] = get_args(ActionMode),
     sheets: int = 1,
 ) -> int:
-    """Speed and yaw rate that the scorer reads from 4 s of pictures, against what was commanded.
+    """Speed and yaw rate that the inverse-dynamics model reads from 4 s of pictures, against what was commanded.
 
     Args:
         options: what is measured.
@@ -102,9 +105,8 @@ def obey(
     from longdwm_env.agents.quality.sheets import sheet_rows, spread
     from longdwm_env.training.metrics.obedience import Obedience
 
-    scorer = _scorer(options)
-    assert scorer is not None
-    obedience, names = Obedience(scorer), _worlds(options).names
+    reader, read_by = _reader(options)
+    obedience, names = Obedience(reader), _worlds(options).names
     sheet: list[SheetRow] = []
     facts: dict[str, Any] = {}
     for number, mode in enumerate(modes):
@@ -114,14 +116,14 @@ def obey(
         for seed in _progress(seeds, f"{mode}: the same again"):
             made = {world: drives.again(world, seed) for world in ["simulator", *names]}
             for world, drive in made.items():
-                obedience.add(world, mode, drive.frames, drive.speeds_mps, drive.yaw_rates_radps)
+                obedience.add(world, mode, drive.frames, drive.camera, drive.speeds_mps, drive.yaw_rates_radps)
             if seed in shown:
                 sheet += sheet_rows(made, (0, 1, 2, 3, 4))
         own = _facts(options, drives, seeds)
         facts |= {**own, f"seeds, {mode}": own["seeds"], f"scenes passed over, {mode}": own["scenes passed over"]}
     del facts["seeds"], facts["scenes passed over"]
     _show(sheet, options.out, "obey", 9)
-    return written(obedience.table(names[0], facts), options.out)
+    return written(obedience.table(names[0], facts | {"inverse-dynamics model": read_by}), options.out)
 
 
 def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90) -> int:
@@ -239,6 +241,15 @@ def _scorer(options: WorldOptions, needed: bool = True) -> "DrivingEncoder | Non
     if options.encoder is not None:
         return load_scorer(options.encoder)
     return bundled_scorer() if needed or has_bundled_scorer() else None
+
+
+def _reader(options: WorldOptions) -> "tuple[InverseDynamics, str]":
+    """The inverse-dynamics model, and which it is."""
+    from longdwm_env.models.inverse_dynamics import bundled_inverse_dynamics, load_inverse_dynamics
+    from longdwm_env.training.data.latents import weights_hash
+
+    reader = bundled_inverse_dynamics() if options.reader is None else load_inverse_dynamics(options.reader)
+    return reader, f"{weights_hash(reader)} ({options.reader or 'bundled'})"
 
 
 def _worlds(options: WorldOptions) -> "MeasuredWorlds":

@@ -1,15 +1,17 @@
 """``longdwm train ...``: build a world model from footage, stage by stage or all at once."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 if TYPE_CHECKING:
     from longdwm_env.training.config import Recipe, StageConfig
     from longdwm_env.training.data.clip import ClipSource
+    from longdwm_env.training.metrics.report import Table
     from longdwm_env.training.workspace import Workspace
 
 
@@ -88,6 +90,11 @@ def scorer(options: Options = TrainOptions()) -> int:
     return _stage("scorer", options)
 
 
+def inverse_dynamics(options: Options = TrainOptions()) -> int:
+    """Train the network that reads speed and yaw rate."""
+    return _stage("inverse-dynamics", options)
+
+
 def ar_baseline(options: Options = TrainOptions()) -> int:
     """Train the autoregressive baseline of the same size: the Fine architecture without a last frame."""
     return _stage("ar-baseline", options)
@@ -109,7 +116,8 @@ def latents(options: Options = TrainOptions()) -> int:
 
 
 def export(
-    stage: Literal["codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer"], options: Options = TrainOptions()
+    stage: Literal["codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "inverse-dynamics"],
+    options: Options = TrainOptions(),
 ) -> int:
     """Put a stage's newest checkpoint into the pipeline's folder while its training goes on.
 
@@ -128,7 +136,7 @@ def export(
 def ship(
     options: Options = TrainOptions(), to: Path | None = None, results: Path = Path("docs/results"), note: str = ""
 ) -> int:
-    """Put the trained pipeline where the package ships it from: bfloat16, at most 40 MB with the scorer, a model card.
+    """Put the trained pipeline where the package ships it from: bfloat16, at most 40 MB with the readers, a model card.
 
     Args:
         options: recipe and folder.
@@ -154,24 +162,61 @@ def ship_scorer(options: Options = TrainOptions(), to: Path | None = None, sampl
         to: folder to write; default: the one that ``models.scorer.bundled_scorer`` reads.
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
-    import tempfile
-
     from longdwm_env.cli.metrics import scorer_table
     from longdwm_env.models.scorer import BUNDLED, load_scorer
-    from longdwm_env.training import ship_scorer as shipping
     from longdwm_env.training.metrics.measure import Networks
+    from longdwm_env.training.ship_scorer import ship_scorer as ship_network
+
+    def measured(folder: Path) -> "Table":
+        return scorer_table(Networks(load_scorer(folder)), samples)
 
     _, workspace = _opened(options)
-    facts, target = shipping.training_facts(workspace.stage("scorer")), to or BUNDLED
+    return _shipped("scorer", ship_network, measured if samples else None, workspace, workspace.scorer, to or BUNDLED)
+
+
+def ship_inverse_dynamics(options: Options = TrainOptions(), to: Path | None = None, samples: int = 40) -> int:
+    """Put the trained inverse-dynamics model where the package ships it from, as ``ship-scorer`` does with the scorer.
+
+    Args:
+        options: recipe and folder.
+        to: folder to write; default: the one that ``models.inverse_dynamics.bundled_inverse_dynamics`` reads.
+        samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
+    """
+    from longdwm_env.cli.metrics import reader_table
+    from longdwm_env.models.inverse_dynamics import BUNDLED, load_inverse_dynamics
+    from longdwm_env.training.metrics.measure import Networks
+    from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
+
+    def measured(folder: Path) -> "Table":
+        return reader_table(Networks(reader=load_inverse_dynamics(folder)), samples)
+
+    _, workspace = _opened(options)
+    source, target = workspace.inverse_dynamics, to or BUNDLED
+    return _shipped("inverse-dynamics", ship_network, measured if samples else None, workspace, source, target)
+
+
+def _shipped(
+    stage: str,
+    ship_network: "Callable[[Path, Path, dict[str, Any], Table | None], str]",
+    measured: "Callable[[Path], Table] | None",
+    workspace: "Workspace",
+    source: Path,
+    target: Path,
+) -> int:
+    import tempfile
+
+    from longdwm_env.training.ship_scorer import training_facts
+
+    facts = training_facts(workspace.stage(stage))
     quality = None
-    if samples:
+    if measured is not None:
         # What is measured is what is shipped: after rounding to bfloat16.
         with tempfile.TemporaryDirectory() as rounded:
-            shipping.ship_scorer(workspace.scorer, Path(rounded), facts)
-            quality = scorer_table(Networks(load_scorer(rounded)), samples)
+            ship_network(source, Path(rounded), facts, None)
+            quality = measured(Path(rounded))
         print(quality.as_markdown())
-    exported = shipping.ship_scorer(workspace.scorer, target, facts, quality)
-    print(f"scorer {exported} exported to {target}")
+    exported = ship_network(source, target, facts, quality)
+    print(f"{stage} {exported} exported to {target}")
     return 0
 
 
@@ -216,7 +261,10 @@ def evaluation(options: Options = TrainOptions()) -> int:
         samples=EVALUATION_SAMPLES[recipe.size],
         out=workspace.stage("evaluation"),
     )
-    networks = metrics.NetworkOptions(workspace.scorer if workspace.done("scorer") else None)
+    networks = metrics.NetworkOptions(
+        workspace.scorer if workspace.done("scorer") else None,
+        workspace.inverse_dynamics if workspace.done("inverse-dynamics") else None,
+    )
     for run in (metrics.short, metrics.long, metrics.controllable, metrics.interpolation):
         run(protocol, networks)
     workspace.mark_done("evaluation", {"samples": protocol.samples})
@@ -224,7 +272,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
 
 
 def mini(options: Options = TrainOptions()) -> int:
-    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine, warp, distill, sharpen, scorer, evaluation.
+    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine, warp, distill, sharpen, readers, evaluation.
 
     Every part is resumed where it stopped; running the command again goes on.
     """
@@ -270,7 +318,7 @@ def _stage(name: str, options: TrainOptions) -> int:
     config = _configured(recipe, name, options)
     if not options.force:
         check_fits(recipe, name, config, options.device)
-    if name in ("codec", "scorer"):
+    if name in ("codec", "scorer", "inverse-dynamics"):
         _footage(recipe, workspace, options)
     else:
         _latents(recipe, workspace, options)
@@ -359,6 +407,7 @@ PARTS = {
     "warp": warp,
     "distill": distill,
     "scorer": scorer,
+    "inverse-dynamics": inverse_dynamics,
     "ar-baseline": ar_baseline,
     "evaluation": evaluation,
 }

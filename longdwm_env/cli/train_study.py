@@ -81,17 +81,14 @@ def train_study(
 
 def _facts(folder: "StudyFolder", budget: "Budget", seeds: int) -> dict[str, Any]:
     """What the figures rest on."""
-    from longdwm_env.models.scorer import has_bundled_scorer
-    from longdwm_env.training.data.latents import LatentStore, weights_hash
+    from longdwm_env.training.data.latents import LatentStore
     from longdwm_env.training.estimate import parameter_count
     from longdwm_env.training.studies.budget import larger, study_model
-    from longdwm_env.training.studies.evaluation import open_encoder
+    from longdwm_env.training.studies.evaluation import open_networks
     from longdwm_env.training.studies.parts import processor_minutes
 
     config, options, made = study_model(folder), folder.options, folder.facts
     counts = [parameter_count(model) for model in (config.coarse, config.fine, larger(config))]
-    encoder = open_encoder(folder)
-    origin = "the source's" if folder.scorer.is_dir() else "bundled" if has_bundled_scorer() else "none"
     spent = ", ".join(f"{name} {minutes:.1f}" for name, minutes in processor_minutes(folder, seeds).items())
     return {
         "command": f"longdwm train study --from RUN --minutes-per-variant {options.minutes:g} --seeds {seeds} "
@@ -105,6 +102,6 @@ def _facts(folder: "StudyFolder", budget: "Budget", seeds: int) -> dict[str, Any
         "processor minutes, mean over seeds": spent or "none",
         "codec": made["codec"],
         "mini, where it is shown": made["model"],
-        "scorer of FDS and compliance": "none" if encoder is None else f"{weights_hash(encoder)} ({origin})",
+        **open_networks(folder).facts(),
         "test seeds": f"from {options.first_seed}",
     }

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, MissingWeights
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.models.inverse_dynamics import Motion
 from longdwm_env.models.scorer import (
     CORRUPTIONS,
     WINDOW_FRAMES,
@@ -35,6 +37,7 @@ from longdwm_env.training.metrics.measure import Networks, fds, fid, fvd, measur
 from longdwm_env.training.metrics.pictures import psnr_db, ssim
 from longdwm_env.training.metrics.report import Table
 from longdwm_env.training.metrics.videos import VideoFolder, paired
+from longdwm_env.types import Camera
 from longdwm_env.video import write_video
 
 from .scenery import PaintedRoad
@@ -214,15 +217,13 @@ def test_fds_of_a_set_with_itself_is_zero_and_grows_with_corruption() -> None:
 
 def test_compliance_of_a_perfect_reader_is_perfect() -> None:
     class Perfect:
-        def read(self, windows: np.ndarray):
+        def read(self, windows: np.ndarray, camera: Camera) -> Motion:
             # The video carries its speed in its red and its yaw rate in its green channel.
-            means = torch.from_numpy(windows[..., 0, 0, :].mean(axis=1))
+            assert camera is cameras[0]
+            means = windows[..., 0, 0, :].mean(axis=1)
+            return Motion(means[:, 0] / 10, means[:, 1] / 100)
 
-            class Said:
-                speed_mps, yaw_rate_radps = means[:, 0] / 10, means[:, 1] / 100
-
-            return Said
-
+    cameras = [assumed_camera((2, 2))] * 2
     speeds = [np.full(24, 4.0), np.full(24, 8.0)]
     yaw_rates = [np.linspace(0, 1, 24), np.linspace(1, 0, 24)]
     videos = []
@@ -230,7 +231,7 @@ def test_compliance_of_a_perfect_reader_is_perfect() -> None:
         video = np.zeros((24, 2, 2, 3), np.uint8)
         video[..., 0], video[..., 1] = (10 * speed)[:, None, None], np.round(100 * yaw_rate)[:, None, None]
         videos.append(video)
-    found = compliance(Perfect(), videos, speeds, yaw_rates)
+    found = compliance(Perfect(), videos, cameras, speeds, yaw_rates)
     assert found.speed_error_share.value == pytest.approx(0, abs=1e-6)
     assert found.yaw_rate_correlation == pytest.approx(1.0, abs=1e-3)
     assert np.isnan(correlation(np.ones(5), np.arange(5.0)))

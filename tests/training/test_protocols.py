@@ -9,6 +9,7 @@ import torch
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.scorer import DrivingEncoder
 from longdwm_env.training.metrics.measure import Networks
@@ -40,7 +41,8 @@ def pipeline():
 def protocol() -> Protocol:
     torch.manual_seed(0)
     encoder = DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=16).eval()
-    return Protocol(PaintedRoad(clips=2, frames=121), 2, Networks(encoder), {"model hash": "0123"})
+    networks = Networks(encoder, reader=InverseDynamics(channels=4, coarse_channels=4).eval())
+    return Protocol(PaintedRoad(clips=2, frames=121), 2, networks, {"model hash": "0123"})
 
 
 def test_samples_hold_the_frames_and_poses_that_follow() -> None:

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.models.inverse_dynamics import Motion
 from longdwm_env.models.scorer import DrivingEncoder, Readings
 from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.training.metrics.collapse import DAMAGES, Detector, course, damaged, left_out_alarms
@@ -20,6 +22,7 @@ from longdwm_env.training.metrics.paired import (
 )
 from longdwm_env.training.metrics.recognition import Recognition
 from longdwm_env.training.metrics.truth import KEPT, TruthScores, likeness, verdicts
+from longdwm_env.types import Camera
 
 from .scenery import PaintedRoad
 
@@ -105,6 +108,9 @@ def test_intervals_of_pairs() -> None:
     assert ratio_interval(np.array([1.0, 3.0]), np.array([10.0, 30.0])).value == pytest.approx(0.1)
 
 
+CAMERA = assumed_camera((4, 6))
+
+
 class Reader:
     """Stands for a trained encoder: reads what the test tells it, in the order of the windows."""
 
@@ -117,13 +123,16 @@ class Reader:
         return Readings(**{**blank, **{name: values(windows) for name, values in self.said.items()}})
 
 
+class MotionReader:
+    """Stands for the inverse-dynamics model: speed lies in the pictures' red and yaw rate in their green."""
+
+    def read(self, windows, camera: Camera) -> Motion:
+        assert camera is CAMERA
+        return Motion(windows[..., 0].mean((1, 2, 3)) / 8, windows[..., 1].mean((1, 2, 3)) / 500 - 0.25)
+
+
 def test_a_world_that_shows_what_was_commanded_obeys() -> None:
-    # The pictures carry the speed in red and the yaw rate in green, so that a reader can be perfect.
-    reader = Reader(
-        speed_mps=lambda w: torch.from_numpy(w[..., 0].mean((1, 2, 3)) / 8),
-        yaw_rate_radps=lambda w: torch.from_numpy(w[..., 1].mean((1, 2, 3)) / 500 - 0.25),
-    )
-    obedience = Obedience(reader)
+    obedience = Obedience(MotionReader())
     rng = np.random.default_rng(0)
     for _ in range(6):
         speeds = np.repeat(rng.integers(4, 20), 49).astype(float)
@@ -131,8 +140,8 @@ def test_a_world_that_shows_what_was_commanded_obeys() -> None:
         frames = np.zeros((49, 4, 6, 3), np.uint8)
         frames[..., 0], frames[..., 1] = speeds[:, None, None] * 8, green[:, None, None]
         for mode in ("control", "goal"):
-            obedience.add("obedient", mode, frames, speeds, green / 500 - 0.25)
-            obedience.add("slow", mode, frames, speeds * 2, green / 500 - 0.25)
+            obedience.add("obedient", mode, frames, CAMERA, speeds, green / 500 - 0.25)
+            obedience.add("slow", mode, frames, CAMERA, speeds * 2, green / 500 - 0.25)
     table = obedience.table("obedient", {})
     good, slow = columns_of(table, "obedient, all"), columns_of(table, "slow, goal")
     assert good["drives"] == 12

@@ -10,12 +10,14 @@ from safetensors.torch import load_file
 
 from longdwm_env.cli.metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
-from longdwm_env.models import scorer
+from longdwm_env.models import inverse_dynamics, scorer
+from longdwm_env.models.inverse_dynamics import InverseDynamics, load_inverse_dynamics
 from longdwm_env.models.scorer import WEIGHTS, DrivingEncoder, bundled_scorer, load_scorer
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.training.metrics.measure import Networks, measure
-from longdwm_env.training.metrics.scorer_quality import area_under_curve, scorer_quality
+from longdwm_env.training.metrics.scorer_quality import area_under_curve, motion_quality, scorer_quality
+from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics
 from longdwm_env.training.ship_scorer import ship_scorer, training_facts
 
 from .scenery import PaintedRoad
@@ -92,6 +94,20 @@ def test_the_scorers_quality_is_a_row_for_each_reading(encoder, trained, tmp_pat
     assert "area under ROC curve" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
 
 
+def test_the_inverse_dynamics_model_ships_in_the_same_way_with_its_own_errors(tmp_path) -> None:
+    torch.manual_seed(0)
+    InverseDynamics(channels=4, coarse_channels=4).save_pretrained(str(tmp_path / "trained"))
+    quality = motion_quality(load_inverse_dynamics(tmp_path / "trained"), LabelledRoad(2, FRAMES, (96, 144)), 2, {})
+    assert [name for name, _ in quality.rows] == ["speed_mps", "yaw_rate_radps", "speed_mps"]
+    assert quality.rows[2][1][1] == "error of all metres driven"
+    exported = ship_inverse_dynamics(tmp_path / "trained", tmp_path / "shipped", {"steps": 30}, quality)
+    assert weights_hash(load_inverse_dynamics(tmp_path / "shipped")) == exported
+    assert {tensor.dtype for tensor in load_file(tmp_path / "shipped" / WEIGHTS).values()} == {torch.bfloat16}
+    card = (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
+    for said in (exported, "longdwm train ship-inverse-dynamics", "error of all metres driven"):
+        assert said in card
+
+
 def test_area_under_the_curve_by_hand() -> None:
     said, true = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
     assert area_under_curve(said, true) == 0.75
@@ -101,14 +117,15 @@ def test_area_under_the_curve_by_hand() -> None:
 
 def test_metrics_take_the_bundled_scorer_unless_another_is_given(trained, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(scorer, "BUNDLED", tmp_path / "nothing")
+    monkeypatch.setattr(inverse_dynamics, "BUNDLED", tmp_path / "nothing")
     bundled_scorer.cache_clear()
     assert opened_networks(NetworkOptions()).encoder is None
     given = opened_networks(NetworkOptions(encoder=trained))
-    assert given.facts() == {"scorer of FDS and compliance": f"{weights_hash(given.encoder)} ({trained})"}
+    assert given.facts() == {"scorer of FDS": f"{weights_hash(given.encoder)} ({trained})"}
     monkeypatch.setattr(scorer, "BUNDLED", trained)
     bundled = opened_networks(NetworkOptions())
     assert bundled.encoder is bundled_scorer()
-    assert "(bundled)" in bundled.facts()["scorer of FDS and compliance"]
+    assert "(bundled)" in bundled.facts()["scorer of FDS"]
     bundled_scorer.cache_clear()
     with pytest.raises(MissingWeights, match="holds no scorer"):
         opened_networks(NetworkOptions(encoder=tmp_path / "nothing"))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.data.batches import CoarseSampler, Window
@@ -55,6 +56,21 @@ def test_the_mini_recipe_learns_at_every_stage_and_drives(tmp_path: Path) -> Non
     (sample,) = samples_from(PaintedRoad(clips=1, frames=25), 1, 24)
     video = LongDWM("mini", pipeline, at_once=1).continued(sample, 24)
     assert np.abs(video.astype(int) - sample.truth).mean() < 40
+
+
+def test_the_inverse_dynamics_model_learns_from_evidence_that_is_computed_once(tmp_path: Path) -> None:
+    made, workspace = recipe("mini-simulator", "debug"), Workspace(tmp_path / "mini")
+    workspace.prepare(made)
+    record_footage(PaintedRoad(clips=2, frames=25), workspace.footage)
+    assert run_stage(quicker(made, "inverse-dynamics", 10), "inverse-dynamics", workspace, device="cpu").finished
+    before, after = validation(workspace, "inverse-dynamics")
+    assert after < before
+    load_inverse_dynamics(workspace.inverse_dynamics)
+    files = sorted((workspace.stage("inverse-dynamics") / "evidence").rglob("*.safetensors"))
+    assert [file.name for file in files] == ["000000-16.safetensors", "000000-1.safetensors"]
+    made_at = [file.stat().st_mtime_ns for file in files]
+    assert run_stage(quicker(made, "inverse-dynamics", 12), "inverse-dynamics", workspace, device="cpu").step == 12
+    assert [file.stat().st_mtime_ns for file in files] == made_at
 
 
 def test_the_papers_recipe_learns_with_its_own_classes(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from longdwm_env.training.data.latents import LatentStore
 from longdwm_env.training.estimate import parameter_count
 from longdwm_env.training.metrics.confidence import Interval
 from longdwm_env.training.metrics.frechet import frechet_distance, gaussian_of
+from longdwm_env.training.metrics.measure import Networks
 from longdwm_env.training.protocols.samples import samples_from
 from longdwm_env.training.protocols.systems import Blend, LongDWM, UnguidedPipeline
 from longdwm_env.training.recipes import recipe
@@ -124,8 +125,8 @@ def test_a_gap_is_a_second_of_its_drive() -> None:
 def test_filled_gaps_are_scored_between_their_ends() -> None:
     (sample,) = samples_from(PaintedRoad(clips=1, frames=121), 1, 120)
     torch.manual_seed(0)
-    encoder = DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=8).eval()
-    blended, true = gap_row(encoder, sample, Blend()), gap_row(encoder, sample, None)
+    networks = Networks(DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=8).eval())
+    blended, true = gap_row(networks, sample, Blend()), gap_row(networks, sample, None)
     assert blended["psnr_db"].shape == (4 * 11,)
     assert blended["features"].shape == (4, 8)
     assert (true["psnr_db"] == 100).all()

@@ -13,21 +13,40 @@ def latents(seed: int = 0) -> torch.Tensor:
     return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
 
 
-def test_gram_matrices_are_products_of_channels_averaged_over_windows() -> None:
-    made = gram_matrices(latents())
+def test_gram_matrices_are_products_of_neighbours_averaged_over_windows() -> None:
+    made = gram_matrices(latents()).unflatten(1, (3, 5, 5))
     window = latents()[1, :, 3:9, 6:12].flatten(1)
-    assert torch.allclose(made[1, :, 1, 2], (window @ window.T / 36).flatten(), atol=1e-5)
+    right = latents()[1, :, 3:9, 7:13].flatten(1)
+    below = latents()[1, :, 4:10, 6:12].flatten(1)
+    for place, beside in enumerate((window, right, below)):
+        assert torch.allclose(made[1, place, :, :, 1, 2], window @ beside.T / 36, atol=1e-5)
 
 
-def test_a_mirrored_picture_has_the_same_texture_and_a_blurred_one_has_not() -> None:
-    recorded = latents().repeat(1, 1, 1, 1)
-    mirrored = torch.cat([recorded[..., :6].flip(-1), recorded[..., 6:12].flip(-1), recorded[..., 12:].flip(-1)], -1)
-    one_window = slice(0, 6)
-    same = texture_loss(mirrored[:, :, :6, one_window], recorded[:, :, :6, one_window])
+def test_a_moved_picture_has_the_same_texture_and_a_blurred_one_has_not() -> None:
+    recorded = latents()[..., :6].repeat(1, 1, 1, 4)
+    moved = recorded.roll(2, dims=-1)
+    within = slice(0, 12)
+    assert (moved - recorded).square().mean() > 1
+    # The last window of each ends at an edge, where a place is its own neighbour.
+    same = gram_matrices(moved)[..., within] - gram_matrices(recorded)[..., within]
+    assert same[..., :-2].abs().max() < 1e-5
     blurred = torch.nn.functional.avg_pool2d(recorded, 3, 1, 1)
-    assert same < 1e-10
     assert texture_loss(blurred, recorded) > 0.05
     assert texture_loss(0.5 * recorded + 0.5 * blurred, recorded) < texture_loss(blurred, recorded)
+
+
+def test_shuffled_places_have_another_texture_though_each_place_is_the_same() -> None:
+    smooth = torch.nn.functional.avg_pool2d(latents(), 5, 1, 2, count_include_pad=False)
+    order = torch.randperm(12 * 18, generator=torch.Generator().manual_seed(2))
+    shuffled = smooth.flatten(2)[..., order].unflatten(-1, (12, 18))
+    assert texture_loss(shuffled, smooth) > 0.01
+
+
+def test_a_dark_picture_counts_as_much_as_a_bright_one() -> None:
+    recorded = latents()
+    assert texture_loss(0.5 * recorded, recorded).item() == pytest.approx(
+        texture_loss(0.2 * recorded, 0.4 * recorded).item(), rel=1e-4
+    )
 
 
 def test_what_is_new_but_as_rich_costs_less_than_a_blur() -> None:
@@ -42,13 +61,14 @@ def test_channels_count_by_their_weight() -> None:
     changed = recorded.clone()
     changed[:, 0] = 0
     heavy, light = torch.tensor([4.0, 0.25, 0.25, 0.25, 0.25]), torch.tensor([0.2, 1.2, 1.2, 1.2, 1.2])
-    assert texture_loss(changed, recorded, heavy) > 10 * texture_loss(changed, recorded, light)
+    assert texture_loss(changed, recorded, heavy) > 5 * texture_loss(changed, recorded, light)
 
 
 def test_latents_smaller_than_a_window_are_one_window() -> None:
-    assert gram_matrices(torch.randn(2, 3, 4, 5)).shape[:2] == (2, 9)
+    assert gram_matrices(torch.randn(2, 3, 4, 5)).shape[:2] == (2, 27)
 
 
-def test_a_weight_below_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="texture_weight"):
-        OpenChoices(texture_weight=-1.0)
+@pytest.mark.parametrize("name", ["texture_weight", "contrast_power"])
+def test_a_weight_below_zero_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        OpenChoices(**{name: -1.0})

@@ -25,7 +25,8 @@ from longdwm_env.training.losses.objective import (
     squared_error,
 )
 from longdwm_env.training.losses.rollout import Rollout, roll_history
-from longdwm_env.training.losses.texture import texture_loss
+from longdwm_env.training.losses.texture import contrast, texture_loss
+from longdwm_env.training.losses.wear import worn
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,15 @@ class CoarseObjective(Objective):
         timesteps = draw_timesteps(self.scheduler, self.noise, self.seed, batch.counts, batch.clean.device)
         noisy = add_noise(self.scheduler, batch.clean, noise, timesteps)
         predicted = self.model.predict_clean(noisy, timesteps, conditioning)
+        counts = 1 - conditioning.exact_mask
+        if self.choices.contrast_power > 0:
+            counts = counts * contrast(batch.clean).to(counts) ** -self.choices.contrast_power
         loss = coarse_loss(
             predicted,
             batch.clean,
             self.choices.structure_weight,
             self.choices.high_pass_cutoff,
-            1 - conditioning.exact_mask,
+            counts,
             self.channel_weights,
         )
         parts = {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
@@ -151,6 +155,8 @@ class CoarseObjective(Objective):
             told = told.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
         if self.use_warp and choices.warp_drop_ratio > 0:
             told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
+        if choices.wear_ratio > 0:
+            told = worn(told, self.seed, counts, choices.wear_ratio, with_layout=self.transformer.config.layout_view)
         if choices.history_noise_max > 0:
             strength = choices.history_noise_max * uniform(self.seed, counts, "history strength")
             noise = draw_noise(self.seed, counts, batch.clean, "history")

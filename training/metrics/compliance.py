@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
+from longdwm_env.models.inverse_dynamics import InverseDynamics
+from longdwm_env.models.scorer import WINDOW_FRAMES, windows_of
 from longdwm_env.training.metrics.confidence import Interval, bootstrap
-from longdwm_env.types import FloatArray, Images
+from longdwm_env.types import Camera, FloatArray, Images
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,16 @@ class Compliance:
 
 
 def commanded(speeds_mps: FloatArray, yaw_rates_radps: FloatArray, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means of the command over the encoder's windows, each (N,), as ``windows_of`` cuts them."""
+    """Means of the command over windows, each (N,), as ``windows_of`` cuts them."""
     starts = range(0, len(speeds_mps) - WINDOW_FRAMES + 1, stride)
     means = [(speeds_mps[s : s + WINDOW_FRAMES].mean(), yaw_rates_radps[s : s + WINDOW_FRAMES].mean()) for s in starts]
     return np.array([m[0] for m in means]), np.array([m[1] for m in means])
 
 
 def compliance(
-    encoder: DrivingEncoder,
+    reader: InverseDynamics,
     videos: list[Images],
+    cameras: list[Camera],
     speeds_mps: list[FloatArray],
     yaw_rates_radps: list[FloatArray],
     stride: int = WINDOW_FRAMES // 2,
@@ -47,18 +49,19 @@ def compliance(
     """Compare videos with their commands.
 
     Args:
-        encoder: the inverse-dynamics model.
+        reader: the inverse-dynamics model.
         videos: each uint8 (T, H, W, 3), T at least 12.
+        cameras: that took them.
         speeds_mps: each (T,) commanded.
         yaw_rates_radps: each (T,) commanded.
-        stride: frames between the encoder's windows.
+        stride: frames between windows.
     """
     said_speed, said_yaw, want_speed, want_yaw = [], [], [], []
-    for video, speeds, yaw_rates in zip(videos, speeds_mps, yaw_rates_radps, strict=True):
-        readings = encoder.read(windows_of(video, stride))
+    for video, camera, speeds, yaw_rates in zip(videos, cameras, speeds_mps, yaw_rates_radps, strict=True):
+        motion = reader.read(windows_of(video, stride), camera)
         speed, yaw = commanded(np.asarray(speeds), np.asarray(yaw_rates), stride)
-        said_speed.append(readings.speed_mps.numpy())
-        said_yaw.append(readings.yaw_rate_radps.numpy())
+        said_speed.append(motion.speed_mps)
+        said_yaw.append(motion.yaw_rate_radps)
         want_speed.append(speed)
         want_yaw.append(yaw)
     errors = np.array([np.abs(a - b).mean() for a, b in zip(said_speed, want_speed, strict=True)])

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency
+from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
 from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.training.metrics.confidence import Interval, bootstrap
@@ -26,19 +27,28 @@ class Networks:
         inception: TorchScript file for FID.
         i3d: TorchScript file for FVD.
         encoder_from: where the encoder's weights came from, in words.
+        reader: the inverse-dynamics model, for compliance.
+        reader_from: as ``encoder_from``.
     """
 
     encoder: DrivingEncoder | None = None
     inception: Path | None = None
     i3d: Path | None = None
     encoder_from: str = ""
+    reader: InverseDynamics | None = None
+    reader_from: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Which weights the numbers rest on; stands under every table, as FDS of two encoders cannot be compared."""
-        if self.encoder is None:
-            return {}
-        origin = f" ({self.encoder_from})" if self.encoder_from else ""
-        return {"scorer of FDS and compliance": f"{weights_hash(self.encoder)}{origin}"}
+        named = {
+            "scorer of FDS": (self.encoder, self.encoder_from),
+            "inverse-dynamics model": (self.reader, self.reader_from),
+        }
+        return {
+            name: weights_hash(network) + (f" ({origin})" if origin else "")
+            for name, (network, origin) in named.items()
+            if network is not None
+        }
 
 
 def fds(encoder: DrivingEncoder, real: list[Images], generated: list[Images], stride: int = 6) -> float:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
+from longdwm_env.models.inverse_dynamics import InverseDynamics
+from longdwm_env.models.scorer import WINDOW_FRAMES, windows_of
 from longdwm_env.training.metrics.compliance import commanded, correlation
 from longdwm_env.training.metrics.confidence import Interval
 from longdwm_env.training.metrics.paired import mean_interval, pooled_interval, ratio_interval
 from longdwm_env.training.metrics.report import Cell, Table
-from longdwm_env.types import FloatArray, Images
+from longdwm_env.types import Camera, FloatArray, Images
 
 STRIDE_FRAMES = WINDOW_FRAMES // 2
 LEAST_SPEED_MPS = 1.0
@@ -31,24 +32,33 @@ class Read:
     said_yaw_rate_radps: FloatArray
 
 
-def read_drive(encoder: DrivingEncoder, frames: Images, speeds_mps: FloatArray, yaw_rates_radps: FloatArray) -> Read:
-    """Read frames (T, H, W, 3), the start first, which was given and is left out; (T,) speeds and yaw rates."""
-    readings = encoder.read(windows_of(frames[1:], STRIDE_FRAMES))
+def read_drive(
+    reader: InverseDynamics, frames: Images, camera: Camera, speeds_mps: FloatArray, yaw_rates_radps: FloatArray
+) -> Read:
+    """Read frames (T, H, W, 3) of a camera, the start first, which was given and is left out; (T,) speeds and turns."""
+    motion = reader.read(windows_of(frames[1:], STRIDE_FRAMES), camera)
     speed, yaw_rate = commanded(speeds_mps[1:], yaw_rates_radps[1:], STRIDE_FRAMES)
-    said = readings.speed_mps.numpy().astype(np.float64), readings.yaw_rate_radps.numpy().astype(np.float64)
-    return Read(speed, yaw_rate, *said)
+    return Read(speed, yaw_rate, motion.speed_mps, motion.yaw_rate_radps)
 
 
 @dataclass
 class Obedience:
     """What was read of drives of several worlds in several action modes, gathered one drive at a time."""
 
-    encoder: DrivingEncoder
+    reader: InverseDynamics
     drives: dict[tuple[str, str], list[Read]] = field(default_factory=dict)
 
-    def add(self, world: str, mode: str, frames: Images, speeds_mps: FloatArray, yaw_rates_radps: FloatArray) -> None:
+    def add(
+        self,
+        world: str,
+        mode: str,
+        frames: Images,
+        camera: Camera,
+        speeds_mps: FloatArray,
+        yaw_rates_radps: FloatArray,
+    ) -> None:
         """One drive; every world is given the same drives of a mode in the same order."""
-        read = read_drive(self.encoder, frames, speeds_mps, yaw_rates_radps)
+        read = read_drive(self.reader, frames, camera, speeds_mps, yaw_rates_radps)
         self.drives.setdefault((world, mode), []).append(read)
 
     def table(self, world: str, facts: Mapping[str, Any]) -> Table:

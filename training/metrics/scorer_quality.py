@@ -1,4 +1,4 @@
-"""How well the scorer reads real simulator footage that nothing was trained on: the error bar of all that it judges."""
+"""How well the networks that judge read footage that nothing was trained on: the error bar of what they say."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,10 +8,11 @@ from scipy.stats import rankdata
 from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource
 from longdwm_env.training.losses.encoder import window_truth
-from longdwm_env.training.metrics.compliance import correlation
+from longdwm_env.training.metrics.compliance import commanded, correlation
 from longdwm_env.training.metrics.confidence import Interval, bootstrap
 from longdwm_env.training.metrics.report import Cell, Table
 
@@ -42,16 +43,7 @@ def scorer_quality(
     Raises:
         InvalidConfig: no clip of the source can be read.
     """
-    drives: list[Series] = []
-    for index in tqdm(range(len(source)), desc="scorer", unit="drive", total=samples):
-        if len(drives) == samples:
-            break
-        try:
-            drives.append(_read(encoder, source.clip(index), stride))
-        except BadClip:
-            continue
-    if not drives:
-        raise InvalidConfig(f"source {source.name!r} has no clip to measure the scorer on")
+    drives = _drives(source, samples, lambda clip: _read(encoder, clip, stride))
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for name in MOTION:
         said, true = _pooled(drives, name)
@@ -74,6 +66,54 @@ def scorer_quality(
         "scorer", "The scorer on footage that it was not trained on", columns, tuple(rows), (), len(drives), None,
         facts, (note,),
     )  # fmt: skip
+
+
+def motion_quality(
+    reader: InverseDynamics,
+    source: ClipSource,
+    samples: int,
+    facts: Mapping[str, Any],
+    stride: int = WINDOW_FRAMES // 2,
+) -> Table:
+    """Speed and yaw rate against the truth; arguments and errors are those of ``scorer_quality``."""
+    drives = _drives(source, samples, lambda clip: _read_motion(reader, clip, stride))
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for name in MOTION[:2]:
+        said, true = _pooled(drives, name)
+        error = _over_drives(drives, name, lambda a, b: float(np.abs(a - b).mean()))
+        rows.append((name, (len(true), "mean error", error, "correlation", correlation(said, true))))
+    share = _over_drives(drives, MOTION[0], lambda a, b: float(np.abs(a - b).sum() / b.sum()))
+    rows.append((MOTION[0], (len(true), "error of all metres driven", share, "mean speed", float(_mean_speed(drives)))))
+    columns = ("reading", "windows", "measure", "value", "beside", "its value")
+    note = "Windows of a second of the simulator's own footage; intervals are over drives."
+    title = "The inverse-dynamics model on footage that it was not trained on"
+    return Table("inverse-dynamics", title, columns, tuple(rows), (), len(drives), None, facts, (note,))
+
+
+def _mean_speed(drives: list[Series]) -> float:
+    return float(_pooled(drives, MOTION[0])[1].mean())
+
+
+def _drives(source: ClipSource, samples: int, read: Callable[[Clip], Series]) -> list[Series]:
+    """What was read of the first drives of a source."""
+    drives: list[Series] = []
+    for index in tqdm(range(len(source)), desc="reading", unit="drive", total=samples):
+        if len(drives) == samples:
+            break
+        try:
+            drives.append(read(source.clip(index)))
+        except BadClip:
+            continue
+    if not drives:
+        raise InvalidConfig(f"source {source.name!r} has no clip to measure on")
+    return drives
+
+
+def _read_motion(reader: InverseDynamics, clip: Clip, stride: int) -> Series:
+    motion = reader.read(windows_of(clip.images, stride), clip.camera)
+    speeds, yaw_rates = (clip.labels[name].astype(np.float64) for name in MOTION[:2])
+    true = commanded(speeds, yaw_rates, stride)
+    return dict(zip(MOTION, zip((motion.speed_mps, motion.yaw_rate_radps), true, strict=True), strict=False))
 
 
 def _read(encoder: DrivingEncoder, clip: Clip, stride: int) -> Series:

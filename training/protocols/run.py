@@ -150,15 +150,15 @@ def controllable(protocol: Protocol, systems: Sequence[System]) -> Table:
     samples = protocol.cut(SHORT_FRAMES - 1)
     real = [sample.real for sample in samples]
     rows = []
-    encoder = protocol.networks.encoder
-    commands = ([s.speeds_mps for s in samples], [s.yaw_rates_radps for s in samples])
+    reader = protocol.networks.reader
+    commands = ([s.camera for s in samples], [s.speeds_mps for s in samples], [s.yaw_rates_radps for s in samples])
     named = [(system.name, continue_all(system, samples, SHORT_FRAMES - 1).videos) for system in systems]
     for name, made in [*named, ("the truth itself", real)]:
         cells: list[Cell] = list(frechet_cells(protocol.networks, real, made)) if made is not real else [None] * 3
-        if encoder is None:
+        if reader is None:
             cells += [None] * 3
         else:
-            obeyed = compliance(encoder, [video[1:] for video in made], *commands)
+            obeyed = compliance(reader, [video[1:] for video in made], *commands)
             cells += [obeyed.speed_error_share, obeyed.yaw_rate_error_radps, obeyed.yaw_rate_correlation]
         rows.append((name, tuple(cells)))
     paper = [(name, (fid_, fvd_, None, None, None, None)) for name, (fid_, fvd_) in published.TABLE_4.items()]

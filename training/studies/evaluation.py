@@ -12,8 +12,10 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.sweep import SweepSettings, predicted_images
 from longdwm_env.geometry.warp import WarpSettings, warp_images
-from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, has_bundled_scorer, load_scorer
+from longdwm_env.models.inverse_dynamics import bundled_inverse_dynamics, has_bundled_inverse_dynamics
+from longdwm_env.models.scorer import bundled_scorer, has_bundled_scorer, load_scorer
 from longdwm_env.training.data.footage import Footage
+from longdwm_env.training.metrics.measure import Networks
 from longdwm_env.training.metrics.pictures import psnr_db
 from longdwm_env.training.protocols.run import LONG_FRAMES
 from longdwm_env.training.protocols.samples import Sample, samples_from
@@ -45,11 +47,15 @@ TIMED_EVERY = 3
 TRUTH = "truth"
 
 
-def open_encoder(folder: StudyFolder) -> DrivingEncoder | None:
-    """The scorer of the source, else the one that comes with the package, else none."""
+def open_networks(folder: StudyFolder) -> Networks:
+    """The scorer of the source, else the one that comes with the package, else none; the package's reader of motion."""
+    encoder, origin = None, ""
     if folder.scorer.is_dir():
-        return load_scorer(folder.scorer)
-    return bundled_scorer() if has_bundled_scorer() else None
+        encoder, origin = load_scorer(folder.scorer), "the source's"
+    elif has_bundled_scorer():
+        encoder, origin = bundled_scorer(), "bundled"
+    reader = bundled_inverse_dynamics() if has_bundled_inverse_dynamics() else None
+    return Networks(encoder, encoder_from=origin, reader=reader, reader_from="bundled")
 
 
 def drives_to_continue(folder: StudyFolder, frames: int = TEST_FRAMES) -> list[Sample]:
@@ -77,31 +83,29 @@ def evaluate(folder: StudyFolder, kind: Kind, name: str, seed: int | None, budge
     """
     path = folder.scores(kind, name, seed)
     if not path.is_file():
-        encoder = None if kind == "warps" else open_encoder(folder)
+        networks = Networks() if kind == "warps" else open_networks(folder)
         samples = drives_to_continue(folder)
         rows = []
         if kind == "drives":
             system = None if name == TRUTH else assembled(folder, VARIANTS[name], seed or 0, budget)
             rows = [
-                drive_row(encoder, sample, system, LONG_FRAMES if number % TIMED_EVERY == 0 else LONG_FRAMES[-1:])
+                drive_row(networks, sample, system, LONG_FRAMES if number % TIMED_EVERY == 0 else LONG_FRAMES[-1:])
                 for number, sample in enumerate(tqdm(samples, desc=name, unit="drive"))
             ]
         elif kind == "gaps":
             filler = None if name == TRUTH else _filler(folder, name, seed or 0)
-            rows = [gap_row(encoder, sample, filler) for sample in tqdm(samples, desc=name, unit="drive")]
+            rows = [gap_row(networks, sample, filler) for sample in tqdm(samples, desc=name, unit="drive")]
         else:
             rows = [warp_row(sample, name) for sample in tqdm(samples, desc=name, unit="drive")]
         Scores.gathered(rows).save(path)
     return Scores.load(path)
 
 
-def drive_row(
-    encoder: DrivingEncoder | None, sample: Sample, system: System | None, lengths: Sequence[int] = LONG_FRAMES
-) -> Row:
+def drive_row(networks: Networks, sample: Sample, system: System | None, lengths: Sequence[int] = LONG_FRAMES) -> Row:
     """One continued drive; None shows the truth itself.
 
     Args:
-        encoder: for features and compliance.
+        networks: for features and compliance.
         sample: the drive.
         system: continues it.
         lengths: of videos to make, the longest last and always; the others are for their times alone, as a shorter
@@ -115,7 +119,7 @@ def drive_row(
             made = system.continued(sample, length - 1)
             seconds[LONG_FRAMES.index(length)] = time.process_time() - begun
             video = np.concatenate([sample.image[None], made])
-    return scored(encoder, sample, video, seconds)
+    return scored(networks, sample, video, seconds)
 
 
 def gap_of(sample: Sample, first: int) -> Sample:
@@ -133,16 +137,16 @@ def gap_of(sample: Sample, first: int) -> Sample:
     )
 
 
-def gap_row(encoder: DrivingEncoder | None, sample: Sample, filler: Interpolator | None) -> Row:
+def gap_row(networks: Networks, sample: Sample, filler: Interpolator | None) -> Row:
     """Some filled seconds of one drive; None shows the truth itself."""
-    parts = []
+    parts, networks = [], replace(networks, reader=None)
     for first in GAP_STARTS:
         gap = gap_of(sample, first)
         begun = time.process_time()
         between = gap.truth[:-1] if filler is None else filler.between(gap, gap.image, gap.truth[-1])
         seconds = [time.process_time() - begun]
         video = np.concatenate([gap.image[None], between, gap.truth[-1:]])
-        row = scored(encoder, gap, video, seconds)
+        row = scored(networks, gap, video, seconds)
         # The last frame is given.
         row["psnr_db"], row["ssim"] = row["psnr_db"][:-1], row["ssim"][:-1]
         parts.append(row)
@@ -188,4 +192,4 @@ def is_trained(kind: Kind, name: str) -> bool:
     return kind == "gaps" and name in PARTS
 
 
-__all__ = ["TRUTH", "WARPS", "drives_to_continue", "evaluate", "is_trained", "open_encoder"]
+__all__ = ["TRUTH", "WARPS", "drives_to_continue", "evaluate", "is_trained", "open_networks"]

@@ -185,7 +185,7 @@ def assembled(folder: StudyFolder, variant: Variant, seed: int, budget: Budget) 
     if variant.given == "codec":
         return Reconstruction(pipeline)
     if variant.given == "mini":
-        return LongDWM(variant.name, pipeline)
+        return LongDWM(variant.name, pipeline, variant.at_once)
     if variant.autoregressive is not None:
         part = PARTS[variant.autoregressive]
         pipeline.register_to_config(settings=folder.settings(part.views).to_json())

@@ -8,8 +8,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from longdwm_env.files import atomic_path
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
+from longdwm_env.models.scorer import WINDOW_FRAMES, windows_of
 from longdwm_env.training.metrics.compliance import commanded
+from longdwm_env.training.metrics.measure import Networks
 from longdwm_env.training.metrics.pictures import psnr_db, ssim
 from longdwm_env.training.protocols.samples import Sample
 from longdwm_env.types import Images
@@ -29,8 +30,8 @@ class Scores:
 
     Attributes:
         arrays: of S scenes: ``psnr_db`` (S, T) and ``ssim`` (S, T / 6) of frames, ``unevenness`` (S, 1) in grey levels,
-            ``seconds`` (S, N) of processor time; with an encoder ``features`` (S, W, D), and ``speed_error_share``
-            (S, 1), NaN where hardly moving, and ``yaw_rate_error_radps`` (S, 1).
+            ``seconds`` (S, N) of processor time; with an encoder ``features`` (S, W, D); with a reader
+            ``speed_error_share`` (S, 1), NaN where hardly moving, and ``yaw_rate_error_radps`` (S, 1).
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -56,11 +57,11 @@ class Scores:
         return Scores(load_file(path))
 
 
-def scored(encoder: DrivingEncoder | None, sample: Sample, video: Images, seconds: list[float]) -> Row:
+def scored(networks: Networks, sample: Sample, video: Images, seconds: list[float]) -> Row:
     """One scene.
 
     Args:
-        encoder: for features and compliance, or None.
+        networks: an encoder for features, an inverse-dynamics model for compliance, or neither.
         sample: the truth and what was commanded.
         video: uint8 (T + 1, H, W, 3), the given frame first.
         seconds: (N,) processor time of making it, or parts of it.
@@ -73,17 +74,18 @@ def scored(encoder: DrivingEncoder | None, sample: Sample, video: Images, second
         "unevenness": np.array([unevenness(video)]),
         "seconds": np.array(seconds, np.float64),
     }
-    if encoder is None:
-        return row
-    read = encoder.read(windows_of(video, STRIDE))
-    speeds, yaw_rates = (
-        np.concatenate([values[:1], values[:frames]]) for values in (sample.speeds_mps, sample.yaw_rates_radps)
-    )
-    speed, yaw_rate = commanded(speeds, yaw_rates, STRIDE)
-    error = float(np.abs(read.speed_mps.numpy() - speed).mean())
-    row["features"] = read.features.numpy()
-    row["speed_error_share"] = np.array([error / speed.mean() if speed.mean() > 1 else np.nan])
-    row["yaw_rate_error_radps"] = np.array([float(np.abs(read.yaw_rate_radps.numpy() - yaw_rate).mean())])
+    windows = windows_of(video, STRIDE)
+    if networks.encoder is not None:
+        row["features"] = networks.encoder.read(windows).features.numpy()
+    if networks.reader is not None:
+        read = networks.reader.read(windows, sample.camera)
+        speeds, yaw_rates = (
+            np.concatenate([values[:1], values[:frames]]) for values in (sample.speeds_mps, sample.yaw_rates_radps)
+        )
+        speed, yaw_rate = commanded(speeds, yaw_rates, STRIDE)
+        error = float(np.abs(read.speed_mps - speed).mean())
+        row["speed_error_share"] = np.array([error / speed.mean() if speed.mean() > 1 else np.nan])
+        row["yaw_rate_error_radps"] = np.array([float(np.abs(read.yaw_rate_radps - yaw_rate).mean())])
     return row
 
 
