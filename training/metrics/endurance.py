@@ -96,6 +96,12 @@ class Endurance:
         """The last third, which is ``LATE_S`` of a drive of 90 s."""
         return self.length_s * LATE_S[0] // LATE_S[1], self.length_s
 
+    @property
+    def settled_s(self) -> tuple[int, int]:
+        """Seconds 5 to 10 of a drive of 90 s: the pictures that were given have left the model's memory."""
+        first = self.length_s // 18
+        return first, max(self.length_s // 9, first + 1)
+
     def add(self, seed: int, worlds: Mapping[str, tuple[Images, FloatArray, FloatArray, FloatArray]]) -> None:
         """One scene.
 
@@ -137,6 +143,7 @@ class Endurance:
         columns = (
             "world", "drives", f"FDS, {early}", f"FDS, {late}", "ratio", "collapsed", "collapsed, share",
             "first collapse (s)", "wall clock for a second (s)", "memory growth, mean", "memory growth, worst",
+            "strangeness, {} to {} s".format(*self.settled_s), f"strangeness, {late}",
         )  # fmt: skip
         rows = [(name, self._cells(name)) for name in self.worlds if name != TRUTH]
         rows.append((f"{TRUTH} (collapsed: false alarms)", self._cells(TRUTH)))
@@ -160,7 +167,16 @@ class Endurance:
             wilson(len(when), len(found)),
             min(when, default=None),
             *cost,
+            *self._strangeness(world),
         )
+
+    def _strangeness(self, world: str) -> tuple[Cell, Cell]:
+        """Means over drives of the median strangeness, soon after the start and in the last third."""
+        detector = Detector.fitted([drive.course for drive in self.worlds[TRUTH]])
+        strange = [detector.strangeness(drive.course) for drive in self.worlds[world]]
+        spans = [slice(first * FPS, last * FPS) for first, last in (self.settled_s, self.late_s)]
+        soon, late = (np.array([np.median(one[span]) for one in strange]) for span in spans)
+        return mean_interval(soon), mean_interval(late)
 
     def _distances(self, world: str) -> tuple[Cell, Cell, Cell]:
         """FDS early, late, and late over early; the simulator's between one half of the scenes and the other."""
@@ -210,6 +226,8 @@ class Endurance:
             f"{detector.least_stir:.3f} of its contrast in a quarter of a second) though the car drives. The "
             f"thresholds are where {2 * FALSE_ALARMS:.0%} of the simulator's drives would cross one; its row counts "
             "drives that a detector set on all the others takes for collapsed.",
+            "Strangeness: how many of those spreads the pictures are from the simulator's, median over the seconds and "
+            "mean over drives; a drive that goes on falling apart is stranger late than soon after its start.",
             f"The detector on simulator drives damaged on purpose from half time on: {'; '.join(noticed)}.",
             "Memory growth: the process in the last 10 s over that in seconds 10 to 20. Wall clock: of the "
             "environment's step, pictures included.",
