@@ -3,12 +3,14 @@
 Every frame is described by a few logarithms of statistics, ``DESCRIPTION``, less their mean over the drive's first
 second, which was or continues a given picture. How far a frame is from what the simulator's drives come to, in units of
 their own spread (Mahalanobis distance), is its *strangeness*. How much it differs from the frame a quarter of a second
-before, over its contrast, is its *stir*, which counts only while the car drives.
+before, over its mean slope, is its *stir*, about how many pixels the picture has moved. Over slope and not contrast: a
+soft picture that moves as it should changes less from frame to frame than a sharp one. It counts only while the car
+drives.
 
 A drive has collapsed when for more than ``LONGEST_S`` every frame is stranger than a threshold (blurred, washed out, of
-one colour, noise, sky and road gone), or stirs less than one (frozen). A threshold is put where the simulator's drives
-would cross it in ``FALSE_ALARMS`` of cases, by a normal distribution fitted to the logarithm of the worst that each of
-them comes to.
+one colour, noise, sky and road gone), or stirs less than a share of what the simulator's pictures usually do (frozen).
+The threshold of strangeness is put where the simulator's drives would cross it in ``FALSE_ALARMS`` of cases, by a
+normal distribution fitted to the logarithm of the worst that each of them comes to.
 """
 
 from collections.abc import Sequence
@@ -32,9 +34,13 @@ LONGEST_S = 2.0
 STIR_S = 0.25
 LEAST_SPEED_MPS = 3.0
 """A slower car may see a picture that stands still."""
+LEAST_SLOPE = 0.25
+"""Grey levels a pixel that are added to a picture's slope, so that one without any does not divide by nothing."""
 
 FALSE_ALARMS = 0.005
-"""For each of the two thresholds, so about 0.01 for the detector."""
+"""Of strangeness."""
+FROZEN_SHARE = 0.25
+"""Of the simulator's median stir. Not a quantile of it: that would call soft scenery frozen, which stirs less."""
 
 _RUN = round(LONGEST_S * FPS)
 _STIR = round(STIR_S * FPS)
@@ -49,7 +55,7 @@ def _described(frame: Images) -> FloatArray:
     colour = frame.astype(np.float32)
     grey = colour @ np.array([0.299, 0.587, 0.114], np.float32)
     middle, band = len(grey) // 2, max(1, len(grey) // 10)
-    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    slope = _slope(grey)
     detail = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
     above, below = grey[:middle], grey[middle:]
     step = abs(float(grey[middle - 2 * band : middle - band].mean() - grey[middle + band : middle + 2 * band].mean()))
@@ -75,6 +81,12 @@ def _described(frame: Images) -> FloatArray:
     )
 
 
+def _slope(grey: np.ndarray) -> np.ndarray:
+    """Eight times the grey levels by which neighbouring pixels differ."""
+    slope: np.ndarray = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    return slope
+
+
 @dataclass(frozen=True)
 class Course:
     """How a drive looks over time.
@@ -96,7 +108,7 @@ def course(frames: Images, speeds_mps: FloatArray) -> Course:
     for index in range(_STIR, len(frames)):
         if speeds_mps[index - _STIR : index + 1].min() > LEAST_SPEED_MPS:
             moved = float(np.abs(greys[index] - greys[index - _STIR]).mean())
-            stir[index] = moved / (float(greys[index].std()) + 4)
+            stir[index] = moved / (float(_slope(greys[index]).mean()) / 8 + LEAST_SLOPE)
     return Course(description - description[:FPS].mean(axis=0), stir)
 
 
@@ -130,8 +142,11 @@ class Detector:
         covariance = np.cov(changes, rowvar=False) + 0.05**2 * np.eye(changes.shape[1])
         whitening = np.linalg.inv(np.linalg.cholesky(covariance))
         plain = cls(changes.mean(axis=0), whitening, np.inf, -np.inf)
-        strange, stirs = np.array([plain.worst(one) for one in courses]).T
-        return cls(plain.mean, whitening, _quantile(strange, 1 - FALSE_ALARMS), _quantile(stirs, FALSE_ALARMS))
+        strange = np.array([plain.worst(one)[0] for one in courses])
+        stirs = np.concatenate([one.stir for one in courses])
+        moving = stirs[np.isfinite(stirs)]
+        usual = float(np.median(moving)) if len(moving) else -np.inf
+        return cls(plain.mean, whitening, _quantile(strange, 1 - FALSE_ALARMS), FROZEN_SHARE * usual)
 
     def strangeness(self, one: Course) -> FloatArray:
         """(T,) Mahalanobis distances over the root of K: about 1 for the simulator's frames."""
@@ -161,11 +176,9 @@ class Detector:
 
 
 def _quantile(values: FloatArray, share: float) -> float:
-    """Of a log-normal distribution fitted to values; those that are not finite say nothing."""
-    logs = np.log(values[np.isfinite(values)])
-    if not len(logs):
-        return float("-inf") if share < 0.5 else float("inf")
-    return float(np.exp(logs.mean() + norm.ppf(share) * logs.std(ddof=1 if len(logs) > 1 else 0)))
+    """Of a log-normal distribution fitted to values."""
+    logs = np.log(values)
+    return float(np.exp(logs.mean() + norm.ppf(share) * logs.std(ddof=1)))
 
 
 def left_out_alarms(courses: Sequence[Course]) -> list[float | None]:

@@ -12,6 +12,7 @@ from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder
 from longdwm_env.training.metrics.collapse import (
     DAMAGES,
     FALSE_ALARMS,
+    FROZEN_SHARE,
     Course,
     Detector,
     course,
@@ -223,8 +224,9 @@ class Endurance:
             "Collapse: for more than 2 s every frame is stranger than "
             f"{detector.most_strange:.2f} spreads of the simulator's drives (sharpness, contrast, light, colours and "
             f"the step at the horizon, relative to the drive's first second), or hardly changes (less than "
-            f"{detector.least_stir:.3f} of its contrast in a quarter of a second) though the car drives. The "
-            f"thresholds are where {2 * FALSE_ALARMS:.0%} of the simulator's drives would cross one; its row counts "
+            f"{detector.least_stir:.2f} of its mean slope in a quarter of a second, {FROZEN_SHARE:g} of the "
+            "simulator's median) though the car drives. The first threshold is where "
+            f"{FALSE_ALARMS:.1%} of the simulator's drives would cross it; its row counts "
             "drives that a detector set on all the others takes for collapsed.",
             "Strangeness: how many of those spreads the pictures are from the simulator's, median over the seconds and "
             "mean over drives; a drive that goes on falling apart is stranger late than soon after its start.",
