@@ -7,7 +7,7 @@ from typing import Any, Literal
 import diffusers
 import torch
 from diffusers import AutoencoderKLCogVideoX, DiffusionPipeline
-from diffusers.utils import BaseOutput
+from diffusers.utils import BaseOutput, is_accelerate_available
 from torch import Tensor
 
 from longdwm_env import clock
@@ -101,6 +101,9 @@ class LongDWMPipeline(DiffusionPipeline):
         """
         if not kwargs.setdefault("use_safetensors", True):
             raise ValueError("weights are loaded from safetensors alone")
+        if not is_accelerate_available():
+            # What diffusers would do anyhow, after a warning. accelerate comes with the training extra alone.
+            kwargs.setdefault("low_cpu_mem_usage", False)
         pipeline: LongDWMPipeline = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         for component in pipeline.components.values():
             if isinstance(component, torch.nn.Module):

@@ -51,6 +51,17 @@ def test_saved_and_loaded_it_gives_the_same_frames(pipeline, image, tmp_path):
     assert np.array_equal(run(loaded, image), run(pipeline, image))
 
 
+def test_without_accelerate_it_loads_and_says_nothing(pipeline, tmp_path, monkeypatch):
+    pipeline.save_pretrained(tmp_path, safe_serialization=True)
+    said = []
+    for module in ("longdwm_env.models.pipeline", "diffusers.pipelines.pipeline_utils"):
+        monkeypatch.setattr(f"{module}.is_accelerate_available", lambda: False)
+    for module in ("diffusers.pipelines.pipeline_utils", "diffusers.models.modeling_utils"):
+        monkeypatch.setattr(f"{module}.logger.warning", lambda text, *_: said.append(text))
+    check_weights_match(tmp_path, LongDWMPipeline.from_pretrained(tmp_path).components)
+    assert not [text for text in said if "accelerate" in text]
+
+
 def test_optional_components_may_be_missing(cogvideox_pipeline, picture, tmp_path):
     cogvideox_pipeline.save_pretrained(tmp_path)
     loaded = LongDWMPipeline.from_pretrained(tmp_path, text_encoder=None)

@@ -56,5 +56,7 @@ def test_text_and_obey_are_measured(folder) -> None:
 def test_what_cannot_be_measured_is_said(tmp_path, capsys) -> None:
     assert main(["metrics", "last", "--world", "warp", "--seconds", "12", "--out", str(tmp_path)]) == 2
     assert "20 s or more" in capsys.readouterr().err
-    assert main(["metrics", "obey", "--world", "warp", "--encoder", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert main(["metrics", "text", "--world", "warp", "--encoder", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "holds no scorer" in capsys.readouterr().err
+    assert main(["metrics", "obey", "--world", "warp", "--reader", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "holds no inverse-dynamics" in capsys.readouterr().err
