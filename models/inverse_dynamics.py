@@ -19,7 +19,6 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, silu
 
-from longdwm_env.errors import MissingWeights
 from longdwm_env.models import bundled
 from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.motion_volume import (
@@ -30,7 +29,7 @@ from longdwm_env.models.motion_volume import (
     evidence,
     unpacked,
 )
-from longdwm_env.models.scorer import has_weights, load_network
+from longdwm_env.models.readers import has_weights, load_bundled, load_network
 from longdwm_env.types import Camera, FloatArray, Images
 
 BUNDLED = bundled.WEIGHTS / "inverse-dynamics"
@@ -116,7 +115,7 @@ class InverseDynamics(ModelMixin, ConfigMixin):
 
 
 def load_inverse_dynamics(folder: str | Path, device: str | torch.device = "cpu") -> InverseDynamics:
-    """A trained reader from a folder that ``save_pretrained`` or ``longdwm train ship-scorer`` wrote, as float32.
+    """A trained reader from a folder, as float32; see ``load_network``.
 
     Args:
         folder: with ``config.json`` and safetensors.
@@ -140,9 +139,4 @@ def bundled_inverse_dynamics(device: str = "cpu") -> InverseDynamics:
     Raises:
         MissingWeights: they are not there, or damaged.
     """
-    if not has_bundled_inverse_dynamics():
-        raise MissingWeights(
-            f"no inverse-dynamics model comes with this installation ({BUNDLED} holds none); "
-            "`longdwm train inverse-dynamics` trains one, `longdwm train ship-inverse-dynamics` puts it there"
-        )
-    return load_inverse_dynamics(BUNDLED, device)
+    return load_bundled(InverseDynamics, BUNDLED, "inverse-dynamics", device)

@@ -10,24 +10,20 @@ from motion alone would hardly notice what a world model does wrong.
 Trained weights come with the package; ``bundled_scorer`` loads them, ``load_scorer`` any others.
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from longdwm_env import clock
-from longdwm_env.errors import MissingWeights
 from longdwm_env.models import bundled
 from longdwm_env.models.lanes import Lanes
+from longdwm_env.models.readers import has_weights, load_bundled, load_network
 from longdwm_env.types import FloatArray, Images
 
 WINDOW_FRAMES = clock.FRAMES_PER_INTERVAL
@@ -42,9 +38,6 @@ CORRUPTIONS = ("none", "blur", "blocks", "noise", "ghosts")
 
 BUNDLED = bundled.WEIGHTS / "scorer"
 """Where the package's own weights lie."""
-CONFIGURATION, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
-
-NetworkT = TypeVar("NetworkT", bound=ModelMixin)
 
 GPU_BATCH = 8
 """Windows in each pass on an accelerator, filled up where there are fewer, so that a window's result does not depend on
@@ -205,45 +198,6 @@ def load_scorer(folder: str | Path, device: str | torch.device = "cpu") -> Drivi
     return load_network(DrivingEncoder, Path(folder), "scorer", device)
 
 
-def load_network(kind: type[NetworkT], folder: Path, stage: str, device: str | torch.device) -> NetworkT:
-    """A trained network from a folder, as float32; see ``load_scorer``.
-
-    Args:
-        kind: its class.
-        folder: with ``config.json`` and safetensors.
-        stage: of training, which trains one.
-        device: where it works.
-
-    Raises:
-        MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
-    """
-    for name in (CONFIGURATION, WEIGHTS):
-        if not (folder / name).is_file():
-            raise MissingWeights(
-                f"{folder} holds no {stage}: {name} is missing. `longdwm train {stage}` trains one and puts it into "
-                f"{stage}/model of its folder"
-            )
-    try:
-        config = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
-        # Copies, because the file's own place in memory is not aligned, and then other kernels give other last bits.
-        tensors = {name: tensor.float().clone() for name, tensor in load_file(folder / WEIGHTS).items()}
-        # Shapes alone at first: initial weights would cost time and draw from PyTorch's own random state.
-        with torch.device("meta"):
-            network = kind.from_config(config)
-        network.load_state_dict(tensors, strict=True, assign=True)
-    except (SafetensorError, OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise MissingWeights(
-            f"the {stage} in {folder} is damaged or does not fit its configuration: {error}"
-        ) from error
-    loaded: NetworkT = network.eval().requires_grad_(False).to(device)
-    return loaded
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether a folder holds a trained network."""
-    return (folder / CONFIGURATION).is_file() and (folder / WEIGHTS).is_file()
-
-
 def has_bundled_scorer() -> bool:
     """Whether trained weights came with this package."""
     return has_weights(BUNDLED)
@@ -256,9 +210,4 @@ def bundled_scorer(device: str = "cpu") -> DrivingEncoder:
     Raises:
         MissingWeights: they are not there, or damaged.
     """
-    if not has_bundled_scorer():
-        raise MissingWeights(
-            f"no trained scorer comes with this installation ({BUNDLED} holds none); `longdwm train scorer` trains "
-            "one, `longdwm train ship-scorer` puts it there"
-        )
-    return load_scorer(BUNDLED, device)
+    return load_bundled(DrivingEncoder, BUNDLED, "scorer", device)

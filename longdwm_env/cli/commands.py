@@ -33,9 +33,11 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "inverse-dynamics": Command("train:inverse_dynamics", "the reader of speed and yaw rate in pictures"),
         "ar-baseline": Command("train:ar_baseline", "the autoregressive baseline of the same size"),
         "export": Command("train:export", "put the trained parts together as a pipeline"),
-        "ship-scorer": Command("train:ship_scorer", "put the trained scorer into the package, with its card"),
-        "ship-inverse-dynamics": Command("train:ship_inverse_dynamics", "put that reader there too, with its card"),
-        "ship": Command("train:ship", "put the trained pipeline where world='mini' loads it from"),
+        "ship-scorer": Command("train_ship:ship_scorer", "put the trained scorer into the package, with its card"),
+        "ship-inverse-dynamics": Command(
+            "train_ship:ship_inverse_dynamics", "put that reader there too, with its card"
+        ),
+        "ship": Command("train_ship:ship", "put the trained pipeline where world='mini' loads it from"),
         "estimate": Command("train:estimate", "memory and time of a recipe before it starts"),
         "init": Command("train_init:train_init", "Coarse and Fine starting points from a CogVideoX folder"),
         "study": Command("train_study:train_study", "does the method work? variants of it, side by side"),

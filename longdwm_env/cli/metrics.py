@@ -1,15 +1,16 @@
 """``longdwm metrics short | long | ... | scorer | inverse-dynamics``: the paper's protocols, and how well we read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from longdwm_env.cli.tables import written
+from longdwm_env.cli.tables import command_line, written
 
 if TYPE_CHECKING:
     from longdwm_env.models.pipeline import LongDWMPipeline
+    from longdwm_env.training.data.simulator import SimulatorClips
     from longdwm_env.training.metrics.measure import Networks
     from longdwm_env.training.metrics.report import Table
     from longdwm_env.training.protocols.run import Protocol
@@ -176,31 +177,20 @@ def scorer(
         first_seed: of the simulator's test seeds.
         out: folder of the table.
     """
-    import sys
-
-    from longdwm_env.errors import MissingWeights
-    from longdwm_env.models.scorer import BUNDLED
-
-    opened = opened_networks(NetworkOptions(encoder))
-    if opened.encoder is None:
-        raise MissingWeights(f"{BUNDLED} holds no scorer, and none was given (--encoder)")
-    command = " ".join(["longdwm", *sys.argv[1:]])
-    return written(scorer_table(opened, samples, first_seed, {"command": command}), out)
+    opened = replace(opened_networks(NetworkOptions(encoder)), reader=None)
+    return written(scorer_table(opened, samples, first_seed, {"command": command_line()}), out)
 
 
 def scorer_table(
     networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
 ) -> "Table":
     """The scorer's quality on the simulator's test seeds; ``train ship-scorer`` prints it on the card."""
-    from longdwm_env.models.scorer import WINDOW_SIZE
-    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.models.scorer import bundled_scorer
     from longdwm_env.training.metrics.scorer_quality import scorer_quality
 
-    assert networks.encoder is not None
-    source = SimulatorClips(2 * samples, WINDOW_SIZE, first_seed=first_seed, allow_test_seeds=True)
-    return scorer_quality(
-        networks.encoder, source, samples, {**networks.facts(), "data": source.description(), **(facts or {})}
-    )
+    encoder, source = networks.encoder or bundled_scorer(), _unseen(samples, first_seed)
+    described = {**networks.facts(), "data": source.description(), **(facts or {})}
+    return scorer_quality(encoder, source, samples, described)
 
 
 def inverse_dynamics(
@@ -214,58 +204,38 @@ def inverse_dynamics(
         first_seed: of the simulator's test seeds.
         out: folder of the table.
     """
-    import sys
-
-    from longdwm_env.errors import MissingWeights
-    from longdwm_env.models.inverse_dynamics import BUNDLED
-
-    opened = opened_networks(NetworkOptions(reader=reader))
-    if opened.reader is None:
-        raise MissingWeights(f"{BUNDLED} holds no inverse-dynamics model, and none was given (--reader)")
-    command = " ".join(["longdwm", *sys.argv[1:]])
-    return written(reader_table(opened, samples, first_seed, {"command": command}), out)
+    opened = replace(opened_networks(NetworkOptions(reader=reader)), encoder=None)
+    return written(reader_table(opened, samples, first_seed, {"command": command_line()}), out)
 
 
 def reader_table(
     networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
 ) -> "Table":
     """The reader's errors on the simulator's test seeds; ``train ship-inverse-dynamics`` prints it on the card."""
-    from longdwm_env.models.motion_volume import WINDOW_SIZE
-    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.models.inverse_dynamics import bundled_inverse_dynamics
     from longdwm_env.training.metrics.scorer_quality import motion_quality
 
-    assert networks.reader is not None
-    source = SimulatorClips(2 * samples, WINDOW_SIZE, first_seed=first_seed, allow_test_seeds=True)
-    described = {"inverse-dynamics model": networks.facts()["inverse-dynamics model"], "data": source.description()}
-    return motion_quality(networks.reader, source, samples, {**described, **(facts or {})})
+    reader, source = networks.reader or bundled_inverse_dynamics(), _unseen(samples, first_seed)
+    described = {**networks.facts(), "data": source.description(), **(facts or {})}
+    return motion_quality(reader, source, samples, described)
+
+
+def _unseen(samples: int, first_seed: int) -> "SimulatorClips":
+    """Footage of test seeds, twice as many clips as are wanted: one that ends in a collision may be too short."""
+    from longdwm_env.models.scorer import WINDOW_SIZE
+    from longdwm_env.training.data.simulator import SimulatorClips
+
+    return SimulatorClips(2 * samples, WINDOW_SIZE, first_seed=first_seed, allow_test_seeds=True)
 
 
 def opened_networks(options: NetworkOptions) -> "Networks":
     """The networks that were asked for; the two that come with the package unless others are given."""
-    from longdwm_env.models.inverse_dynamics import (
-        bundled_inverse_dynamics,
-        has_bundled_inverse_dynamics,
-        load_inverse_dynamics,
-    )
-    from longdwm_env.models.scorer import bundled_scorer, has_bundled_scorer, load_scorer
     from longdwm_env.training.metrics.measure import Networks
 
-    encoder, origin = None, ""
-    reader, reader_origin = None, ""
-    if options.reader is not None:
-        reader, reader_origin = load_inverse_dynamics(options.reader), str(options.reader)
-    elif has_bundled_inverse_dynamics():
-        reader, reader_origin = bundled_inverse_dynamics(), "bundled"
-    if options.encoder is not None:
-        encoder, origin = load_scorer(options.encoder), str(options.encoder)
-    elif has_bundled_scorer():
-        encoder, origin = bundled_scorer(), "bundled"
-    return Networks(encoder, options.inception, options.i3d, origin, reader, reader_origin)
+    return Networks.opened(options.encoder, options.reader, options.inception, options.i3d)
 
 
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
-    import sys
-
     from longdwm_env.clock import FRAMES_PER_INTERVAL
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.scenes.tables import is_nuscenes
@@ -294,7 +264,7 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
     facts = {
         "model": options.model,
         "model hash": weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae),
-        "command": " ".join(sys.argv),
+        "command": command_line(),
     }
     return pipeline, Protocol(source, options.samples, opened_networks(networks), facts)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
-from longdwm_env.cli.tables import written
+from longdwm_env.cli.tables import command_line, written
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -282,13 +282,10 @@ def _version(world: "WorldModel") -> str:
 
 def _facts(options: WorldOptions, drives: "DriveSet", seeds: list[int]) -> dict[str, Any]:
     """What the numbers depend on."""
-    import shlex
-    import sys
-
     from longdwm_env.training.data.simulator import simulator_hash
 
     facts: dict[str, Any] = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_line(),
         "seeds": f"{seeds[0]} to {seeds[-1]}, {len(seeds)} scenes",
         "scenes passed over": drives.passed_over,
         "simulator": simulator_hash(),

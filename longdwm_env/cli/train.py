@@ -1,17 +1,15 @@
 """``longdwm train ...``: build a world model from footage, stage by stage or all at once."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 if TYPE_CHECKING:
     from longdwm_env.training.config import Recipe, StageConfig
     from longdwm_env.training.data.clip import ClipSource
-    from longdwm_env.training.metrics.report import Table
     from longdwm_env.training.workspace import Workspace
 
 
@@ -53,6 +51,7 @@ class TrainOptions:
 
 
 Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
+DEFAULTS = TrainOptions()
 
 
 def codec(options: Options = TrainOptions()) -> int:
@@ -102,7 +101,7 @@ def ar_baseline(options: Options = TrainOptions()) -> int:
 
 def footage(options: Options = TrainOptions()) -> int:
     """Record the recipe's footage, as far as it is missing."""
-    recipe, workspace = _opened(options)
+    recipe, workspace = opened(options)
     made = _footage(recipe, workspace, options)
     print(f"{len(made)} clips in {workspace.footage}")
     return 0
@@ -110,7 +109,7 @@ def footage(options: Options = TrainOptions()) -> int:
 
 def latents(options: Options = TrainOptions()) -> int:
     """Encode the recipe's footage with the trained codec, as far as that is missing."""
-    recipe, workspace = _opened(options)
+    recipe, workspace = opened(options)
     print(f"{_latents(recipe, workspace, options)} clips in {workspace.latents}")
     return 0
 
@@ -127,96 +126,9 @@ def export(
     """
     from longdwm_env.training.stages import export as export_stage
 
-    _, workspace = _opened(options)
+    _, workspace = opened(options)
     export_stage(stage, workspace)
     print(f"exported to {workspace.pipeline}")
-    return 0
-
-
-def ship(
-    options: Options = TrainOptions(), to: Path | None = None, results: Path = Path("docs/results"), note: str = ""
-) -> int:
-    """Put the trained pipeline where the package ships it from: bfloat16, at most 40 MB with the readers, a model card.
-
-    Args:
-        options: recipe and folder.
-        to: folder to write; default: the one behind world="mini".
-        results: folder of result tables (JSON) for the card; without any the card says that nothing was measured.
-        note: for the card: how the model was made, beyond what the folder has recorded.
-    """
-    from longdwm_env.models.bundled import MINI
-    from longdwm_env.training.ship import ship as ship_pipeline
-
-    _, workspace = _opened(options)
-    target = to or MINI
-    size = ship_pipeline(workspace, target, results, note=note)
-    print(f"{size / 1e6:.1f} MB written to {target}")
-    return 0
-
-
-def ship_scorer(options: Options = TrainOptions(), to: Path | None = None, samples: int = 40) -> int:
-    """Put the trained scorer where the package ships it from: bfloat16, configuration, a card with what was measured.
-
-    Args:
-        options: recipe and folder.
-        to: folder to write; default: the one that ``models.scorer.bundled_scorer`` reads.
-        samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
-    """
-    from longdwm_env.cli.metrics import scorer_table
-    from longdwm_env.models.scorer import BUNDLED, load_scorer
-    from longdwm_env.training.metrics.measure import Networks
-    from longdwm_env.training.ship_scorer import ship_scorer as ship_network
-
-    def measured(folder: Path) -> "Table":
-        return scorer_table(Networks(load_scorer(folder)), samples)
-
-    _, workspace = _opened(options)
-    return _shipped("scorer", ship_network, measured if samples else None, workspace, workspace.scorer, to or BUNDLED)
-
-
-def ship_inverse_dynamics(options: Options = TrainOptions(), to: Path | None = None, samples: int = 40) -> int:
-    """Put the trained inverse-dynamics model where the package ships it from, as ``ship-scorer`` does with the scorer.
-
-    Args:
-        options: recipe and folder.
-        to: folder to write; default: the one that ``models.inverse_dynamics.bundled_inverse_dynamics`` reads.
-        samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
-    """
-    from longdwm_env.cli.metrics import reader_table
-    from longdwm_env.models.inverse_dynamics import BUNDLED, load_inverse_dynamics
-    from longdwm_env.training.metrics.measure import Networks
-    from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
-
-    def measured(folder: Path) -> "Table":
-        return reader_table(Networks(reader=load_inverse_dynamics(folder)), samples)
-
-    _, workspace = _opened(options)
-    source, target = workspace.inverse_dynamics, to or BUNDLED
-    return _shipped("inverse-dynamics", ship_network, measured if samples else None, workspace, source, target)
-
-
-def _shipped(
-    stage: str,
-    ship_network: "Callable[[Path, Path, dict[str, Any], Table | None], str]",
-    measured: "Callable[[Path], Table] | None",
-    workspace: "Workspace",
-    source: Path,
-    target: Path,
-) -> int:
-    import tempfile
-
-    from longdwm_env.training.ship_scorer import training_facts
-
-    facts = training_facts(workspace.stage(stage))
-    quality = None
-    if measured is not None:
-        # What is measured is what is shipped: after rounding to bfloat16.
-        with tempfile.TemporaryDirectory() as rounded:
-            ship_network(source, Path(rounded), facts, None)
-            quality = measured(Path(rounded))
-        print(quality.as_markdown())
-    exported = ship_network(source, target, facts, quality)
-    print(f"{stage} {exported} exported to {target}")
     return 0
 
 
@@ -249,7 +161,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
     """
     from longdwm_env.cli import metrics
 
-    recipe, workspace = _opened(options)
+    recipe, workspace = opened(options)
     if options.threads is not None:
         import torch
 
@@ -278,7 +190,7 @@ def mini(options: Options = TrainOptions()) -> int:
     """
     from longdwm_env.training.rebuild import rebuild
 
-    recipe, workspace = _opened(options)
+    recipe, workspace = opened(options)
 
     def command(part: str, threads: int | None, minutes: float | None) -> list[str]:
         words = [
@@ -314,7 +226,7 @@ def _stage(name: str, options: TrainOptions) -> int:
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    recipe, workspace = _opened(options)
+    recipe, workspace = opened(options)
     config = _configured(recipe, name, options)
     if not options.force:
         check_fits(recipe, name, config, options.device)
@@ -332,7 +244,8 @@ def _stage(name: str, options: TrainOptions) -> int:
     return 0
 
 
-def _opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
+def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
+    """The recipe that was chosen, and its folder, ready to be worked in."""
     import logging
 
     from longdwm_env.training.recipes import recipe

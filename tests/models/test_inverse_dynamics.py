@@ -22,7 +22,8 @@ from longdwm_env.models.inverse_dynamics import (
     load_inverse_dynamics,
 )
 from longdwm_env.models.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, evidence, mirrored, unpacked
-from longdwm_env.models.scorer import CONFIGURATION, WEIGHTS, windows_of
+from longdwm_env.models.readers import CONFIGURATION, WEIGHTS
+from longdwm_env.models.scorer import windows_of
 from longdwm_env.training.data.simulator import SimulatorClips
 from longdwm_env.types import Camera, Images
 
@@ -159,7 +160,6 @@ def test_without_bundled_weights_the_message_says_how_to_make_them(tmp_path, mon
         bundled_inverse_dynamics()
 
 
-@pytest.mark.skipif(not has_bundled_inverse_dynamics(), reason="no trained weights here")
 def test_the_bundled_reader_reads_footage_of_test_seeds() -> None:
     bundled_inverse_dynamics.cache_clear()
     clip = SimulatorClips(1, (96, 144), 37, first_seed=1_000_000, allow_test_seeds=True).clip(0)

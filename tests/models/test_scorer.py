@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from longdwm_env import factory
 from longdwm_env.errors import MissingWeights
 from longdwm_env.models import scorer
-from longdwm_env.models.scorer import CONFIGURATION, WEIGHTS, DrivingEncoder, bundled_scorer, load_scorer
+from longdwm_env.models.readers import CONFIGURATION, WEIGHTS
+from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, load_scorer
 
 WINDOWS = np.random.default_rng(0).integers(0, 256, (5, 12, 96, 144, 3), dtype=np.uint8)
 
@@ -84,8 +85,8 @@ def test_windows_of_any_size_are_brought_to_the_scorers_own(encoder):
 
 def test_the_bundled_one_is_loaded_once(bundled, monkeypatch):
     loads = []
-    load = scorer.load_scorer
-    monkeypatch.setattr(scorer, "load_scorer", lambda *given: loads.append(given) or load(*given))
+    load = scorer.load_bundled
+    monkeypatch.setattr(scorer, "load_bundled", lambda *given: loads.append(given) or load(*given))
     first = bundled_scorer("cpu")
     assert bundled_scorer("cpu") is first
     assert factory.make_scorer("cpu") is first

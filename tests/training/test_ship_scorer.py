@@ -12,7 +12,8 @@ from longdwm_env.cli.metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
 from longdwm_env.models import inverse_dynamics, scorer
 from longdwm_env.models.inverse_dynamics import InverseDynamics, load_inverse_dynamics
-from longdwm_env.models.scorer import WEIGHTS, DrivingEncoder, bundled_scorer, load_scorer
+from longdwm_env.models.readers import WEIGHTS
+from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, load_scorer
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.training.metrics.measure import Networks, measure

@@ -8,8 +8,20 @@ import numpy as np
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency
-from longdwm_env.models.inverse_dynamics import InverseDynamics
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
+from longdwm_env.models.inverse_dynamics import (
+    InverseDynamics,
+    bundled_inverse_dynamics,
+    has_bundled_inverse_dynamics,
+    load_inverse_dynamics,
+)
+from longdwm_env.models.scorer import (
+    WINDOW_FRAMES,
+    DrivingEncoder,
+    bundled_scorer,
+    has_bundled_scorer,
+    load_scorer,
+    windows_of,
+)
 from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.training.metrics.confidence import Interval, bootstrap
 from longdwm_env.training.metrics.feature_networks import InceptionFeatures, VideoFeatures
@@ -37,6 +49,23 @@ class Networks:
     encoder_from: str = ""
     reader: InverseDynamics | None = None
     reader_from: str = ""
+
+    @classmethod
+    def opened(
+        cls,
+        encoder: Path | None = None,
+        reader: Path | None = None,
+        inception: Path | None = None,
+        i3d: Path | None = None,
+    ) -> "Networks":
+        """Encoder and reader from these folders, else those that come with the package, else none; files as given."""
+        own: DrivingEncoder | None = None
+        motion: InverseDynamics | None = None
+        if encoder is not None or has_bundled_scorer():
+            own = bundled_scorer() if encoder is None else load_scorer(encoder)
+        if reader is not None or has_bundled_inverse_dynamics():
+            motion = bundled_inverse_dynamics() if reader is None else load_inverse_dynamics(reader)
+        return cls(own, inception, i3d, str(encoder or "bundled"), motion, str(reader or "bundled"))
 
     def facts(self) -> dict[str, Any]:
         """Which weights the numbers rest on; stands under every table, as FDS of two encoders cannot be compared."""

@@ -83,15 +83,12 @@ def motion_quality(
         error = _over_drives(drives, name, lambda a, b: float(np.abs(a - b).mean()))
         rows.append((name, (len(true), "mean error", error, "correlation", correlation(said, true))))
     share = _over_drives(drives, MOTION[0], lambda a, b: float(np.abs(a - b).sum() / b.sum()))
-    rows.append((MOTION[0], (len(true), "error of all metres driven", share, "mean speed", float(_mean_speed(drives)))))
+    _, speeds = _pooled(drives, MOTION[0])
+    rows.append((MOTION[0], (len(speeds), "error of all metres driven", share, "mean speed", float(speeds.mean()))))
     columns = ("reading", "windows", "measure", "value", "beside", "its value")
     note = "Windows of a second of the simulator's own footage; intervals are over drives."
     title = "The inverse-dynamics model on footage that it was not trained on"
     return Table("inverse-dynamics", title, columns, tuple(rows), (), len(drives), None, facts, (note,))
-
-
-def _mean_speed(drives: list[Series]) -> float:
-    return float(_pooled(drives, MOTION[0])[1].mean())
 
 
 def _drives(source: ClipSource, samples: int, read: Callable[[Clip], Series]) -> list[Series]:
@@ -112,8 +109,8 @@ def _drives(source: ClipSource, samples: int, read: Callable[[Clip], Series]) ->
 def _read_motion(reader: InverseDynamics, clip: Clip, stride: int) -> Series:
     motion = reader.read(windows_of(clip.images, stride), clip.camera)
     speeds, yaw_rates = (clip.labels[name].astype(np.float64) for name in MOTION[:2])
-    true = commanded(speeds, yaw_rates, stride)
-    return dict(zip(MOTION, zip((motion.speed_mps, motion.yaw_rate_radps), true, strict=True), strict=False))
+    speed, yaw_rate = commanded(speeds, yaw_rates, stride)
+    return {"speed_mps": (motion.speed_mps, speed), "yaw_rate_radps": (motion.yaw_rate_radps, yaw_rate)}
 
 
 def _read(encoder: DrivingEncoder, clip: Clip, stride: int) -> Series:

@@ -12,8 +12,6 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.sweep import SweepSettings, predicted_images
 from longdwm_env.geometry.warp import WarpSettings, warp_images
-from longdwm_env.models.inverse_dynamics import bundled_inverse_dynamics, has_bundled_inverse_dynamics
-from longdwm_env.models.scorer import bundled_scorer, has_bundled_scorer, load_scorer
 from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.metrics.measure import Networks
 from longdwm_env.training.metrics.pictures import psnr_db
@@ -49,13 +47,9 @@ TRUTH = "truth"
 
 def open_networks(folder: StudyFolder) -> Networks:
     """The scorer of the source, else the one that comes with the package, else none; the package's reader of motion."""
-    encoder, origin = None, ""
     if folder.scorer.is_dir():
-        encoder, origin = load_scorer(folder.scorer), "the source's"
-    elif has_bundled_scorer():
-        encoder, origin = bundled_scorer(), "bundled"
-    reader = bundled_inverse_dynamics() if has_bundled_inverse_dynamics() else None
-    return Networks(encoder, encoder_from=origin, reader=reader, reader_from="bundled")
+        return replace(Networks.opened(encoder=folder.scorer), encoder_from="the source's")
+    return Networks.opened()
 
 
 def drives_to_continue(folder: StudyFolder, frames: int = TEST_FRAMES) -> list[Sample]:
