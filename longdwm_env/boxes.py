@@ -1,16 +1,21 @@
-"""Boxes on the ground: whether they touch, and when they will. Pure, vectorised over whatever leads the last axis."""
+"""Boxes on the ground: whether they touch, when they will, and where a camera sees them. Pure, vectorised."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import Car
-from longdwm_env.types import ActorTracks, FloatArray
+from longdwm_env.geometry.pose import relative_to, transform_points
+from longdwm_env.types import ActorTracks, Camera, FloatArray
 
 TTC_HORIZON_S = 3.0
 """How far ahead a collision is looked for; nuPlan's time_to_collision_within_bound."""
 
 TTC_STEP_S = 0.1
 """Step of that search; nuPlan's time_step_size."""
+
+NEAREST_DEPTH_M = 0.5
+"""What has a corner nearer to the camera's plane than this, or behind it, has no box in the picture."""
 
 STANDSTILL_MPS = 5e-3
 """Below this speed the ego cannot run into anybody; nuPlan's stopped_speed_threshold."""
@@ -103,3 +108,30 @@ def _moved(poses: FloatArray, speeds_mps: FloatArray, times_s: FloatArray) -> Fl
     later[..., 0] += distance * np.cos(poses[:, None, 2])
     later[..., 1] += distance * np.sin(poses[:, None, 2])
     return later
+
+
+def image_boxes(poses: FloatArray, sizes_m: FloatArray, ego_pose: FloatArray, camera: Camera) -> FloatArray:
+    """Where boxes that stand on the road are seen, before anything that hides them.
+
+    Args:
+        poses: (A, 3) x m, y m of the middle, heading rad; NaN for one who is not there.
+        sizes_m: (A, 3) length, width, height.
+        ego_pose: (3,) of the ego's rear axle, in the same frame.
+        camera: the camera.
+
+    Returns:
+        (A, 5) left, top, right, bottom in pixels, and the depth of the nearest corner in metres; NaN for one who is not
+        there or not wholly before the camera.
+    """
+    world_to_ego = relative_to(np.zeros(3), ego_pose)
+    ground = corners(poses, sizes_m[:, 0], sizes_m[:, 1])
+    ground = transform_points(world_to_ego, ground.reshape(-1, 2)).reshape(-1, 4, 2)
+    low = np.concatenate([ground, np.zeros((*ground.shape[:2], 1))], axis=2)
+    high = low.copy()
+    high[..., 2] = sizes_m[:, None, 2]
+    points = np.concatenate([low, high], axis=1)
+    pixels, depths = project_points(camera, points.reshape(-1, 3))
+    pixels, depths = pixels.reshape(len(points), 8, 2), depths.reshape(len(points), 8)
+    boxes = np.concatenate([pixels.min(1), pixels.max(1), depths.min(1)[:, None]], axis=1)
+    boxes[~(depths > NEAREST_DEPTH_M).all(1)] = np.nan
+    return boxes

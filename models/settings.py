@@ -148,6 +148,9 @@ class OpenChoices:
             paper. It keeps contrast in what is drawn in one step.
         contrast_power: a sample's squared error is divided by its picture's contrast to this power; 0 for not at all,
             as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture.py).
+        vehicle_copy_weight: of the loss that has other road users copied from the model's views
+            (training/losses/vehicles.py); 0 for none, as in the paper. It keeps them from dissolving. Clips whose road
+            users nobody marked train without.
         wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
             them (training/losses/wear.py); 0 for never, as in the paper.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.
@@ -164,11 +167,12 @@ class OpenChoices:
     max_history_keyframes: int = 12
     texture_weight: float = 0.0
     contrast_power: float = 0.0
+    vehicle_copy_weight: float = 0.0
     wear_ratio: float = 0.0
     distillation_steps: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("structure_weight", "texture_weight", "contrast_power"):
+        for name in ("structure_weight", "texture_weight", "contrast_power", "vehicle_copy_weight"):
             if getattr(self, name) < 0 or not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} is a finite number of at least 0, got {getattr(self, name)}")
         ratios = [field.name for field in fields(self) if field.name.endswith("_ratio")]

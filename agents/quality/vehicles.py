@@ -7,10 +7,9 @@ import numpy as np
 
 from longdwm_env.agents.quality.drives import Drive
 from longdwm_env.agents.quality.sets import SIMULATOR, DriveSet
-from longdwm_env.boxes import corners
+from longdwm_env.boxes import image_boxes
 from longdwm_env.clock import FPS
-from longdwm_env.geometry.camera import project_points
-from longdwm_env.geometry.pose import relative_to, transform_points
+from longdwm_env.geometry.pose import relative_to
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
 from longdwm_env.simulator.picture import draw_frame
 from longdwm_env.simulator.scene import episode
@@ -114,24 +113,9 @@ def _kept_on(actors: ActorTracks, frame: int) -> FloatArray:
 
 
 def _boxes(drive: Drive, frame: int, poses: FloatArray) -> FloatArray:
-    """(A, 5) left, top, right, bottom in pixels and depth in metres of actors at poses (A, 3); NaN for one behind."""
-    actors = drive.actors
-    assert actors is not None
-    ground = corners(poses, actors.sizes_m[:, 0], actors.sizes_m[:, 1])
-    ground = transform_points(_inverse(drive.poses[frame]), ground.reshape(-1, 2)).reshape(-1, 4, 2)
-    low = np.concatenate([ground, np.zeros((*ground.shape[:2], 1))], axis=2)
-    high = low.copy()
-    high[..., 2] = actors.sizes_m[:, None, 2]
-    points = np.concatenate([low, high], axis=1)
-    pixels, depths = project_points(drive.camera, points.reshape(-1, 3))
-    pixels, depths = pixels.reshape(len(points), 8, 2), depths.reshape(len(points), 8)
-    boxes = np.concatenate([pixels.min(1), pixels.max(1), depths.min(1)[:, None]], axis=1)
-    boxes[~(depths > 0.5).all(1)] = np.nan
-    return boxes
-
-
-def _inverse(pose: FloatArray) -> FloatArray:
-    return relative_to(np.zeros(3), pose)
+    """(A, 5) boxes of a drive's actors at poses (A, 3), see ``image_boxes``."""
+    assert drive.actors is not None
+    return image_boxes(poses, drive.actors.sizes_m, drive.poses[frame], drive.camera)
 
 
 def _hidden(boxes: FloatArray, column: int) -> float:

@@ -53,7 +53,7 @@ class SimulatorWorld:
             "time_of_day": conditions.time_of_day,
             "frame": 0,
         }
-        return WorldState(_arrays(now, ego_pose(now)), values, _tracks([now]))
+        return WorldState(_arrays(now, ego_pose(now)), values, actor_tracks([now]))
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -92,7 +92,7 @@ class SimulatorWorld:
                 return draw_frame(road, seed, steps[index + 1], number, conditions, camera, poses[index])
 
         new_values = {**values, "frame": first + num_frames}
-        return WorldState(_arrays(steps[-1], poses[-1]), new_values, _tracks(steps)), Frames(
+        return WorldState(_arrays(steps[-1], poses[-1]), new_values, actor_tracks(steps)), Frames(
             num_frames, self.image_size, draw
         )
 
@@ -106,7 +106,7 @@ def _arrays(now: Traffic, pose: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     return {**now.arrays, "ego_pose": pose.copy()}
 
 
-def _tracks(steps: Sequence[Traffic]) -> ActorTracks:
+def actor_tracks(steps: Sequence[Traffic]) -> ActorTracks:
     """The boxes of everybody who was near the ego in any of the steps; one who took over a row is somebody else."""
     columns: dict[tuple[int, int], int] = {}
     sightings = []

@@ -139,3 +139,17 @@ def test_clips_of_one_scene_are_not_split_into_training_and_validation(tmp_path:
     assert unseen
     assert not seen & unseen
     assert len(seen | unseen) == 8
+
+
+def test_clips_know_the_annotated_road_users(dataroot: Path) -> None:
+    """At each of a clip's frames, and nobody where the scene's own start is later than the clip's."""
+    clips = NuScenesClips(dataroot, MODEL_SIZE, frames=49, split="all")
+    marked = 0
+    for index in range(len(clips)):
+        clip = clips.clip(index)
+        assert clip.actors is not None
+        near = np.linalg.norm(clip.actors.poses[..., :2] - clip.poses[:, None, :2], axis=2)
+        marked += int(np.isfinite(near).sum())
+        assert np.nanmin(near, initial=np.inf) > 1, "the ego is not one of the others"
+        assert np.nanmin(near, initial=np.inf) < 200
+    assert marked > 0

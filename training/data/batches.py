@@ -52,6 +52,8 @@ class CoarseBatch(Batch):
         further: (B, R, S, C, h, w) its other views, or None.
         layout: (B, R, C, h, w) the road's layout at each later keyframe, or None where none of the clips has one.
         layout_mask: (B, R), or None as ``layout``.
+        vehicles: (B, R, h, w) how much of each latent to make shows other road users, zeros for clips in which nobody
+            marked them; or None.
     """
 
     clean: Tensor
@@ -66,6 +68,7 @@ class CoarseBatch(Batch):
     further: Tensor | None = None
     layout: Tensor | None = None
     layout_mask: Tensor | None = None
+    vehicles: Tensor | None = None
 
     def views(self, *, with_layout: bool, with_warp: bool = True) -> dict[str, Tensor | None]:
         """What is told beside history and text, as ``coarse_conditioning`` names it.
@@ -259,7 +262,8 @@ class CoarseSampler:
         motion = torch.stack(
             [torch.from_numpy(motion_features(relative_to(own[last + 1 :], own[last]))) for own in poses]
         )
-        layouts = [self._layout(c, p, slice(k + window.history, k + length)) for c, p, k in places]
+        made = [(c, p, slice(k + window.history, k + length)) for c, p, k in places]
+        layouts = [self._layout(*keyframes) for keyframes in made]
         return CoarseBatch(
             tuple(counts),
             clean,
@@ -274,6 +278,7 @@ class CoarseSampler:
             views[:, :, 1:] if views.shape[2] > 1 else None,
             torch.stack([layout for layout, _ in layouts]),
             torch.stack([known for _, known in layouts]),
+            torch.stack([self._vehicles(*keyframes) for keyframes in made]),
         )
 
     def _layout(self, clip: int, phase: int, keyframes: slice) -> tuple[Tensor, Tensor]:
@@ -284,6 +289,14 @@ class CoarseSampler:
             return layout, known
         like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
         return torch.zeros_like(like), like.new_zeros(len(like))
+
+    def _vehicles(self, clip: int, phase: int, keyframes: slice) -> Tensor:
+        """How much of each latent of some keyframes shows other road users, (R, h, w)."""
+        # Latents that were encoded before this was kept say nothing of it.
+        if self.store.entries[clip].facts.get("has_vehicles", False):
+            return self.store.rows(clip, f"keyframe_vehicles.{phase}", keyframes)
+        like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
+        return like.new_zeros(len(like), *like.shape[-2:])
 
     def _to_each(self, name: str, clip: int, keyframe: int, future: int) -> Tensor:
         """(future, ...): a keyframe's rows of warps; past the horizon the last one is repeated."""

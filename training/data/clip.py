@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.geometry.layout import RoadLayout
-from longdwm_env.types import Camera, FloatArray, Images, Intrinsics, Mounting, frozen_array
+from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, Intrinsics, Mounting, frozen_array
 
 
 class TooManyBadClips(LongDWMError):
@@ -33,6 +33,7 @@ class Clip:
         prompt: caption in the four-line form; may be empty.
         labels: named ground truth per frame, each (T,) float32; NaN where not defined.
         layout: what a map says is painted on the road, in the frame of ``poses``; None where there is no map.
+        actors: boxes of the other road users at these frames, in the frame of ``poses``; None where nobody marked them.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Clip:
     prompt: str = ""
     labels: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     layout: RoadLayout | None = None
+    actors: ActorTracks | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8 or self.images.shape[-1] != 3:
@@ -53,6 +55,8 @@ class Clip:
             object.__setattr__(self, "poses", frozen_array(self.poses))
             if self.poses.shape != (frames, 3) or not np.isfinite(self.poses).all():
                 raise InvalidConfig(f"clip {self.key}: {frames} frames need finite poses ({frames}, 3)")
+        if self.actors is not None and (self.poses is None or len(self.actors.poses) != frames):
+            raise InvalidConfig(f"clip {self.key}: road users need poses, and boxes at each of {frames} frames")
         for name, values in self.labels.items():
             if values.shape != (frames,):
                 raise InvalidConfig(f"clip {self.key}: label {name} is {values.shape}, expected ({frames},)")

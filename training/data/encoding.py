@@ -30,6 +30,7 @@ from longdwm_env.training.data.latents import (
     weights_hash,
 )
 from longdwm_env.training.data.shards import BadLimit, ShardFolder
+from longdwm_env.training.data.vehicles import vehicle_cover
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +140,13 @@ class _Encoder:
                 layouts, known = layout_pictures(clip.layout, clip.camera, clip.poses[frames])
                 tensors[f"keyframe_layout.{phase}"] = self._keyframes(layouts)
                 tensors[f"keyframe_layout_mask.{phase}"] = torch.from_numpy(known)
+            if clip.poses is not None and clip.actors is not None:
+                grid = tensors[f"keyframes.{phase}"].shape[-2:]
+                cover = vehicle_cover(clip.actors, clip.camera, clip.poses, frames, (grid[0], grid[1]))
+                tensors[f"keyframe_vehicles.{phase}"] = torch.tensor(cover, dtype=torch.float16)
         facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
         facts |= {"has_poses": clip.poses is not None, "has_layout": "keyframe_layout.0" in tensors}
+        facts["has_vehicles"] = "keyframe_vehicles.0" in tensors
         return {**facts, "camera": camera_as_json(clip.camera)}, tensors
 
     def _segment_warps(self, clip: Clip, starts: Sequence[int]) -> Tensor:

@@ -28,10 +28,13 @@ from longdwm_env.training.data.clip import (
     camera_from_json,
 )
 from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
+from longdwm_env.types import ActorTracks
 
 CLIPS_PER_SHARD = 8
 TWIN_SHARDS = 100_000
 """Number of the first shard of twins, so that clips and twins can both be added to."""
+
+_ACTORS = ("poses", "sizes_m", "speeds_mps")
 
 log = logging.getLogger(__name__)
 
@@ -111,10 +114,14 @@ def _packed(clip: Clip) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         # Copies: what is read-only cannot become a tensor without a warning.
         tensors["layout.corners"] = torch.tensor(clip.layout.corners_m)
         tensors["layout.kinds"] = torch.tensor(clip.layout.kinds)
+    if clip.actors is not None:
+        tensors |= {f"actors.{name}": torch.tensor(getattr(clip.actors, name)) for name in _ACTORS}
     for name, values in clip.labels.items():
         tensors[f"labels.{name}"] = torch.tensor(values, dtype=torch.float32)
     facts = {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "camera": camera_as_json(clip.camera)}
-    given = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
+    given: dict[str, Any] = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
+    if clip.actors is not None:
+        given["actors"] = list(clip.actors.ids)
     return {**facts, **given, "labels": sorted(clip.labels)}, tensors
 
 
@@ -158,6 +165,7 @@ class Footage:
             facts["prompt"],
             {name: self.label(index, name) for name in facts["labels"]},
             self.layout(index),
+            self.actors(index),
         )
 
     def images(self, index: int, frames: range | list[int]) -> np.ndarray:
@@ -190,6 +198,15 @@ class Footage:
             return None
         corners, kinds = (self._shards.tensor(entry, f"layout.{name}").numpy() for name in ("corners", "kinds"))
         return RoadLayout(corners, kinds)
+
+    def actors(self, index: int) -> ActorTracks | None:
+        """The other road users of a clip, or None."""
+        entry = self.entries[index]
+        # Footage that was recorded before they were kept says nothing of them.
+        if "actors" not in entry.facts:
+            return None
+        poses, sizes, speeds = (self._shards.tensor(entry, f"actors.{name}").numpy() for name in _ACTORS)
+        return ActorTracks(poses, sizes, speeds, tuple(entry.facts["actors"]))
 
     def label(self, index: int, name: str) -> np.ndarray:
         """(T,) ground truth of a clip."""

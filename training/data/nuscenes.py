@@ -1,7 +1,7 @@
 """nuScenes as footage: the front camera at 12 frames per second, with ego poses, captions and the official splits.
 
-Reading, calibration and captions are ``longdwm_env.scenes.nuscenes``'s; so is the road's layout, where the map
-expansion is installed. Clips of one nuScenes scene never reach into
+Reading, calibration and captions are ``longdwm_env.scenes.nuscenes``'s; so are the road's layout, where the map
+expansion is installed, and the boxes of others, where they are annotated. Clips of one nuScenes scene never reach into
 another, and a split is a set of whole scenes, so that training and validation share none. A dataset of one's own, such
 as footage exported from the simulator, has none of nuScenes' scenes; it is split too: the second of every five scenes
 is for validation.
@@ -21,7 +21,7 @@ from longdwm_env.scenes.nuscenes import NuScenesScenes
 from longdwm_env.scenes.nuscenes_map import EXPANSION
 from longdwm_env.scenes.tables import find_version, read_table
 from longdwm_env.training.data.clip import BadClip, Clip
-from longdwm_env.types import ImageSize
+from longdwm_env.types import ActorTracks, ImageSize, Scene
 
 OWN_SPLIT_EVERY, OWN_SPLIT_VALIDATION = 5, 1
 """In a dataset with no official scene, of every so many scenes the one with this index is "val", the others "train"; so
@@ -148,4 +148,19 @@ class NuScenesClips:
             raise BadClip(f"{part.scene}: {error}") from error
         layout = layout_along(scene.road_map, poses)
         key = f"{part.scene}@{part.first}"
-        return Clip(key, np.ascontiguousarray(images), camera, poses, scene.prompt, layout=layout)
+        actors = _actors(scene, part)
+        return Clip(key, np.ascontiguousarray(images), camera, poses, scene.prompt, layout=layout, actors=actors)
+
+
+def _actors(scene: Scene, part: _Part) -> ActorTracks | None:
+    """The annotated road users at the frames of a part; nobody before the scene's start, where none are read."""
+    if scene.actors is None:
+        return None
+    first = part.first - scene.log.num_past
+    frames = np.arange(first, first + part.frames)
+    poses, speeds = (
+        scene.actors.poses[np.maximum(frames, 0)].copy(),
+        scene.actors.speeds_mps[np.maximum(frames, 0)].copy(),
+    )
+    poses[frames < 0], speeds[frames < 0] = np.nan, np.nan
+    return ActorTracks(poses, scene.actors.sizes_m, speeds, scene.actors.ids)

@@ -40,6 +40,7 @@ from longdwm_env.simulator.vehicles import EGO_SHARES, draw_style
 from longdwm_env.training.data.clip import BadClip, Clip, twin_key
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import ActorTracks, EgoState, FloatArray, ImageSize, wrap_angle
+from longdwm_env.worlds.simulator import actor_tracks
 
 FRAMES_AFTER_CRASH = 6
 """How long footage goes on after the ego has hit somebody: long enough to show it, before it becomes unphysical."""
@@ -213,7 +214,8 @@ class SimulatorClips:
         labels["time_of_day"] = np.full(len(traffics), TIMES_OF_DAY.index(conditions.time_of_day), np.float32)
         key = f"simulator:{seed}"
         layout = layout_along(PaintedRoadMap(built_in.road.table, built_in.road), poses)
-        return Clip(twin_key(key) if self.twins else key, images, camera, poses, prompt, labels, layout)
+        actors = actor_tracks(traffics)
+        return Clip(twin_key(key) if self.twins else key, images, camera, poses, prompt, labels, layout, actors)
 
 
 def labels_from_traffic(built_in: Episode, traffics: list[Traffic], poses: FloatArray) -> dict[str, np.ndarray]:

@@ -26,6 +26,7 @@ from longdwm_env.training.losses.objective import (
 )
 from longdwm_env.training.losses.rollout import Rollout, roll_history
 from longdwm_env.training.losses.texture import contrast, texture_loss
+from longdwm_env.training.losses.vehicles import vehicle_copy_loss
 from longdwm_env.training.losses.wear import worn
 
 
@@ -115,7 +116,7 @@ class CoarseObjective(Objective):
         return self.transformer
 
     def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Eq. 5 of one batch, and the loss on its last keyframe's texture where that has a weight."""
+        """Eq. 5 of one batch, and the losses on texture and vehicles where these have a weight."""
         if batch.rolled:
             if self.rollout is None:
                 raise InvalidConfig("a rolled window needs the codec and the settings to roll with")
@@ -137,10 +138,28 @@ class CoarseObjective(Objective):
             self.channel_weights,
         )
         parts = {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
-        if self.choices.texture_weight == 0:
-            return loss.total, parts
-        texture = texture_loss(predicted[:, -1], batch.clean[:, -1], self.channel_weights)
-        return loss.total + self.choices.texture_weight * texture, {**parts, "texture": texture.detach()}
+        total = loss.total
+        if self.choices.texture_weight > 0:
+            texture = texture_loss(predicted[:, -1], batch.clean[:, -1], self.channel_weights)
+            total, parts["texture"] = total + self.choices.texture_weight * texture, texture.detach()
+        if self.choices.vehicle_copy_weight > 0 and self.use_warp:
+            vehicles = self._vehicles(predicted, batch)
+            total, parts["vehicles"] = total + self.choices.vehicle_copy_weight * vehicles, vehicles.detach()
+        return total, parts
+
+    def _vehicles(self, predicted: Tensor, batch: CoarseBatch) -> Tensor:
+        """How far vehicles are from a copy; 0 without warps, or where nobody marked vehicles."""
+        if batch.vehicles is None or batch.warp is None:
+            return predicted.new_zeros(())
+        views = batch.warp[:, :, None]
+        if batch.further is not None:
+            views = torch.cat([views, batch.further], dim=2)
+        shown = batch.vehicles
+        if batch.warp_mask is not None:
+            shown = shown * batch.warp_mask[:, :, None, None]
+        made, wanted = predicted[:, batch.history :], batch.clean[:, batch.history :]
+        made, wanted, views, shown = (tensor.flatten(0, 1) for tensor in (made, wanted, views, shown))
+        return vehicle_copy_loss(made, wanted, views, shown, self.channel_weights)
 
     def conditioning(self, batch: CoarseBatch) -> Conditioning:
         """What the model is told of a batch, with this run's drops and noise."""

@@ -91,13 +91,14 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
 
 
 def _at(batch: CoarseBatch, future: int) -> CoarseBatch:
-    """A batch whose one new keyframe is one of those to come: with its layout, and with warps as valid as the first."""
+    """A batch whose one new keyframe is one of those to come: its layout, its vehicles, warps as valid as the first."""
     here = slice(future, future + 1)
     return replace(
         batch,
         warp_mask=None if batch.warp_mask is None else batch.warp_mask[:, :1],
         layout=None if batch.layout is None else batch.layout[:, here],
         layout_mask=None if batch.layout_mask is None else batch.layout_mask[:, here],
+        vehicles=None if batch.vehicles is None else batch.vehicles[:, here],
     )
 
 

@@ -4,6 +4,10 @@ The vehicle's picture in the start frame is the template. At each second it is l
 be (the caller says where), shifted by up to ``REACH`` boxes and scaled by ``SCALES``: normalised cross-correlation of
 the colours. It counts as there if the best correlation is above a threshold and the place has enough contrast.
 
+The template is the vehicle's box and nothing around it. With a quarter more on every side, road and sky that stay what
+they are let smears pass for cars, and vehicles that come nearer go unnoticed: of those that are there for 4 s in the
+simulator 60 % were found at every second, and 83 % without that margin, at the same rate of false alarms.
+
 The threshold is not chosen by eye. The same search is made in the simulator's own frames, where the vehicle is, and in
 the simulator's frames with the vehicle taken away; the threshold lets through ``FALSE_ALARMS`` of the latter.
 """
@@ -25,9 +29,6 @@ SCALES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6)
 
 REACH = (0.75, 0.4)
 """How far from the expected place, in widths and heights of the expected box; and 2 pixels more."""
-
-MARGIN = 0.25
-"""Of the box on every side that belongs to the template: a vehicle is known by its outline and its shadow too."""
 
 TEMPLATE_PX = 24
 """Longer side of the template that is compared."""
@@ -58,7 +59,7 @@ def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatAr
         frame: (H, W, 3).
         boxes: (P, 4) where it may be.
     """
-    sides = (start_box[2:] - start_box[:2]) * (1 + 2 * MARGIN)
+    sides = start_box[2:] - start_box[:2]
     step = float(sides.max()) / TEMPLATE_PX
     width, height = (max(4, round(float(side) / step)) for side in sides)
     template = _sampled(start, (start_box[:2] + start_box[2:]) / 2, width, height, step)
@@ -70,7 +71,7 @@ def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatAr
         for scale in SCALES:
             fine = step * size * scale
             columns, rows = (
-                int(side + 2 * (reach * length + 2) / fine)
+                side + 2 * int((reach * length + 2) / fine)
                 for side, reach, length in zip((width, height), REACH, own, strict=True)
             )
             area = _sampled(frame, (box[:2] + box[2:]) / 2, columns, rows, fine)
