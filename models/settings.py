@@ -149,8 +149,8 @@ class OpenChoices:
         contrast_power: a sample's squared error is divided by its picture's contrast to this power; 0 for not at all,
             as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture.py).
         vehicle_copy_weight: of the loss that has other road users copied from the model's views
-            (training/losses/vehicles.py); 0 for none, as in the paper. It keeps them from dissolving. Clips whose road
-            users nobody marked train without.
+            (training/losses/vehicles.py); 0 for none, as in the paper. It keeps them from dissolving, and costs what
+            long drives need. Clips whose road users nobody marked train without.
         wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
             them (training/losses/wear.py); 0 for never, as in the paper.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.

@@ -44,9 +44,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
         coarse,
         loop=replace(coarse.loop, steps=2_000),
         optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=50, ema_decay=0.999),
-        choices=replace(
-            coarse.choices, texture_weight=2.5, contrast_power=1.0, vehicle_copy_weight=5.0, wear_ratio=0.5
-        ),
+        choices=replace(coarse.choices, texture_weight=2.5, contrast_power=1.0, wear_ratio=0.5),
         windows=(
             Window(1, 1, 0.5),
             Window(4, 1, 2.0),

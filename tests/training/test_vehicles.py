@@ -156,9 +156,15 @@ def test_a_rolled_window_keeps_the_vehicles_of_its_last_keyframe(pipeline: LongD
     assert torch.equal(rolled.vehicles, batch.vehicles[:, 1:])
 
 
-def objective(pipeline: LongDWMPipeline, **choices: float) -> CoarseObjective:
+def objective(pipeline: LongDWMPipeline, rollout: Rollout | None = None, **choices: float) -> CoarseObjective:
     return CoarseObjective(
-        pipeline.coarse, pipeline.scheduler, torch.zeros(5, 16), OpenChoices(**choices), NoiseChoices(), 0
+        pipeline.coarse,
+        pipeline.scheduler,
+        torch.zeros(5, 16),
+        OpenChoices(**choices),
+        NoiseChoices(),
+        0,
+        rollout=rollout,
     )
 
 
@@ -207,6 +213,15 @@ def test_copies_are_asked_for_only_where_somebody_marked_vehicles(
     assert total.item() == pytest.approx((plain(marked)[0] + 2 * parts["vehicles"]).item(), rel=1e-5)
     for other in (unmarked, replace(marked, vehicles=None), replace(marked, warp_mask=0 * marked.warp_mask)):
         assert copying(other)[1]["vehicles"] == 0
+
+
+def test_what_the_model_drove_itself_is_not_copied(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    """Else whatever has gone wrong in a drive would be asked for again."""
+    window = Window(2, 2, rolled=True)
+    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
+    rollout = Rollout(pipeline.codec, pipeline.settings)
+    copying, plain = objective(pipeline, rollout, vehicle_copy_weight=2.0), objective(pipeline, rollout)
+    assert copying(batch)[0] == plain(batch)[0]
 
 
 def test_a_worn_history_is_to_be_copied_as_it_was(pipeline: LongDWMPipeline, store: LatentStore) -> None:

@@ -117,7 +117,8 @@ class CoarseObjective(Objective):
 
     def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eq. 5 of one batch, and the losses on texture and vehicles where these have a weight."""
-        if batch.rolled:
+        rolled = batch.rolled
+        if rolled:
             if self.rollout is None:
                 raise InvalidConfig("a rolled window needs the codec and the settings to roll with")
             batch = roll_history(self.model, batch, self.rollout, self.seed)
@@ -143,7 +144,8 @@ class CoarseObjective(Objective):
             texture = texture_loss(predicted[:, -1], batch.clean[:, -1], self.channel_weights)
             total, parts["texture"] = total + self.choices.texture_weight * texture, texture.detach()
         if self.choices.vehicle_copy_weight > 0 and self.use_warp:
-            vehicles = self._vehicles(predicted, batch)
+            # In the model's own drives vehicles are elsewhere, and a copy of what it made of them brings nothing back.
+            vehicles = loss.total.new_zeros(()) if rolled else self._vehicles(predicted, batch)
             total, parts["vehicles"] = total + self.choices.vehicle_copy_weight * vehicles, vehicles.detach()
         return total, parts
 

@@ -5,6 +5,11 @@ asks for, is a smear; in a closed loop it has dissolved after two seconds. The v
 whole, in places where it may well be. So where vehicles are, the model is to show what the best of its views shows: the
 one that is nearest to the recorded keyframe there.
 
+Only after recorded history. On a drive of its own a model that copies has nothing that brings a picture back: after
+600 steps with copies there too, what the centre of the picture had lost stayed lost, and tail lamps grew.
+
+An experiment, off in the recipes: cars last longer, whole drives do not (docs/training.md has the figures).
+
 Deviation: the paper trains with squared error alone, and samples in many steps.
 """
 
