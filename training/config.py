@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.settings import OpenChoices
-from longdwm_env.training.data.batches import Window
 from longdwm_env.training.data.latents import LatentChoices
+from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
 from longdwm_env.training.losses.distill import DistillChoices
 

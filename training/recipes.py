@@ -13,8 +13,8 @@ from longdwm_env.training.config import (
     Size,
     StageConfig,
 )
-from longdwm_env.training.data.batches import Window
 from longdwm_env.training.data.latents import LatentChoices
+from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
 
 LABELLED_STAGES = ("scorer", "inverse-dynamics")

@@ -14,7 +14,7 @@ from longdwm_env.training.config import (
     as_json,
     overridden,
 )
-from longdwm_env.training.data.batches import Window
+from longdwm_env.training.data.windows import Window
 from longdwm_env.training.recipes import RECIPES, recipe
 
 

@@ -15,6 +15,7 @@ from longdwm_env.models.conditioning import motion_features
 from longdwm_env.models.warped import keyframe_reach
 from longdwm_env.training.data.clip import twin_key
 from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.windows import Window
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import Camera, FloatArray
 
@@ -156,36 +157,6 @@ class DistillBatch(Batch):
     def to(self, device: torch.device | str) -> "DistillBatch":
         """Every tensor on a device."""
         return replace(self, coarse=self.coarse.to(device), fine=self.fine.to(device))
-
-
-@dataclass(frozen=True)
-class Window:
-    """One kind of coarse sample.
-
-    Attributes:
-        history: known keyframes.
-        future: keyframes to make.
-        weight: how often, relative to the other windows.
-        rolled: let the model itself make all of ``future`` but the last, and train on the last; see ``losses.rollout``.
-        switched: the older part of the history, up to all of it, is of the clip's twin, so that the picture turns into
-            what the prompt says. Drawn from clips that have a twin.
-    """
-
-    history: int
-    future: int
-    weight: float = 1.0
-    rolled: bool = False
-    switched: bool = False
-
-    def __post_init__(self) -> None:
-        if self.history < 1 or self.future < 1 or self.weight <= 0:
-            raise InvalidConfig(
-                f"a window has at least one known and one new keyframe and a weight above 0, got {self}"
-            )
-        if self.rolled and self.future < 2:
-            raise InvalidConfig(
-                f"a rolled window makes at least two keyframes, the last of which is trained, got {self}"
-            )
 
 
 class CoarseSampler:

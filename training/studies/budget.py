@@ -11,7 +11,7 @@ from longdwm_env.files import atomic_write_json
 from longdwm_env.models.presets import PRESETS, LongDWMConfig
 from longdwm_env.models.settings import OpenChoices, TransformerConfig
 from longdwm_env.training.config import LoopConfig, OptimizerConfig, StageConfig
-from longdwm_env.training.data.batches import Window
+from longdwm_env.training.data.windows import Window
 from longdwm_env.training.estimate import parameter_count
 from longdwm_env.training.studies.folder import StudyFolder
 from longdwm_env.training.studies.variants import DEFAULT_SNAPSHOT, SNAPSHOTS, Part, PartKind
