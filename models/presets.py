@@ -132,10 +132,11 @@ def mini() -> LongDWMConfig:
             fine_steps=1,
             warp_variant="ground",
             backward_warp=True,
-            matched_sweep=SweepSettings(),
+            matched_sweep=SweepSettings(relative=0.4),
             coarse_sweep=coarse_sweep,
             held_ends=True,
             road_layout=True,
+            move_vehicles=True,
         ),
         codec="mini",
         codec_arguments={"latent_channels": 32},
@@ -148,7 +149,7 @@ def mini() -> LongDWMConfig:
 def study() -> LongDWMConfig:
     """Mini's picture, codec and conditions with transformers of about 2 M parameters each, to compare methods with.
 
-    Without the road's layout and the held ends, which no method of the paper has.
+    Without the road's layout, the held ends and moved vehicles, which no method of the paper has.
     """
     full = mini()
 
@@ -156,7 +157,8 @@ def study() -> LongDWMConfig:
         plain = replace(model, warp_views=views, layout_view=False, held_views=False)
         return replace(plain, num_attention_heads=2, num_layers=4, stem_channels=32, head_blocks=1)
 
-    settings = replace(full.settings, road_layout=False, held_ends=False)
+    settings = replace(full.settings, road_layout=False, held_ends=False, move_vehicles=False)
+    settings = replace(settings, matched_sweep=SweepSettings())
     coarse, fine = map(smaller, (full.coarse, full.fine), settings.warp_views)
     return replace(full, name="study", coarse=coarse, fine=fine, settings=settings)
 
@@ -220,10 +222,11 @@ def debug() -> LongDWMConfig:
             history_keyframes=3,
             warp_variant="ground",
             backward_warp=True,
-            matched_sweep=SweepSettings(),
+            matched_sweep=SweepSettings(relative=0.4),
             coarse_sweep=((20.0, 1.8),),
             held_ends=True,
             road_layout=True,
+            move_vehicles=True,
         ),
         codec="mini",
         codec_arguments={"encoder_channels": 8, "decoder_channels": (16, 8, 8)},

@@ -22,6 +22,8 @@ class Present:
         before: a frame (H, W, 3) of shortly before the present one, and its pose (3,) in the present ego frame; None
             where there is none. For the matched sweep.
         layout: of the road, in the present ego frame; None where there is no map.
+        boxes: (B, A, 5) where other road users are seen at present and at the new keyframes, as far as that is known,
+            see ``boxes.image_boxes``; None where nobody knows any.
     """
 
     history: Images
@@ -31,6 +33,7 @@ class Present:
     counter: int
     before: tuple[Images, FloatArray] | None = None
     layout: RoadLayout | None = None
+    boxes: FloatArray | None = None
 
 
 @dataclass(frozen=True)

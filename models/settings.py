@@ -46,6 +46,9 @@ class LongDWMSettings:
         road_layout: show both models, as one more view, what the scene's road map says is painted where
             (geometry/layout.py), where there is a map. Deviation: the paper has no map. Without one, nothing tells a
             model that looks four seconds back where a lane leads that has not come into view yet.
+        move_vehicles: in the views of the Coarse model other road users are moved as they move, not as the world goes
+            by (geometry/moved.py), where their boxes are known. Deviation: the paper warps everything alike. Without
+            it, who drives is shown in wrong places, and the mean of all places is a smear.
         prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,
             which are brought into the words that it was trained on (``text.known_prompt``).
     """
@@ -64,6 +67,7 @@ class LongDWMSettings:
     coarse_sweep: tuple[tuple[float, float], ...] = ()
     held_ends: bool = False
     road_layout: bool = False
+    move_vehicles: bool = False
     prompts: Prompts = "text"
 
     def __post_init__(self) -> None:
@@ -149,8 +153,8 @@ class OpenChoices:
         contrast_power: a sample's squared error is divided by its picture's contrast to this power; 0 for not at all,
             as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture.py).
         vehicle_copy_weight: of the loss that has other road users copied from the model's views
-            (training/losses/vehicles.py); 0 for none, as in the paper. It keeps them from dissolving, and costs what
-            long drives need. Clips whose road users nobody marked train without.
+            (training/losses/vehicles.py); 0 for none, as in the paper. It keeps them from dissolving. Clips whose road
+            users nobody marked train without.
         wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
             them (training/losses/wear.py); 0 for never, as in the paper.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.

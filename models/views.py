@@ -105,7 +105,7 @@ class ViewEncoder:
     def _one_present(self, present: Present, poses: FloatArray) -> tuple[Images, FloatArray, FloatArray]:
         """(R, V, H, W, 3) pictures, and (R,) each: where the views mean something, where the layout does."""
         camera = present.camera
-        shown, mask = keyframe_views(present.history[-1], camera, poses, present.before, self.settings)
+        shown, mask = keyframe_views(present.history[-1], camera, poses, present.before, self.settings, present.boxes)
         if not self.settings.road_layout:
             return shown, mask, np.zeros_like(mask)
         layouts, known = layout_pictures(present.layout, camera, poses)

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from longdwm_env import clock
 from longdwm_env.geometry.layout import RoadLayout, draw_layout
+from longdwm_env.geometry.moved import in_view, paste_boxes, without_boxes
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.sweep import SweepSettings, images_between, predicted_images
 from longdwm_env.geometry.warp import WarpSettings, warp_and_mask, warp_images
@@ -32,6 +33,7 @@ def keyframe_views(
     poses: Float[np.ndarray, "r 3"],
     earlier: Earlier | None,
     settings: LongDWMSettings,
+    boxes: Float[np.ndarray, "b a 5"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "r v h w 3"], Float[np.ndarray, "r"]]:
     """The present keyframe as it will look from R keyframes ahead, in every way that the Coarse model is shown.
 
@@ -41,6 +43,8 @@ def keyframe_views(
         poses: (R, 3) poses of the new keyframes, one interval apart, in the ego frame of ``image``.
         earlier: for the matched sweep; None where nothing was seen before, and the warp takes its place.
         settings: which views, and how far ahead.
+        boxes: (B, A, 5) of A other road users, see ``boxes.image_boxes``: in ``image``, and as they will be seen from
+            each new keyframe, as far as that is known; None where nobody knows. For settings that move vehicles.
 
     Returns:
         uint8 (R, V, H, W, 3): the warp; with a matched sweep that one before it; then each plane of
@@ -49,6 +53,10 @@ def keyframe_views(
     """
     reach = min(len(poses), keyframe_reach(settings.coarse_warp_horizon_s))
     near = np.asarray(poses, dtype=np.float64)[:reach]
+    whole, moved = image, None
+    if boxes is not None and settings.move_vehicles:
+        moved = in_view(boxes[0], camera.intrinsics.image_size)
+        image = without_boxes(whole, boxes[0], moved)
     warped = warp_images(image, camera, near, settings.warp)
     views = [warped]
     if settings.matched_sweep is not None:
@@ -60,6 +68,9 @@ def keyframe_views(
         plane = WarpSettings(variant="plane", depth_m=depth_m, max_zoom=max_zoom)
         views.append(warp_and_mask(image, camera, near, plane)[0])
     shown = np.stack(views, axis=1)
+    if boxes is not None and moved is not None:
+        for ahead, later in enumerate(boxes[1 : 1 + reach]):
+            paste_boxes(shown[ahead], whole, boxes[0], later, moved)
     mask = np.zeros(len(poses), dtype=np.float32)
     mask[:reach] = float(settings.coarse_warp_horizon_s >= clock.INTERVAL_S)
     return np.concatenate([shown, np.repeat(shown[-1:], len(poses) - reach, axis=0)]), mask

@@ -22,10 +22,12 @@ from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
 from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
+from longdwm_env.models.road_users import driven_on, seen_boxes, still_known
 from longdwm_env.models.samples import Present, Sampling
 from longdwm_env.models.text import known_prompt
 from longdwm_env.models.uncertainty import prediction_spread
 from longdwm_env.types import (
+    ActorTracks,
     Camera,
     FloatArray,
     Images,
@@ -52,8 +54,9 @@ class DiffusionWorld:
 
     Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), poses of the
     last of them (array ``track``, (M, 3) in the world frame, newest last), the road's layout where the scene has a map
-    and the model knows what to do with it (arrays ``layout_corners`` and ``layout_kinds``), and the prompt, the camera,
-    the seed and the number of frames driven (values).
+    and the model knows what to do with it (arrays ``layout_corners`` and ``layout_kinds``), the other road users where
+    the scene marks them and the model moves them (``actors``, see ``road_users``), and the prompt, the camera, the seed
+    and the number of frames driven (values).
     Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
     acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
@@ -158,7 +161,10 @@ class DiffusionWorld:
         if self.pipeline.settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
             layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
-        return WorldState(arrays, values)
+        actors = scene.actors if self.pipeline.settings.move_vehicles else None
+        if actors is not None:
+            actors = still_known(actors.first(1), scene.start.pose, camera)
+        return WorldState(arrays, values, actors)
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -173,10 +179,12 @@ class DiffusionWorld:
                     f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
                 )
         sampling = self._sampling()
-        presents = [self._present(state) for state in states]
         poses = [trajectory.poses[:step] for trajectory in trajectories]
+        others = [self._others(state) for state in states]
+        boxes = [self._boxes(*each) for each in zip(states, others, poses, strict=True)]
+        presents = [self._present(*each) for each in zip(states, boxes, strict=True)]
         clips = self._generation.second(presents, poses, sampling, num_frames)
-        nexts = [self._next(*each) for each in zip(states, clips, poses, strict=True)]
+        nexts = [self._next(*each) for each in zip(states, clips, poses, others, strict=True)]
         return nexts, stack_frames(clips)
 
     @property
@@ -191,17 +199,40 @@ class DiffusionWorld:
     def uncertainty(self, states: Sequence[WorldState], trajectories: Sequence[Trajectory]) -> FloatArray:
         """How far predictions of each next keyframe differ; see ``UncertainWorld`` and ``models.uncertainty``."""
         sampling = self._sampling()
-        ahead = clock.FRAMES_PER_INTERVAL - 1
-        passes = [
-            partial(prediction_spread, self._generation, self._present(state), trajectory.poses[ahead], sampling)
-            for state, trajectory in zip(states, trajectories, strict=True)
-        ]
+        step = clock.FRAMES_PER_INTERVAL
+        passes = []
+        for state, trajectory in zip(states, trajectories, strict=True):
+            present = self._present(state, self._boxes(state, self._others(state), trajectory.poses[:step]))
+            passes.append(partial(prediction_spread, self._generation, present, trajectory.poses[step - 1], sampling))
         return np.array(self._generation.run(passes))
 
     def _sampling(self) -> Sampling:
         return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, self._unconditional_text())
 
-    def _present(self, state: WorldState) -> Present:
+    def _others(self, state: WorldState) -> ActorTracks | None:
+        """The other road users during the next second, 13 frames; None where nobody knows any."""
+        if state.actors is None:
+            return None
+        known = still_known(state.actors, state.arrays["track"][-1], _camera(state.values["camera"]))
+        layout = self._layout(state)
+        return driven_on(known, layout, clock.FRAMES_PER_INTERVAL)
+
+    def _layout(self, state: WorldState) -> RoadLayout | None:
+        """The road near the ego, in the world frame."""
+        if "layout_kinds" not in state.arrays:
+            return None
+        whole = RoadLayout(state.arrays["layout_corners"], state.arrays["layout_kinds"])
+        return whole.near(state.arrays["track"][-1, :2], _LAYOUT_NEEDED_M)
+
+    def _boxes(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> FloatArray | None:
+        """Where the other road users are seen now and a second later, (2, A, 5), from where the ego will be."""
+        if others is None:
+            return None
+        now = state.arrays["track"][-1]
+        poses = np.stack([now, compose(now, ahead[-1])])
+        return seen_boxes(others, [0, clock.FRAMES_PER_INTERVAL], poses, _camera(state.values["camera"]))
+
+    def _present(self, state: WorldState, boxes: FloatArray | None = None) -> Present:
         values = state.values
         history = state.arrays["frames"][:: -clock.FRAMES_PER_INTERVAL][: self._history][::-1]
         camera = _camera(values["camera"])
@@ -210,11 +241,11 @@ class DiffusionWorld:
         if 0 < self._baseline < len(track) and len(frames) > self._baseline:
             pose: FloatArray = relative_to(track[-1 - self._baseline][None], track[-1])[0]
             before = (frames[-1 - self._baseline], pose)
-        if "layout_kinds" in state.arrays:
-            whole = RoadLayout(state.arrays["layout_corners"], state.arrays["layout_kinds"])
-            layout = whole.near(track[-1, :2], _LAYOUT_NEEDED_M).seen_from(track[-1])
+        near = self._layout(state)
+        if near is not None:
+            layout = near.seen_from(track[-1])
         text = self._text(values["prompt"])
-        return Present(history, camera, text, values["seed"], values["frames_driven"], before, layout)
+        return Present(history, camera, text, values["seed"], values["frames_driven"], before, layout, boxes)
 
     @property
     def _baseline(self) -> int:
@@ -234,7 +265,7 @@ class DiffusionWorld:
         back = np.column_stack([forward * np.cos(headings / 2), forward * np.sin(headings / 2), headings])
         return compose(scene.start.pose, back)
 
-    def _next(self, state: WorldState, clip: Images, ahead: FloatArray) -> WorldState:
+    def _next(self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None) -> WorldState:
         keep = (self._history - 1) * clock.FRAMES_PER_INTERVAL + 1
         frames = np.concatenate([state.arrays["frames"], clip])[-keep:].copy()
         track = state.arrays["track"]
@@ -243,6 +274,7 @@ class DiffusionWorld:
         return WorldState(
             {**state.arrays, "frames": frames, "track": newest},
             {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)},
+            None if others is None else others.first(len(clip) + 1),
         )
 
     def _text(self, prompt: str) -> Tensor:

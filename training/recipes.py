@@ -44,14 +44,15 @@ def mini_simulator(size: Size = "full") -> Recipe:
         coarse,
         loop=replace(coarse.loop, steps=2_000),
         optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=50, ema_decay=0.999),
-        choices=replace(coarse.choices, texture_weight=2.5, contrast_power=1.0, wear_ratio=0.5),
+        choices=replace(
+            coarse.choices, texture_weight=2.5, contrast_power=1.0, vehicle_copy_weight=1.0, wear_ratio=0.5
+        ),
         windows=(
-            Window(1, 1, 0.5),
+            Window(1, 1, 0.4),
             Window(4, 1, 2.0),
-            Window(1, 2, 0.4, rolled=True),
             Window(4, 3, 1.2, rolled=True),
-            Window(4, 8, 0.4, rolled=True),
-            Window(4, 1, 0.7, switched=True),
+            Window(4, 8, 0.9, rolled=True),
+            Window(4, 1, 0.6, switched=True),
         ),
     )
     fine = StageConfig(

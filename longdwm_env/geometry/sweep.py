@@ -50,6 +50,8 @@ class SweepSettings:
         sharpness: between two frames, the weight of each falls by exp(-sharpness) for each grey level of error.
         road_bonus: grey levels that the road is forgiven, as it is there more often than not.
         unseen: grey levels of error of what the other frame does not show.
+        relative: in predictions, the share of the mean error over all planes that is taken off each. What is flat
+            agrees with every plane, and would otherwise win over whatever has detail, cars above all.
     """
 
     planes: tuple[Plane, ...] = DEFAULT_PLANES
@@ -58,6 +60,7 @@ class SweepSettings:
     sharpness: float = 0.5
     road_bonus: float = 1.0
     unseen: float = 24.0
+    relative: float = 0.0
 
     def __post_init__(self) -> None:
         planes = tuple((float(depth), float(zoom)) for depth, zoom in self.planes)
@@ -66,6 +69,8 @@ class SweepSettings:
         object.__setattr__(self, "planes", planes)
         if self.blur_px <= 0 or self.sharpness <= 0 or self.unseen < 0 or self.baseline_frames < 1:
             raise ValueError("blur_px and sharpness are above 0, unseen at least 0, baseline_frames at least 1")
+        if not 0 <= self.relative <= 1:
+            raise ValueError(f"relative is a share from 0 to 1, got {self.relative}")
 
 
 def predicted_images(
@@ -98,6 +103,8 @@ def predicted_images(
             continue
         depths = _depths(camera, pose, settings)
         judged = _judged(image, before, _induced(camera, before_pose, depths), settings)
+        if settings.relative > 0:
+            _make_relative(judged, settings.relative)
         made[t] = _mixed([(judged, _induced(camera, pose, depths), 1.0)], fallback[t], settings)
     return made
 
@@ -181,6 +188,13 @@ def _judged(
         error -= settings.road_bonus * (plane == 0)
         judged[plane, ..., 3] = np.clip(error * 4, 0, _MOST_ERROR)
     return judged
+
+
+def _make_relative(judged: UInt8[np.ndarray, "v h w 4"], share: float) -> None:
+    """Take a share of the mean error over all planes off each plane's, in place, and add what leaves none below 0."""
+    errors = judged[..., 3].astype(np.float32)
+    errors -= share * errors.mean(axis=0)
+    judged[..., 3] = np.clip(errors - errors.min(), 0, _MOST_ERROR)
 
 
 def _mixed(

@@ -1,6 +1,7 @@
 """The built-in scenes: the simulator's, one for every seed."""
 
 import sys
+from dataclasses import replace
 from functools import lru_cache
 
 from longdwm_env.errors import UnknownScene
@@ -12,9 +13,10 @@ KEY_PREFIX = "simulator:"
 @lru_cache(maxsize=16)
 def _scene_of_seed(seed: int) -> Scene:
     # The simulator is heavy to import, and a program that drives photographs never needs it.
-    from longdwm_env.simulator.scene import builtin_scene
+    from longdwm_env.simulator.scene import builtin_scene, episode
+    from longdwm_env.worlds.simulator import actor_tracks
 
-    return builtin_scene(seed)
+    return replace(builtin_scene(seed), actors=actor_tracks(episode(seed).past[-1:]))
 
 
 class BuiltinScenes:

@@ -119,7 +119,7 @@ def test_the_human_window_shows_every_frame_of_the_period(make, kit):
     env.step(kit.ahead())
     window = env.unwrapped._window
     assert len(window._shown_at) == 4
-    assert window.frames_per_s == pytest.approx(12, rel=0.5)
+    assert 0 < window.frames_per_s < 16, "no faster than time goes by"
     assert pygame.display.get_surface().get_size() == (960, 640)
     env.close()
     assert pygame.display.get_surface() is None

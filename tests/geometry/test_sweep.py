@@ -98,3 +98,30 @@ def test_settings_that_make_no_sense_are_refused():
     for bad in ({"planes": ()}, {"planes": ((5.0, 1.0),)}, {"blur_px": 0.0}, {"baseline_frames": 0}):
         with pytest.raises(ValueError, match=r"planes|blur_px"):
             SweepSettings(**bad)
+
+
+def test_what_has_detail_wins_over_what_is_flat():
+    """A textured board that keeps its size before a flat wall that does not: the flat wall agrees with every plane."""
+    board = texture(5)[:40, :24]
+
+    def seen(shift):
+        picture = np.full((*SIZE, 3), 128, np.uint8)
+        picture += (np.random.default_rng(shift).normal(0, 3, picture.shape)).astype(np.int8).view(np.uint8)
+        picture[20:60, 60:84] = board
+        return picture
+
+    before, now, truth = seen(0), seen(1), seen(2)
+    fallback = np.zeros((1, *SIZE, 3), np.uint8)
+    wrong = {}
+    for relative in (0.0, 0.6):
+        settings = SweepSettings(relative=relative, road_bonus=4.0)
+        made = predicted_images(now, CAMERA, ahead(6.0), before, np.array([-3.0, 0.0, 0.0]), fallback, settings)[0]
+        part = (slice(20, 60), slice(60, 84))
+        wrong[relative] = np.abs(made[part].astype(int) - truth[part]).mean()
+    assert wrong[0.6] < wrong[0.0]
+
+
+@pytest.mark.parametrize("relative", [-0.1, 1.5])
+def test_a_share_that_is_none_is_refused(relative):
+    with pytest.raises(ValueError, match="share from 0 to 1"):
+        SweepSettings(relative=relative)

@@ -1,5 +1,7 @@
 import json
 import pickle
+from copy import copy
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +14,7 @@ from longdwm_env import timing
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.state import EnvState
-from longdwm_env.types import WorldState
+from longdwm_env.types import ActorTracks, WorldState
 from longdwm_env.world import WorldModel
 
 SIZE = (32, 48)
@@ -132,6 +134,46 @@ def test_trajectory_and_prompt_matter(world, scene_with, drive_at):
     )
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, third)
+
+
+def marked(scene, *poses, speed_mps=8.0):
+    """A scene in which somebody marked road users of a car's size, recorded for a while."""
+    count = len(poses)
+    tracks = np.repeat(np.array(poses, float)[None], 3, axis=0)
+    names = tuple(f"car-{number}" for number in range(count))
+    sizes = np.tile([4.5, 1.8, 1.5], (count, 1))
+    return replace(scene, actors=ActorTracks(tracks, sizes, np.full((3, count), speed_mps), names))
+
+
+def test_road_users_drive_on_while_the_camera_sees_them(world, scene_with, straight):
+    scene = marked(scene_with(SIZE), [12.0, 0, 0], [-12.0, 0, 0])
+    state = world.begin(scene, 3)
+    assert state.actors.ids == ("car-0",), "the other one is behind"
+    assert len(state.actors.poses) == 1
+    (following,), _ = world.advance([state], [straight], 5)
+    np.testing.assert_allclose(following.actors.poses[:, 0, 0], 12 + 8 * np.arange(6) / 12, atol=1e-6)
+    (later,), _ = world.advance([following], [straight], 12)
+    assert len(later.actors.poses) == 13
+    assert np.array_equal(later.actors.poses[0], following.actors.poses[-1])
+
+
+def test_road_users_show_in_what_is_seen(world, scene_with, straight):
+    scene = scene_with(SIZE)
+    states = [world.begin(marked(scene, [12.0, 0, 0], speed_mps=speed), 3) for speed in (8.0, 16.0)]
+    _, frames = world.advance([world.begin(scene, 3), *states], [straight] * 3, 12)
+    assert not np.array_equal(frames[0], frames[2])
+    assert not np.array_equal(frames[1], frames[2])
+
+
+def test_a_world_knows_nobody_where_nobody_was_marked(world, pipeline, scene_with, straight):
+    (following,), _ = world.advance([world.begin(scene_with(SIZE), 3)], [straight], 12)
+    assert following.actors is None
+    scene = marked(scene_with(SIZE), [-12.0, 0, 0])
+    (following,), _ = world.advance([world.begin(scene, 3)], [straight], 12)
+    assert following.actors.poses.shape == (13, 0, 3), "nobody is there, and that is known"
+    unmoved = copy(pipeline)
+    unmoved.register_to_config(settings=replace(pipeline.settings, move_vehicles=False).to_json())
+    assert DiffusionWorld(unmoved).begin(marked(scene_with(SIZE), [12.0, 0, 0]), 3).actors is None
 
 
 def test_states_are_plain_data(world, scene_with, straight):

@@ -1,4 +1,4 @@
-"""Other road users on their way from a source to the Coarse model's loss, which has them copied."""
+"""Other road users on their way from a source to the Coarse model's views, in which they are moved."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,11 @@ import torch
 from longdwm_env.boxes import image_boxes
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
+from longdwm_env.models.road_users import seen_boxes
+from longdwm_env.models.samples import Present
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import CoarseSampler, Window
 from longdwm_env.training.data.clip import Clip
@@ -61,7 +64,9 @@ def pipeline() -> LongDWMPipeline:
 @pytest.fixture(scope="module")
 def store(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
     folder = tmp_path_factory.mktemp("latents")
-    return encode_latents(Leader(clips=2, frames=FRAMES), folder, pipeline, LatentChoices(keyframe_phases=2))
+    return encode_latents(
+        Leader(clips=2, frames=FRAMES), folder, pipeline, LatentChoices(keyframe_phases=2, vehicles_unknown_ratio=0)
+    )
 
 
 def test_a_box_is_seen_where_the_camera_projects_it() -> None:
@@ -139,11 +144,64 @@ def test_each_new_keyframe_knows_where_its_vehicles_are(store: LatentStore) -> N
         assert not batch.vehicles[1].any(), "of the second clip nobody marked any"
 
 
+def test_each_keyframe_knows_the_boxes_that_its_views_were_made_with(
+    pipeline: LongDWMPipeline, store: LatentStore
+) -> None:
+    clip = Leader(clips=2, frames=FRAMES).clip(0)
+    window = Window(2, 1)
+    batch = CoarseSampler(store, [window], seed=0).at([(0, 1, 1), (1, 1, 1)], window, [0, 1])
+    wanted = seen_boxes(clip.actors, [18, 30, 42], clip.poses[[18, 30, 42]], clip.camera)
+    np.testing.assert_allclose(batch.boxes[0], wanted, rtol=1e-5)
+    assert np.isfinite(wanted).all()
+    assert batch.boxes[1] is None, "of the second clip nobody marked any"
+    origin = clip.poses[30]
+    present = Present(
+        clip.images[[18, 30]],
+        clip.camera,
+        batch.text[0],
+        seed=0,
+        counter=0,
+        before=(clip.images[24], relative_to(clip.poses[24:25], origin)[0]),
+        boxes=batch.boxes[0][1:],
+    )
+    given = [present], [relative_to(clip.poses[42:43], origin)]
+    inputs = pipeline.generation().coarse_inputs(*given)
+    for name in ("warp", "further"):
+        torch.testing.assert_close(getattr(inputs, name), getattr(batch, name)[:1], atol=0.02, rtol=2e-3)
+    unmoved = pipeline.generation().coarse_inputs([replace(present, boxes=None)], given[1])
+    assert not torch.allclose(unmoved.warp, inputs.warp, atol=0.02), "a moved car changes the view"
+
+
+def test_of_a_share_of_clips_nobody_is_known(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+    choices = LatentChoices(keyframe_phases=2, vehicles_unknown_ratio=1.0)
+    store = encode_latents(Leader(clips=1, frames=25), tmp_path, pipeline, choices)
+    assert store.rows(0, "keyframe_boxes.0", slice(0, 3)).isnan().all()
+    with pytest.raises(InvalidConfig, match="vehicles_unknown_ratio lies in"):
+        LatentChoices(vehicles_unknown_ratio=1.5)
+
+
+def test_a_drive_of_its_own_moves_whom_it_knew_at_the_start(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    window = Window(2, 3, rolled=True)
+    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
+    loss, rollout = objective(pipeline), Rollout(pipeline.codec, pipeline.settings)
+    moved = roll_history(loss.model, batch, rollout, 0)
+    unmoved = roll_history(loss.model, replace(batch, boxes=(None,)), rollout, 0)
+    assert not torch.equal(moved.warp, unmoved.warp)
+    late = batch.boxes[0].copy()
+    late[:2] = np.nan
+    came = roll_history(loss.model, replace(batch, boxes=(late,)), rollout, 0)
+    assert torch.equal(came.warp, unmoved.warp), "who comes into view later is in none of the model's own pictures"
+
+
 def test_latents_from_before_road_users_were_kept_are_read(store: LatentStore) -> None:
     entry = store.entries[0]
-    store.entries[0] = replace(entry, facts={k: v for k, v in entry.facts.items() if k != "has_vehicles"})
+    store.entries[0] = replace(
+        entry, facts={k: v for k, v in entry.facts.items() if k not in ("has_vehicles", "has_boxes")}
+    )
     try:
-        assert not CoarseSampler(store, [Window(1, 1)], seed=0).at([(0, 0, 0)], Window(1, 1), [0]).vehicles.any()
+        batch = CoarseSampler(store, [Window(1, 1)], seed=0).at([(0, 0, 0)], Window(1, 1), [0])
+        assert not batch.vehicles.any()
+        assert batch.boxes == (None,)
     finally:
         store.entries[0] = entry
 

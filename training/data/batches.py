@@ -55,6 +55,8 @@ class CoarseBatch(Batch):
         layout_mask: (B, R), or None as ``layout``.
         vehicles: (B, R, h, w) how much of each latent to make shows other road users, zeros for clips in which nobody
             marked them; or None.
+        boxes: B arrays (N + R, A, 5) of where others are seen in the keyframes, or None where nobody marked them; empty
+            for views in which nobody is moved.
     """
 
     clean: Tensor
@@ -70,6 +72,7 @@ class CoarseBatch(Batch):
     layout: Tensor | None = None
     layout_mask: Tensor | None = None
     vehicles: Tensor | None = None
+    boxes: tuple[FloatArray | None, ...] = ()
 
     def views(self, *, with_layout: bool, with_warp: bool = True) -> dict[str, Tensor | None]:
         """What is told beside history and text, as ``coarse_conditioning`` names it.
@@ -250,6 +253,7 @@ class CoarseSampler:
             torch.stack([layout for layout, _ in layouts]),
             torch.stack([known for _, known in layouts]),
             torch.stack([self._vehicles(*keyframes) for keyframes in made]),
+            tuple(self._boxes(c, p, slice(k, k + length)) for c, p, k in places),
         )
 
     def _layout(self, clip: int, phase: int, keyframes: slice) -> tuple[Tensor, Tensor]:
@@ -268,6 +272,13 @@ class CoarseSampler:
             return self.store.rows(clip, f"keyframe_vehicles.{phase}", keyframes)
         like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
         return like.new_zeros(len(like), *like.shape[-2:])
+
+    def _boxes(self, clip: int, phase: int, keyframes: slice) -> FloatArray | None:
+        """Where other road users are seen in some keyframes, (N + R, A, 5)."""
+        if not self.store.entries[clip].facts.get("has_boxes", False):
+            return None
+        boxes: FloatArray = self.store.rows(clip, f"keyframe_boxes.{phase}", keyframes).numpy().astype(np.float64)
+        return boxes
 
     def _to_each(self, name: str, clip: int, keyframe: int, future: int) -> Tensor:
         """(future, ...): a keyframe's rows of warps; past the horizon the last one is repeated."""

@@ -1,6 +1,7 @@
 """Encoding: clips to latents, warps and text embeddings on disk (``latents`` says what is stored)."""
 
 import logging
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from longdwm_env.files import atomic_path
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.road_users import seen_boxes
 from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
 from longdwm_env.training.data.footage import blocks_of
@@ -31,6 +33,7 @@ from longdwm_env.training.data.latents import (
 )
 from longdwm_env.training.data.shards import BadLimit, ShardFolder
 from longdwm_env.training.data.vehicles import vehicle_cover
+from longdwm_env.training.draws import numbers
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ def encode_latents(
             "matched_sweep": None if settings.matched_sweep is None else asdict(settings.matched_sweep),
             "coarse_sweep": [list(plane) for plane in settings.coarse_sweep],
             "road_layout": settings.road_layout,
+            "move_vehicles": settings.move_vehicles,
         },
         "choices": asdict(choices),
     }
@@ -134,8 +138,11 @@ class _Encoder:
             frames = list(range(offset, len(clip.images), clock.FRAMES_PER_INTERVAL))
             facts["keyframes"].append({"offset": offset, "count": len(frames)})
             tensors[f"keyframes.{phase}"] = self._keyframes(clip.images[frames])
+            boxes = self._boxes(clip, phase, frames)
+            if boxes is not None:
+                tensors[f"keyframe_boxes.{phase}"] = torch.tensor(boxes, dtype=torch.float32)
             if clip.poses is not None and len(frames) > 1:
-                tensors[f"keyframe_views.{phase}"] = self._keyframe_views(clip, frames)
+                tensors[f"keyframe_views.{phase}"] = self._keyframe_views(clip, frames, boxes)
             if clip.poses is not None and clip.layout is not None and self.settings.road_layout:
                 layouts, known = layout_pictures(clip.layout, clip.camera, clip.poses[frames])
                 tensors[f"keyframe_layout.{phase}"] = self._keyframes(layouts)
@@ -147,6 +154,7 @@ class _Encoder:
         facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
         facts |= {"has_poses": clip.poses is not None, "has_layout": "keyframe_layout.0" in tensors}
         facts["has_vehicles"] = "keyframe_vehicles.0" in tensors
+        facts["has_boxes"] = "keyframe_boxes.0" in tensors
         return {**facts, "camera": camera_as_json(clip.camera)}, tensors
 
     def _segment_warps(self, clip: Clip, starts: Sequence[int]) -> Tensor:
@@ -172,23 +180,36 @@ class _Encoder:
             "segment_layout_mask": torch.from_numpy(np.stack([known[s : s + SEGMENT_FRAMES][ends] for s in starts])),
         }
 
-    def _keyframe_views(self, clip: Clip, frames: Sequence[int]) -> Tensor:
+    def _boxes(self, clip: Clip, phase: int, frames: list[int]) -> np.ndarray | None:
+        """(K, A, 5) where other road users are seen in each keyframe; NaN for all in a share of the clips' phases."""
+        if clip.poses is None or clip.actors is None or not self.settings.move_vehicles:
+            return None
+        boxes = seen_boxes(clip.actors, frames, clip.poses[frames], clip.camera)
+        # Drawn by name, so that a clip is encoded alike in whatever order clips come.
+        drawn = numbers(zlib.crc32(clip.key.encode()), phase, "vehicles unknown").random()
+        return np.full_like(boxes, np.nan) if drawn < self.choices.vehicles_unknown_ratio else boxes
+
+    def _keyframe_views(self, clip: Clip, frames: Sequence[int], boxes: np.ndarray | None) -> Tensor:
         """Of each keyframe but the last, as seen from the next R: (K - 1, R, V, C, h, w)."""
         assert clip.poses is not None
         poses, settings = clip.poses, self.settings
         steps = clock.FRAMES_PER_INTERVAL * np.arange(1, keyframe_reach(settings.coarse_warp_horizon_s) + 1)
 
-        def views(frame: int) -> np.ndarray:
+        def views(place: int) -> np.ndarray:
+            frame = frames[place]
             # Past the clip's end there is no pose; those rows are never read, so they repeat the last one.
             ahead = relative_to(poses[np.minimum(frame + steps, frames[-1])], poses[frame])
             before = None
             if settings.matched_sweep is not None and frame >= settings.matched_sweep.baseline_frames:
                 earlier = frame - settings.matched_sweep.baseline_frames
                 before = (clip.images[earlier], relative_to(poses[earlier][None], poses[frame])[0])
-            return keyframe_views(clip.images[frame], clip.camera, ahead, before, settings)[0]
+            seen = None
+            if boxes is not None:
+                seen = boxes[np.minimum(np.arange(place, place + 1 + len(steps)), len(frames) - 1)]
+            return keyframe_views(clip.images[frame], clip.camera, ahead, before, settings, seen)[0]
 
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-            made = np.stack(list(pool.map(views, frames[:-1])))
+            made = np.stack(list(pool.map(views, range(len(frames) - 1))))
         return self._keyframes(made.reshape(-1, *made.shape[3:])).unflatten(0, made.shape[:3])
 
     @torch.no_grad()

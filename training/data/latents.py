@@ -12,6 +12,7 @@ What is stored of a clip of S intervals, in float16, with the codec's C, h, w an
     keyframe_layout.P (K, C, h, w)         the road's layout at each keyframe, where the clip has one
     keyframe_layout_mask.P (K,)            1 where there is a road near
     keyframe_vehicles.P (K, h, w)          how much of each latent shows other road users, where the clip's are marked
+    keyframe_boxes.P (K, A, 5) float32     where others are seen in each keyframe, for views in which they are moved
     poses           (T, 3) float64
     text            (W, D)                 the prompt's embedding
 
@@ -51,16 +52,21 @@ class LatentChoices:
         keyframe_phases: keyframe grids per clip, offset evenly within an interval; more grids make more coarse samples
             out of the same footage.
         images_per_pass: images that go through the codec at once; bounds memory.
+        vehicles_unknown_ratio: share of the clips' grids in whose views other road users are not moved, as if nobody
+            had marked them, so that the model also works from a photograph.
     """
 
     keyframe_phases: int = 1
     images_per_pass: int = 64
+    vehicles_unknown_ratio: float = 0.15
 
     def __post_init__(self) -> None:
         if not 1 <= self.keyframe_phases <= clock.FRAMES_PER_INTERVAL or self.images_per_pass < 1:
             raise InvalidConfig(
                 f"keyframe_phases lies in 1 .. {clock.FRAMES_PER_INTERVAL}, images_per_pass is at least 1; got {self}"
             )
+        if not 0 <= self.vehicles_unknown_ratio <= 1:
+            raise InvalidConfig(f"vehicles_unknown_ratio lies in [0, 1], got {self.vehicles_unknown_ratio}")
 
 
 def scene_of(key: str) -> str:

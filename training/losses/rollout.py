@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.moved import in_view
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
@@ -19,7 +20,7 @@ from longdwm_env.models.conditioning import coarse_conditioning, motion_features
 from longdwm_env.models.warped import keyframe_views
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise
-from longdwm_env.types import Images
+from longdwm_env.types import FloatArray, Images
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
     further = None if batch.further is None else batch.further[:, :1]
     knows_layout = model.transformer.config.layout_view
     last = batch.clean.shape[1] - 1
+    boxes = _known_at_the_start(batch)
     for present in range(batch.history, last):
         seen = history[:, -settings.history_keyframes :]
         now = _at(batch, present - batch.history)
@@ -75,7 +77,8 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         seen_again = rollout.codec.encode_keyframes(images_from_uint8(images[:, None], made.device))
         history = torch.cat([history, seen_again.to(history.dtype)], dim=1)
         befores = list(zip(before, back, strict=True))
-        warp, further = (views.to(history) for views in _views(images, batch, steps, befores, rollout))
+        seen_boxes = [None if own is None else own[present : present + 2] for own in boxes]
+        warp, further = (views.to(history) for views in _views(images, batch, steps, befores, seen_boxes, rollout))
         motion = torch.stack([torch.from_numpy(motion_features(step)) for step in steps]).to(motion)
     seen = history[:, -settings.history_keyframes :]
     return replace(
@@ -87,7 +90,19 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         poses=None,
         rolled=False,
         further=further,
+        boxes=(),
     )
+
+
+def _known_at_the_start(batch: CoarseBatch) -> list[FloatArray | None]:
+    """Boxes of the other road users without those that came into view later: the model's own drive has none of them."""
+    kept = []
+    for own, camera in zip(batch.boxes or [None] * len(batch.cameras), batch.cameras, strict=True):
+        if own is not None:
+            known = in_view(own[batch.history - 1], camera.intrinsics.image_size)
+            own = np.where(known[:, None], own, np.nan)
+        kept.append(own)
+    return kept
 
 
 def _at(batch: CoarseBatch, future: int) -> CoarseBatch:
@@ -107,13 +122,19 @@ def _views(
     batch: CoarseBatch,
     steps: list[np.ndarray],
     befores: list[tuple[Images, np.ndarray]],
+    boxes: list[FloatArray | None],
     rollout: Rollout,
 ) -> tuple[Tensor, Tensor]:
     """Latents (B, 1, C, h, w) and (B, 1, S, C, h, w), S possibly 0, of B keyframes as seen from one keyframe ahead.
 
     Between keyframes there are no frames here, so what is matched lies a whole keyframe back.
     """
-    given = zip(images, batch.cameras, steps, befores, strict=True)
-    views = np.stack([keyframe_views(*each, rollout.settings)[0][0] for each in given])
+    given = zip(images, batch.cameras, steps, befores, boxes, strict=True)
+    views = np.stack(
+        [
+            keyframe_views(image, camera, step, before, rollout.settings, seen)[0][0]
+            for image, camera, step, before, seen in given
+        ]
+    )
     encoded: Tensor = rollout.codec.encode_keyframes(images_from_uint8(views, batch.clean.device))
     return encoded[:, :1], encoded[:, None, 1:]

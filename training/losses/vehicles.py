@@ -1,14 +1,12 @@
 """A loss that has other road users copied, not drawn anew.
 
-A second ahead nobody knows to a few pixels where a vehicle will be, and the mean of all places, which squared error
-asks for, is a smear; in a closed loop it has dissolved after two seconds. The views of the present keyframe show it
-whole, in places where it may well be. So where vehicles are, the model is to show what the best of its views shows: the
-one that is nearest to the recorded keyframe there.
+The views show a vehicle whole and nearly where it will be (geometry/moved.py); what of its place or shape is still
+open, squared error fills with the mean of all that may be, which is softer than any of it, and after four seconds of a
+closed loop has dissolved. So where vehicles are, the model is to show what the best of its views shows: the one that is
+nearest to the recorded keyframe there.
 
 Only after recorded history. On a drive of its own a model that copies has nothing that brings a picture back: after
 600 steps with copies there too, what the centre of the picture had lost stayed lost, and tail lamps grew.
-
-An experiment, off in the recipes: cars last longer, whole drives do not (docs/training.md has the figures).
 
 Deviation: the paper trains with squared error alone, and samples in many steps.
 """

@@ -1,0 +1,107 @@
+"""Where the other road users of a generated world go: on along their lanes, at the speed they have.
+
+The pictures say nothing that could be measured well enough (docs/training.md has figures), so a world keeps their boxes
+beside its frames: known at the start of a scene, moved on from second to second, and told to the Coarse model as moved
+parts of its views. Whom the camera has lost sight of is forgotten. A traffic model that reacts would go here.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from longdwm_env import clock
+from longdwm_env.boxes import image_boxes
+from longdwm_env.geometry.layout import CENTRE_LINE, LINE, RoadLayout
+from longdwm_env.geometry.moved import FARTHEST_M, in_view
+from longdwm_env.types import ActorTracks, Camera, FloatArray, wrap_angle
+
+NEAR_LINE_M = 6.0
+"""How far the line may be that somebody drives along."""
+
+ALONG_RAD = 0.5
+"""How far its direction may differ from his."""
+
+LEAST_LENGTH = 3.0
+"""What counts as a line with a direction is that much longer than wide."""
+
+
+def still_known(actors: ActorTracks, ego_pose: FloatArray, camera: Camera) -> ActorTracks:
+    """The road users at the last frame of some tracks, one frame, without those that the camera has lost sight of.
+
+    Args:
+        actors: A of them.
+        ego_pose: (3,) of the ego at that frame, in the frame of the tracks.
+        camera: the camera.
+    """
+    boxes = image_boxes(actors.poses[-1], actors.sizes_m, ego_pose, camera)
+    # Who is too far to be moved is not lost: he may come near.
+    kept = in_view(boxes, camera.intrinsics.image_size) | (boxes[:, 4] >= FARTHEST_M)
+    names = tuple(name for name, keep in zip(actors.ids, kept, strict=True) if keep)
+    return ActorTracks(actors.poses[-1:, kept], actors.sizes_m[kept], actors.speeds_mps[-1:, kept], names)
+
+
+def driven_on(actors: ActorTracks, layout: RoadLayout | None, frames: int) -> ActorTracks:
+    """Where everybody is at a number of frames to come: as fast as now, and in the direction of the lines beside him.
+
+    Args:
+        actors: at one frame.
+        layout: of the road, in the frame of the tracks; None where there is no map, and everybody drives straight on.
+        frames: T.
+
+    Returns:
+        T + 1 frames, the first being the one given.
+    """
+    poses = [np.array(actors.poses[0])]
+    middles, directions = _lines(layout)
+    for _ in range(frames):
+        now = poses[-1].copy()
+        now[:, 2] = _along(now, middles, directions)
+        driven = actors.speeds_mps[0] * clock.FRAME_S
+        now[:, 0] += driven * np.cos(now[:, 2])
+        now[:, 1] += driven * np.sin(now[:, 2])
+        poses.append(now)
+    speeds = np.repeat(actors.speeds_mps[:1], frames + 1, axis=0)
+    return ActorTracks(np.stack(poses), actors.sizes_m, speeds, actors.ids)
+
+
+def seen_boxes(actors: ActorTracks, frames: Sequence[int], ego_poses: FloatArray, camera: Camera) -> FloatArray:
+    """Where a camera sees road users at some frames of their tracks, (F, A, 5); see ``boxes.image_boxes``.
+
+    Args:
+        actors: A of them.
+        frames: F of theirs.
+        ego_poses: (F, 3) of the ego at these, in the frame of the tracks.
+        camera: the camera.
+    """
+    shown = zip(frames, ego_poses, strict=True)
+    return np.stack([image_boxes(actors.poses[frame], actors.sizes_m, pose, camera) for frame, pose in shown])
+
+
+def _lines(layout: RoadLayout | None) -> tuple[FloatArray, FloatArray]:
+    """Middles (L, 2) and directions (L,) rad of all lines that are longer than wide."""
+    if layout is None:
+        return np.zeros((0, 2)), np.zeros(0)
+    corners = layout.corners_m[np.isin(layout.kinds, (LINE, CENTRE_LINE))].astype(np.float64)
+    sides = (corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1])
+    first, second = (np.hypot(*side.T) for side in sides)
+    longer = np.where((first > second)[:, None], *sides)
+    clear = np.maximum(first, second) > LEAST_LENGTH * np.minimum(first, second)
+    return corners[clear].mean(axis=1), np.arctan2(longer[clear, 1], longer[clear, 0])
+
+
+def _along(poses: FloatArray, middles: FloatArray, directions: FloatArray) -> FloatArray:
+    """(A,) heading of the line nearest to each of (A, 3) poses among those that lead his way; his own without one."""
+    headings = poses[:, 2].copy()
+    if not len(middles) or not len(poses):
+        return headings
+    # A line has no sense of its own: half a turn is nothing.
+    turned = wrap_angle(2 * (directions[None] - headings[:, None])) / 2
+    distance = np.hypot(*(middles[None] - poses[:, None, :2]).transpose(2, 0, 1))
+    distance = np.where((np.abs(turned) < ALONG_RAD) & np.isfinite(distance), distance, np.inf)
+    nearest = distance.argmin(axis=1)
+    rows = np.arange(len(poses))
+    there = distance[rows, nearest] < NEAR_LINE_M
+    return np.where(there, headings + turned[rows, nearest], headings)
+
+
+__all__ = ["driven_on", "seen_boxes", "still_known"]
