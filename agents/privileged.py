@@ -110,8 +110,7 @@ def present_actors(state: EnvState, scene: Scene) -> ActorTracks | None:
     driven, logged = state.world_state.actors, scene.actors
     if driven is not None or logged is None or state.frames_driven >= len(logged.poses):
         return driven
-    now = slice(state.frames_driven, state.frames_driven + 1)
-    return ActorTracks(logged.poses[now], logged.sizes_m, logged.speeds_mps[now], logged.ids)
+    return logged.during(slice(state.frames_driven, state.frames_driven + 1))
 
 
 class LaneKeeping:

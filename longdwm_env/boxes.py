@@ -1,12 +1,14 @@
 """Boxes on the ground: whether they touch, when they will, and where a camera sees them. Pure, vectorised."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import Car
 from longdwm_env.geometry.pose import relative_to, transform_points
-from longdwm_env.types import ActorTracks, Camera, FloatArray
+from longdwm_env.types import ActorTracks, Camera, FloatArray, ImageSize
 
 TTC_HORIZON_S = 3.0
 """How far ahead a collision is looked for; nuPlan's time_to_collision_within_bound."""
@@ -16,6 +18,9 @@ TTC_STEP_S = 0.1
 
 NEAREST_DEPTH_M = 0.5
 """What has a corner nearer to the camera's plane than this, or behind it, has no box in the picture."""
+
+NEARER_M = 0.5
+"""Who is nearer by more than this hides another."""
 
 STANDSTILL_MPS = 5e-3
 """Below this speed the ego cannot run into anybody; nuPlan's stopped_speed_threshold."""
@@ -92,8 +97,8 @@ def times_to_collision_s(
     frames, which = np.nonzero(near)
     if not len(frames):
         return result
-    ego_later = _moved(ego[frames], ego_speeds_mps[frames], times_s)
-    actor_later = _moved(actors.poses[frames, which], actors.speeds_mps[frames, which], times_s)
+    ego_later = straight_on(ego[frames], ego_speeds_mps[frames], times_s)
+    actor_later = straight_on(actors.poses[frames, which], actors.speeds_mps[frames, which], times_s)
     sizes = actors.sizes_m[which][:, None]
     touch = overlap(corners(ego_later, car.length_m, car.width_m), corners(actor_later, sizes[..., 0], sizes[..., 1]))
     first = np.where(touch.any(axis=1), times_s[touch.argmax(axis=1)], np.inf)
@@ -101,7 +106,7 @@ def times_to_collision_s(
     return result
 
 
-def _moved(poses: FloatArray, speeds_mps: FloatArray, times_s: FloatArray) -> FloatArray:
+def straight_on(poses: FloatArray, speeds_mps: FloatArray, times_s: FloatArray) -> FloatArray:
     """(P, S, 3) poses (P, 3) after each of (S,) seconds straight ahead at (P,) m/s."""
     later = np.repeat(poses[:, None], len(times_s), axis=1)
     distance = speeds_mps[:, None] * times_s
@@ -135,3 +140,38 @@ def image_boxes(poses: FloatArray, sizes_m: FloatArray, ego_pose: FloatArray, ca
     boxes = np.concatenate([pixels.min(1), pixels.max(1), depths.min(1)[:, None]], axis=1)
     boxes[~(depths > NEAREST_DEPTH_M).all(1)] = np.nan
     return boxes
+
+
+def seen_boxes(actors: ActorTracks, frames: Sequence[int], ego_poses: FloatArray, camera: Camera) -> FloatArray:
+    """Where a camera sees road users at some frames of their tracks, (F, A, 5); see ``image_boxes``.
+
+    Args:
+        actors: A of them.
+        frames: F of theirs.
+        ego_poses: (F, 3) of the ego at these, in the frame of the tracks.
+        camera: the camera.
+    """
+    shown = zip(frames, ego_poses, strict=True)
+    return np.stack([image_boxes(actors.poses[frame], actors.sizes_m, pose, camera) for frame, pose in shown])
+
+
+def shares_inside(boxes: FloatArray, image_size: ImageSize) -> FloatArray:
+    """Which share of each box (..., 4 or 5) of ``image_boxes`` lies in a picture, (...); NaN where there is none."""
+    size = image_size[::-1]
+    inside = (np.clip(boxes[..., 2:4], 0, size) - np.clip(boxes[..., :2], 0, size)).prod(axis=-1)
+    return np.asarray(inside / _areas_px2(boxes))
+
+
+def shares_hidden(boxes: FloatArray) -> FloatArray:
+    """Largest share of each box (A, 5) of ``image_boxes`` that one nearer box covers, (A,); NaN where there is none."""
+    own, other = boxes[:, None], boxes[None]
+    overlap = np.minimum(own[..., 2:4], other[..., 2:4]) - np.maximum(own[..., :2], other[..., :2])
+    nearer = other[..., 4] < own[..., 4] - NEARER_M
+    covered = np.where(nearer, np.clip(overlap, 0, None).prod(axis=-1), 0.0)
+    return np.asarray(covered.max(axis=1, initial=0.0) / _areas_px2(boxes))
+
+
+def _areas_px2(boxes: FloatArray) -> FloatArray:
+    """Areas (...) of boxes (..., 4 or 5); NaN where there is none, or none of any size."""
+    areas = (boxes[..., 2:4] - boxes[..., :2]).prod(axis=-1)
+    return np.where(areas > 0, areas, np.nan)

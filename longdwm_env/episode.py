@@ -253,8 +253,7 @@ class Episodes:
             return None, f"world {self.world.name!r} knows no road users, and none were recorded in scene {scene.key!r}"
         if last >= len(tracks.poses):
             return None, f"the record of road users ends after {(len(tracks.poses) - 1) / FPS:g} s"
-        shown = slice(first, last + 1)
-        return ActorTracks(tracks.poses[shown], tracks.sizes_m, tracks.speeds_mps[shown], tracks.ids), ""
+        return tracks.during(slice(first, last + 1)), ""
 
     def _after(self, before: EnvState, driven: Driven) -> EnvState:
         speed, acceleration, yaw_rate = (float(value) for value in driven.motion[-1])

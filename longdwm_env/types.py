@@ -241,9 +241,9 @@ class ActorTracks:
         ):
             raise ValueError("poses, sizes, speeds and ids of actor tracks disagree about frames or actors")
 
-    def first(self, frames: int) -> "ActorTracks":
-        """The same up to a number of frames."""
-        return replace(self, poses=self.poses[:frames], speeds_mps=self.speeds_mps[:frames])
+    def during(self, frames: slice) -> "ActorTracks":
+        """The same actors at some of the frames."""
+        return replace(self, poses=self.poses[frames], speeds_mps=self.speeds_mps[frames])
 
 
 @dataclass(frozen=True)

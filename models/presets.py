@@ -128,7 +128,7 @@ def mini() -> LongDWMConfig:
         ),
         settings=LongDWMSettings(
             image_size=(96, 144),
-            coarse_steps=1,
+            coarse_steps=2,
             fine_steps=1,
             warp_variant="ground",
             backward_warp=True,
@@ -149,7 +149,7 @@ def mini() -> LongDWMConfig:
 def study() -> LongDWMConfig:
     """Mini's picture, codec and conditions with transformers of about 2 M parameters each, to compare methods with.
 
-    Without the road's layout, the held ends and moved vehicles, which no method of the paper has.
+    Without the road's layout, the held ends and moved vehicles, which no method of the paper has, and in one step.
     """
     full = mini()
 
@@ -157,8 +157,14 @@ def study() -> LongDWMConfig:
         plain = replace(model, warp_views=views, layout_view=False, held_views=False)
         return replace(plain, num_attention_heads=2, num_layers=4, stem_channels=32, head_blocks=1)
 
-    settings = replace(full.settings, road_layout=False, held_ends=False, move_vehicles=False)
-    settings = replace(settings, matched_sweep=SweepSettings())
+    settings = replace(
+        full.settings,
+        coarse_steps=1,
+        road_layout=False,
+        held_ends=False,
+        move_vehicles=False,
+        matched_sweep=SweepSettings(),
+    )
     coarse, fine = map(smaller, (full.coarse, full.fine), settings.warp_views)
     return replace(full, name="study", coarse=coarse, fine=fine, settings=settings)
 

@@ -1,19 +1,24 @@
 """Where the other road users of a generated world go: on along their lanes, at the speed they have.
 
-The pictures say nothing that could be measured well enough (docs/training.md has figures), so a world keeps their boxes
-beside its frames: known at the start of a scene, moved on from second to second, and told to the Coarse model as moved
-parts of its views. Whom the camera has lost sight of is forgotten. A traffic model that reacts would go here.
+What the pictures say of their motion is not enough (docs/decisions/moved-vehicles.md has figures), so a world keeps
+their boxes beside its frames: known at the start of a scene, moved on from second to second, and told to the Coarse
+model as moved parts of its views. Whom the camera has lost sight of is forgotten. A traffic model that reacts would go
+here.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import NDArray
 
 from longdwm_env import clock
-from longdwm_env.boxes import image_boxes
+from longdwm_env.boxes import image_boxes, shares_hidden, shares_inside
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, RoadLayout
-from longdwm_env.geometry.moved import FARTHEST_M, in_view
-from longdwm_env.types import ActorTracks, Camera, FloatArray, wrap_angle
+from longdwm_env.types import ActorTracks, Camera, FloatArray, ImageSize, wrap_angle
+
+FARTHEST_M, LEAST_PX2 = 70.0, 6.0
+"""Who is farther away, or smaller, is scenery."""
+
+LEAST_INSIDE, MOST_HIDDEN = 0.3, 0.5
+"""Shares of a box that must be in the picture, and that one before it may cover, for its picture to be moved."""
 
 NEAR_LINE_M = 6.0
 """How far the line may be that somebody drives along."""
@@ -25,17 +30,30 @@ LEAST_LENGTH = 3.0
 """What counts as a line with a direction is that much longer than wide."""
 
 
+def in_view(boxes: FloatArray, image_size: ImageSize) -> NDArray[np.bool_]:
+    """Whose part of a picture can be moved, (A,): near, large and unhidden enough, and inside.
+
+    Args:
+        boxes: (A, 5) of ``boxes.image_boxes``; NaN for who is not seen.
+        image_size: (height, width).
+    """
+    large = (boxes[:, 2:4] - boxes[:, :2]).prod(axis=1) > LEAST_PX2
+    inside = shares_inside(boxes, image_size) > LEAST_INSIDE
+    near, unhidden = boxes[:, 4] < FARTHEST_M, shares_hidden(boxes) <= MOST_HIDDEN
+    return np.asarray(large & inside & near & unhidden)
+
+
 def still_known(actors: ActorTracks, ego_pose: FloatArray, camera: Camera) -> ActorTracks:
-    """The road users at the last frame of some tracks, one frame, without those that the camera has lost sight of.
+    """The road users at the last frame of some tracks, one frame, without those whose picture cannot be moved.
+
+    Who is too far is forgotten as well: a car of three pixels, moved nearer second by second, becomes a smear.
 
     Args:
         actors: A of them.
         ego_pose: (3,) of the ego at that frame, in the frame of the tracks.
         camera: the camera.
     """
-    boxes = image_boxes(actors.poses[-1], actors.sizes_m, ego_pose, camera)
-    # Who is too far to be moved is not lost: he may come near.
-    kept = in_view(boxes, camera.intrinsics.image_size) | (boxes[:, 4] >= FARTHEST_M)
+    kept = in_view(image_boxes(actors.poses[-1], actors.sizes_m, ego_pose, camera), camera.intrinsics.image_size)
     names = tuple(name for name, keep in zip(actors.ids, kept, strict=True) if keep)
     return ActorTracks(actors.poses[-1:, kept], actors.sizes_m[kept], actors.speeds_mps[-1:, kept], names)
 
@@ -62,19 +80,6 @@ def driven_on(actors: ActorTracks, layout: RoadLayout | None, frames: int) -> Ac
         poses.append(now)
     speeds = np.repeat(actors.speeds_mps[:1], frames + 1, axis=0)
     return ActorTracks(np.stack(poses), actors.sizes_m, speeds, actors.ids)
-
-
-def seen_boxes(actors: ActorTracks, frames: Sequence[int], ego_poses: FloatArray, camera: Camera) -> FloatArray:
-    """Where a camera sees road users at some frames of their tracks, (F, A, 5); see ``boxes.image_boxes``.
-
-    Args:
-        actors: A of them.
-        frames: F of theirs.
-        ego_poses: (F, 3) of the ego at these, in the frame of the tracks.
-        camera: the camera.
-    """
-    shown = zip(frames, ego_poses, strict=True)
-    return np.stack([image_boxes(actors.poses[frame], actors.sizes_m, pose, camera) for frame, pose in shown])
 
 
 def _lines(layout: RoadLayout | None) -> tuple[FloatArray, FloatArray]:
@@ -104,4 +109,4 @@ def _along(poses: FloatArray, middles: FloatArray, directions: FloatArray) -> Fl
     return np.where(there, headings + turned[rows, nearest], headings)
 
 
-__all__ = ["driven_on", "seen_boxes", "still_known"]
+__all__ = ["driven_on", "in_view", "still_known"]

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from longdwm_env import clock, timing
+from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
 from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
-from longdwm_env.models.road_users import driven_on, seen_boxes, still_known
+from longdwm_env.models.road_users import driven_on, still_known
 from longdwm_env.models.samples import Present, Sampling
 from longdwm_env.models.text import known_prompt
 from longdwm_env.models.uncertainty import prediction_spread
@@ -163,7 +164,7 @@ class DiffusionWorld:
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
         actors = scene.actors if self.pipeline.settings.move_vehicles else None
         if actors is not None:
-            actors = still_known(actors.first(1), scene.start.pose, camera)
+            actors = still_known(actors.during(slice(1)), scene.start.pose, camera)
         return WorldState(arrays, values, actors)
 
     def advance(
@@ -274,7 +275,7 @@ class DiffusionWorld:
         return WorldState(
             {**state.arrays, "frames": frames, "track": newest},
             {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)},
-            None if others is None else others.first(len(clip) + 1),
+            None if others is None else others.during(slice(len(clip) + 1)),
         )
 
     def _text(self, prompt: str) -> Tensor:

@@ -12,7 +12,7 @@ from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.training.workspace import Workspace
 
 CARD = "MODEL_CARD.md"
-STAGES = ("codec", "coarse", "fine", "warp", "distill", "sharpen")
+STAGES = ("codec", "coarse", "fine", "distill", "sharpen", "warp")
 """What a pipeline is made of, in the order of training."""
 
 NOT_MEASURED = "Not measured."

@@ -56,7 +56,7 @@ def rebuild(
     cores = os.cpu_count() or 1
     plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
     plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
-    later = ("warp", "distill", "sharpen", "scorer", "inverse-dynamics")
+    later = ("distill", "sharpen", "warp", "scorer", "inverse-dynamics")
     plan += [(stage,) for stage in later if stage in recipe.stages]
     plan += [("evaluation",)]
     for parts in plan:

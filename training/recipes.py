@@ -52,13 +52,20 @@ def mini_simulator(size: Size = "full") -> Recipe:
             Window(4, 1, 2.0),
             Window(4, 3, 1.2, rolled=True),
             Window(4, 8, 0.9, rolled=True),
-            Window(4, 1, 0.6, switched=True),
+            Window(4, 1, 1.0, switched=True),
         ),
     )
     fine = StageConfig(
         LoopConfig(steps=8_000, batch_size=8, micro_batch_size=8, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
-        OpenChoices(text_drop_ratio=0.05, warp_drop_ratio=0.03, last_frame_drop_ratio=0.15),
+        # Its frames are gone on from wherever a driver acts between two keyframes: they have to keep their texture too.
+        OpenChoices(
+            text_drop_ratio=0.05,
+            warp_drop_ratio=0.03,
+            last_frame_drop_ratio=0.15,
+            texture_weight=1.0,
+            contrast_power=1.0,
+        ),
         sampler_ratio=0.9,
         # Driving, it fills the second between keyframes that the Coarse model made.
         end_noise_max=0.2,
@@ -79,7 +86,8 @@ def mini_simulator(size: Size = "full") -> Recipe:
         fine,
         loop=replace(fine.loop, steps=500),
         optimizer=OptimizerConfig(learning_rate=1.5e-4, warmup_steps=50, ema_decay=0.999),
-        choices=replace(fine.choices, warp_drop_ratio=0.0),
+        # Mostly with the views that driving gives: of keyframes that the Coarse model made.
+        choices=replace(fine.choices, warp_drop_ratio=0.0, own_keyframes_ratio=0.75),
     )
     # A third of the samples without warp, so that it can also be rolled out as the paper's peers are, from pixels
     # alone.

@@ -11,6 +11,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.pipeline import LongDWMPipeline
@@ -215,6 +216,11 @@ def _assemble(
     if stage not in ("fine", "warp", "ar-baseline"):
         raise InvalidConfig(f"stage {stage!r} has no latents to train on")
     kind = WarpObjective if stage == "warp" else FineObjective
+    own_ratio = config.choices.own_keyframes_ratio if store.has_poses else 0.0
+    own_keyframes = None
+    if own_ratio > 0:
+        pipeline.coarse.requires_grad_(False).to(pipeline.vae.device)
+        own_keyframes = CoarseModel(pipeline.coarse, pipeline.scheduler), Rollout(codec, settings)
     fine = kind(
         pipeline.fine,
         pipeline.scheduler,
@@ -227,10 +233,11 @@ def _assemble(
         config.end_noise_max,
         weights,
         autoregressive=stage == "ar-baseline",
+        own_keyframes=own_keyframes,
     )
     if isinstance(fine, WarpObjective) and config.guidance_only:
         fine.freeze_all_but_guidance()
-    segments = [FineSampler(part, last_frames, seed) for part in (seen, unseen)]
+    segments = [FineSampler(part, last_frames, seed, own_ratio, settings.history_keyframes) for part in (seen, unseen)]
     return fine, segments[0].batch, segments[1].batch, data
 
 

@@ -101,7 +101,7 @@ class FactsOfEpisode:
         poses = np.concatenate([before[None], self.poses[-1]])
         times = times_to_collision_s(poses, speeds_mps, actors, CAR)
         self.least_ttc_s.append(float(min(times[1:].min(), TTC_HORIZON_S)))
-        self.at_fault = self.at_fault or fault(poses[1:], speeds_mps[1:], _later(actors), self.road_map)
+        self.at_fault = self.at_fault or fault(poses[1:], speeds_mps[1:], actors.during(slice(1, None)), self.road_map)
 
     def numbers(self) -> tuple[dict[str, float], dict[str, str]]:
         """The episode's numbers, and why others are missing. PDM score and a reference's route come later."""
@@ -145,10 +145,6 @@ class FactsOfEpisode:
         distances = np.linalg.norm(path[1:count, :2] - ahead[1:count, :2], axis=1)
         found["ade_m"], found["fde_m"] = float(distances.mean()), float(distances[-1])
         found["route_completion"] = completion(path, ahead[: self.max_frames + 1])
-
-
-def _later(actors: ActorTracks) -> ActorTracks:
-    return ActorTracks(actors.poses[1:], actors.sizes_m, actors.speeds_mps[1:], actors.ids)
 
 
 def completion(path: FloatArray, route: FloatArray) -> float:

@@ -201,11 +201,9 @@ def actors_of(before: EnvState, after: EnvState, scene: Scene) -> ActorTracks | 
     """Boxes at the frames of a step, the moment of acting first: the world's own, else the recorded ones."""
     if after.world_state.actors is not None or scene.actors is None:
         return after.world_state.actors
-    shown = slice(before.frames_driven, after.frames_driven + 1)
     if after.frames_driven >= len(scene.actors.poses):
         return None
-    logged = scene.actors
-    return ActorTracks(logged.poses[shown], logged.sizes_m, logged.speeds_mps[shown], logged.ids)
+    return scene.actors.during(slice(before.frames_driven, after.frames_driven + 1))
 
 
 def failed_record(config: EvaluationConfig, job: Job, failure: str) -> dict[str, Any]:

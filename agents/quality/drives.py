@@ -218,7 +218,7 @@ def joined_tracks(parts: Sequence[ActorTracks | None]) -> ActorTracks | None:
     known = [part for part in parts if part is not None]
     if len(known) != len(parts):
         return None
-    new = [known[0], *(ActorTracks(p.poses[1:], p.sizes_m, p.speeds_mps[1:], p.ids) for p in known[1:])]
+    new = [known[0], *(part.during(slice(1, None)) for part in known[1:])]
     ids = list(dict.fromkeys(name for part in new for name in part.ids))
     total = sum(len(part.poses) for part in new)
     poses, speeds = np.full((total, len(ids), 3), np.nan), np.full((total, len(ids)), np.nan)

@@ -7,7 +7,7 @@ import numpy as np
 
 from longdwm_env.agents.quality.drives import Drive
 from longdwm_env.agents.quality.sets import SIMULATOR, DriveSet
-from longdwm_env.boxes import image_boxes
+from longdwm_env.boxes import seen_boxes, shares_hidden, shares_inside, straight_on
 from longdwm_env.clock import FPS
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
@@ -55,21 +55,20 @@ def watched(drive: Drive) -> Watched | None:
     """The nearest vehicle ahead that is seen, whole and unhidden, at the start and at each second; None without one."""
     if drive.actors is None or len(drive.frames) <= MOMENTS[-1]:
         return None
-    boxes = np.stack([_boxes(drive, frame, drive.actors.poses[frame]) for frame in MOMENTS])
+    ego_poses = drive.poses[MOMENTS]
+    boxes = seen_boxes(drive.actors, MOMENTS, ego_poses, drive.camera)
     ahead = relative_to(drive.actors.poses[0], drive.poses[0])
-    height, width = drive.camera.intrinsics.image_size
     near = (ahead[:, 0] > NEAREST_M) & (ahead[:, 0] < FARTHEST_M) & (np.abs(ahead[:, 1]) < ASIDE_M)
     near &= np.cos(ahead[:, 2]) > 0.7
+    inside = shares_inside(boxes, drive.camera.intrinsics.image_size)
+    hidden = np.stack([shares_hidden(there) for there in boxes])
     for column in np.flatnonzero(near)[np.argsort(ahead[near, 0])]:
         own = boxes[:, column]
         sides = own[:, 2:4] - own[:, :2]
         if not np.isfinite(own).all() or sides.min() < LEAST_PX:
             continue
-        seen = np.clip(own[:, 2:4], 0, [width, height]) - np.clip(own[:, :2], 0, [width, height])
-        inside = seen.prod(1) / sides.prod(1)
-        hidden = max(_hidden(boxes[i], column) for i in range(len(MOMENTS)))
-        if inside.min() >= LEAST_INSIDE and hidden <= MOST_HIDDEN:
-            kept = np.stack([_boxes(drive, frame, _kept_on(drive.actors, frame))[column, :4] for frame in MOMENTS])
+        if inside[:, column].min() >= LEAST_INSIDE and hidden[:, column].max() <= MOST_HIDDEN:
+            kept = seen_boxes(_kept_on(drive.actors), range(len(MOMENTS)), ego_poses, drive.camera)[:, column, :4]
             # It cannot be looked for behind the camera.
             kept = np.where(np.isfinite(kept).all(1, keepdims=True), kept, own[:, :4])
             return Watched(drive.actors.ids[column], float(ahead[column, 0]), np.stack([own[:, :4], kept]))
@@ -103,27 +102,8 @@ def without(drive: Drive, actor: str | None, frames: Sequence[int]) -> Images:
     return np.stack([pictures[frame] for frame in frames])
 
 
-def _kept_on(actors: ActorTracks, frame: int) -> FloatArray:
-    """(A, 3) poses had everybody kept speed and heading since the start."""
-    poses = np.array(actors.poses[0])
-    driven = actors.speeds_mps[0] * frame / FPS
-    poses[:, 0] += driven * np.cos(poses[:, 2])
-    poses[:, 1] += driven * np.sin(poses[:, 2])
-    return poses
-
-
-def _boxes(drive: Drive, frame: int, poses: FloatArray) -> FloatArray:
-    """(A, 5) boxes of a drive's actors at poses (A, 3), see ``image_boxes``."""
-    assert drive.actors is not None
-    return image_boxes(poses, drive.actors.sizes_m, drive.poses[frame], drive.camera)
-
-
-def _hidden(boxes: FloatArray, column: int) -> float:
-    """Largest share of a box that one nearer box covers."""
-    own = boxes[column]
-    nearer = boxes[boxes[:, 4] < own[4] - 0.5]
-    if not len(nearer):
-        return 0.0
-    overlap = np.minimum(nearer[:, 2:4], own[2:4]) - np.maximum(nearer[:, :2], own[:2])
-    covered = np.clip(overlap, 0, None).prod(1)
-    return float(covered.max() / (own[2:4] - own[:2]).prod())
+def _kept_on(actors: ActorTracks) -> ActorTracks:
+    """Where everybody would be at ``MOMENTS`` had he kept speed and heading since the start, one frame each."""
+    poses = straight_on(actors.poses[0], actors.speeds_mps[0], np.array(MOMENTS) / FPS).swapaxes(0, 1)
+    speeds = np.repeat(actors.speeds_mps[:1], len(MOMENTS), axis=0)
+    return replace(actors, poses=poses, speeds_mps=speeds)

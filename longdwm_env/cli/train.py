@@ -184,7 +184,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
 
 
 def mini(options: Options = TrainOptions()) -> int:
-    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine, warp, distill, sharpen, readers, evaluation.
+    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine, distill, sharpen, warp, readers, evaluation.
 
     Every part is resumed where it stopped; running the command again goes on.
     """

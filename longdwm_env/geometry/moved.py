@@ -15,41 +15,19 @@ MARGIN = 0.08
 SHADOW = 1.5
 """Below a box the margin is larger: the shadow on the road."""
 
-FARTHEST_M, LEAST_PX2 = 70.0, 6.0
-"""Who is farther away, or smaller, is scenery."""
-
-LEAST_INSIDE, MOST_HIDDEN = 0.3, 0.5
-"""Shares of a box that must be in the picture, and that others before it may cover, for its picture to be taken."""
-
 INPAINT_RADIUS_PX = 2.0
-
-
-def in_view(boxes: Float[np.ndarray, "a 5"], image_size: tuple[int, int]) -> Bool[np.ndarray, "a"]:
-    """Whose picture can be taken: near, large and unhidden enough, and inside the image.
-
-    Args:
-        boxes: (A, 5) left, top, right, bottom in pixels and depth in metres, see ``boxes.image_boxes``; NaN for none.
-        image_size: (height, width).
-    """
-    seen: np.ndarray = np.isfinite(boxes).all(axis=1)
-    known = np.where(seen[:, None], boxes, 0.0)
-    area = (known[:, 2:4] - known[:, :2]).prod(axis=1)
-    size = image_size[::-1]
-    inside = (np.clip(known[:, 2:4], 0, size) - np.clip(known[:, :2], 0, size)).prod(axis=1)
-    seen &= (area > LEAST_PX2) & (inside > LEAST_INSIDE * area) & (known[:, 4] < FARTHEST_M)
-    for index in np.flatnonzero(seen):
-        own = known[index]
-        nearer = known[seen & (known[:, 4] < own[4] - 0.5)]
-        if len(nearer):
-            overlap = np.minimum(nearer[:, 2:4], own[2:4]) - np.maximum(nearer[:, :2], own[:2])
-            seen[index] = np.clip(overlap, 0, None).prod(axis=1).max() <= MOST_HIDDEN * area[index]
-    return seen
 
 
 def without_boxes(
     image: UInt8[np.ndarray, "h w 3"], boxes: Float[np.ndarray, "a 5"], which: Bool[np.ndarray, "a"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """An image with some boxes painted over from their surroundings (Telea, "An image inpainting technique", 2004)."""
+    """An image with some boxes painted over from their surroundings (Telea, "An image inpainting technique", 2004).
+
+    Args:
+        image: (H, W, 3).
+        boxes: (A, 5) left, top, right, bottom in pixels and depth in metres, see ``boxes.image_boxes``.
+        which: (A,) whose.
+    """
     height, width = image.shape[:2]
     mask = np.zeros((height, width), np.uint8)
     for box in boxes[which]:
@@ -109,4 +87,4 @@ def _with_margin(box: Float[np.ndarray, "5"]) -> Float[np.ndarray, "4"]:
     return np.array([box[0] - across, box[1] - down, box[2] + across, box[3] + SHADOW * down])
 
 
-__all__ = ["in_view", "paste_boxes", "without_boxes"]
+__all__ = ["paste_boxes", "without_boxes"]

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from longdwm_env.geometry.pose import camera_from_camera
-from longdwm_env.geometry.warp import above_zero, zoomed_depth_m
+from longdwm_env.geometry.warp import above_zero, inverse, zoomed_depth_m
 from longdwm_env.types import Camera, FloatArray
 
 Plane = tuple[float, float]
@@ -133,7 +133,7 @@ def images_between(
     end = poses[-1]
     depths = _depths(camera, end, settings)
     last_from_first = _induced(camera, end, depths)
-    first_from_last = np.linalg.inv(last_from_first)
+    first_from_last = np.stack([inverse(homography) for homography in last_from_first])
     ahead = _judged(first, last, last_from_first, settings)
     back = _judged(last, first, first_from_last, settings)
     made = np.empty((len(poses) - 1, *first.shape), np.uint8)
@@ -160,7 +160,7 @@ def _induced(camera: Camera, pose: Float[np.ndarray, "3"], depths: Sequence[floa
     ego_from_camera = camera.mounting.ego_from_camera
     normals = [(-ego_from_camera[2, :3], ego_from_camera[2, 3]), *((np.array([0.0, 0.0, 1.0]), d) for d in depths)]
     planes = np.stack([R + np.outer(T, normal) / distance for normal, distance in normals])
-    homographies: FloatArray = K @ planes @ np.linalg.inv(K)
+    homographies: FloatArray = K @ planes @ inverse(K)
     return homographies
 
 

@@ -93,6 +93,14 @@ def zoomed_depth_m(forward_m: Float[np.ndarray, "t"], depth_m: float, max_zoom: 
     return np.maximum(depth_m, ahead)
 
 
+def inverse(matrix: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+    """The inverse of a 3 x 3 matrix; zeros where there is none.
+
+    By OpenCV, which has a formula for it: NumPy's goes through LAPACK, whose threads wait for each other far longer.
+    """
+    return np.asarray(cv2.invert(matrix)[1])
+
+
 def homographies(camera: Camera, poses: Float[np.ndarray, "t 3"], settings: WarpSettings) -> Homographies:
     """The homographies that take the source image to the images from other poses (LongDWM, Eq. 9).
 
@@ -102,7 +110,7 @@ def homographies(camera: Camera, poses: Float[np.ndarray, "t 3"], settings: Warp
         settings: how to warp.
     """
     K = camera.intrinsics.matrix
-    K_inverse = np.linalg.inv(K)
+    K_inverse = inverse(K)
     target_from_source = camera_from_camera(camera, poses)
     R, T = target_from_source[:, :3, :3], target_from_source[:, :3, 3]
     forward = -np.einsum("ti,ti->t", R[:, :, 2], T)
@@ -195,7 +203,7 @@ def _through(
     """Write one plane's image, from a row of the target on, and clear ``known`` where the source does not reach."""
     height, width = known.shape
     below = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, first_row], [0.0, 0.0, 1.0]])
-    source_from_target = np.linalg.inv(target_from_source) @ below
+    source_from_target = inverse(target_from_source) @ below
     # Written in place: fresh memory for every frame would cost more than the warp. The border is repeated because a
     # border pixel's outer half is part of the image.
     cv2.warpPerspective(

@@ -14,7 +14,7 @@ from longdwm_env.simulator.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
 from longdwm_env.simulator.traffic import EGO
 from longdwm_env.simulator.vehicles import STYLES
-from longdwm_env.types import ActorTracks, ImageSize, Scene
+from longdwm_env.types import ImageSize, Scene
 from longdwm_env.worlds.simulator import SimulatorWorld
 
 MOST_SECONDS = 600.0
@@ -71,11 +71,7 @@ def _chunks(
         poses = compose(state.arrays["ego_pose"], trajectory.poses[:count])
         (state,), frames = world.advance([state], [trajectory], count)
         assert state.actors is not None
-        yield FootageChunk(frames[0], poses, _without_first(state.actors))
+        # The first entry is the frame before those just generated.
+        yield FootageChunk(frames[0], poses, state.actors.during(slice(1, None)))
         aftermath += count if state.arrays["crashed_s"][EGO] > 0 else 0
         done += count
-
-
-def _without_first(actors: ActorTracks) -> ActorTracks:
-    """The tracks at the frames just generated: the first entry is the frame before them."""
-    return ActorTracks(actors.poses[1:], actors.sizes_m, actors.speeds_mps[1:], actors.ids)

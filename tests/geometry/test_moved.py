@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from longdwm_env.geometry.moved import FARTHEST_M, in_view, paste_boxes, without_boxes
+from longdwm_env.geometry.moved import paste_boxes, without_boxes
 
 SIZE = (96, 144)
 GREY, RED, BLUE = 120, (200, 20, 20), (20, 20, 200)
@@ -23,29 +23,6 @@ def street(*cars):
 
 CAR = box(60, 40, 80, 54)
 ALL = np.array([True])
-
-
-@pytest.mark.parametrize(
-    ("one", "seen"),
-    [
-        (CAR, True),
-        (box(60, 40, 80, 54, FARTHEST_M + 1), False),
-        (box(60, 40, 62, 42), False),
-        (box(-18, 40, 2, 54), False),
-        (box(-10, 40, 10, 54), True),
-        (np.full(5, np.nan), False),
-    ],
-    ids=["ahead", "far", "tiny", "outside", "half outside", "nobody"],
-)
-def test_whose_picture_can_be_taken(one, seen):
-    assert in_view(one[None], SIZE).tolist() == [seen]
-
-
-def test_who_is_hidden_cannot_be_taken():
-    nearer = box(62, 38, 90, 60, 10.0)
-    assert in_view(np.stack([CAR, nearer]), SIZE).tolist() == [False, True]
-    beside = box(75, 38, 100, 60, 10.0)
-    assert in_view(np.stack([CAR, beside]), SIZE).tolist() == [True, True]
 
 
 def test_a_street_without_its_car_is_empty():

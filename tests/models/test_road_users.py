@@ -3,13 +3,21 @@
 import numpy as np
 import pytest
 
-from longdwm_env.boxes import image_boxes
+from longdwm_env.boxes import image_boxes, seen_boxes, shares_hidden, shares_inside
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
-from longdwm_env.models.road_users import driven_on, seen_boxes, still_known
+from longdwm_env.models.road_users import FARTHEST_M, driven_on, in_view, still_known
 from longdwm_env.types import ActorTracks
 
-CAMERA = assumed_camera((96, 144))
+SIZE = (96, 144)
+CAMERA = assumed_camera(SIZE)
+
+
+def box(left, top, right, bottom, depth=20.0):
+    return np.array([left, top, right, bottom, depth], float)
+
+
+CAR = box(60, 40, 80, 54)
 
 
 def at(*poses, speed_mps=12.0):
@@ -62,11 +70,11 @@ def test_lines_across_and_asphalt_lead_nobody():
     np.testing.assert_allclose(driven_on(at([12, 0, 0]), whole, 12).poses[-1, 0], [24, 0, 0], atol=1e-9)
 
 
-def test_whom_the_camera_loses_is_forgotten_and_who_is_far_is_not():
-    tracks = at([20, 0, 0], [-20, 0, 0], [200, 3, 0], [15, 40, 0], [30, 0, 0])
+def test_whose_picture_cannot_be_moved_is_forgotten():
+    tracks = at([20, 0, 0], [-20, 0, 0], [200, 3, 0], [15, 40, 0], [30, 0, 0], [25, 5, 0])
     known = still_known(tracks, np.zeros(3), CAMERA)
-    # One is behind, one aside, one hidden by the first.
-    assert known.ids == ("car 0", "car 2")
+    # One is behind, one far away, one aside, one hidden by the first.
+    assert known.ids == ("car 0", "car 5")
     assert known.poses.shape == (1, 2, 3)
     nobody = still_known(at([-20, 0, 0]), np.zeros(3), CAMERA)
     assert driven_on(nobody, None, 12).poses.shape == (13, 0, 3)
@@ -79,3 +87,40 @@ def test_boxes_are_seen_from_where_the_ego_is_then():
     boxes = seen_boxes(tracks, [0, 12], poses, CAMERA)
     assert boxes.shape == (2, 1, 5)
     np.testing.assert_array_equal(boxes[1], image_boxes(tracks.poses[12], tracks.sizes_m, poses[1], CAMERA))
+
+
+@pytest.mark.parametrize(
+    ("one", "seen"),
+    [
+        (CAR, True),
+        (box(60, 40, 80, 54, FARTHEST_M + 1), False),
+        (box(60, 40, 62, 42), False),
+        (box(-18, 40, 2, 54), False),
+        (box(-10, 40, 10, 54), True),
+        (np.full(5, np.nan), False),
+    ],
+    ids=["ahead", "far", "tiny", "outside", "half outside", "nobody"],
+)
+def test_whose_picture_can_be_taken(one, seen):
+    assert in_view(one[None], SIZE).tolist() == [seen]
+
+
+def test_who_is_hidden_cannot_be_taken():
+    nearer = box(62, 38, 90, 60, 10.0)
+    assert in_view(np.stack([CAR, nearer]), SIZE).tolist() == [False, True]
+    beside = box(75, 38, 100, 60, 10.0)
+    assert in_view(np.stack([CAR, beside]), SIZE).tolist() == [True, True]
+
+
+def test_who_hides_whom_does_not_depend_on_their_order():
+    """The middle one is hidden by the nearest and hides the farthest all the same."""
+    row = np.stack([box(60, 40, 80, 54, depth) for depth in (10.0, 20.0, 30.0)])
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        assert in_view(row[order], SIZE).tolist() == [place == 0 for place in order]
+
+
+def test_shares_of_boxes():
+    half = np.stack([box(-10, 40, 10, 54), box(60, 40, 80, 54), box(70, 40, 90, 54, 10.0), np.full(5, np.nan)])
+    np.testing.assert_allclose(shares_inside(half, SIZE), [0.5, 1, 1, np.nan])
+    np.testing.assert_allclose(shares_hidden(half), [0, 0.5, 0, np.nan])
+    assert shares_hidden(np.zeros((0, 5))).shape == (0,)

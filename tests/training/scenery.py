@@ -3,10 +3,14 @@
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from longdwm_env.clock import FRAME_S
+from longdwm_env.clock import FRAME_S, FRAMES_PER_INTERVAL
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.geometry.sweep import SweepSettings
+from longdwm_env.models.samples import Present
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import Camera, ImageSize, Intrinsics
 
@@ -84,3 +88,11 @@ def paint(pose: np.ndarray, camera: Camera, weather: int) -> np.ndarray:
 
 
 __all__ = ["PaintedRoad", "paint", "street"]
+
+
+def driver_at(clip: Clip, frame: int, text: Tensor) -> Present:
+    """Who has driven a clip up to a frame, at least a second from its start, and remembers two keyframes."""
+    step, baseline = FRAMES_PER_INTERVAL, SweepSettings().baseline_frames
+    earlier = relative_to(clip.poses[frame - baseline][None], clip.poses[frame])[0]
+    history, before = clip.images[[frame - step, frame]], (clip.images[frame - baseline], earlier)
+    return Present(history, clip.camera, text, seed=0, counter=0, before=before)

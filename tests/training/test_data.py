@@ -16,7 +16,7 @@ from longdwm_env.models.conditioning import motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.warped import clip_views, keyframe_views
-from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler, Window
+from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, blocks_of, record_footage
@@ -27,6 +27,7 @@ from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.data.simulator import SimulatorClips
 from longdwm_env.training.data.sources import twins_of
 from longdwm_env.training.data.videos import VideoClips
+from longdwm_env.training.data.windows import Window
 from longdwm_env.video import write_video
 
 from .scenery import PaintedRoad

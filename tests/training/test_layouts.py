@@ -12,16 +12,16 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.samples import Present
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.simulator.layout import road_layout
 from longdwm_env.simulator.scene import episode
-from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler, Window
+from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.clip import Clip, twin_key
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.coarse import CoarseObjective
 from longdwm_env.training.losses.fine import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices
@@ -29,7 +29,7 @@ from longdwm_env.training.losses.rollout import Rollout, roll_history
 from longdwm_env.training.protocols.samples import samples_from
 from longdwm_env.training.protocols.systems import LongDWM
 
-from .scenery import PaintedRoad, street
+from .scenery import PaintedRoad, driver_at, street
 
 CHOICES = OpenChoices(warp_drop_ratio=0.0, text_drop_ratio=0.0, layout_drop_ratio=0.0, history_noise_max=0.0)
 
@@ -127,15 +127,7 @@ def test_what_is_told_in_training_is_what_is_told_in_driving(pipeline: LongDWMPi
     clip, window = Source(clips=3, frames=FRAMES, mapped=(0,)).clip(0), Window(2, 1)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
     origin = clip.poses[12]
-    present = Present(
-        clip.images[[0, 12]],
-        clip.camera,
-        batch.text[0],
-        seed=0,
-        counter=0,
-        before=(clip.images[6], relative_to(clip.poses[6:7], origin)[0]),
-        layout=clip.layout.seen_from(origin),
-    )
+    present = replace(driver_at(clip, 12, batch.text[0]), layout=clip.layout.seen_from(origin))
     inputs = pipeline.generation().coarse_inputs([present], [relative_to(clip.poses[24:25], origin)])
     told = batch.views(with_layout=True)
     assert torch.equal(inputs.layout_mask, told["layout_mask"])

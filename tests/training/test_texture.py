@@ -1,10 +1,21 @@
 """The texture loss: it knows how latents look, and not where."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import build, debug
 from longdwm_env.models.settings import OpenChoices
-from longdwm_env.training.losses.texture import gram_matrices, texture_loss
+from longdwm_env.training.data.batches import FineBatch, FineSampler
+from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.objective import NoiseChoices
+from longdwm_env.training.losses.texture import contrast, gram_matrices, texture_loss
+
+from .scenery import PaintedRoad
 
 SHAPE = (4, 5, 12, 18)
 
@@ -72,3 +83,90 @@ def test_latents_smaller_than_a_window_are_one_window() -> None:
 def test_a_weight_below_zero_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         OpenChoices(**{name: -1.0})
+
+
+# Of the Fine model, whose ends are given
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> LongDWMPipeline:
+    made = build(debug())
+    generator = torch.Generator().manual_seed(0)
+    for parameter in made.fine.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return made
+
+
+@pytest.fixture(scope="module")
+def batch(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -> FineBatch:
+    folder: Path = tmp_path_factory.mktemp("latents")
+    store = encode_latents(PaintedRoad(clips=2, frames=37), folder, pipeline)
+    return FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 0), (1, 1)], [0, 1])
+
+
+def fine(pipeline: LongDWMPipeline, **choices: float) -> FineObjective:
+    plain = OpenChoices(warp_drop_ratio=0.0, text_drop_ratio=0.0, last_frame_drop_ratio=0.0)
+    return FineObjective(
+        pipeline.fine,
+        pipeline.scheduler,
+        torch.zeros(5, 16),
+        OpenChoices(**{**vars(plain), **choices}),
+        NoiseChoices(),
+        0,
+        last_is_exact=True,
+    )
+
+
+def predicting(objective: FineObjective, change: Callable[[torch.Tensor], torch.Tensor], batch: FineBatch) -> None:
+    """Let the model of an objective predict the recorded clip, changed."""
+    objective.model.predict_clean = lambda *_: change(batch.clean)
+
+
+def test_the_frames_between_are_asked_for_texture_and_the_given_ends_are_not(
+    pipeline: LongDWMPipeline, batch: FineBatch
+) -> None:
+    objective = fine(pipeline, texture_weight=2.0)
+    plain = fine(pipeline)
+
+    def flat(where: slice) -> Callable[[torch.Tensor], torch.Tensor]:
+        def change(clean: torch.Tensor) -> torch.Tensor:
+            made = clean.clone()
+            made[:, where] = made[:, where].mean(dim=(-2, -1), keepdim=True)
+            return made
+
+        return change
+
+    losses = {}
+    for name, where in {"ends": slice(0, None, batch.clean.shape[1] - 1), "between": slice(1, -1)}.items():
+        for one in (objective, plain):
+            predicting(one, flat(where), batch)
+        total, parts = objective(batch)
+        losses[name] = float(parts["texture"])
+        assert float(total) == pytest.approx(float(plain(batch)[0]) + 2.0 * losses[name], rel=1e-6)
+    assert losses["ends"] < 1e-3
+    assert losses["between"] > 0.1
+    assert "texture" not in plain(batch)[1]
+
+
+def test_contrast_weighs_the_frames_of_a_clip(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
+    one, by_hand = fine(pipeline, contrast_power=1.0), fine(pipeline)
+    predicting(one, lambda clean: clean + 0.1, batch)
+    predicting(by_hand, lambda clean: clean + 0.1, batch)
+    # The same error in all frames: a weighted mean of equal numbers is that number.
+    assert float(one(batch)[0]) == pytest.approx(float(by_hand(batch)[0]), rel=1e-5)
+    predicting(one, lambda clean: clean * 1.1, batch)
+    between = batch.clean[:, 1:-1]
+    weights = 1 / contrast(between)
+    errors = (0.1 * between).square().mean(dim=(2, 3, 4))
+    assert float(one(batch)[0]) == pytest.approx(float((weights * errors).sum() / weights.sum()), rel=1e-4)
+
+
+def test_texture_teaches_the_fine_model(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
+    gradients = []
+    for weight in (0.0, 1.0):
+        objective = fine(pipeline, texture_weight=weight)
+        pipeline.fine.zero_grad()
+        objective(batch)[0].backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in pipeline.fine.parameters() if p.grad is not None]))
+    assert torch.isfinite(gradients[1]).all()
+    assert not torch.allclose(gradients[0], gradients[1])

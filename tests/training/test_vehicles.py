@@ -7,29 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.boxes import image_boxes
+from longdwm_env.boxes import image_boxes, seen_boxes
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.road_users import seen_boxes
-from longdwm_env.models.samples import Present
 from longdwm_env.models.settings import OpenChoices
-from longdwm_env.training.data.batches import CoarseSampler, Window
+from longdwm_env.training.data.batches import CoarseSampler
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.simulator import SimulatorClips
 from longdwm_env.training.data.vehicles import FARTHEST_M, vehicle_cover
+from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.coarse import CoarseObjective
 from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.rollout import Rollout, roll_history
 from longdwm_env.training.losses.vehicles import vehicle_copy_loss
 from longdwm_env.types import ActorTracks
 
-from .scenery import PaintedRoad
+from .scenery import PaintedRoad, driver_at
 
 FRAMES = 49
 CAMERA = assumed_camera((96, 144))
@@ -154,17 +153,8 @@ def test_each_keyframe_knows_the_boxes_that_its_views_were_made_with(
     np.testing.assert_allclose(batch.boxes[0], wanted, rtol=1e-5)
     assert np.isfinite(wanted).all()
     assert batch.boxes[1] is None, "of the second clip nobody marked any"
-    origin = clip.poses[30]
-    present = Present(
-        clip.images[[18, 30]],
-        clip.camera,
-        batch.text[0],
-        seed=0,
-        counter=0,
-        before=(clip.images[24], relative_to(clip.poses[24:25], origin)[0]),
-        boxes=batch.boxes[0][1:],
-    )
-    given = [present], [relative_to(clip.poses[42:43], origin)]
+    present = replace(driver_at(clip, 30, batch.text[0]), boxes=batch.boxes[0][1:])
+    given = [present], [relative_to(clip.poses[42:43], clip.poses[30])]
     inputs = pipeline.generation().coarse_inputs(*given)
     for name in ("warp", "further"):
         torch.testing.assert_close(getattr(inputs, name), getattr(batch, name)[:1], atol=0.02, rtol=2e-3)

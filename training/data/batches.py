@@ -104,6 +104,9 @@ class FineBatch(Batch):
         matched: whether the last view is that of a matched sweep.
         layout: (B, L, C, h, w) the road's layout at each moment, zeros where a clip has none.
         layout_mask: (B, L).
+        keyframes: the last few keyframes up to ``first``, and ``last`` as the one to make, for the Coarse model to take
+            its place; see ``losses.own_keyframes``. None where the recorded one is to be used.
+        poses: (B, 13, 3) of the frames in the ego frame of the first, or None.
     """
 
     clean: Tensor
@@ -115,6 +118,13 @@ class FineBatch(Batch):
     matched: bool = False
     layout: Tensor | None = None
     layout_mask: Tensor | None = None
+    keyframes: CoarseBatch | None = None
+    poses: FloatArray | None = None
+
+    def to(self, device: torch.device | str) -> "FineBatch":
+        """Every tensor on a device."""
+        moved = super().to(device)
+        return moved if self.keyframes is None else replace(moved, keyframes=self.keyframes.to(device))
 
     def views(self, *, with_last: bool, with_layout: bool, with_warp: bool = True) -> dict[str, Tensor | None]:
         """The views as ``fine_conditioning`` names them.
@@ -298,21 +308,44 @@ class FineSampler:
         store: of latents.
         last_frames: the frame of a segment that each latent frame ends on (``Codec.last_frames``).
         seed: of the run.
+        own_keyframes_ratio: share of the steps whose later keyframes the Coarse model shall make.
+        history: how many keyframes it knows then.
     """
 
-    def __init__(self, store: LatentStore, last_frames: Sequence[int], seed: int) -> None:
+    def __init__(
+        self,
+        store: LatentStore,
+        last_frames: Sequence[int],
+        seed: int,
+        own_keyframes_ratio: float = 0.0,
+        history: int = 1,
+    ) -> None:
         self.store, self.seed, self.last_frames = store, seed, tuple(last_frames)
+        self._own_ratio, self._window = own_keyframes_ratio, Window(history, 1)
         self._places = [(c, s) for c, entry in enumerate(store.entries) for s in range(entry.facts["intervals"])]
+        # The Coarse model needs as many keyframes before as it drives with.
+        self._with_history = [(clip, interval) for clip, interval in self._places if interval >= history - 1]
+        if own_keyframes_ratio > 0 and not (self._with_history and store.has_poses):
+            raise InvalidConfig(
+                f"own keyframes need clips with poses, of more than {history} s, and {store.folder} has none"
+            )
 
     def batch(self, step: int, counts: Sequence[int]) -> FineBatch:
-        """The samples with these running numbers."""
-        del step
-        drawn = [self._places[numbers(self.seed, n, "place").integers(len(self._places))] for n in counts]
-        return self.at(drawn, counts)
+        """The samples with these running numbers, for one step."""
+        own = self._own_ratio > 0 and numbers(self.seed, step, "own keyframes").random() < self._own_ratio
+        places = self._with_history if own else self._places
+        drawn = [places[numbers(self.seed, n, "place").integers(len(places))] for n in counts]
+        return self.at(drawn, counts, own_keyframes=own)
 
-    def at(self, places: Sequence[tuple[int, int]], counts: Sequence[int]) -> FineBatch:
-        """The segments at (clip, interval)."""
+    def at(self, places: Sequence[tuple[int, int]], counts: Sequence[int], *, own_keyframes: bool = False) -> FineBatch:
+        """The segments at (clip, interval), their later keyframes to be made by the Coarse model or not."""
         store = self.store
+        keyframes = poses = None
+        if own_keyframes:
+            known = self._window.history
+            before = [(clip, 0, interval - known + 1) for clip, interval in places]
+            keyframes = CoarseSampler(store, [self._window], self.seed).at(before, self._window, counts)
+            poses = np.stack([self._poses(c, s) for c, s in places])
         ends = [store.rows(c, "keyframes.0", slice(s, s + 2)) for c, s in places]
         clean = torch.stack([store.rows(c, "segments", s) for c, s in places])
         warps = motion = None
@@ -331,6 +364,8 @@ class FineSampler:
             store.made_from["warp"]["matched_sweep"] is not None,
             torch.stack([layout for layout, _ in layouts]),
             torch.stack([known for _, known in layouts]),
+            keyframes,
+            poses,
         )
 
     def _layout(self, clip: int, interval: int) -> tuple[Tensor, Tensor]:
@@ -342,9 +377,13 @@ class FineSampler:
         return torch.zeros_like(like), like.new_zeros(len(like))
 
     def _motion(self, clip: int, interval: int) -> Tensor:
+        return torch.from_numpy(motion_features(self._poses(clip, interval)[list(self.last_frames)]))
+
+    def _poses(self, clip: int, interval: int) -> FloatArray:
+        """(13, 3) in the ego frame of the first frame."""
         first = interval * clock.FRAMES_PER_INTERVAL
         poses = self.store.rows(clip, "poses", slice(first, first + SEGMENT_FRAMES)).numpy()
-        return torch.from_numpy(motion_features(relative_to(poses, poses[0])[list(self.last_frames)]))
+        return relative_to(poses, poses[0])
 
 
 class DistillSampler:
@@ -387,5 +426,4 @@ __all__ = [
     "DistillSampler",
     "FineBatch",
     "FineSampler",
-    "Window",
 ]

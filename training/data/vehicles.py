@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longdwm_env.boxes import image_boxes
+from longdwm_env.boxes import seen_boxes, shares_inside
 from longdwm_env.types import ActorTracks, Camera, FloatArray
 
 MARGIN = 0.25
@@ -41,12 +41,9 @@ def vehicle_cover(
     rows = (np.arange(grid[0] + 1) * height / grid[0]) - 0.5
     columns = (np.arange(grid[1] + 1) * width / grid[1]) - 0.5
     cover = np.zeros((len(frames), *grid))
-    for place, frame in enumerate(frames):
-        boxes = image_boxes(actors.poses[frame], actors.sizes_m, ego_poses[frame], camera)
-        for left, top, right, bottom, _ in boxes[boxes[:, 4] < FARTHEST_M]:
-            inside = (min(right, width) - max(left, 0)) * (min(bottom, height) - max(top, 0))
-            if inside < LEAST_INSIDE * (right - left) * (bottom - top):
-                continue
+    for place, boxes in enumerate(seen_boxes(actors, frames, ego_poses[list(frames)], camera)):
+        shown = (boxes[:, 4] < FARTHEST_M) & (shares_inside(boxes, (height, width)) >= LEAST_INSIDE)
+        for left, top, right, bottom, _ in boxes[shown]:
             wider, taller = MARGIN * (right - left), MARGIN * (bottom - top)
             down = _shares(rows, top - taller, bottom + taller)
             across = _shares(columns, left - wider, right + wider)

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.conditioning import Conditioning, fine_conditioning
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.fine import FineModel
@@ -20,6 +23,9 @@ from longdwm_env.training.losses.objective import (
     dropped_text,
     squared_error,
 )
+from longdwm_env.training.losses.own_keyframes import with_own_keyframes
+from longdwm_env.training.losses.rollout import Rollout
+from longdwm_env.training.losses.texture import contrast, texture_loss
 
 
 def fine_loss(
@@ -57,6 +63,8 @@ class FineObjective(Objective):
             keyframes that the Coarse model made.
         channel_weights: (C,) with mean 1, or None.
         autoregressive: never show the last frame: the baseline that rolls out clip by clip.
+        own_keyframes: the Coarse model, codec and settings that make later keyframes, see ``own_keyframes``; None where
+            all are recorded.
     """
 
     component = "fine"
@@ -74,6 +82,7 @@ class FineObjective(Objective):
         end_noise_max: float = 0.0,
         channel_weights: Tensor | None = None,
         autoregressive: bool = False,
+        own_keyframes: tuple[CoarseModel, Rollout] | None = None,
     ) -> None:
         super().__init__(seed)
         self.transformer = transformer
@@ -81,6 +90,7 @@ class FineObjective(Objective):
         self.choices, self.noise = choices, noise
         self.last_is_exact, self.use_warp, self.end_noise_max = last_is_exact, use_warp, end_noise_max
         self.autoregressive = autoregressive
+        self.own_keyframes = own_keyframes
         self.model = FineModel(transformer, scheduler)
         self.empty_text: Tensor
         self.register_buffer("empty_text", empty_text, persistent=False)
@@ -92,14 +102,30 @@ class FineObjective(Objective):
         return self.transformer
 
     def forward(self, batch: FineBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Eq. 6 of one batch."""
+        """Eq. 6 of one batch, and the loss on texture where that has a weight."""
+        are_own = batch.keyframes is not None
+        if are_own:
+            if self.own_keyframes is None:
+                raise InvalidConfig("gaps with own keyframes need the Coarse model, the codec and the settings")
+            batch = with_own_keyframes(batch, *self.own_keyframes, self.seed)
         conditioning = self.conditioning(batch)
         noise = draw_noise(self.seed, batch.counts, batch.clean)
         timesteps = draw_timesteps(self.scheduler, self.noise, self.seed, batch.counts, batch.clean.device)
         noisy = add_noise(self.scheduler, batch.clean, noise, timesteps)
         predicted = self.model.predict_clean(noisy, timesteps, conditioning)
-        loss = fine_loss(predicted, batch.clean, 1 - conditioning.exact_mask, self.channel_weights)
-        return loss, {"diffusion": loss.detach()}
+        counts = 1 - conditioning.exact_mask
+        if are_own:
+            # The nearer to a keyframe that is not the recorded one, the less the recorded frames are what is wanted.
+            counts = counts * torch.linspace(1, 0, counts.shape[1]).to(counts)
+        if self.choices.contrast_power > 0:
+            counts = counts * contrast(batch.clean).to(counts) ** -self.choices.contrast_power
+        total = fine_loss(predicted, batch.clean, counts, self.channel_weights)
+        parts = {"diffusion": total.detach()}
+        if self.choices.texture_weight > 0:
+            made = conditioning.exact_mask == 0
+            texture = texture_loss(predicted[made], batch.clean[made], self.channel_weights)
+            total, parts["texture"] = total + self.choices.texture_weight * texture, texture.detach()
+        return total, parts
 
     def conditioning(self, batch: FineBatch) -> Conditioning:
         """What the model is told of a batch, with this run's drops and noise."""

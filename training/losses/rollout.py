@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.geometry.moved import in_view
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.conditioning import coarse_conditioning, motion_features
+from longdwm_env.models.road_users import in_view
 from longdwm_env.models.warped import keyframe_views
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise

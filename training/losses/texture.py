@@ -1,4 +1,4 @@
-"""A loss for how keyframes look where nobody can know what they show.
+"""A loss for how frames look where nobody can know what they show.
 
 Squared error is least for the mean of everything that may come into view: a blur. In a closed loop the blur is what the
 next second is made from, and after a few seconds nothing is left of houses and trees. The Gram matrices of a picture's
@@ -10,7 +10,7 @@ its contrast and its edges, wherever these lie.
 Both this loss and, with a ``contrast_power``, squared error are taken relative to a picture's contrast: rain at dusk
 has a twentieth of a clear day's squared Gram matrices, and would otherwise hardly be learnt from.
 
-Deviation: the paper trains with squared error alone, and samples in many steps. A model that draws in one step is only
+Deviation: the paper trains with squared error alone, and samples in many steps. A model that draws in few steps is only
 as sharp as its loss.
 """
 

@@ -1,0 +1,182 @@
+"""Gaps whose later keyframe the Coarse model made: seen from both ends again, and asked for what was recorded."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.conditioning import Conditioning
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import build, debug
+from longdwm_env.models.settings import OpenChoices
+from longdwm_env.models.warped import clip_views
+from longdwm_env.training.data.batches import FineBatch, FineSampler
+from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.latents import LatentStore
+from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.objective import NoiseChoices
+from longdwm_env.training.losses.own_keyframes import with_own_keyframes
+from longdwm_env.training.losses.rollout import Rollout
+
+from .scenery import PaintedRoad
+
+HISTORY = 3
+PLACES = [(0, 3), (1, 4)]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> LongDWMPipeline:
+    made = build(debug())
+    generator = torch.Generator().manual_seed(0)
+    for parameter in (*made.coarse.parameters(), *made.fine.parameters()):
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return made
+
+
+@pytest.fixture(scope="module")
+def source() -> PaintedRoad:
+    return PaintedRoad(clips=2, frames=73, mapped=(0,))
+
+
+@pytest.fixture(scope="module")
+def store(pipeline: LongDWMPipeline, source: PaintedRoad, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
+    return encode_latents(source, tmp_path_factory.mktemp("latents"), pipeline)
+
+
+def sampler(pipeline: LongDWMPipeline, store: LatentStore, ratio: float) -> FineSampler:
+    return FineSampler(store, pipeline.codec.last_frames(13), 0, ratio, HISTORY)
+
+
+@pytest.fixture
+def batch(pipeline: LongDWMPipeline, store: LatentStore) -> FineBatch:
+    return sampler(pipeline, store, 1.0).at(PLACES, [0, 1], own_keyframes=True)
+
+
+def objective(pipeline: LongDWMPipeline, **choices: float) -> FineObjective:
+    coarse = CoarseModel(pipeline.coarse, pipeline.scheduler)
+    plain = OpenChoices(warp_drop_ratio=0.0, text_drop_ratio=0.0, last_frame_drop_ratio=0.0, layout_drop_ratio=0.0)
+    return FineObjective(
+        pipeline.fine,
+        pipeline.scheduler,
+        torch.zeros(5, 16),
+        replace(plain, **choices),
+        NoiseChoices(),
+        0,
+        last_is_exact=True,
+        own_keyframes=(coarse, Rollout(pipeline.codec, pipeline.settings)),
+    )
+
+
+class Recorded(CoarseModel):
+    """A Coarse model that makes one given keyframe, and keeps what it was told."""
+
+    told: Conditioning
+
+    def __init__(self, pipeline: LongDWMPipeline, keyframe: torch.Tensor) -> None:
+        super().__init__(pipeline.coarse, pipeline.scheduler)
+        self.keyframe = keyframe
+
+    def sample(self, told: Conditioning, noise: torch.Tensor, *_: object) -> torch.Tensor:  # type: ignore[override]
+        self.told = told
+        assert noise.shape == told.known.shape
+        return torch.cat([told.known[:, :-1], self.keyframe[:, None]], dim=1)
+
+
+def test_the_coarse_model_is_told_what_it_is_told_in_driving(
+    pipeline: LongDWMPipeline, store: LatentStore, batch: FineBatch
+) -> None:
+    coarse = Recorded(pipeline, batch.last)
+    with_own_keyframes(batch, coarse, Rollout(pipeline.codec, pipeline.settings), 0)
+    assert coarse.told.known.shape[1] == HISTORY + 1
+    for row, (clip, interval) in enumerate(PLACES):
+        known = store.rows(clip, "keyframes.0", slice(interval - HISTORY + 1, interval + 1))
+        assert torch.equal(coarse.told.known[row, :-1], known)
+        assert torch.equal(coarse.told.known[row, HISTORY - 1], batch.first[row])
+        views = store.rows(clip, "keyframe_views.0", interval)[0]
+        shown = coarse.told.warp[row, -1]
+        assert torch.equal(shown[: len(views)], views)
+
+
+def test_a_gap_is_seen_from_the_keyframe_that_was_made(
+    pipeline: LongDWMPipeline, source: PaintedRoad, batch: FineBatch
+) -> None:
+    made = batch.last.flip(-1)
+    seen = with_own_keyframes(batch, Recorded(pipeline, made), Rollout(pipeline.codec, pipeline.settings), 0)
+    assert torch.equal(seen.last, made)
+    assert torch.equal(seen.clean, batch.clean)
+    assert torch.equal(seen.first, batch.first)
+    assert seen.keyframes is None
+    assert seen.warps is not None
+    assert batch.warps is not None
+    assert seen.warps.shape == batch.warps.shape
+    for row, (clip, interval) in enumerate(PLACES):
+        poses = source.clip(clip).poses[12 * interval : 12 * interval + 13]
+        with torch.no_grad():
+            ends = uint8_from_images(pipeline.codec.decode_keyframes(torch.stack([batch.first[row], made[row]])[None]))
+            videos = clip_views(*ends[0], source.clip(clip).camera, relative_to(poses[1:], poses[0]), pipeline.settings)
+            wanted = pipeline.codec.encode_clip(images_from_uint8(np.stack(videos)))
+        torch.testing.assert_close(seen.warps[row], wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_how_often_is_drawn_by_number(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    assert all(sampler(pipeline, store, 1.0).batch(step, [step]).keyframes is not None for step in range(5))
+    assert all(sampler(pipeline, store, 0.0).batch(step, [step]).keyframes is None for step in range(5))
+    drawn = [sampler(pipeline, store, 0.5).batch(step, [step]).keyframes is not None for step in range(40)]
+    assert 8 < sum(drawn) < 32
+    again = sampler(pipeline, store, 0.5)
+    assert [again.batch(step, [step]).keyframes is not None for step in range(40)] == drawn
+
+
+def test_a_ratio_of_none_draws_what_it_always_drew(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+    plain = FineSampler(store, pipeline.codec.last_frames(13), 0).batch(0, [0, 1, 2])
+    assert torch.equal(plain.clean, sampler(pipeline, store, 0.0).batch(0, [0, 1, 2]).clean)
+
+
+def test_clips_without_enough_history_are_refused(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+    short = encode_latents(PaintedRoad(clips=1, frames=25), tmp_path / "short", pipeline)
+    with pytest.raises(InvalidConfig, match="own keyframes need clips with poses, of more than 3 s"):
+        sampler(pipeline, short, 0.5)
+    unknown = encode_latents(PaintedRoad(clips=1, frames=73, with_poses=False), tmp_path / "unknown", pipeline)
+    with pytest.raises(InvalidConfig, match="poses"):
+        sampler(pipeline, unknown, 0.5)
+
+
+def test_the_coarse_model_learns_nothing_from_it(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
+    one = objective(pipeline)
+    pipeline.coarse.zero_grad()
+    pipeline.fine.zero_grad()
+    loss, _ = one(batch)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in pipeline.coarse.parameters())
+    assert any(parameter.grad is not None for parameter in pipeline.fine.parameters())
+    assert not any(name.startswith("own") for name, _ in one.named_parameters())
+
+
+def test_frames_near_an_own_keyframe_count_less(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
+    def loss(given: FineBatch, frame: int) -> float:
+        one = objective(pipeline)
+
+        def predict(*_: object) -> torch.Tensor:
+            wrong = given.clean.clone()
+            wrong[:, frame] += 1
+            return wrong
+
+        one.model.predict_clean = predict  # type: ignore[method-assign, assignment]
+        return float(one(given)[0])
+
+    recorded = replace(batch, keyframes=None)
+    assert loss(recorded, 2) == pytest.approx(loss(recorded, 10), rel=1e-5)
+    assert loss(batch, 10) == pytest.approx(loss(batch, 2) * (1 - 10 / 12) / (1 - 2 / 12), rel=1e-4)
+
+
+def test_without_a_coarse_model_such_gaps_are_refused(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
+    one = objective(pipeline)
+    one.own_keyframes = None
+    with pytest.raises(InvalidConfig, match="need the Coarse model"):
+        one(batch)
