@@ -18,11 +18,11 @@ from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.scorer import DrivingEncoder
 from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
 from longdwm_env.training.config import Recipe, StageConfig, as_json
-from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.draws import numbers
 from longdwm_env.training.loop import Progress, train

@@ -1,8 +1,10 @@
-"""Footage for tests: a painted road seen from a moving car, exact in its geometry and made in milliseconds."""
+"""For tests: footage of a painted road from a moving car, exact and made in milliseconds; models and objectives."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from longdwm_env.clock import FRAME_S, FRAMES_PER_INTERVAL
@@ -10,11 +12,25 @@ from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.sweep import SweepSettings
+from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.samples import Present
+from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.clip import BadClip, Clip
+from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.objective import NoiseChoices
+from longdwm_env.training.losses.rollout import Rollout
 from longdwm_env.types import Camera, ImageSize, Intrinsics
 
 WEATHERS = ("Clear", "Foggy", "Rainy")
+
+NO_DROPS = OpenChoices(
+    warp_drop_ratio=0.0,
+    text_drop_ratio=0.0,
+    layout_drop_ratio=0.0,
+    last_frame_drop_ratio=0.0,
+    history_noise_max=0.0,
+)
 
 
 class PaintedRoad:
@@ -96,3 +112,31 @@ def driver_at(clip: Clip, frame: int, text: Tensor) -> Present:
     earlier = relative_to(clip.poses[frame - baseline][None], clip.poses[frame])[0]
     history, before = clip.images[[frame - step, frame]], (clip.images[frame - baseline], earlier)
     return Present(history, clip.camera, text, seed=0, counter=0, before=before)
+
+
+def shaken(pipeline: LongDWMPipeline) -> LongDWMPipeline:
+    """A pipeline whose models are no longer what they begin as, so that everything they are told makes a difference."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in (*pipeline.coarse.parameters(), *pipeline.fine.parameters()):
+        parameter.data += 0.03 * torch.randn(parameter.shape, generator=generator)
+    return pipeline
+
+
+def fine_objective(
+    pipeline: LongDWMPipeline,
+    use_warp: bool = True,
+    own_keyframes: tuple[CoarseModel, Rollout] | None = None,
+    **choices: float,
+) -> FineObjective:
+    """The objective of a pipeline's Fine model, without drops but those asked for."""
+    return FineObjective(
+        pipeline.fine,
+        pipeline.scheduler,
+        torch.zeros(5, 16),
+        replace(NO_DROPS, **choices),
+        NoiseChoices(),
+        0,
+        last_is_exact=True,
+        use_warp=use_warp,
+        own_keyframes=own_keyframes,
+    )

@@ -16,12 +16,12 @@ from longdwm_env.models.conditioning import motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.warped import clip_views, keyframe_views
-from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, blocks_of, record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
+from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.data.simulator import SimulatorClips

@@ -9,9 +9,9 @@ from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioni
 from longdwm_env.models.presets import build, debug, debug_cogvideox
 from longdwm_env.models.sampler import add_noise
 from longdwm_env.models.text import PromptTokenizer
-from longdwm_env.training.data.batches import DistillSampler
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.latents import SEGMENT_FRAMES
+from longdwm_env.training.data.samplers import DistillSampler
 from longdwm_env.training.losses.distill import DistillChoices, DistillObjective
 from longdwm_env.training.losses.objective import NoiseChoices, draw_noise, draw_timesteps
 

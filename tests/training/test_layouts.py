@@ -12,27 +12,22 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.settings import OpenChoices
 from longdwm_env.simulator.layout import road_layout
 from longdwm_env.simulator.scene import episode
-from longdwm_env.training.data.batches import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.clip import Clip, twin_key
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
+from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.simulator import SimulatorClips
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.coarse import CoarseObjective
-from longdwm_env.training.losses.fine import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.rollout import Rollout, roll_history
 from longdwm_env.training.protocols.samples import samples_from
 from longdwm_env.training.protocols.systems import LongDWM
 
-from .scenery import PaintedRoad, driver_at, street
-
-CHOICES = OpenChoices(warp_drop_ratio=0.0, text_drop_ratio=0.0, layout_drop_ratio=0.0, history_noise_max=0.0)
-
+from .scenery import NO_DROPS, PaintedRoad, driver_at, fine_objective, shaken, street
 
 FRAMES = 97
 
@@ -47,11 +42,8 @@ class Source(PaintedRoad):
 
 @pytest.fixture(scope="module")
 def pipeline() -> LongDWMPipeline:
-    made = build(debug())
+    made = shaken(build(debug()))
     assert made.settings.road_layout
-    generator = torch.Generator().manual_seed(0)
-    for parameter in (*made.coarse.parameters(), *made.fine.parameters()):
-        parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
     return made
 
 
@@ -77,22 +69,9 @@ def objective(pipeline: LongDWMPipeline, use_warp: bool = True, **choices: float
         pipeline.coarse,
         pipeline.scheduler,
         torch.zeros(5, 16),
-        replace(CHOICES, **choices),
+        replace(NO_DROPS, **choices),
         NoiseChoices(),
         0,
-        use_warp=use_warp,
-    )
-
-
-def fine_objective(pipeline: LongDWMPipeline, use_warp: bool = True, **choices: float) -> FineObjective:
-    return FineObjective(
-        pipeline.fine,
-        pipeline.scheduler,
-        torch.zeros(5, 16),
-        replace(CHOICES, last_frame_drop_ratio=0.0, **choices),
-        NoiseChoices(),
-        0,
-        last_is_exact=True,
         use_warp=use_warp,
     )
 

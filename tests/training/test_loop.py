@@ -17,8 +17,8 @@ from longdwm_env.errors import InvalidState
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.checkpoint import checkpoints, read_checkpoint
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
-from longdwm_env.training.data.batches import FineSampler
 from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.loop import train
 from longdwm_env.training.run import TrainingDiverged
 

@@ -14,17 +14,16 @@ from longdwm_env.models.codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.conditioning import Conditioning
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.settings import OpenChoices
 from longdwm_env.models.warped import clip_views
-from longdwm_env.training.data.batches import FineBatch, FineSampler
+from longdwm_env.training.data.batches import FineBatch
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.latents import LatentStore
+from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.losses.fine import FineObjective
-from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.own_keyframes import with_own_keyframes
 from longdwm_env.training.losses.rollout import Rollout
 
-from .scenery import PaintedRoad
+from .scenery import PaintedRoad, fine_objective, shaken
 
 HISTORY = 3
 PLACES = [(0, 3), (1, 4)]
@@ -32,11 +31,7 @@ PLACES = [(0, 3), (1, 4)]
 
 @pytest.fixture(scope="module")
 def pipeline() -> LongDWMPipeline:
-    made = build(debug())
-    generator = torch.Generator().manual_seed(0)
-    for parameter in (*made.coarse.parameters(), *made.fine.parameters()):
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return made
+    return shaken(build(debug()))
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +50,13 @@ def sampler(pipeline: LongDWMPipeline, store: LatentStore, ratio: float) -> Fine
 
 @pytest.fixture
 def batch(pipeline: LongDWMPipeline, store: LatentStore) -> FineBatch:
-    return sampler(pipeline, store, 1.0).at(PLACES, [0, 1], own_keyframes=True)
+    drawing = sampler(pipeline, store, 1.0)
+    return drawing.with_keyframes(drawing.at(PLACES, [0, 1]), PLACES)
 
 
-def objective(pipeline: LongDWMPipeline, **choices: float) -> FineObjective:
+def objective(pipeline: LongDWMPipeline) -> FineObjective:
     coarse = CoarseModel(pipeline.coarse, pipeline.scheduler)
-    plain = OpenChoices(warp_drop_ratio=0.0, text_drop_ratio=0.0, last_frame_drop_ratio=0.0, layout_drop_ratio=0.0)
-    return FineObjective(
-        pipeline.fine,
-        pipeline.scheduler,
-        torch.zeros(5, 16),
-        replace(plain, **choices),
-        NoiseChoices(),
-        0,
-        last_is_exact=True,
-        own_keyframes=(coarse, Rollout(pipeline.codec, pipeline.settings)),
-    )
+    return fine_objective(pipeline, own_keyframes=(coarse, Rollout(pipeline.codec, pipeline.settings)))
 
 
 class Recorded(CoarseModel):
@@ -140,10 +126,10 @@ def test_a_ratio_of_none_draws_what_it_always_drew(pipeline: LongDWMPipeline, st
 
 def test_clips_without_enough_history_are_refused(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
     short = encode_latents(PaintedRoad(clips=1, frames=25), tmp_path / "short", pipeline)
-    with pytest.raises(InvalidConfig, match="own keyframes need clips with poses, of more than 3 s"):
+    with pytest.raises(InvalidConfig, match=r"no clip .* is 4 keyframes long"):
         sampler(pipeline, short, 0.5)
     unknown = encode_latents(PaintedRoad(clips=1, frames=73, with_poses=False), tmp_path / "unknown", pipeline)
-    with pytest.raises(InvalidConfig, match="poses"):
+    with pytest.raises(InvalidConfig, match="own keyframes need clips with poses"):
         sampler(pipeline, unknown, 0.5)
 
 

@@ -12,9 +12,9 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.config import Recipe
-from longdwm_env.training.data.batches import CoarseSampler
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage
+from longdwm_env.training.data.samplers import CoarseSampler
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.rollout import Rollout, roll_history
 from longdwm_env.training.protocols.samples import samples_from

@@ -13,9 +13,9 @@ from longdwm_env.cli.train_study import StudyName, train_study
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.presets import build, debug, study
 from longdwm_env.models.scorer import DrivingEncoder
-from longdwm_env.training.data.batches import FineSampler
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.latents import LatentStore
+from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.estimate import parameter_count
 from longdwm_env.training.metrics.confidence import Interval
 from longdwm_env.training.metrics.frechet import frechet_distance, gaussian_of

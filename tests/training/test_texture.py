@@ -9,13 +9,13 @@ import torch
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.settings import OpenChoices
-from longdwm_env.training.data.batches import FineBatch, FineSampler
+from longdwm_env.training.data.batches import FineBatch
 from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.losses.fine import FineObjective
-from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.texture import contrast, gram_matrices, texture_loss
 
-from .scenery import PaintedRoad
+from .scenery import PaintedRoad, fine_objective, shaken
 
 SHAPE = (4, 5, 12, 18)
 
@@ -90,11 +90,7 @@ def test_a_weight_below_zero_is_refused(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def pipeline() -> LongDWMPipeline:
-    made = build(debug())
-    generator = torch.Generator().manual_seed(0)
-    for parameter in made.fine.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return made
+    return shaken(build(debug()))
 
 
 @pytest.fixture(scope="module")
@@ -102,19 +98,6 @@ def batch(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -
     folder: Path = tmp_path_factory.mktemp("latents")
     store = encode_latents(PaintedRoad(clips=2, frames=37), folder, pipeline)
     return FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 0), (1, 1)], [0, 1])
-
-
-def fine(pipeline: LongDWMPipeline, **choices: float) -> FineObjective:
-    plain = OpenChoices(warp_drop_ratio=0.0, text_drop_ratio=0.0, last_frame_drop_ratio=0.0)
-    return FineObjective(
-        pipeline.fine,
-        pipeline.scheduler,
-        torch.zeros(5, 16),
-        OpenChoices(**{**vars(plain), **choices}),
-        NoiseChoices(),
-        0,
-        last_is_exact=True,
-    )
 
 
 def predicting(objective: FineObjective, change: Callable[[torch.Tensor], torch.Tensor], batch: FineBatch) -> None:
@@ -125,8 +108,8 @@ def predicting(objective: FineObjective, change: Callable[[torch.Tensor], torch.
 def test_the_frames_between_are_asked_for_texture_and_the_given_ends_are_not(
     pipeline: LongDWMPipeline, batch: FineBatch
 ) -> None:
-    objective = fine(pipeline, texture_weight=2.0)
-    plain = fine(pipeline)
+    objective = fine_objective(pipeline, texture_weight=2.0)
+    plain = fine_objective(pipeline)
 
     def flat(where: slice) -> Callable[[torch.Tensor], torch.Tensor]:
         def change(clean: torch.Tensor) -> torch.Tensor:
@@ -149,7 +132,7 @@ def test_the_frames_between_are_asked_for_texture_and_the_given_ends_are_not(
 
 
 def test_contrast_weighs_the_frames_of_a_clip(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
-    one, by_hand = fine(pipeline, contrast_power=1.0), fine(pipeline)
+    one, by_hand = fine_objective(pipeline, contrast_power=1.0), fine_objective(pipeline)
     predicting(one, lambda clean: clean + 0.1, batch)
     predicting(by_hand, lambda clean: clean + 0.1, batch)
     # The same error in all frames: a weighted mean of equal numbers is that number.
@@ -164,7 +147,7 @@ def test_contrast_weighs_the_frames_of_a_clip(pipeline: LongDWMPipeline, batch: 
 def test_texture_teaches_the_fine_model(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
     gradients = []
     for weight in (0.0, 1.0):
-        objective = fine(pipeline, texture_weight=weight)
+        objective = fine_objective(pipeline, texture_weight=weight)
         pipeline.fine.zero_grad()
         objective(batch)[0].backward()
         gradients.append(torch.cat([p.grad.flatten() for p in pipeline.fine.parameters() if p.grad is not None]))

@@ -14,11 +14,11 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.settings import OpenChoices
-from longdwm_env.training.data.batches import CoarseSampler
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
+from longdwm_env.training.data.samplers import CoarseSampler
 from longdwm_env.training.data.simulator import SimulatorClips
 from longdwm_env.training.data.vehicles import FARTHEST_M, vehicle_cover
 from longdwm_env.training.data.windows import Window

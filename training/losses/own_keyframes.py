@@ -14,11 +14,9 @@ import torch
 
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import coarse_conditioning
 from longdwm_env.models.warped import clip_views
 from longdwm_env.training.data.batches import FineBatch
-from longdwm_env.training.losses.objective import draw_noise
-from longdwm_env.training.losses.rollout import Rollout
+from longdwm_env.training.losses.rollout import Rollout, next_keyframe
 
 
 @torch.no_grad()
@@ -38,11 +36,7 @@ def with_own_keyframes(batch: FineBatch, coarse: CoarseModel, rollout: Rollout, 
     if own is None or batch.poses is None:
         return batch
     settings, codec = rollout.settings, rollout.codec
-    history = own.clean[:, : own.history]
-    views = own.views(with_layout=coarse.transformer.config.layout_view)
-    told = coarse_conditioning(history, own.history + 1, own.text, **views)
-    made = coarse.sample(told, draw_noise(seed, batch.counts, told.known, "own keyframe"), settings.coarse_steps)
-    last = made[:, -1].to(batch.last)
+    last = next_keyframe(coarse, own, settings.coarse_steps, seed, "own keyframe")[:, 0].to(batch.last)
     ends = uint8_from_images(codec.decode_keyframes(torch.stack([batch.first, last], dim=1)))
     shown = zip(ends, own.cameras, batch.poses, strict=True)
     videos = [

@@ -37,6 +37,23 @@ class Rollout:
 
 
 @torch.no_grad()
+def next_keyframe(model: CoarseModel, batch: CoarseBatch, steps: int, seed: int, purpose: str) -> Tensor:
+    """The keyframe after the known ones of a batch, (B, 1, C, h, w), as the model makes it.
+
+    Args:
+        model: the Coarse model; no gradient flows through what it makes.
+        batch: with one new keyframe.
+        steps: denoising steps.
+        seed: of the run.
+        purpose: of the noise, which is drawn from this, ``seed`` and the samples' numbers.
+    """
+    views = batch.views(with_layout=model.transformer.config.layout_view)
+    known = batch.clean[:, : batch.history]
+    told = coarse_conditioning(known, batch.history + 1, batch.text, **views)
+    return model.sample(told, draw_noise(seed, batch.counts, told.known, purpose), steps)[:, -1:]
+
+
+@torch.no_grad()
 def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed: int) -> CoarseBatch:
     """Let the model make all keyframes of a batch but the last, one after another as in a closed loop.
 
@@ -58,7 +75,6 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
     settings = rollout.settings
     history, warp, motion = batch.clean[:, : batch.history], batch.warp[:, :1], batch.motion[:, :1]
     further = None if batch.further is None else batch.further[:, :1]
-    knows_layout = model.transformer.config.layout_view
     last = batch.clean.shape[1] - 1
     boxes = _known_at_the_start(batch)
     for present in range(batch.history, last):
@@ -66,9 +82,7 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         now = _at(batch, present - batch.history)
         now = replace(now, clean=torch.cat([seen, now.clean[:, -1:]], dim=1), history=seen.shape[1])
         now = replace(now, warp=warp, motion=motion, further=further)
-        told = coarse_conditioning(seen, seen.shape[1] + 1, batch.text, **now.views(with_layout=knows_layout))
-        noise = draw_noise(seed, batch.counts, told.known, f"rollout {present}")
-        made = model.sample(told, noise, settings.coarse_steps)[:, -1:]
+        made = next_keyframe(model, now, settings.coarse_steps, seed, f"rollout {present}")
         before = uint8_from_images(rollout.codec.decode_keyframes(history[:, -1:])[:, 0])
         images = uint8_from_images(rollout.codec.decode_keyframes(made)[:, 0])
         steps = [relative_to(own[present + 1 : present + 2], own[present]) for own in batch.poses]

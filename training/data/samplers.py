@@ -1,0 +1,268 @@
+"""Training batches, drawn by number: sample n of a run is the same clip, moment and offset whenever it is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longdwm_env import clock
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.models.conditioning import motion_features
+from longdwm_env.models.warped import keyframe_reach
+from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
+from longdwm_env.training.data.clip import twin_key
+from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.windows import Window
+from longdwm_env.training.draws import numbers
+from longdwm_env.types import FloatArray
+
+
+class CoarseSampler:
+    """Draws coarse batches from a store of latents.
+
+    Args:
+        store: of latents.
+        windows: which kinds of samples; all samples of a step are of one kind.
+        seed: of the run.
+    """
+
+    def __init__(self, store: LatentStore, windows: Sequence[Window], seed: int) -> None:
+        self.store, self.seed, self.windows = store, seed, tuple(windows)
+        self._places: dict[tuple[int, bool], list[tuple[int, int, int]]] = {}
+        by_key = {entry.facts["key"]: clip for clip, entry in enumerate(store.entries)}
+        self._twins = {clip: by_key[twin_key(key)] for key, clip in by_key.items() if twin_key(key) in by_key}
+        self._twins |= {twin: clip for clip, twin in self._twins.items()}
+        self.windows = tuple(window for window in self.windows if self._twins or not window.switched)
+        if not self.windows:
+            raise InvalidConfig(f"switched windows need clips with twins, and {store.folder} has none")
+        for window in self.windows:
+            length = window.history + window.future
+            if (length, window.switched) not in self._places:
+                self._places[length, window.switched] = [
+                    (clip, phase, start)
+                    for clip, entry in enumerate(store.entries)
+                    if not window.switched or clip in self._twins
+                    for phase, grid in enumerate(entry.facts["keyframes"])
+                    for start in range(grid["count"] - length + 1)
+                ]
+            if not self._places[length, window.switched]:
+                raise InvalidConfig(
+                    f"no clip in {store.folder} is {length} keyframes long, as {window} needs; record longer clips"
+                )
+        weights = np.array([window.weight for window in self.windows])
+        self._shares = weights / weights.sum()
+
+    def window(self, step: int) -> Window:
+        """The kind of all samples of a step."""
+        return self.windows[numbers(self.seed, step, "window").choice(len(self.windows), p=self._shares)]
+
+    def batch(self, step: int, counts: Sequence[int]) -> CoarseBatch:
+        """The samples with these running numbers, for one step."""
+        window = self.window(step)
+        places = self._places[window.history + window.future, window.switched]
+        drawn = [places[numbers(self.seed, count, "place").integers(len(places))] for count in counts]
+        return self.at(drawn, window, counts)
+
+    def at(self, places: Sequence[tuple[int, int, int]], window: Window, counts: Sequence[int]) -> CoarseBatch:
+        """The samples at (clip, phase, first keyframe)."""
+        store, length, last = self.store, window.history + window.future, window.history - 1
+        clean = torch.stack([store.rows(c, f"keyframes.{p}", slice(k, k + length)) for c, p, k in places])
+        text = torch.stack([store.tensor(c, "text") for c, _, _ in places])
+        cameras = tuple(store.camera(c) for c, _, _ in places)
+        if not store.has_poses:
+            return CoarseBatch(
+                tuple(counts), clean, window.history, text, None, None, None, None, cameras, window.rolled
+            )
+        poses = np.stack([self._poses(*place, length) for place in places])
+        seen = list(places)
+        if window.switched:
+            for row, ((clip, phase, start), count) in enumerate(zip(places, counts, strict=True)):
+                # Half of the samples are the moment of change, when nothing seen so far looks like the prompt.
+                rng = numbers(self.seed, count, "switch")
+                old = window.history if rng.random() < 0.5 else int(rng.integers(1, window.history + 1))
+                twin = self._twins[clip]
+                clean[row, :old] = store.rows(twin, f"keyframes.{phase}", slice(start, start + old))
+                if old == window.history:
+                    seen[row] = (twin, phase, start)
+        views = torch.stack([self._to_each(f"keyframe_views.{p}", c, k + last, window.future) for c, p, k in seen])
+        reach = min(keyframe_reach(store.made_from["warp"]["horizon_s"]), window.future)
+        mask = torch.zeros(len(places), window.future)
+        mask[:, :reach] = float(store.made_from["warp"]["horizon_s"] >= clock.INTERVAL_S)
+        motion = torch.stack(
+            [torch.from_numpy(motion_features(relative_to(own[last + 1 :], own[last]))) for own in poses]
+        )
+        made = [(c, p, slice(k + window.history, k + length)) for c, p, k in places]
+        layouts = [self._layout(*keyframes) for keyframes in made]
+        return CoarseBatch(
+            tuple(counts),
+            clean,
+            window.history,
+            text,
+            views[:, :, 0],
+            mask,
+            motion,
+            poses,
+            cameras,
+            window.rolled,
+            views[:, :, 1:] if views.shape[2] > 1 else None,
+            torch.stack([layout for layout, _ in layouts]),
+            torch.stack([known for _, known in layouts]),
+            torch.stack([self._vehicles(*keyframes) for keyframes in made]),
+            tuple(self._boxes(c, p, slice(k, k + length)) for c, p, k in places),
+        )
+
+    def _layout(self, clip: int, phase: int, keyframes: slice) -> tuple[Tensor, Tensor]:
+        """The road at some keyframes, (R, C, h, w), and where it is known, (R,)."""
+        if self.store.entries[clip].facts["has_layout"]:
+            names = f"keyframe_layout.{phase}", f"keyframe_layout_mask.{phase}"
+            layout, known = (self.store.rows(clip, name, keyframes) for name in names)
+            return layout, known
+        like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
+        return torch.zeros_like(like), like.new_zeros(len(like))
+
+    def _vehicles(self, clip: int, phase: int, keyframes: slice) -> Tensor:
+        """How much of each latent of some keyframes shows other road users, (R, h, w)."""
+        # Latents that were encoded before this was kept say nothing of it.
+        if self.store.entries[clip].facts.get("has_vehicles", False):
+            return self.store.rows(clip, f"keyframe_vehicles.{phase}", keyframes)
+        like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
+        return like.new_zeros(len(like), *like.shape[-2:])
+
+    def _boxes(self, clip: int, phase: int, keyframes: slice) -> FloatArray | None:
+        """Where other road users are seen in some keyframes, (N + R, A, 5)."""
+        if not self.store.entries[clip].facts.get("has_boxes", False):
+            return None
+        boxes: FloatArray = self.store.rows(clip, f"keyframe_boxes.{phase}", keyframes).numpy().astype(np.float64)
+        return boxes
+
+    def _to_each(self, name: str, clip: int, keyframe: int, future: int) -> Tensor:
+        """(future, ...): a keyframe's rows of warps; past the horizon the last one is repeated."""
+        rows = self.store.rows(clip, name, keyframe)[:future]
+        return torch.cat([rows, rows[-1:].expand(future - len(rows), *rows.shape[1:])])
+
+    def _poses(self, clip: int, phase: int, start: int, length: int) -> np.ndarray:
+        step, offset = clock.FRAMES_PER_INTERVAL, self.store.entries[clip].facts["keyframes"][phase]["offset"]
+        poses: np.ndarray = self.store.tensor(clip, "poses").numpy()
+        return poses[offset + step * start : offset + step * (start + length - 1) + 1 : step]
+
+
+class FineSampler:
+    """Draws segments from a store of latents.
+
+    Args:
+        store: of latents.
+        last_frames: the frame of a segment that each latent frame ends on (``Codec.last_frames``).
+        seed: of the run.
+        own_keyframes_ratio: share of the steps whose later keyframes the Coarse model shall make.
+        history: how many keyframes it knows then.
+    """
+
+    def __init__(
+        self,
+        store: LatentStore,
+        last_frames: Sequence[int],
+        seed: int,
+        own_keyframes_ratio: float = 0.0,
+        history: int = 1,
+    ) -> None:
+        self.store, self.seed, self.last_frames = store, seed, tuple(last_frames)
+        self._own_ratio, self._window = own_keyframes_ratio, Window(history, 1)
+        if own_keyframes_ratio > 0 and not store.has_poses:
+            raise InvalidConfig(f"own keyframes need clips with poses, and those in {store.folder} have none")
+        self._keyframes = CoarseSampler(store, [self._window], seed) if own_keyframes_ratio > 0 else None
+        self._places = [(c, s) for c, entry in enumerate(store.entries) for s in range(entry.facts["intervals"])]
+        # The Coarse model needs as many keyframes before as it drives with.
+        self._with_history = [(clip, interval) for clip, interval in self._places if interval >= history - 1]
+
+    def batch(self, step: int, counts: Sequence[int]) -> FineBatch:
+        """The samples with these running numbers, for one step."""
+        are_own = self._own_ratio > 0 and numbers(self.seed, step, "own keyframes").random() < self._own_ratio
+        places = self._with_history if are_own else self._places
+        drawn = [places[numbers(self.seed, n, "place").integers(len(places))] for n in counts]
+        batch = self.at(drawn, counts)
+        return self.with_keyframes(batch, drawn) if are_own else batch
+
+    def with_keyframes(self, batch: FineBatch, places: Sequence[tuple[int, int]]) -> FineBatch:
+        """A batch of segments at (clip, interval) whose later keyframes the Coarse model shall make."""
+        assert self._keyframes is not None
+        before = [(clip, 0, interval - self._window.history + 1) for clip, interval in places]
+        keyframes = self._keyframes.at(before, self._window, batch.counts)
+        return replace(batch, keyframes=keyframes, poses=np.stack([self._poses(*place) for place in places]))
+
+    def at(self, places: Sequence[tuple[int, int]], counts: Sequence[int]) -> FineBatch:
+        """The segments at (clip, interval)."""
+        store = self.store
+        ends = [store.rows(c, "keyframes.0", slice(s, s + 2)) for c, s in places]
+        clean = torch.stack([store.rows(c, "segments", s) for c, s in places])
+        warps = motion = None
+        if store.has_poses:
+            warps = torch.stack([store.rows(c, "segment_warps", s) for c, s in places])
+            motion = torch.stack([self._motion(c, s) for c, s in places])
+        layouts = [self._layout(c, s) for c, s in places]
+        return FineBatch(
+            tuple(counts),
+            clean,
+            torch.stack([end[0] for end in ends]),
+            torch.stack([end[1] for end in ends]),
+            torch.stack([store.tensor(c, "text") for c, _ in places]),
+            warps,
+            motion,
+            store.made_from["warp"]["matched_sweep"] is not None,
+            torch.stack([layout for layout, _ in layouts]),
+            torch.stack([known for _, known in layouts]),
+        )
+
+    def _layout(self, clip: int, interval: int) -> tuple[Tensor, Tensor]:
+        """The road during an interval, (L, C, h, w), and where it is known, (L,)."""
+        if self.store.entries[clip].facts["has_layout"]:
+            layout, known = (self.store.rows(clip, f"segment_layout{end}", interval) for end in ("", "_mask"))
+            return layout, known
+        like = self.store.rows(clip, "segments", interval)
+        return torch.zeros_like(like), like.new_zeros(len(like))
+
+    def _motion(self, clip: int, interval: int) -> Tensor:
+        return torch.from_numpy(motion_features(self._poses(clip, interval)[list(self.last_frames)]))
+
+    def _poses(self, clip: int, interval: int) -> FloatArray:
+        """(13, 3) in the ego frame of the first frame."""
+        first = interval * clock.FRAMES_PER_INTERVAL
+        poses = self.store.rows(clip, "poses", slice(first, first + SEGMENT_FRAMES)).numpy()
+        return relative_to(poses, poses[0])
+
+
+class DistillSampler:
+    """Draws whole clips of ``keyframes`` keyframes with the segments between them (LongDWM, Eq. 7).
+
+    Args:
+        store: of latents.
+        last_frames: see ``FineSampler``.
+        seed: of the run.
+        keyframes: K; 13 in the paper.
+        history: known keyframes of the student; 1 in the paper.
+    """
+
+    def __init__(
+        self, store: LatentStore, last_frames: Sequence[int], seed: int, keyframes: int = 13, history: int = 1
+    ) -> None:
+        self.window = Window(history, keyframes - history)
+        self._coarse = CoarseSampler(store, [self.window], seed)
+        self._fine = FineSampler(store, last_frames, seed)
+        self._places = [
+            (c, s) for c, entry in enumerate(store.entries) for s in range(entry.facts["intervals"] - keyframes + 2)
+        ]
+        self.seed = seed
+
+    def batch(self, step: int, counts: Sequence[int]) -> DistillBatch:
+        """The samples with these running numbers."""
+        del step
+        drawn = [self._places[numbers(self.seed, n, "place").integers(len(self._places))] for n in counts]
+        segments = [(c, s + k) for c, s in drawn for k in range(self.window.history + self.window.future - 1)]
+        coarse = self._coarse.at([(c, 0, s) for c, s in drawn], self.window, counts)
+        per_segment = [n for n in counts for _ in range(len(segments) // len(drawn))]
+        return DistillBatch(tuple(counts), coarse, self._fine.at(segments, per_segment))
+
+
+__all__ = ["CoarseSampler", "DistillSampler", "FineSampler"]
