@@ -22,7 +22,7 @@ from longdwm_env.geometry.pose import compose
 from longdwm_env.judges import learned_judges
 from longdwm_env.observation import ObservationMode, Timing, info_from, observation_from
 from longdwm_env.rewards import Reward
-from longdwm_env.starts import camera_for_want_of_one, chosen_start, logged_clip, logged_poses
+from longdwm_env.starts import as_begun, camera_for_want_of_one, chosen_start, logged_clip, logged_poses
 from longdwm_env.state import PAST_FRAMES, EnvState
 from longdwm_env.timing import stage, stopwatch
 from longdwm_env.types import (
@@ -125,7 +125,8 @@ class Episodes:
         camera = self.camera or scene.camera or camera_for_want_of_one(scene, self.world.image_size)
         camera = camera.fitted(self.world.image_size)
         scene = replace(scene if prompt is None else scene.with_prompt(prompt), camera=camera)
-        start = scene.start
+        start, world_state = scene.start, self.world.begin(scene, seed)
+        clip = logged_clip(scene, self.control_frames, camera)
         state = EnvState(
             world=self.world.name,
             image_size=self.world.image_size,
@@ -136,10 +137,10 @@ class Episodes:
             camera=camera,
             ego=start,
             frames_driven=0,
-            clip=logged_clip(scene, self.control_frames, camera),
+            clip=as_begun(clip, self.world, world_state, scene),
             ego_poses=logged_poses(scene, self.control_frames),
             past_motion=np.array([[start.speed_mps, start.acceleration_mps2, start.yaw_rate_radps]]),
-            world_state=self.world.begin(scene, seed),
+            world_state=world_state,
         )
         self._look(state)
         return state

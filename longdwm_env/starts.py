@@ -9,7 +9,8 @@ import numpy as np
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.frames import Frames
 from longdwm_env.geometry.camera import ASSUMED_HORIZONTAL_FOV_RAD, assumed_camera
-from longdwm_env.types import Camera, FloatArray, ImageSize, PromptedLog, Scene, SceneSource
+from longdwm_env.types import Camera, FloatArray, ImageSize, PromptedLog, Scene, SceneSource, WorldState
+from longdwm_env.world import GenerativeWorld, WorldModel
 
 
 class AssumedCameraWarning(UserWarning):
@@ -65,6 +66,15 @@ def logged_clip(scene: Scene, count: int, camera: Camera) -> Frames:
         return Frames.of(log.images(1 - count, count, camera))
     # Like the world that it comes from, a log that is drawn waits until somebody looks.
     return Frames(count, camera.intrinsics.image_size, lambda index: log.images(1 - count + index, 1, camera)[0])
+
+
+def as_begun(clip: Frames, world: WorldModel, state: WorldState, scene: Scene) -> Frames:
+    """A clip up to where a world began; its newest frame as the world drew it again, where the prompt was changed."""
+    if scene.log_prompt is None or not isinstance(world, GenerativeWorld):
+        return clip
+    images = clip.images.copy()
+    images[-1:] = world.recent_frames(state, 1)
+    return Frames.of(images)
 
 
 def logged_poses(scene: Scene, count: int) -> FloatArray:

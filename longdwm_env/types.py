@@ -316,6 +316,8 @@ class Scene:
         road_map: None where there is no map.
         actors: boxes at frames 0 .. num_future of the log, or None where they were not recorded. A world whose traffic
             reacts has its own; see ``WorldState.actors``.
+        log_prompt: what the log shows, where the prompt was changed after it was recorded; None where it shows the
+            prompt.
     """
 
     key: str
@@ -325,11 +327,18 @@ class Scene:
     prompt: str = ""
     road_map: RoadMap | None = None
     actors: ActorTracks | None = None
+    log_prompt: str | None = None
 
     def with_prompt(self, prompt: str) -> "Scene":
         """The scene under another prompt; a log that is drawn follows it, one that was recorded cannot."""
-        log = self.log.prompted(prompt) if isinstance(self.log, PromptedLog) else self.log
-        return replace(self, prompt=prompt, log=log)
+        if isinstance(self.log, PromptedLog):
+            return replace(self, prompt=prompt, log=self.log.prompted(prompt))
+        return self.with_changed_prompt(prompt)
+
+    def with_changed_prompt(self, prompt: str) -> "Scene":
+        """The scene as it is, and another prompt for what follows."""
+        shown = self.prompt if self.log_prompt is None else self.log_prompt
+        return replace(self, prompt=prompt, log_prompt=None if prompt == shown else shown)
 
 
 class SceneSource(Protocol):

@@ -77,6 +77,18 @@ class GenerativeWorld(WorldModel, Protocol):
 
 
 @runtime_checkable
+class FinishingWorld(WorldModel, Protocol):
+    """A world that generates whole seconds, and can go on with one while the trajectory leads where it was made for.
+
+    An agent that acts more often than once a second, and keeps its way, then sees what it would see if it acted once a
+    second, sooner and sharper. Off unless it is switched on, as the window for people does: in the environment, the
+    frame at which an agent acts is always a new keyframe.
+    """
+
+    finish_seconds: bool
+
+
+@runtime_checkable
 class UncertainWorld(WorldModel, Protocol):
     """A world that can predict what follows an action several times over, and say how far its predictions differ."""
 

@@ -124,9 +124,7 @@ class Generation:
     ) -> list[tuple[Tensor, Images]]:
         inputs = self.coarse_inputs(presents, poses)
         latents = self.sampled_keyframes(inputs, self._noise(presents, "coarse", inputs.noise_shape), sampling)
-        with self._stage("decode"):
-            images = uint8_from_images(self.codec.decode_keyframes(latents))
-        return list(zip(latents, images, strict=True))
+        return list(zip(latents, self.pictures(latents), strict=True))
 
     @torch.no_grad()
     def coarse_inputs(self, presents: Sequence[Present], poses: Sequence[FloatArray]) -> CoarseInputs:
@@ -160,6 +158,12 @@ class Generation:
                 inputs.layout,
                 inputs.layout_mask,
             )
+
+    @torch.no_grad()
+    def pictures(self, latents: Tensor) -> Images:
+        """Keyframes' latents (B, R, C, h, w) as uint8 (B, R, H, W, 3)."""
+        with self._stage("decode"):
+            return uint8_from_images(self.codec.decode_keyframes(latents))
 
     def fill(
         self, gaps: Sequence[Gap], sampling: Sampling, num_frames: int = clock.FRAMES_PER_INTERVAL

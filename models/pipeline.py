@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import diffusers
@@ -26,6 +27,7 @@ from longdwm_env.models.inputs import (
     seed_from,
     seeds_from,
 )
+from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.long_video import drive_on
 from longdwm_env.models.mini_codec import MiniAutoencoder
 from longdwm_env.models.samples import Sampling
@@ -153,7 +155,6 @@ class LongDWMPipeline(DiffusionPipeline):
         """Set ``_interrupt`` in a callback to stop after the rollout in progress."""
         return self._interrupt
 
-    @torch.no_grad()
     def encode_text(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings of prompts, (B, S, D).
 
@@ -162,9 +163,18 @@ class LongDWMPipeline(DiffusionPipeline):
         """
         if self.tokenizer is None or self.text_encoder is None:
             raise ValueError("this pipeline has no tokenizer or no text encoder: give prompt_embeds")
-        return encode_prompts(
-            self.tokenizer, self.text_encoder, list(prompts), self.prompt_tokens, self._execution_device
-        )
+        task = partial(self._encoded_text, list(prompts))
+        # With its last bits all that is generated would depend on the number of threads.
+        return Lanes(torch.get_num_threads()).run([task])[0] if self._in_lanes else task()
+
+    @torch.no_grad()
+    def _encoded_text(self, prompts: list[str]) -> Tensor:
+        return encode_prompts(self.tokenizer, self.text_encoder, prompts, self.prompt_tokens, self._execution_device)
+
+    @property
+    def _in_lanes(self) -> bool:
+        """Whether samples are made side by side, each by one thread: by a small model on a CPU."""
+        return isinstance(self.vae, MiniAutoencoder) and self._execution_device.type == "cpu"
 
     @property
     def prompt_tokens(self) -> int:
@@ -192,7 +202,7 @@ class LongDWMPipeline(DiffusionPipeline):
             device,
             self.coarse.dtype,
             micro_batch,
-            in_lanes=small and on_cpu,
+            in_lanes=self._in_lanes,
         )
 
     def load_lora_weights(

@@ -95,6 +95,12 @@ def known_prompt(prompt: str) -> str:
     return "\n".join(known + [field for field in _fields(prompt) if field.startswith(_KEPT_FIELDS)])
 
 
+def contradicts(prompt: str, earlier: str) -> bool:
+    """Whether a prompt names another weather or another time of day than an earlier one names."""
+    pairs = zip(parts_from_prompt(prompt), parts_from_prompt(earlier), strict=True)
+    return any(said is not None and before is not None and said != before for said, before in pairs)
+
+
 class PromptEncoder(ModelMixin, ConfigMixin):
     """One embedding per field of a caption, and one of the whole: each the mean of its words, through a small network.
 

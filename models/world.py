@@ -5,7 +5,7 @@ A step: the next keyframe from the last few and the warp (Coarse), the frames be
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,13 @@ from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
+from longdwm_env.models.held import held, stands
 from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
+from longdwm_env.models.redraw import redrawn
+from longdwm_env.models.rest import Second, rest_of_second, with_rest
 from longdwm_env.models.road_users import driven_on, still_known
 from longdwm_env.models.samples import Present, Sampling
-from longdwm_env.models.text import known_prompt
+from longdwm_env.models.text import contradicts, known_prompt
 from longdwm_env.models.uncertainty import prediction_spread
 from longdwm_env.types import (
     ActorTracks,
@@ -57,7 +60,7 @@ class DiffusionWorld:
     last of them (array ``track``, (M, 3) in the world frame, newest last), the road's layout where the scene has a map
     and the model knows what to do with it (arrays ``layout_corners`` and ``layout_kinds``), the other road users where
     the scene marks them and the model moves them (``actors``, see ``road_users``), and the prompt, the camera, the seed
-    and the number of frames driven (values).
+    and the number of frames driven (values). Where seconds are finished, the rest of one is there too (``rest``).
     Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
     acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
@@ -75,6 +78,7 @@ class DiffusionWorld:
         coarse_steps: None for the pipeline's own.
         fine_steps: as ``coarse_steps``.
         guidance_scale: as ``coarse_steps``.
+        finish_seconds: see ``FinishingWorld``. Off, the frame at which an agent acts is always a new keyframe.
     """
 
     def __init__(
@@ -86,8 +90,10 @@ class DiffusionWorld:
         coarse_steps: int | None = None,
         fine_steps: int | None = None,
         guidance_scale: float | None = None,
+        finish_seconds: bool = False,
     ) -> None:
         settings = pipeline.settings
+        self.finish_seconds = finish_seconds
         self.name = name
         self.pipeline = pipeline
         self.image_size: ImageSize = settings.image_size if image_size is None else (image_size[0], image_size[1])
@@ -145,6 +151,9 @@ class DiffusionWorld:
     def begin(self, scene: Scene, seed: int) -> WorldState:
         """The state at a scene's start, with the seconds before it that the scene recorded; see ``WorldModel.begin``.
 
+        Where they show another weather or time of day than the prompt says, which was changed since, only the present
+        frame is left of them, and it is drawn again as the prompt says (``redraw``).
+
         Raises:
             ValueError: the scene has no camera, or one for another image size.
         """
@@ -165,7 +174,10 @@ class DiffusionWorld:
         actors = scene.actors if self.pipeline.settings.move_vehicles else None
         if actors is not None:
             actors = still_known(actors.during(slice(1)), scene.start.pose, camera)
-        return WorldState(arrays, values, actors)
+        state = WorldState(arrays, values, actors)
+        if scene.log_prompt is None or not contradicts(scene.prompt, scene.log_prompt):
+            return state
+        return replace(state, arrays={**arrays, "frames": self._redrawn(state)[None]})
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -179,14 +191,19 @@ class DiffusionWorld:
                 raise ValueError(
                     f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
                 )
-        sampling = self._sampling()
         poses = [trajectory.poses[:step] for trajectory in trajectories]
         others = [self._others(state) for state in states]
-        boxes = [self._boxes(*each) for each in zip(states, others, poses, strict=True)]
-        presents = [self._present(*each) for each in zip(states, boxes, strict=True)]
-        clips = self._generation.second(presents, poses, sampling, num_frames)
-        nexts = [self._next(*each) for each in zip(states, clips, poses, others, strict=True)]
-        return nexts, stack_frames(clips)
+        rests = [
+            rest_of_second(*each, num_frames) if self.finish_seconds else None
+            for each in zip(states, poses, strict=True)
+        ]
+        given = list(zip(states, poses, others, strict=True))
+        made = iter(
+            self._generated([each for each, rest in zip(given, rests, strict=True) if rest is None], num_frames)
+        )
+        seconds = [next(made) if rest is None else rest for rest in rests]
+        nexts = [self._next(*each, num_frames) for each in zip(states, seconds, poses, others, strict=True)]
+        return nexts, stack_frames([second.frames[:num_frames] for second in seconds])
 
     @property
     def device(self) -> str:
@@ -207,6 +224,34 @@ class DiffusionWorld:
             passes.append(partial(prediction_spread, self._generation, present, trajectory.poses[step - 1], sampling))
         return np.array(self._generation.run(passes))
 
+    def _generated(
+        self, given: Sequence[tuple[WorldState, FloatArray, ActorTracks | None]], num_frames: int
+    ) -> list[Second]:
+        """As many frames as are executed, or whole seconds, where these are to be finished.
+
+        Args:
+            given: states, poses (12, 3) to come, and the other road users meanwhile.
+            num_frames: how many are executed.
+        """
+        if not given:
+            return []
+        presents = [self._present(state, self._boxes(state, others, ahead)) for state, ahead, others in given]
+        count = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
+        made = self._generation.second(presents, [ahead for _, ahead, _ in given], self._sampling(), count)
+        return [
+            Second(self._held(state, clip, ahead, others, num_frames), compose(state.arrays["track"][-1], ahead))
+            for clip, (state, ahead, others) in zip(made, given, strict=True)
+        ]
+
+    def _redrawn(self, state: WorldState) -> Images:
+        """The present frame of a state, (H, W, 3), as its prompt says."""
+        now, others = state.arrays["track"][-1], state.actors
+        camera = _camera(state.values["camera"])
+        boxes = None if others is None else seen_boxes(others, [0, 0], np.stack([now, now]), camera)
+        present = self._present(state, boxes)
+        task = partial(redrawn, self._generation, present, self._sampling(), self._text("")[None])
+        return self._generation.run([task])[0]
+
     def _sampling(self) -> Sampling:
         return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, self._unconditional_text())
 
@@ -217,6 +262,15 @@ class DiffusionWorld:
         known = still_known(state.actors, state.arrays["track"][-1], _camera(state.values["camera"]))
         layout = self._layout(state)
         return driven_on(known, layout, clock.FRAMES_PER_INTERVAL)
+
+    def _held(
+        self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
+    ) -> Images:
+        """A generated clip as it is seen: while the ego stands, what nobody moves through stays as it was."""
+        if others is None or not stands(ahead[:num_frames]):
+            return clip
+        camera = _camera(state.values["camera"])
+        return held(clip[:num_frames], state.arrays["frames"][-1], others, state.arrays["track"][-1], camera)
 
     def _layout(self, state: WorldState) -> RoadLayout | None:
         """The road near the ego, in the world frame."""
@@ -266,14 +320,18 @@ class DiffusionWorld:
         back = np.column_stack([forward * np.cos(headings / 2), forward * np.sin(headings / 2), headings])
         return compose(scene.start.pose, back)
 
-    def _next(self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None) -> WorldState:
+    def _next(
+        self, state: WorldState, second: Second, ahead: FloatArray, others: ActorTracks | None, num_frames: int
+    ) -> WorldState:
+        clip = second.frames[:num_frames]
         keep = (self._history - 1) * clock.FRAMES_PER_INTERVAL + 1
         frames = np.concatenate([state.arrays["frames"], clip])[-keep:].copy()
         track = state.arrays["track"]
         driven = compose(track[-1], np.asarray(ahead[: len(clip)], dtype=np.float64))
         newest = np.concatenate([track, driven])[-1 - self._baseline :].copy()
+        arrays = {**state.arrays, "frames": frames, "track": newest}
         return WorldState(
-            {**state.arrays, "frames": frames, "track": newest},
+            with_rest(arrays, second.after(num_frames)),
             {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)},
             None if others is None else others.during(slice(len(clip) + 1)),
         )

@@ -251,15 +251,16 @@ def _replaced(value: Any, names: list[str], text: str, path: str) -> Any:
 
 
 def _window(text: str, path: str) -> Window:
-    """``4+1*5`` is a window of 4 known and 1 new keyframe, weight 5; ``4+3r`` is a rolled one, ``4+1s`` switched."""
-    match = re.fullmatch(r"(\d+)\+(\d+)([rs]?)(?:\*([\d.]+))?", text.strip())
+    """``4+1*5``: 4 known and 1 new keyframe, weight 5; ``4+3r`` is rolled, ``4+1s`` switched, ``1+1d`` redrawn."""
+    match = re.fullmatch(r"(\d+)\+(\d+)([rsd]?)(?:\*([\d.]+))?", text.strip())
     if match is None:
         raise InvalidConfig(
             f"{path}: {text!r} is no window; 4+1*5 means 4 known and 1 new keyframe, weight 5; 4+3r rolls, 4+1s "
-            "switches"
+            "switches, 1+1d redraws"
         )
     history, future, kind, weight = match.groups()
-    return Window(int(history), int(future), float(weight or 1), rolled=kind == "r", switched=kind == "s")
+    kinds = {"r": "rolled", "s": "switched", "d": "redrawn"}
+    return Window(int(history), int(future), float(weight or 1), **({kinds[kind]: True} if kind else {}))
 
 
 def _parsed(kind: Any, text: str, path: str) -> Any:

@@ -53,6 +53,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
             Window(4, 3, 1.2, rolled=True),
             Window(4, 8, 0.9, rolled=True),
             Window(4, 1, 1.0, switched=True),
+            Window(1, 1, 0.6, redrawn=True),
         ),
     )
     fine = StageConfig(

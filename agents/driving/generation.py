@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.actions import ActionMode
-from longdwm_env.agents.driving import simulator_state
+from longdwm_env.agents.driving import prompts, simulator_state
 from longdwm_env.agents.driving.controls import Controls
 from longdwm_env.agents.driving.driven_log import DrivenLog
 from longdwm_env.agents.driving.timeline import Act, Moment
@@ -25,9 +25,10 @@ from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.observation import Timing, info_from
 from longdwm_env.scenes import ScenesLike, open_scenes
 from longdwm_env.settings import open_episodes
+from longdwm_env.starts import as_begun
 from longdwm_env.state import EnvState
 from longdwm_env.types import FloatArray, Images, ImageSize
-from longdwm_env.world import WorldModel
+from longdwm_env.world import FinishingWorld, WorldModel
 
 QUICK_FRAMES = 1
 """Frames between two actions in worlds that draw a frame in a fraction of its time: they answer soonest."""
@@ -204,6 +205,9 @@ class Generator:
                 self._worlds[name] = opened
                 return opened
             opened = make_world(name, self.image_size if built_in else None, None if built_in else self._device)
+            if isinstance(opened, FinishingWorld):
+                # Hands that keep still need no new keyframe twice a second.
+                opened.finish_seconds = True
             # States carry the name that a world gives itself, which for a folder may be shorter than its path.
             self._worlds[name] = self._worlds[opened.name] = opened
         return self._worlds[name]
@@ -244,15 +248,17 @@ class Generator:
             camera=camera,
             start=before.state.ego,
             prompt=request.prompt,
+            log_prompt=None if request.prompt == before.state.prompt else prompts.spelt_out(before.state.prompt),
         )
+        world_state = world.begin(scene, before.state.seed)
         state = replace(
             before.state,
             world=world.name,
             image_size=world.image_size,
             camera=camera,
-            clip=clip,
+            clip=as_begun(clip, world, world_state, scene),
             prompt=request.prompt,
-            world_state=world.begin(scene, before.state.seed),
+            world_state=world_state,
         )
         moment = replace(before, state=state, made_in_s=0.0)
         self._warm_up(moment, rules)

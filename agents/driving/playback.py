@@ -20,6 +20,9 @@ SPARE_S = 0.015
 RECENT_CLIPS = 12
 """Clips from which the generation time is estimated: about a second in quick worlds."""
 
+AT_ONCE = 1 / 8
+"""A clip that takes less than this share of most others' time was there already."""
+
 SLOWEST_RATE = 0.05
 """Slower than this the picture is a slide show anyway."""
 
@@ -36,8 +39,12 @@ class GenerationTime:
 
     @property
     def typical_s(self) -> float:
-        """The median; 0 before the first measurement."""
-        return float(np.median(self._recent_s)) if self._recent_s else 0.0
+        """The median of those that were made; 0 before the first measurement.
+
+        A world that finishes its seconds makes every other clip only; the rest is there already.
+        """
+        made = [seconds for seconds in self._recent_s if seconds >= AT_ONCE * self.safe_s]
+        return float(np.median(made)) if made else 0.0
 
     @property
     def safe_s(self) -> float:

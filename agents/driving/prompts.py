@@ -17,6 +17,11 @@ def conditions_of(prompt: str) -> Conditions:
     return Conditions(weather or WEATHERS[0], time_of_day or TIMES_OF_DAY[0])
 
 
+def spelt_out(prompt: str) -> str:
+    """The prompt with a line each for the weather and time that it stands for."""
+    return with_conditions(prompt, conditions_of(prompt))
+
+
 def next_weather(prompt: str) -> str:
     """The prompt with the next weather."""
     present = conditions_of(prompt)

@@ -118,7 +118,7 @@ class AsRecorded(BuiltinScenes):
 
     def scene(self, index: int) -> Scene:
         """The scene of a seed."""
-        return replace(super().scene(index), prompt=self.prompt)
+        return super().scene(index).with_changed_prompt(self.prompt)
 
 
 class Recorder:

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from longdwm_env.types import ImageSize
+
 MARGIN = 0.08
 """Of a box on every side that moves along: its outline, and over which it fades into the picture."""
 
@@ -28,16 +30,26 @@ def without_boxes(
         boxes: (A, 5) left, top, right, bottom in pixels and depth in metres, see ``boxes.image_boxes``.
         which: (A,) whose.
     """
-    height, width = image.shape[:2]
-    mask = np.zeros((height, width), np.uint8)
-    for box in boxes[which]:
-        left, top, right, bottom = _with_margin(box)
-        rows = slice(max(int(np.floor(top)), 0), max(int(np.ceil(bottom)) + 1, 0))
-        mask[rows, max(int(np.floor(left)), 0) : max(int(np.ceil(right)) + 1, 0)] = 255
+    mask = box_mask((image.shape[0], image.shape[1]), boxes[which])
     if not mask.any() or mask.all():
         return image
     painted: np.ndarray = cv2.inpaint(np.ascontiguousarray(image), mask, INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
     return painted
+
+
+def box_mask(image_size: ImageSize, boxes: Float[np.ndarray, "a 5"]) -> UInt8[np.ndarray, "h w"]:
+    """1 where any of some boxes is, with its margin; 0 elsewhere.
+
+    Args:
+        image_size: (height, width).
+        boxes: (A, 5), see ``without_boxes``; NaN for one who is not seen.
+    """
+    mask = np.zeros(image_size, np.uint8)
+    for box in boxes[np.isfinite(boxes).all(axis=1)]:
+        left, top, right, bottom = _with_margin(box)
+        rows = slice(max(int(np.floor(top)), 0), max(int(np.ceil(bottom)) + 1, 0))
+        mask[rows, max(int(np.floor(left)), 0) : max(int(np.ceil(right)) + 1, 0)] = 1
+    return mask
 
 
 def paste_boxes(
@@ -87,4 +99,4 @@ def _with_margin(box: Float[np.ndarray, "5"]) -> Float[np.ndarray, "4"]:
     return np.array([box[0] - across, box[1] - down, box[2] + across, box[3] + SHADOW * down])
 
 
-__all__ = ["paste_boxes", "without_boxes"]
+__all__ = ["box_mask", "paste_boxes", "without_boxes"]

@@ -15,6 +15,7 @@ from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.conditioning import motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
+from longdwm_env.models.samples import Present
 from longdwm_env.models.warped import clip_views, keyframe_views
 from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoding import encode_latents
@@ -326,10 +327,33 @@ def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline: LongDWMPipe
     assert torch.equal(batch.text, store.tensor(0, "text").expand_as(batch.text))
 
 
-def test_switched_samples_need_twins(store: LatentStore) -> None:
+def test_a_redrawn_sample_is_told_what_driving_tells_that_redraws(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+    source = Twins(clips=2, frames=61)
+    store = encode_latents(source, tmp_path, pipeline, LatentChoices())
+    window = Window(1, 1, redrawn=True)
+    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 2), (1, 0, 0)], window, [0, 1])
+    keyframes = [store.rows(clip, "keyframes.0", slice(0, 4)) for clip in (0, 1)]
+    assert torch.equal(batch.clean[0], torch.stack([keyframes[1][2], keyframes[0][2]]))
+    assert torch.equal(batch.clean[1], torch.stack([keyframes[0][0], keyframes[1][0]]))
+    assert torch.equal(batch.text[0], store.tensor(0, "text"))
+    clip = source.clip(1)
+    present = Present(clip.images[[24]], clip.camera, store.tensor(0, "text"), seed=0, counter=0)
+    inputs = pipeline.generation().coarse_inputs([present], [np.zeros((1, 3))])
+    for told, wanted in (
+        (batch.clean[:1, :1], inputs.history),
+        (batch.warp[:1], inputs.warp),
+        (batch.further[:1], inputs.further),
+    ):
+        torch.testing.assert_close(told.float(), wanted, atol=0.02, rtol=0)
+    assert torch.equal(batch.warp_mask[:1], inputs.warp_mask)
+    torch.testing.assert_close(batch.motion[:1], inputs.motion)
+
+
+@pytest.mark.parametrize("special", [Window(3, 1, switched=True), Window(1, 1, redrawn=True)])
+def test_switched_and_redrawn_samples_need_twins(store: LatentStore, special: Window) -> None:
     with pytest.raises(InvalidConfig, match="twins"):
-        CoarseSampler(store, [Window(3, 1, switched=True)], seed=0)
-    assert CoarseSampler(store, [Window(3, 1), Window(3, 1, switched=True)], seed=0).windows == (Window(3, 1),)
+        CoarseSampler(store, [special], seed=0)
+    assert CoarseSampler(store, [Window(3, 1), special], seed=0).windows == (Window(3, 1),)
 
 
 def test_warps_beyond_the_horizon_are_repeated_and_masked(store: LatentStore) -> None:

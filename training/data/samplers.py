@@ -35,20 +35,20 @@ class CoarseSampler:
         by_key = {entry.facts["key"]: clip for clip, entry in enumerate(store.entries)}
         self._twins = {clip: by_key[twin_key(key)] for key, clip in by_key.items() if twin_key(key) in by_key}
         self._twins |= {twin: clip for clip, twin in self._twins.items()}
-        self.windows = tuple(window for window in self.windows if self._twins or not window.switched)
+        self.windows = tuple(window for window in self.windows if self._twins or not window.needs_twin)
         if not self.windows:
-            raise InvalidConfig(f"switched windows need clips with twins, and {store.folder} has none")
+            raise InvalidConfig(f"switched and redrawn windows need clips with twins, and {store.folder} has none")
         for window in self.windows:
             length = window.history + window.future
-            if (length, window.switched) not in self._places:
-                self._places[length, window.switched] = [
+            if (length, window.needs_twin) not in self._places:
+                self._places[length, window.needs_twin] = [
                     (clip, phase, start)
                     for clip, entry in enumerate(store.entries)
-                    if not window.switched or clip in self._twins
+                    if not window.needs_twin or clip in self._twins
                     for phase, grid in enumerate(entry.facts["keyframes"])
                     for start in range(grid["count"] - length + 1)
                 ]
-            if not self._places[length, window.switched]:
+            if not self._places[length, window.needs_twin]:
                 raise InvalidConfig(
                     f"no clip in {store.folder} is {length} keyframes long, as {window} needs; record longer clips"
                 )
@@ -62,12 +62,14 @@ class CoarseSampler:
     def batch(self, step: int, counts: Sequence[int]) -> CoarseBatch:
         """The samples with these running numbers, for one step."""
         window = self.window(step)
-        places = self._places[window.history + window.future, window.switched]
+        places = self._places[window.history + window.future, window.needs_twin]
         drawn = [places[numbers(self.seed, count, "place").integers(len(places))] for count in counts]
         return self.at(drawn, window, counts)
 
     def at(self, places: Sequence[tuple[int, int, int]], window: Window, counts: Sequence[int]) -> CoarseBatch:
         """The samples at (clip, phase, first keyframe)."""
+        if window.redrawn:
+            return self._redrawn(places, counts)
         store, length, last = self.store, window.history + window.future, window.history - 1
         clean = torch.stack([store.rows(c, f"keyframes.{p}", slice(k, k + length)) for c, p, k in places])
         text = torch.stack([store.tensor(c, "text") for c, _, _ in places])
@@ -112,6 +114,31 @@ class CoarseSampler:
             torch.stack([known for _, known in layouts]),
             torch.stack([self._vehicles(*keyframes) for keyframes in made]),
             tuple(self._boxes(c, p, slice(k, k + length)) for c, p, k in places),
+        )
+
+    def _redrawn(self, places: Sequence[tuple[int, int, int]], counts: Sequence[int]) -> CoarseBatch:
+        """The first keyframes at (clip, phase, first keyframe), each after its twin, which nobody has moved from."""
+        store = self.store
+        made = [(c, p, slice(k, k + 1)) for c, p, k in places]
+        drawn = torch.stack([store.rows(c, f"keyframes.{p}", keyframe) for c, p, keyframe in made])
+        seen = torch.stack([store.rows(self._twins[c], f"keyframes.{p}", keyframe) for c, p, keyframe in made])
+        text = torch.stack([store.tensor(c, "text") for c, _, _ in places])
+        cameras = tuple(store.camera(c) for c, _, _ in places)
+        batch = CoarseBatch(tuple(counts), torch.cat([seen, drawn], dim=1), 1, text, None, None, None, None, cameras)
+        if not store.has_poses:
+            return batch
+        layouts = [self._layout(*keyframe) for keyframe in made]
+        # From where it is, every plane shows a picture as it is.
+        further = store.rows(places[0][0], f"keyframe_views.{places[0][1]}", 0).shape[1] - 1
+        return replace(
+            batch,
+            warp=seen,
+            warp_mask=torch.full((len(places), 1), float(store.made_from["warp"]["horizon_s"] >= clock.INTERVAL_S)),
+            motion=torch.from_numpy(motion_features(np.zeros((1, 3)))).expand(len(places), -1, -1),
+            further=seen[:, :, None].expand(-1, -1, further, -1, -1, -1) if further else None,
+            layout=torch.stack([layout for layout, _ in layouts]),
+            layout_mask=torch.stack([known for _, known in layouts]),
+            vehicles=torch.stack([self._vehicles(*keyframe) for keyframe in made]),
         )
 
     def _layout(self, clip: int, phase: int, keyframes: slice) -> tuple[Tensor, Tensor]:

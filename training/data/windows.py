@@ -16,6 +16,8 @@ class Window:
         rolled: let the model itself make all of ``future`` but the last, and train on the last; see ``losses.rollout``.
         switched: the older part of the history, up to all of it, is of the clip's twin, so that the picture turns into
             what the prompt says. Drawn from clips that have a twin.
+        redrawn: the one known keyframe is the twin's of the very moment that is made, seen from where it is: how a
+            drive goes on after a change of prompt (``models.redraw``). Drawn from clips that have a twin.
     """
 
     history: int
@@ -23,6 +25,12 @@ class Window:
     weight: float = 1.0
     rolled: bool = False
     switched: bool = False
+    redrawn: bool = False
+
+    @property
+    def needs_twin(self) -> bool:
+        """Whether it is drawn from clips that have a twin."""
+        return self.switched or self.redrawn
 
     def __post_init__(self) -> None:
         if self.history < 1 or self.future < 1 or self.weight <= 0:
@@ -33,3 +41,7 @@ class Window:
             raise InvalidConfig(
                 f"a rolled window makes at least two keyframes, the last of which is trained, got {self}"
             )
+        if self.redrawn and (self.history != 1 or self.future != 1):
+            raise InvalidConfig(f"a redrawn window has one known and one new keyframe, got {self}")
+        if self.rolled + self.switched + self.redrawn > 1:
+            raise InvalidConfig(f"a window is of one kind, got {self}")

@@ -97,6 +97,21 @@ def test_warp_starts_from_the_present_picture(generator, seed):
     assert (after.ego, after.frames_driven, after.scene) == (before.ego, before.frames_driven, before.scene)
 
 
+def test_world_that_starts_from_pictures_is_told_what_they_show(generator, seed):
+    trip = trip_of(generator, "warp", seed, acts=1)
+    before = trip.present.state.prompt
+    begun = []
+    warp = generator.world("warp")
+    begin, warp.begin = warp.begin, lambda scene, seed: (begun.append(scene), begin(scene, seed))[1]
+    foggy = prompts.next_weather(before)
+    for prompt in (foggy, foggy, "", foggy):
+        trip.changed_to(generator.change(trip.change_to("warp", prompt)))
+    told = [(scene.prompt, scene.log_prompt) for scene in begun]
+    assert told[0] == (foggy, prompts.spelt_out(before))
+    assert told[1] == (foggy, None)
+    assert told[3] == (foggy, "Weather: Clear.\nTime: Daytime."), "who says nothing means a clear day"
+
+
 def test_drive_that_hits_something_in_the_simulator_stays_where_it_is(generator, endings):
     seed = next(seed for seed, (reason, _) in endings.items() if reason == "collision")
     trip = trip_of(generator, "warp", seed, acts=0)
@@ -124,6 +139,20 @@ def test_learned_world_takes_over_in_place_and_hands_back(generator, seed, tmp_p
     trip.changed_to(generator.change(trip.change_to("simulator", before.prompt)))
     assert trip.present.state.world == "simulator"
     assert trip.present.state.frames_driven == before.frames_driven + frames
+
+
+def test_learned_world_finishes_its_seconds_in_the_window(generator, tmp_path):
+    from longdwm_env.models.presets import build, debug
+
+    build(debug()).save_pretrained(tmp_path / "debug")
+    folder = str(tmp_path / "debug")
+    moment = generator.open_scene(OpenScene(folder, 3))
+    act = Act("control", STRAIGHT, generator.frames_of(folder))
+    kept = []
+    for _ in range(4):
+        moment = generator.drive(Drive(moment, act))
+        kept.append("rest_frames" in moment.state.world_state.arrays)
+    assert (act.frames, kept) == (3, [True, True, True, False])
 
 
 def test_simulator_refuses_scenes_of_others(grey_session, run):

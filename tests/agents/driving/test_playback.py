@@ -62,6 +62,15 @@ def test_slow_world_is_played_slower_and_never_stops():
     assert not playback.at_end
 
 
+def test_clips_that_were_there_already_do_not_make_a_slow_world_quick():
+    playback = Playback()
+    for index in range(50):
+        playback.generation.add(0.004 if index % 2 else 1.0)
+    playback.begin(6)
+    assert playback.rate == pytest.approx(0.5 / (1.0 + SPARE_S))
+    assert playback.should_ask()
+
+
 def test_lateness_is_carried_over_only_when_small():
     playback = Playback()
     playback.begin(3)

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.agents.quality.drives import Driver, Recorder, joined_tracks
+from longdwm_env.agents.quality.drives import AsRecorded, Driver, Recorder, joined_tracks
 from longdwm_env.agents.quality.plans import LogPlan, Refused, VariedPlan
 from longdwm_env.agents.quality.prompts import ALL, CHANGED, DRAWN, asked, conditions_of, with_conditions
 from longdwm_env.agents.quality.sets import DriveSet
 from longdwm_env.agents.quality.store import DriveStore, read_drive, write_drive
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.scenes.builtin import BuiltinScenes
 from longdwm_env.types import ActorTracks
 
 from .conftest import SEED, SIZE
@@ -157,6 +158,14 @@ def test_prompts_are_drawn_from_the_start_or_only_asked_for(simulator, drive) ->
     assert not np.array_equal(drawn.frames[0], drive.frames[0])
     # The simulator obeys at once, so both show the same from there on.
     assert np.array_equal(kept.frames[1:], drawn.frames[1:])
+
+
+def test_scenes_as_recorded_say_what_they_show() -> None:
+    own = BuiltinScenes().scene(SEED)
+    scene = AsRecorded("Weather: Foggy.").scene(SEED)
+    assert (scene.prompt, scene.log_prompt, scene.log) == ("Weather: Foggy.", own.prompt, own.log)
+    drawn = own.with_prompt("Weather: Foggy.")
+    assert (drawn.prompt, drawn.log_prompt) == ("Weather: Foggy.", None)
 
 
 def test_all_conditions_are_asked_for_in_turn() -> None:

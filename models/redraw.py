@@ -1,0 +1,44 @@
+"""The present picture under another prompt, for worlds whose prompt is changed on the way.
+
+The Coarse model is asked for the keyframe that follows when nobody moves: what it sees stays where it is, and only what
+the prompt says becomes different. A drive from there shows the new weather from its first frame on, as the reference
+simulator does, and keeps houses and trees that would otherwise be lost while the weather changes and the car drives on.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from longdwm_env.models.generation import Generation
+from longdwm_env.models.sampler import counted_noise
+from longdwm_env.models.samples import Present, Sampling
+from longdwm_env.types import Images
+
+PASSES = 2
+"""Keyframes that are made one after the other, each from the last alone."""
+
+GUIDANCE_SCALE = 1.5
+"""Classifier-free guidance meanwhile: the picture says another weather than the prompt, and shall not prevail."""
+
+
+def redrawn(generation: Generation, present: Present, sampling: Sampling, empty_text: Tensor) -> Images:
+    """The present frame as the prompt says, uint8 (H, W, 3).
+
+    Args:
+        generation: the models at work.
+        present: what the driver has seen. Its boxes, where there are any, are those of the present, twice.
+        sampling: as for driving; it is guided at least as strongly as ``GUIDANCE_SCALE``.
+        empty_text: (1, S, D) embedding of the empty prompt.
+    """
+    scale = max(GUIDANCE_SCALE, sampling.guidance_scale)
+    guided = replace(sampling, guidance_scale=scale, unconditional_text=empty_text)
+    frame = present.history[-1]
+    for number in range(PASSES):
+        # The newest frame alone: the others show other weather too, and the sweep looks for motion.
+        alone = replace(present, history=frame[None], before=None)
+        inputs = generation.coarse_inputs([alone], [np.zeros((1, 3))])
+        shape = inputs.noise_shape
+        noise = counted_noise([present.seed], [number], "redraw", shape, generation.device, generation.dtype)
+        frame = generation.pictures(generation.sampled_keyframes(inputs, noise, guided))[0, 0]
+    return frame
