@@ -1,6 +1,6 @@
 """The pictures of a control period, each drawn when somebody looks at it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,3 +74,8 @@ class Frames:
     def __reduce__(self) -> tuple[Any, ...]:
         # To another process travel pictures, not the way to draw them.
         return Frames.of, (self.images,)
+
+
+def stack_frames(frames: Sequence[Images]) -> Images:
+    """(B, T, H, W, 3) from B clips of one shape."""
+    return np.stack(list(frames)) if len(frames) else np.zeros((0, 0, 0, 0, 3), np.uint8)

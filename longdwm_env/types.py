@@ -6,7 +6,7 @@ and ``ActorTracks`` are given. A pose is (x m, y m, heading rad), heading counte
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
@@ -397,8 +397,3 @@ class WorldState:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "WorldState":
         return self
-
-
-def stack_frames(frames: Sequence[Images]) -> Images:
-    """(B, T, H, W, 3) from B clips of one shape."""
-    return np.stack(list(frames)) if len(frames) else np.zeros((0, 0, 0, 0, 3), np.uint8)

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import diffusers
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -124,3 +126,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MissingWeights(f"{path} is damaged: expected a JSON object")
     return value
+
+
+def dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The weights' type under the name that this version of diffusers has for it."""
+    renamed = tuple(int(part) for part in diffusers.__version__.split(".")[:2]) >= (0, 42)
+    return {"dtype" if renamed else "torch_dtype": dtype}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import diffusers
 import torch
 from diffusers import AutoencoderKLCogVideoX, DiffusionPipeline
 from diffusers.utils import BaseOutput, is_accelerate_available
@@ -48,12 +47,6 @@ class LongDWMPipelineOutput(BaseOutput):
     """
 
     frames: Any
-
-
-def dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The weights' type under the name that this version of diffusers has for it."""
-    renamed = tuple(int(part) for part in diffusers.__version__.split(".")[:2]) >= (0, 42)
-    return {"dtype" if renamed else "torch_dtype": dtype}
 
 
 class LongDWMPipeline(DiffusionPipeline):

@@ -19,11 +19,12 @@ from torch import Tensor
 from longdwm_env import clock, timing
 from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.frames import stack_frames
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.pose import compose, relative_to
-from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
+from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument
 from longdwm_env.models.held import held, stands
-from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
+from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.redraw import redrawn
 from longdwm_env.models.rest import Second, rest_of_second, with_rest
 from longdwm_env.models.road_users import driven_on, still_known
@@ -41,7 +42,6 @@ from longdwm_env.types import (
     Scene,
     Trajectory,
     WorldState,
-    stack_frames,
 )
 
 _PROMPTS_KEPT = 64
@@ -238,10 +238,11 @@ class DiffusionWorld:
         presents = [self._present(state, self._boxes(state, others, ahead)) for state, ahead, others in given]
         count = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
         made = self._generation.second(presents, [ahead for _, ahead, _ in given], self._sampling(), count)
-        return [
-            Second(self._held(state, clip, ahead, others, num_frames), compose(state.arrays["track"][-1], ahead))
-            for clip, (state, ahead, others) in zip(made, given, strict=True)
-        ]
+        seconds = []
+        for clip, (state, ahead, others) in zip(made, given, strict=True):
+            frames = self._held(state, clip, ahead, others, num_frames)
+            seconds.append(Second(frames, compose(state.arrays["track"][-1], ahead[: len(frames)])))
+        return seconds
 
     def _redrawn(self, state: WorldState) -> Images:
         """The present frame of a state, (H, W, 3), as its prompt says."""

@@ -10,8 +10,8 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_write_bytes
 from longdwm_env.models.bundled import SIZE_LIMIT_BYTES
-from longdwm_env.models.folder import check_pipeline_folder
-from longdwm_env.models.pipeline import LongDWMPipeline, dtype_argument
+from longdwm_env.models.folder import check_pipeline_folder, dtype_argument
+from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
 from longdwm_env.training.workspace import Workspace
 

@@ -9,7 +9,7 @@ import numpy as np
 import pygame
 
 from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.playback import LatencyMeter
+from longdwm_env.agents.driving.playback import LatencyMeter, of_those_made
 from longdwm_env.agents.driving.session import Session
 from longdwm_env.agents.driving.window import Window, WindowSettings
 
@@ -30,7 +30,7 @@ class Answer:
         latencies_s: from each key event to the first picture that shows it.
         window_fps: pictures of the window a second.
         world_fps: frames of the world a second of the clock; 12 is real time.
-        made_in_s: median time that a clip took to make.
+        made_in_s: median time that a clip took to make, without those that were there already.
     """
 
     latencies_s: tuple[float, ...]
@@ -61,7 +61,8 @@ def measure(session: Session, hands: DriverHands, settings: WindowSettings, seco
     window.run()
     keys.join()
     assert session.trip is not None
-    made_in = [moment.made_in_s for moment in session.trip.timeline.moments if moment.act is not None]
+    moments = session.trip.timeline.moments
+    made_in = of_those_made(moment.made_in_s for moment in moments if moment.act is not None)
     return Answer(
         latencies_s=session.latency.measurements_s[FIRST_ANSWERS:],
         window_fps=window.pictures / window.ran_s,

@@ -8,6 +8,7 @@ moving instead of stopping and jumping.
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +28,17 @@ SLOWEST_RATE = 0.05
 """Slower than this the picture is a slide show anyway."""
 
 
+def of_those_made(seconds: Iterable[float]) -> list[float]:
+    """Durations without those of clips that were there already: a world that finishes its seconds makes every other."""
+    every = list(seconds)
+    return [each for each in every if each >= AT_ONCE * _second_longest(every)]
+
+
+def _second_longest(seconds: Iterable[float]) -> float:
+    """The second longest of some durations, or the only one; 0 of none."""
+    return min(sorted(seconds)[-2:], default=0.0)
+
+
 class GenerationTime:
     """How long a clip takes to make, from the recent ones. One that took unusually long, as the first does, passes."""
 
@@ -39,18 +51,14 @@ class GenerationTime:
 
     @property
     def typical_s(self) -> float:
-        """The median of those that were made; 0 before the first measurement.
-
-        A world that finishes its seconds makes every other clip only; the rest is there already.
-        """
-        made = [seconds for seconds in self._recent_s if seconds >= AT_ONCE * self.safe_s]
+        """The median of those that were made; 0 before the first measurement."""
+        made = of_those_made(self._recent_s)
         return float(np.median(made)) if made else 0.0
 
     @property
     def safe_s(self) -> float:
         """A duration that most clips stay under: the second longest of the recent ones."""
-        longest = sorted(self._recent_s)[-2:]
-        return longest[0] if longest else 0.0
+        return _second_longest(self._recent_s)
 
 
 @dataclass

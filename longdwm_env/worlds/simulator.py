@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.frames import Frames
+from longdwm_env.frames import Frames, stack_frames
 from longdwm_env.geometry.pose import compose
 from longdwm_env.simulator import scene as scenes
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
 from longdwm_env.simulator.picture import draw_frame
 from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, step, traffic_from_arrays
 from longdwm_env.timing import stage
-from longdwm_env.types import ActorTracks, Camera, Images, ImageSize, Scene, Trajectory, WorldState, stack_frames
+from longdwm_env.types import ActorTracks, Camera, Images, ImageSize, Scene, Trajectory, WorldState
 
 ACTORS_WITHIN_M = 120.0
 """Road users nearer than this to the ego are reported."""

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import jaxtyping
@@ -14,7 +14,7 @@ from longdwm_env.geometry.camera import assumed_camera  # noqa: E402
 from longdwm_env.geometry.spline import plan_trajectory  # noqa: E402
 from longdwm_env.models import presets  # noqa: E402
 from longdwm_env.models.pipeline import LongDWMPipeline  # noqa: E402
-from longdwm_env.types import Camera, EgoState, Images, ImageSize, Scene, Trajectory  # noqa: E402
+from longdwm_env.types import ActorTracks, Camera, EgoState, Images, ImageSize, Scene, Trajectory  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -97,6 +97,21 @@ def picture():
 def built():
     """A function (preset's name) -> pipeline with weights as after some training."""
     return make_built
+
+
+def make_marked(scene, *poses, speed_mps=8.0):
+    """A scene in which somebody marked road users of a car's size, recorded for a while."""
+    count = len(poses)
+    tracks = np.repeat(np.array(poses, float).reshape(1, count, 3), 3, axis=0)
+    names = tuple(f"car-{number}" for number in range(count))
+    sizes = np.tile([4.5, 1.8, 1.5], (count, 1))
+    return replace(scene, actors=ActorTracks(tracks, sizes, np.full((3, count), speed_mps), names))
+
+
+@pytest.fixture(scope="session")
+def marked():
+    """A function (scene, *poses, speed_mps) -> scene with other road users."""
+    return make_marked
 
 
 @pytest.fixture(scope="session")

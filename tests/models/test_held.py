@@ -1,14 +1,11 @@
 """While the ego stands, only what others move through is generated."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from longdwm_env.boxes import image_boxes
 from longdwm_env.models.held import STILL_M, STILL_RAD, stands
 from longdwm_env.models.world import DiffusionWorld
-from longdwm_env.types import ActorTracks
 
 SIZE = (32, 48)
 
@@ -23,13 +20,10 @@ def standing(drive_at):
     return drive_at(0.0)
 
 
-def begun(world, scene, *poses, speed_mps=0.0):
-    """The state at the start of a scene with others of a car's size at some poses."""
-    count = len(poses)
-    tracks = np.array(poses, float).reshape(1, count, 3)
-    names = tuple(f"car-{number}" for number in range(count))
-    others = ActorTracks(tracks, np.tile([4.5, 1.8, 1.5], (count, 1)), np.full((1, count), speed_mps), names)
-    return world.begin(replace(scene, actors=others), 0)
+@pytest.fixture
+def begun(world, scene_with, marked):
+    """A function (*poses, speed_mps) -> the state at the start of a scene with others there."""
+    return lambda *poses, speed_mps=0.0: world.begin(marked(scene_with(SIZE), *poses, speed_mps=speed_mps), 0)
 
 
 def driven(world, state, trajectory, frames=12):
@@ -51,17 +45,17 @@ def test_who_stands(poses, expected):
 
 
 @pytest.mark.parametrize("frames", [1, 6, 12])
-def test_the_picture_stays_where_nobody_moves(world, scene_with, standing, frames):
+def test_the_picture_stays_where_nobody_moves(world, begun, standing, frames):
     for others in ((), ([12.0, 0, 0],)):
-        state = begun(world, scene_with(SIZE), *others)
+        state = begun(*others)
         present = state.arrays["frames"][-1]
         for _ in range(3):
             state, clip = driven(world, state, standing, frames)
             assert (clip == present).all()
 
 
-def test_whom_somebody_drives_through_is_generated(world, scene_with, standing):
-    state = begun(world, scene_with(SIZE), [14.0, 0, 0], speed_mps=4.0)
+def test_whom_somebody_drives_through_is_generated(world, begun, scene_with, standing):
+    state = begun([14.0, 0, 0], speed_mps=4.0)
     present = state.arrays["frames"][-1].astype(int)
     following, clip = driven(world, state, standing)
     changed = np.abs(clip.astype(int) - present).max(axis=(0, 3)) > 0
@@ -75,12 +69,13 @@ def test_whom_somebody_drives_through_is_generated(world, scene_with, standing):
     assert not changed[:, -SIZE[1] // 4 :].any()
 
 
-def test_everything_is_generated_where_nobody_knows_of_others_or_the_car_moves(world, scene_with, standing, drive_at):
-    scene = scene_with(SIZE)
-    unknown = world.begin(scene, 0)
+def test_everything_is_generated_where_nobody_knows_of_others_or_the_car_moves(
+    world, begun, scene_with, standing, drive_at
+):
+    unknown = world.begin(scene_with(SIZE), 0)
     assert unknown.actors is None
     _, clip = driven(world, unknown, standing)
     assert not (clip == unknown.arrays["frames"][-1]).all()
-    alone = begun(world, scene)
+    alone = begun()
     _, clip = driven(world, alone, drive_at(1.0))
     assert not (clip == alone.arrays["frames"][-1]).all()

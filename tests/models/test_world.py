@@ -14,7 +14,7 @@ from longdwm_env import timing
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.state import EnvState
-from longdwm_env.types import ActorTracks, WorldState
+from longdwm_env.types import WorldState
 from longdwm_env.world import WorldModel
 
 SIZE = (32, 48)
@@ -136,70 +136,7 @@ def test_trajectory_and_prompt_matter(world, scene_with, drive_at):
     assert not np.array_equal(first, third)
 
 
-FOG = "Weather: foggy\nTime: nighttime"
-
-
-@pytest.mark.parametrize("num_past", [0, 30])
-def test_a_changed_prompt_redraws_the_present_frame(world, scene_with, straight, num_past):
-    scene = scene_with(SIZE, num_past=num_past, prompt="Weather: clear")
-    changed = scene.with_prompt(FOG)
-    assert (changed.prompt, changed.log_prompt) == (FOG, scene.prompt)
-    was, state = world.begin(scene, 0), world.begin(changed, 0)
-    assert state.values["prompt"] == FOG
-    assert state.arrays["frames"].shape == (1, *SIZE, 3), "what else was seen shows the old weather"
-    assert not np.array_equal(state.arrays["frames"][-1], was.arrays["frames"][-1])
-    again = world.begin(changed, 0)
-    assert np.array_equal(again.arrays["frames"], state.arrays["frames"])
-    world.advance([state], [straight], 12)
-
-
-@pytest.mark.parametrize(
-    ("shown", "told"),
-    [
-        ("Weather: clear", "Weather: clear"),
-        ("a misty night", FOG),
-        ("Weather: clear", "Time: nighttime"),
-        ("Road environment: a street", FOG),
-        ("", FOG),
-    ],
-)
-def test_a_prompt_that_contradicts_nothing_redraws_nothing(world, scene_with, shown, told):
-    """What was not known of a picture, the prompt may be telling."""
-    scene = scene_with(SIZE, num_past=30, prompt=shown)
-    assert np.array_equal(
-        world.begin(scene.with_prompt(told), 0).arrays["frames"], world.begin(scene, 0).arrays["frames"]
-    )
-
-
-def test_back_to_the_old_prompt_is_no_change(world, scene_with):
-    scene = scene_with(SIZE, prompt="Weather: clear")
-    assert scene.with_prompt(FOG).with_prompt(scene.prompt).log_prompt is None
-
-
-def test_what_is_redrawn_has_the_road_users_where_they_are(world, scene_with, monkeypatch):
-    seen = []
-    views = world._generation.coarse_inputs
-    monkeypatch.setattr(world._generation, "coarse_inputs", lambda *given: (seen.append(given), views(*given))[1])
-    world.begin(marked(scene_with(SIZE), [12.0, 0, 0]).with_prompt(FOG), 0)
-    assert seen
-    for (present,), (pose,) in seen:
-        assert np.array_equal(pose, np.zeros((1, 3)))
-        assert len(present.boxes) == 2
-        assert np.array_equal(present.boxes[0], present.boxes[1])
-        assert present.history.shape == (1, *SIZE, 3)
-        assert present.before is None
-
-
-def marked(scene, *poses, speed_mps=8.0):
-    """A scene in which somebody marked road users of a car's size, recorded for a while."""
-    count = len(poses)
-    tracks = np.repeat(np.array(poses, float)[None], 3, axis=0)
-    names = tuple(f"car-{number}" for number in range(count))
-    sizes = np.tile([4.5, 1.8, 1.5], (count, 1))
-    return replace(scene, actors=ActorTracks(tracks, sizes, np.full((3, count), speed_mps), names))
-
-
-def test_road_users_drive_on_while_the_camera_sees_them(world, scene_with, straight):
+def test_road_users_drive_on_while_the_camera_sees_them(world, scene_with, straight, marked):
     scene = marked(scene_with(SIZE), [12.0, 0, 0], [-12.0, 0, 0])
     state = world.begin(scene, 3)
     assert state.actors.ids == ("car-0",), "the other one is behind"
@@ -211,7 +148,7 @@ def test_road_users_drive_on_while_the_camera_sees_them(world, scene_with, strai
     assert np.array_equal(later.actors.poses[0], following.actors.poses[-1])
 
 
-def test_road_users_show_in_what_is_seen(world, scene_with, straight):
+def test_road_users_show_in_what_is_seen(world, scene_with, straight, marked):
     scene = scene_with(SIZE)
     states = [world.begin(marked(scene, [12.0, 0, 0], speed_mps=speed), 3) for speed in (8.0, 16.0)]
     _, frames = world.advance([world.begin(scene, 3), *states], [straight] * 3, 12)
@@ -219,7 +156,7 @@ def test_road_users_show_in_what_is_seen(world, scene_with, straight):
     assert not np.array_equal(frames[1], frames[2])
 
 
-def test_a_world_knows_nobody_where_nobody_was_marked(world, pipeline, scene_with, straight):
+def test_a_world_knows_nobody_where_nobody_was_marked(world, pipeline, scene_with, straight, marked):
     (following,), _ = world.advance([world.begin(scene_with(SIZE), 3)], [straight], 12)
     assert following.actors is None
     scene = marked(scene_with(SIZE), [-12.0, 0, 0])
@@ -299,17 +236,6 @@ def test_gym_makes_it_and_its_states_are_saved(folder, picture, tmp_path):
     futures = env.unwrapped.imagine(np.stack([action[None], 0.5 * action[None]]))
     assert np.array_equal(futures.frames[0, 0], observation["frames"])
     env.close()
-
-
-def test_a_reset_under_another_prompt_shows_what_is_gone_on_from(folder, picture, tmp_path):
-    PIL.Image.fromarray(picture((64, 96))).save(tmp_path / "street.png")
-    (tmp_path / "camera.json").write_text(json.dumps({"horizontal_fov_rad": 1.2, "prompt": "Weather: clear"}))
-    env = gym.make("LongDWM-v0", world=str(folder), scenes=str(tmp_path / "street.png"), obs_mode="frame")
-    own, _ = env.reset(seed=7)
-    turned, info = env.reset(seed=7, options={"prompt": FOG})
-    assert info["prompt"] == FOG
-    assert not np.array_equal(turned, own)
-    assert np.array_equal(turned, env.unwrapped.get_state().world_state.arrays["frames"][-1])
 
 
 def test_a_vector_of_environments_gives_what_single_ones_give(folder, picture, tmp_path):

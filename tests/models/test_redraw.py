@@ -1,0 +1,87 @@
+"""A prompt that is changed on the way: the present picture is drawn again, and the drive goes on from there."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import PIL.Image
+import pytest
+
+import longdwm_env  # noqa: F401 - registers LongDWM-v0
+from longdwm_env.models.world import DiffusionWorld
+
+SIZE = (32, 48)
+FOG = "Weather: foggy\nTime: nighttime"
+
+
+@pytest.fixture(scope="module")
+def world(pipeline):
+    return DiffusionWorld(pipeline, "tiny")
+
+
+@pytest.fixture
+def straight(drive_at):
+    return drive_at(8.0)
+
+
+@pytest.mark.parametrize("num_past", [0, 30])
+def test_a_changed_prompt_redraws_the_present_frame(world, scene_with, straight, num_past):
+    scene = scene_with(SIZE, num_past=num_past, prompt="Weather: clear")
+    changed = scene.with_prompt(FOG)
+    assert (changed.prompt, changed.log_prompt) == (FOG, scene.prompt)
+    was, state = world.begin(scene, 0), world.begin(changed, 0)
+    assert state.values["prompt"] == FOG
+    assert state.arrays["frames"].shape == (1, *SIZE, 3), "what else was seen shows the old weather"
+    assert not np.array_equal(state.arrays["frames"][-1], was.arrays["frames"][-1])
+    again = world.begin(changed, 0)
+    assert np.array_equal(again.arrays["frames"], state.arrays["frames"])
+    world.advance([state], [straight], 12)
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ("Weather: clear", "Weather: clear"),
+        ("a misty night", FOG),
+        ("Weather: clear", "Time: nighttime"),
+        ("Road environment: a street", FOG),
+        ("", FOG),
+    ],
+)
+def test_a_prompt_that_contradicts_nothing_redraws_nothing(world, scene_with, shown, told):
+    """What was not known of a picture, the prompt may be telling."""
+    scene = scene_with(SIZE, num_past=30, prompt=shown)
+    assert np.array_equal(
+        world.begin(scene.with_prompt(told), 0).arrays["frames"], world.begin(scene, 0).arrays["frames"]
+    )
+
+
+def test_back_to_the_old_prompt_is_no_change(world, scene_with):
+    scene = scene_with(SIZE, prompt="Weather: clear")
+    assert scene.with_prompt(FOG).with_prompt(scene.prompt).log_prompt is None
+
+
+def test_what_is_redrawn_has_the_road_users_where_they_are(world, scene_with, marked, monkeypatch):
+    seen = []
+    views = world._generation.coarse_inputs
+    monkeypatch.setattr(world._generation, "coarse_inputs", lambda *given: (seen.append(given), views(*given))[1])
+    world.begin(marked(scene_with(SIZE), [12.0, 0, 0]).with_prompt(FOG), 0)
+    assert seen
+    for (present,), (pose,) in seen:
+        assert np.array_equal(pose, np.zeros((1, 3)))
+        assert len(present.boxes) == 2
+        assert np.array_equal(present.boxes[0], present.boxes[1])
+        assert present.history.shape == (1, *SIZE, 3)
+        assert present.before is None
+
+
+def test_a_reset_under_another_prompt_shows_what_is_gone_on_from(pipeline, picture, tmp_path):
+    pipeline.save_pretrained(tmp_path / "tiny")
+    PIL.Image.fromarray(picture((64, 96))).save(tmp_path / "street.png")
+    (tmp_path / "camera.json").write_text(json.dumps({"horizontal_fov_rad": 1.2, "prompt": "Weather: clear"}))
+    env = gym.make("LongDWM-v0", world=str(tmp_path / "tiny"), scenes=str(tmp_path / "street.png"), obs_mode="frame")
+    own, _ = env.reset(seed=7)
+    turned, info = env.reset(seed=7, options={"prompt": FOG})
+    assert info["prompt"] == FOG
+    assert not np.array_equal(turned, own)
+    assert np.array_equal(turned, env.unwrapped.get_state().world_state.arrays["frames"][-1])
