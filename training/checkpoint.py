@@ -72,7 +72,9 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
     Raises:
         InvalidState: the checkpoint is of a model with other parameters.
     """
-    own = set(get_model_state_dict(model, options=_SAVE))
+    # Whole dictionaries are gathered by the first process alone; every one has its own part's names and groups.
+    part = StateDictOptions(ignore_frozen_params=True)
+    own = set(get_model_state_dict(model, options=part))
     if own != set(checkpoint.weights):
         missing, extra = sorted(own - set(checkpoint.weights)), sorted(set(checkpoint.weights) - own)
         raise InvalidState(
@@ -84,7 +86,7 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
     for key, tensor in checkpoint.optimizer.items():
         name, moment = key.rsplit("/", 1)
         state.setdefault(name, {})[moment] = tensor
-    groups = get_optimizer_state_dict(model, optimizer, options=_SAVE)["param_groups"]
+    groups = get_optimizer_state_dict(model, optimizer, options=part)["param_groups"]
     set_optimizer_state_dict(
         model,
         optimizer,

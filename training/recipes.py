@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.config import (
@@ -42,18 +43,19 @@ def mini_simulator(size: Size = "full") -> Recipe:
     # On the model's own keyframes, and on their texture: what a closed loop needs beyond squared error.
     sharpen = replace(
         coarse,
-        loop=replace(coarse.loop, steps=2_000),
+        loop=replace(coarse.loop, steps=1_200, checkpoint_every=50),
         optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=50, ema_decay=0.999),
         choices=replace(
             coarse.choices, texture_weight=2.5, contrast_power=1.0, vehicle_copy_weight=1.0, wear_ratio=0.5
         ),
         windows=(
-            Window(1, 1, 0.4),
-            Window(4, 1, 2.0),
-            Window(4, 3, 1.2, rolled=True),
-            Window(4, 8, 0.9, rolled=True),
-            Window(4, 1, 1.0, switched=True),
-            Window(1, 1, 0.6, redrawn=True),
+            Window(1, 1, 0.3),
+            Window(4, 1, 0.8),
+            Window(4, 3, 0.4, rolled=True),
+            Window(4, 8, 0.5, rolled=True),
+            Window(4, 24, 0.6, rolled=True),
+            Window(4, 1, 0.6, switched=True),
+            Window(1, 1, 0.9, redrawn=True),
         ),
     )
     fine = StageConfig(
@@ -105,7 +107,8 @@ def mini_simulator(size: Size = "full") -> Recipe:
         "mini-simulator",
         size,
         "mini",
-        DataConfig("simulator", clips=640, twin_ratio=0.25, frames=145, latents=LatentChoices(keyframe_phases=3)),
+        # Long enough for the longest roll.
+        DataConfig("simulator", clips=232, twin_ratio=0.25, frames=433, latents=LatentChoices(keyframe_phases=3)),
         {
             "codec": codec,
             "coarse": coarse,
@@ -123,9 +126,11 @@ def mini_simulator(size: Size = "full") -> Recipe:
 
 def mini_nuscenes(size: Size = "full") -> Recipe:
     """The small model on nuScenes: everything as in ``mini_simulator`` but the footage."""
-    simulated = mini_simulator("full")
-    stages = {name: stage for name, stage in simulated.stages.items() if name not in LABELLED_STAGES}
     data = DataConfig("nuscenes", frames=145, split="train", latents=LatentChoices(keyframe_phases=3))
+    simulated = mini_simulator("full")
+    stages = {
+        name: _fitting(stage, data.frames) for name, stage in simulated.stages.items() if name not in LABELLED_STAGES
+    }
     recipe = Recipe("mini-nuscenes", size, "mini", data, stages)
     return _debug(recipe) if size == "debug" else recipe
 
@@ -196,12 +201,23 @@ DEBUG_STEPS = {
 }
 
 
+DEBUG_FRAMES = 145
+"""Of a clip, at most."""
+
+
+def _fitting(stage: StageConfig, frames: int) -> StageConfig:
+    """A stage without the windows that are longer than a clip of so many frames."""
+    most = (frames - 1) // FRAMES_PER_INTERVAL + 1
+    return replace(stage, windows=tuple(w for w in stage.windows if w.history + w.future <= most))
+
+
 def _debug(full: Recipe) -> Recipe:
-    """The same recipe with the smallest models of its kind, four clips and a few dozen steps."""
+    """The same recipe with the smallest models of its kind, four short clips and a few dozen steps."""
+    frames = min(full.data.frames, DEBUG_FRAMES)
     preset = "debug-cogvideox" if full.preset == "cogvideox-2b" else "debug"
     stages = {
         name: replace(
-            stage,
+            _fitting(stage, frames),
             loop=LoopConfig(
                 steps=DEBUG_STEPS[name],
                 batch_size=4,
@@ -223,7 +239,7 @@ def _debug(full: Recipe) -> Recipe:
         for name, stage in full.stages.items()
     }
     phases = min(full.data.latents.keyframe_phases, 2)
-    data = replace(full.data, clips=4, latents=LatentChoices(keyframe_phases=phases))
+    data = replace(full.data, clips=4, frames=frames, latents=LatentChoices(keyframe_phases=phases))
     return Recipe(full.name, "debug", preset, data, stages)
 
 

@@ -326,7 +326,7 @@ PARTS = {
 }
 
 if __name__ == "__main__":
-    # How ``mini`` runs its parts, and what ``accelerate launch -m`` runs; otherwise people use ``longdwm train``.
+    # How ``mini`` runs its parts, and what launchers of several processes run; otherwise people use ``longdwm train``.
     from longdwm_env.errors import LongDWMError
 
     try:

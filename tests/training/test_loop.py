@@ -79,28 +79,28 @@ def test_killed_at_any_moment_and_resumed_the_curve_goes_on_bit_for_bit(tmp_path
     assert not leftovers
 
 
-def test_two_processes_train_like_one(tmp_path: Path) -> None:
+TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+
+def test_two_processes_train_like_one_also_after_a_stop(tmp_path: Path) -> None:
     micro = replace(LOOP, micro_batch_size=2)
     train(ToyObjective(dropout=0.0), toy_draw, micro, OPTIMIZER, tmp_path / "one", cpu=True)
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-    ]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    subprocess.run(
-        [*launch, str(HERE / "toy_run.py"), str(tmp_path / "two")],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TOY_MICRO": "2", "TOY_DROPOUT": "0"},
-        cwd=HERE,
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    folder = tmp_path / "two"
+    command = [*TWO_PROCESSES, str(HERE / "toy_run.py"), str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOY_MICRO": "2", "TOY_DROPOUT": "0"}
+    stopped = subprocess.Popen(command, env={**environment, "TOY_DELAY_S": "0.05"}, cwd=HERE, stderr=subprocess.DEVNULL)
+    log = folder / "losses.jsonl"
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up and stopped.poll() is None:
+        if log.is_file() and len(log.read_text().splitlines()) >= 9:
+            break
+        time.sleep(0.01)
+    stopped.terminate()
+    stopped.wait()
+    assert json.loads((folder / "run.json").read_text())["processes"] == 2
+    assert 9 <= len(curve(folder)) < LOOP.steps, "it ended before it could be stopped"
+    subprocess.run(command, env=environment, cwd=HERE, check=True, stderr=subprocess.DEVNULL)
+    one, two = curve(tmp_path / "one"), curve(folder)
     assert [step for step, _, _ in one] == [step for step, _, _ in two]
     # The same samples; sums are taken in another order.
     assert [loss for _, loss, _ in two] == pytest.approx([loss for _, loss, _ in one], rel=1e-4)

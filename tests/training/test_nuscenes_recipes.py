@@ -11,15 +11,18 @@ import pytest
 from longdwm_env.cli import train
 from longdwm_env.cli.data import export_simulator
 from longdwm_env.cli.train import TrainOptions
+from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import REACH_M
 from longdwm_env.models.presets import build, debug
 from longdwm_env.scenes.tables import find_version
+from longdwm_env.training.config import Size
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.latents import LatentStore, scene_of
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
+from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace
 
 from ..scenes.expansion import LOCATION, install_expansion
@@ -71,6 +74,19 @@ def test_the_papers_recipe_learns_from_nuscenes(dataroot: Path, tmp_path: Path) 
         assert after < before, stage
     # Full-size frames are not recorded; they are read from the dataset when they are encoded.
     assert not (tmp_path / "run" / "footage").exists()
+
+
+@pytest.mark.parametrize("name", ["mini-simulator", "mini-nuscenes", "cogvideox-2b-nuscenes"])
+@pytest.mark.parametrize("size", ["full", "debug"])
+def test_no_window_of_a_recipe_is_longer_than_its_clips(name: str, size: Size) -> None:
+    made = recipe(name, size)
+    keyframes = (made.data.frames - 1) // FRAMES_PER_INTERVAL + 1
+    for stage in ("coarse", "sharpen"):
+        windows = made.stages[stage].windows if stage in made.stages else ()
+        assert all(window.history + window.future <= keyframes for window in windows), stage
+    if name == "mini-simulator" and size == "full":
+        # Rolls as long as the clips were made for.
+        assert max(window.future for window in made.stage("sharpen").windows if window.rolled) == 24
 
 
 def test_the_recipes_say_that_they_need_a_dataset(tmp_path: Path) -> None:

@@ -124,3 +124,22 @@ def test_rolled_histories_end_in_the_models_own_keyframes(tmp_path: Path) -> Non
     assert not rolled.rolled
     again = roll_history(pipeline.coarse_model, batch, Rollout(pipeline.codec, pipeline.settings), seed=0)
     assert torch.equal(rolled.clean, again.clean)
+
+
+def test_a_long_roll_is_learned_from_at_more_than_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = build(debug())
+    store = encode_latents(PaintedRoad(clips=2, frames=109), tmp_path / "latents", pipeline)
+    batch = CoarseSampler(store, [Window(2, 7)], seed=0).at([(0, 0, 0), (1, 0, 0)], Window(2, 7, rolled=True), [5, 6])
+    rollout = Rollout(pipeline.codec, pipeline.settings)
+    monkeypatch.setattr("longdwm_env.training.losses.rollout.LEARN_EVERY", 2)
+    rolled = roll_history(pipeline.coarse_model, batch, rollout, seed=0)
+    # Keyframes 4, 6 and 8 of each of two clips, each after three that were not recorded.
+    assert torch.equal(rolled.clean[:, 3], batch.clean[:, [4, 6, 8]].transpose(0, 1).flatten(0, 1))
+    assert rolled.motion.shape[0] == len(rolled.cameras) == len(set(rolled.counts)) == 6
+    monkeypatch.setattr("longdwm_env.training.losses.rollout.LEARN_EVERY", 100)
+    alone = roll_history(pipeline.coarse_model, batch, rollout, seed=0)
+    assert alone.counts == (5, 6) == rolled.counts[-2:]
+    for name in ("clean", "warp", "motion", "warp_mask", "text"):
+        assert torch.equal(getattr(alone, name), getattr(rolled, name)[-2:])
+    # The roll itself goes on from the earlier moments' pictures.
+    assert torch.equal(rolled.clean[2:4, 2], alone.clean[:, 0])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 
 from longdwm_env.models.settings import OpenChoices
@@ -72,5 +73,6 @@ if __name__ == "__main__":
         replace(LOOP, micro_batch_size=micro),
         OPTIMIZER,
         Path(sys.argv[1]),
+        {"processes": PartialState(cpu=True).num_processes},
         cpu=True,
     )

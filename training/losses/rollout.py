@@ -4,7 +4,8 @@ Deviation: the paper trains on recorded keyframes only. A closed loop feeds a mo
 has never seen that drifts within seconds.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ from longdwm_env.models.warped import keyframe_views
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise
 from longdwm_env.types import FloatArray, Images
+
+LEARN_EVERY = 6
+"""Of a long roll not only the last keyframe is learned from but, counted back from it, every so many: making a roll
+costs more than learning from it."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,14 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
 
     Args:
         model: the Coarse model in its present state; no gradient flows through what it makes.
-        batch: N known keyframes and R >= 2 later ones, with poses.
+        batch: B samples of N known keyframes and R >= 2 later ones, with poses.
         rollout: codec and settings.
         seed: of the run.
 
     Returns:
         A batch whose history ends with R - 1 keyframes of the model's own, and whose one future keyframe is the
-        recorded last one.
+        recorded last one: B samples. Where R is above ``LEARN_EVERY`` they come after those of earlier moments of the
+        same roll, ``LEARN_EVERY`` keyframes apart, which are learned from as well.
 
     Raises:
         InvalidConfig: the batch has no poses, without which its own keyframes cannot be warped.
@@ -77,14 +83,27 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
     further = None if batch.further is None else batch.further[:, :1]
     last = batch.clean.shape[1] - 1
     boxes = _known_at_the_start(batch)
-    for present in range(batch.history, last):
+    learned: list[CoarseBatch] = []
+    images = uint8_from_images(rollout.codec.decode_keyframes(batch.clean[:, batch.history - 1 : batch.history])[:, 0])
+    for present in range(batch.history, last + 1):
         seen = history[:, -settings.history_keyframes :]
-        now = _at(batch, present - batch.history)
-        now = replace(now, clean=torch.cat([seen, now.clean[:, -1:]], dim=1), history=seen.shape[1])
-        now = replace(now, warp=warp, motion=motion, further=further)
+        now = replace(
+            _at(batch, present - batch.history),
+            clean=torch.cat([seen, batch.clean[:, present : present + 1]], dim=1),
+            history=seen.shape[1],
+            warp=warp,
+            motion=motion,
+            further=further,
+            poses=None,
+            rolled=False,
+            boxes=(),
+        )
+        if present > batch.history and (last - present) % LEARN_EVERY == 0:
+            learned.append(now)
+        if present == last:
+            break
         made = next_keyframe(model, now, settings.coarse_steps, seed, f"rollout {present}")
-        before = uint8_from_images(rollout.codec.decode_keyframes(history[:, -1:])[:, 0])
-        images = uint8_from_images(rollout.codec.decode_keyframes(made)[:, 0])
+        before, images = images, uint8_from_images(rollout.codec.decode_keyframes(made)[:, 0])
         steps = [relative_to(own[present + 1 : present + 2], own[present]) for own in batch.poses]
         back = [relative_to(own[present - 1 : present], own[present])[0] for own in batch.poses]
         # Driving keeps pictures, not latents, so what the model sees of its own keyframe went through the codec again.
@@ -94,18 +113,19 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
         seen_boxes = [None if own is None else own[present : present + 2] for own in boxes]
         warp, further = (views.to(history) for views in _views(images, batch, steps, befores, seen_boxes, rollout))
         motion = torch.stack([torch.from_numpy(motion_features(step)) for step in steps]).to(motion)
-    seen = history[:, -settings.history_keyframes :]
-    return replace(
-        _at(batch, last - batch.history),
-        clean=torch.cat([seen, batch.clean[:, last:]], dim=1),
-        history=seen.shape[1],
-        warp=warp,
-        motion=motion,
-        poses=None,
-        rolled=False,
-        further=further,
-        boxes=(),
-    )
+    return _joined([now for now in learned if now.history == learned[-1].history])
+
+
+def _joined(batches: Sequence[CoarseBatch]) -> CoarseBatch:
+    """The samples of several moments of one roll; each draws noise of its own."""
+    joined: dict[str, Any] = {}
+    for name in (field.name for field in fields(CoarseBatch)):
+        if isinstance(getattr(batches[-1], name), Tensor):
+            joined[name] = torch.cat([getattr(batch, name) for batch in batches])
+    # The last moment's samples keep their numbers; no run counts as far as those of the others.
+    counts = [n + 2**44 * back for back in reversed(range(len(batches))) for n in batches[-1].counts]
+    cameras = [camera for batch in batches for camera in batch.cameras]
+    return replace(batches[-1], counts=tuple(counts), cameras=tuple(cameras), **joined)
 
 
 def _known_at_the_start(batch: CoarseBatch) -> list[FloatArray | None]:
