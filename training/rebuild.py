@@ -12,14 +12,28 @@ from longdwm_env.training.config import Recipe
 from longdwm_env.training.workspace import Workspace
 
 SIDE_BY_SIDE = ("coarse", "fine")
+IN_PROCESSES = ("distill", "sharpen", "warp")
+"""Stages that train alone: on a CPU several processes share their batches."""
+
+SAMPLES_A_PROCESS = 4
+"""At least; smaller parts of a batch are hardly faster than a larger one."""
 
 
 class StageFailed(LongDWMError):
     """A part of the rebuild ended with an error; its own output says which."""
 
 
-Command = Callable[[str, int | None, float | None], Sequence[str]]
-"""(part, threads, minutes) -> the command line that runs a part."""
+Command = Callable[[str, int | None, float | None, int], Sequence[str]]
+"""(part, threads of each process, minutes, processes) -> the command line that runs a part."""
+
+
+def processes_of(recipe: Recipe, part: str, cores: int) -> int:
+    """How many processes of a CPU's cores train a part: each takes the same share of every batch."""
+    if part not in IN_PROCESSES:
+        return 1
+    batch = recipe.stage(part).loop.batch_size
+    most = min(cores, batch // SAMPLES_A_PROCESS)
+    return max((number for number in range(1, most + 1) if batch % number == 0), default=1)
 
 
 def rebuild(
@@ -33,7 +47,8 @@ def rebuild(
     """Run every stage of a recipe that is not done, in separate processes.
 
     On a CPU the Coarse and the Fine model train side by side, each on its own cores: two processes of one core beat one
-    of two. With an accelerator they train one after the other.
+    of two; for the same reason processes share the batches of the stages after them. With an accelerator there is one
+    process at a time.
 
     Args:
         recipe: of the mini model.
@@ -64,8 +79,12 @@ def rebuild(
         left = None if minutes is None else minutes - (time.monotonic() - begun) / 60
         if left is not None and left <= 0:
             return 3
-        own_threads = threads or (None if on_gpu else max(1, cores // max(1, len(todo))))
-        running = [_start(command(part, own_threads, left), own_threads) for part in todo]
+        running = []
+        for part in todo:
+            available = threads or (None if on_gpu else max(1, cores // len(todo)))
+            processes = 1 if on_gpu or available is None else processes_of(recipe, part, available)
+            own_threads = None if available is None else max(1, available // processes)
+            running.append(_start(command(part, own_threads, left, processes), own_threads))
         codes = [process.wait() for process in running]
         for part, code in zip(todo, codes, strict=True):
             if code != 0:

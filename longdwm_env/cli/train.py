@@ -192,20 +192,15 @@ def mini(options: Options = TrainOptions()) -> int:
 
     recipe, workspace = opened(options)
 
-    def command(part: str, threads: int | None, minutes: float | None) -> list[str]:
-        words = [
-            sys.executable,
-            "-m",
-            "longdwm_env.cli.train",
-            part,
-            "--recipe",
-            options.recipe,
-            "--size",
-            options.size,
-        ]
+    def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
+        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
+        words = [sys.executable, "-m", *(launcher if processes > 1 else []), "longdwm_env.cli.train", part]
+        words += ["--recipe", options.recipe, "--size", options.size]
         words += ["--out", str(workspace.root)] + (["--force"] if options.force else [])
+        if processes > 1:
+            words += ["--set", f"loop.micro_batch_size={recipe.stage(part).loop.batch_size // processes}"]
         given: dict[str, object] = {
-            "device": options.device,
+            "device": "cpu" if processes > 1 else options.device,
             "threads": threads,
             "workers": options.workers,
             "clips": options.clips,
@@ -220,6 +215,7 @@ def mini(options: Options = TrainOptions()) -> int:
 
 def _stage(name: str, options: TrainOptions) -> int:
     import torch
+    from accelerate import PartialState
 
     from longdwm_env.training.estimate import check_fits
     from longdwm_env.training.stages import run_stage
@@ -237,6 +233,8 @@ def _stage(name: str, options: TrainOptions) -> int:
     seconds = None if options.minutes is None else 60 * options.minutes
     progress = run_stage(recipe, name, workspace, config, options.device, seconds)
     state = "finished" if progress.finished else "stopped; run again to go on"
+    if not PartialState().is_main_process:
+        return 0
     print(
         f"{name}: {state} at step {progress.step}, loss {progress.loss:.4f}, {progress.samples_per_s:.1f} samples/s; "
         f"{workspace.stage(name)}"

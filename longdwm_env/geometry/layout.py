@@ -63,8 +63,8 @@ class RoadLayout:
 
     def shows_road(self, pose: FloatArray) -> bool:
         """Whether there is asphalt near a pose (3,); elsewhere a layout says nothing, as beyond a map's end."""
-        asphalt = self.corners_m[self.kinds == ROAD]
-        return bool((np.hypot(*(asphalt - np.asarray(pose[:2], np.float32)).T) < _NEAR_ROAD_M).any())
+        asphalt = self.corners_m[self.kinds == ROAD].astype(np.float64)
+        return bool((_distances(asphalt, np.asarray(pose[:2], np.float64)) < _NEAR_ROAD_M).any())
 
 
 @runtime_checkable
@@ -114,6 +114,18 @@ def draw_layout(layout: RoadLayout, camera: Camera, pose: FloatArray) -> UInt8[n
             corners = _fixed_point(project_points(camera, _clipped(ground[index], depths[index]))[0])
         cv2.fillConvexPoly(canvas, corners, _COLOURS[int(near.kinds[index])], cv2.LINE_8, _SHIFT)
     return np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _distances(quads: Float[np.ndarray, "q 4 2"], point: FloatArray) -> Float[np.ndarray, "q"]:
+    """How far convex quadrilaterals are from a point (2,): nothing for those that it lies in."""
+    edges = np.roll(quads, -1, axis=1) - quads
+    towards = point - quads
+    lengths = (edges**2).sum(axis=-1)
+    along = np.divide((towards * edges).sum(axis=-1), lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    nearest = np.hypot(*np.moveaxis(towards - along.clip(0, 1)[..., None] * edges, -1, 0)).min(axis=1)
+    sides = edges[..., 0] * towards[..., 1] - edges[..., 1] * towards[..., 0]
+    inside = (sides > 0).all(axis=1) | (sides < 0).all(axis=1)
+    return np.asarray(np.where(inside, 0, nearest))
 
 
 def _fixed_point(pixels: Float[np.ndarray, "*n 2"]) -> Int32[np.ndarray, "*n 2"]:

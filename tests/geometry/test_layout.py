@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env.geometry.camera import assumed_camera, forward_mounting, project_points
-from longdwm_env.geometry.layout import CENTRE_LINE, LINE, LINE_REACH_M, REACH_M, ROAD, RoadLayout, draw_layout
+from longdwm_env.geometry.layout import (
+    CENTRE_LINE,
+    LINE,
+    LINE_REACH_M,
+    REACH_M,
+    ROAD,
+    RoadLayout,
+    draw_layout,
+    layout_along,
+)
 from longdwm_env.geometry.pose import compose
 from longdwm_env.types import Camera, Intrinsics
 
@@ -162,6 +171,45 @@ def test_a_road_is_shown_near_asphalt_alone():
     for x, y, shown in ((5, 0, True), (39, 2, True), (41, 2, False), (0, 40, False), (505, 0, False)):
         assert road.shows_road(np.array([x, y, 1.0])) is shown
     assert not layout().shows_road(HERE)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_road_is_near_however_far_its_corners_are(turn):
+    # Maps of whole carriageways have pieces hundreds of metres long, in either sense of rotation.
+    long = layout(rectangle(-300, 300, 40, -40)[::turn])
+    for x, y, shown in ((0, 0, True), (0, 69, True), (0, 71, False), (329, 39, True), (331, 0, False)):
+        assert long.shows_road(np.array([x, y, 1.0])) is shown
+
+
+class DrawnMap:
+    """A map whose paint is a layout."""
+
+    def __init__(self, everything):
+        self.everything = everything
+
+    def layout(self, centre_m, reach_m):
+        return self.everything.near(centre_m, reach_m)
+
+    def drivable(self, points_m):
+        raise NotImplementedError
+
+    def fit_lanes(self, poses):
+        raise NotImplementedError
+
+
+@given(poses)
+def test_the_layout_along_a_drive_has_all_that_is_seen_from_it(pose):
+    patches = (rectangle(x, x + 5, y + 5, y) for x in range(-600, 600, 40) for y in range(-600, 600, 40))
+    everywhere = layout(*patches)
+    drive = compose(pose, np.array([[x, 0.01 * x**2, 0.0] for x in (0.0, 10.0, 70.0)]))
+    along = layout_along(DrawnMap(everywhere), drive)
+    for seen in drive:
+        assert np.array_equal(drawn(along, pose=seen), drawn(everywhere, pose=seen))
+    assert len(along.kinds) < len(everywhere.kinds)
+
+
+def test_a_map_that_draws_nothing_has_no_layout():
+    assert layout_along(None, HERE[None]) is None
 
 
 def test_a_layout_is_a_value():

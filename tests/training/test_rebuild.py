@@ -1,0 +1,127 @@
+"""The order of a rebuild, with commands that stand in for its parts."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from longdwm_env.cli import train
+from longdwm_env.cli.train import TrainOptions
+from longdwm_env.training import rebuild as rebuilding
+from longdwm_env.training.rebuild import StageFailed, processes_of, rebuild
+from longdwm_env.training.recipes import recipe
+from longdwm_env.training.workspace import Workspace
+
+RECIPE = recipe("mini-simulator", "full")
+
+PART = """
+import os, sys, time
+from pathlib import Path
+root, part, threads, processes = Path(sys.argv[1]), *sys.argv[2:5]
+with (root / "ran").open("a") as log:
+    log.write(f"{part} {threads} {processes} {os.environ.get('OMP_NUM_THREADS')}\\n")
+if part in ("coarse", "fine"):
+    # Each ends only once the other has begun.
+    (root / part).mkdir(exist_ok=True)
+    until = time.monotonic() + 60
+    while not all((root / name).is_dir() for name in ("coarse", "fine")):
+        if time.monotonic() > until:
+            sys.exit("alone")
+        time.sleep(0.01)
+if (root / f"fails-{part}").is_file():
+    sys.exit(2)
+if not (root / f"stops-{part}").is_file():
+    (root / part).mkdir(exist_ok=True)
+    (root / part / "done.json").write_text("{}")
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setattr(rebuilding.os, "cpu_count", lambda: 2)
+    return Workspace(tmp_path)
+
+
+def build(workspace: Workspace, threads: int | None = None) -> int:
+    def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
+        assert minutes is None
+        return [sys.executable, "-c", PART, str(workspace.root), part, str(threads), str(processes)]
+
+    return rebuild(RECIPE, workspace, command, "cpu", threads)
+
+
+def ran(workspace: Workspace) -> list[list[str]]:
+    return [line.split() for line in (workspace.root / "ran").read_text().splitlines()]
+
+
+def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace: Workspace) -> None:
+    assert build(workspace) == 0
+    parts = ran(workspace)
+    assert sorted(parts[3:5]) == [["coarse", "1", "1", "1"], ["fine", "1", "1", "1"]]
+    assert parts[:3] + parts[5:] == [
+        ["footage", "2", "1", "2"],
+        ["codec", "2", "1", "2"],
+        ["latents", "2", "1", "2"],
+        ["distill", "2", "1", "2"],
+        ["sharpen", "1", "2", "1"],
+        ["warp", "1", "2", "1"],
+        ["scorer", "2", "1", "2"],
+        ["inverse-dynamics", "2", "1", "2"],
+        ["evaluation", "2", "1", "2"],
+    ]
+    hours = json.loads((workspace.root / "hours.json").read_text())
+    assert [part for entry in hours for part in entry["parts"]] == [
+        *("footage", "codec", "latents", "coarse", "fine"),
+        *("distill", "sharpen", "warp", "scorer", "inverse-dynamics", "evaluation"),
+    ]
+
+
+def test_it_goes_on_with_the_part_that_failed_or_was_stopped(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace.root / "fails-fine").touch()
+    with pytest.raises(StageFailed, match=r"fine ended with exit status 2.*again to go on"):
+        build(workspace)
+    (workspace.root / "fails-fine").unlink()
+    (workspace.root / "stops-sharpen").touch()
+    first = len(ran(workspace))
+    assert build(workspace) == 3
+    assert "stopped during sharpen" in capsys.readouterr().out
+    # Footage and latents look for themselves what is there.
+    assert [part[0] for part in ran(workspace)[first:]] == ["footage", "latents", "fine", "distill", "sharpen"]
+    (workspace.root / "stops-sharpen").unlink()
+    first = len(ran(workspace))
+    assert build(workspace) == 0
+    assert [part[0] for part in ran(workspace)[first:]][:3] == ["footage", "latents", "sharpen"]
+
+
+def test_a_number_of_threads_is_that_of_all_its_processes(workspace: Workspace) -> None:
+    assert build(workspace, threads=1) == 0
+    assert {tuple(part[1:]) for part in ran(workspace)} == {("1", "1", "1")}
+
+
+@pytest.mark.parametrize(
+    ("part", "cores", "processes"),
+    [("sharpen", 1, 1), ("sharpen", 3, 2), ("sharpen", 64, 4), ("warp", 64, 2), ("distill", 64, 1), ("codec", 64, 1)],
+)
+def test_processes_divide_a_batch_and_have_enough_of_it(part: str, cores: int, processes: int) -> None:
+    assert processes_of(RECIPE, part, cores) == processes
+
+
+def test_the_command_of_a_part_that_several_processes_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = {}
+
+    def note(recipe, workspace, command, *others):
+        commands["one"], commands["two"] = command("sharpen", 1, 5.0, 1), command("sharpen", 1, 5.0, 2)
+        return 0
+
+    monkeypatch.setattr("longdwm_env.training.rebuild.rebuild", note)
+    assert train.mini(TrainOptions("mini-simulator", "debug", tmp_path / "run")) == 0
+    alone, shared = " ".join(commands["one"]), " ".join(commands["two"])
+    assert "-m longdwm_env.cli.train sharpen" in alone
+    assert "torch.distributed.run" not in alone
+    assert "--set" not in alone
+    assert "-m torch.distributed.run --standalone --nproc_per_node 2 -m longdwm_env.cli.train sharpen" in shared
+    assert "--set loop.micro_batch_size=2" in shared
+    assert "--device cpu --threads 1" in shared
