@@ -49,7 +49,7 @@ class Codec(Protocol):
 def images_from_uint8(frames: Images, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 (..., H, W, 3) -> (..., 3, H, W) in [-1, 1]."""
     tensor = torch.from_numpy(np.array(frames, copy=True)).to(device)
-    return (tensor.movedim(-1, -3).to(torch.float32) / 127.5 - 1).to(dtype)
+    return tensor.movedim(-1, -3).to(torch.float32).div_(127.5).sub_(1).to(dtype)
 
 
 def uint8_from_images(images: Tensor) -> Images:

@@ -105,12 +105,17 @@ class Generation:
         Returns:
             B pairs: latents (R, C, h, w), and what they decode to, uint8 (R, H, W, 3).
         """
+        kinds = [(len(present.history), present.guidance_scale) for present in presents]
         chunks: list[tuple[list[int], int]] = []
-        for length in sorted({len(present.history) for present in presents}):
-            members = [index for index, present in enumerate(presents) if len(present.history) == length]
-            chunks += _chunks(members, self.micro_batch)
+        for kind in sorted(set(kinds)):
+            chunks += _chunks([index for index, own in enumerate(kinds) if own == kind], self.micro_batch)
         passes = [
-            partial(self._keyframes, [presents[i] for i in chunk], [poses[i] for i in chunk], sampling)
+            partial(
+                self._keyframes,
+                [presents[i] for i in chunk],
+                [poses[i] for i in chunk],
+                sampling.guided(presents[chunk[0]].guidance_scale),
+            )
             for chunk, _ in chunks
         ]
         results: dict[int, tuple[Tensor, Images]] = {}

@@ -3,13 +3,14 @@
 The Coarse model is asked for the keyframe that follows when nobody moves: what it sees stays where it is, and only what
 the prompt says becomes different. A drive from there shows the new weather from its first frame on, as the reference
 simulator does, and keeps houses and trees that would otherwise be lost while the weather changes and the car drives on.
+What is left of the old weather in that picture goes in the seconds after it, in which the prompt is insisted on.
 """
 
 from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
 
+from longdwm_env import clock
 from longdwm_env.models.generation import Generation
 from longdwm_env.models.sampler import counted_noise
 from longdwm_env.models.samples import Present, Sampling
@@ -21,18 +22,23 @@ PASSES = 2
 GUIDANCE_SCALE = 1.5
 """Classifier-free guidance meanwhile: the picture says another weather than the prompt, and shall not prevail."""
 
+GUIDED_FRAMES = 3 * clock.FRAMES_PER_INTERVAL
+"""Frames driven after a change whose keyframes are guided: until the history holds none that was drawn before."""
 
-def redrawn(generation: Generation, present: Present, sampling: Sampling, empty_text: Tensor) -> Images:
+DRIVING_GUIDANCE_SCALE = 2.0
+"""Classifier-free guidance of the Coarse model in that time."""
+
+
+def redrawn(generation: Generation, present: Present, sampling: Sampling) -> Images:
     """The present frame as the prompt says, uint8 (H, W, 3).
 
     Args:
         generation: the models at work.
         present: what the driver has seen. Its boxes, where there are any, are those of the present, twice.
-        sampling: as for driving; it is guided at least as strongly as ``GUIDANCE_SCALE``.
-        empty_text: (1, S, D) embedding of the empty prompt.
+        sampling: as for driving, with the text to guide away from; it is guided at least as strongly as
+            ``GUIDANCE_SCALE``.
     """
-    scale = max(GUIDANCE_SCALE, sampling.guidance_scale)
-    guided = replace(sampling, guidance_scale=scale, unconditional_text=empty_text)
+    guided = sampling.guided(GUIDANCE_SCALE)
     frame = present.history[-1]
     for number in range(PASSES):
         # The newest frame alone: the others show other weather too, and the sweep looks for motion.

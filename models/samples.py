@@ -24,6 +24,7 @@ class Present:
         layout: of the road, in the present ego frame; None where there is no map.
         boxes: (B, A, 5) where other road users are seen at present and at the new keyframes, as far as that is known,
             see ``boxes.image_boxes``; None where nobody knows any.
+        guidance_scale: the Coarse model is guided at least as strongly for this driver, whatever is asked for all.
     """
 
     history: Images
@@ -34,6 +35,7 @@ class Present:
     before: tuple[Images, FloatArray] | None = None
     layout: RoadLayout | None = None
     boxes: FloatArray | None = None
+    guidance_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Sampling:
         coarse_steps: denoising steps of the Coarse model.
         fine_steps: denoising steps of the Fine model.
         guidance_scale: classifier-free guidance; 1 switches it off.
-        unconditional_text: (1, S, D), needed with guidance.
+        unconditional_text: (1, S, D), needed with guidance, that of a ``Present`` included.
         on_coarse_step: see ``Denoiser.sample``.
         on_fine_step: as ``on_coarse_step``.
     """
@@ -82,6 +84,10 @@ class Sampling:
     unconditional_text: Tensor | None = None
     on_coarse_step: StepCallback | None = None
     on_fine_step: StepCallback | None = None
+
+    def guided(self, guidance_scale: float) -> "Sampling":
+        """The same, guided at least as strongly."""
+        return replace(self, guidance_scale=max(guidance_scale, self.guidance_scale))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument
 from longdwm_env.models.held import held, stands
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.redraw import redrawn
+from longdwm_env.models.redraw import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
 from longdwm_env.models.rest import Second, rest_of_second, with_rest
 from longdwm_env.models.road_users import driven_on, still_known
 from longdwm_env.models.samples import Present, Sampling
@@ -59,8 +59,9 @@ class DiffusionWorld:
     Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), poses of the
     last of them (array ``track``, (M, 3) in the world frame, newest last), the road's layout where the scene has a map
     and the model knows what to do with it (arrays ``layout_corners`` and ``layout_kinds``), the other road users where
-    the scene marks them and the model moves them (``actors``, see ``road_users``), and the prompt, the camera, the seed
-    and the number of frames driven (values). Where seconds are finished, the rest of one is there too (``rest``).
+    the scene marks them and the model moves them (``actors``, see ``road_users``), and the prompt, camera, seed, the
+    number of frames driven and whether the first one was drawn again under another prompt (values). Where seconds
+    are finished, the rest of one is there too (``rest``).
     Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
     acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
@@ -177,7 +178,8 @@ class DiffusionWorld:
         state = WorldState(arrays, values, actors)
         if scene.log_prompt is None or not contradicts(scene.prompt, scene.log_prompt):
             return state
-        return replace(state, arrays={**arrays, "frames": self._redrawn(state)[None]})
+        drawn = {**arrays, "frames": self._redrawn(state)[None]}
+        return replace(state, arrays=drawn, values={**values, "redrawn": True})
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -237,7 +239,8 @@ class DiffusionWorld:
             return []
         presents = [self._present(state, self._boxes(state, others, ahead)) for state, ahead, others in given]
         count = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
-        made = self._generation.second(presents, [ahead for _, ahead, _ in given], self._sampling(), count)
+        sampling = self._sampling(any(present.guidance_scale != 1 for present in presents))
+        made = self._generation.second(presents, [ahead for _, ahead, _ in given], sampling, count)
         seconds = []
         for clip, (state, ahead, others) in zip(made, given, strict=True):
             frames = self._held(state, clip, ahead, others, num_frames)
@@ -250,11 +253,13 @@ class DiffusionWorld:
         camera = _camera(state.values["camera"])
         boxes = None if others is None else seen_boxes(others, [0, 0], np.stack([now, now]), camera)
         present = self._present(state, boxes)
-        task = partial(redrawn, self._generation, present, self._sampling(), self._text("")[None])
+        task = partial(redrawn, self._generation, present, self._sampling(guided=True))
         return self._generation.run([task])[0]
 
-    def _sampling(self) -> Sampling:
-        return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, self._unconditional_text())
+    def _sampling(self, guided: bool = False) -> Sampling:
+        """Steps and guidance; with the text to guide away from, where that is needed."""
+        away = self._text("")[None] if guided or self._guidance_scale != 1 else None
+        return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, away)
 
     def _others(self, state: WorldState) -> ActorTracks | None:
         """The other road users during the next second, 13 frames; None where nobody knows any."""
@@ -301,7 +306,9 @@ class DiffusionWorld:
         if near is not None:
             layout = near.seen_from(track[-1])
         text = self._text(values["prompt"])
-        return Present(history, camera, text, values["seed"], values["frames_driven"], before, layout, boxes)
+        turning = values.get("redrawn", False) and values["frames_driven"] < GUIDED_FRAMES
+        guidance = DRIVING_GUIDANCE_SCALE if turning else 1.0
+        return Present(history, camera, text, values["seed"], values["frames_driven"], before, layout, boxes, guidance)
 
     @property
     def _baseline(self) -> int:
@@ -345,9 +352,6 @@ class DiffusionWorld:
             with timing.stage("coarse"):
                 self._texts[prompt] = self.pipeline.encode_text([prompt])[0]
         return self._texts[prompt]
-
-    def _unconditional_text(self) -> Tensor | None:
-        return None if self._guidance_scale == 1 else self._text("")[None]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The road as a map draws it, seen by a camera: where the asphalt lies and where its lines run."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import cv2
@@ -9,7 +10,7 @@ from jaxtyping import Float, Int32, UInt8
 
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.pose import inverse, transform_points
-from longdwm_env.types import Camera, FloatArray, RoadMap
+from longdwm_env.types import Camera, FloatArray, ImageSize, RoadMap
 
 ROAD, LINE, CENTRE_LINE = 0, 1, 2
 """Kinds of quadrilaterals: asphalt, lines between lanes and along edges, lines between directions."""
@@ -64,7 +65,10 @@ class RoadLayout:
     def shows_road(self, pose: FloatArray) -> bool:
         """Whether there is asphalt near a pose (3,); elsewhere a layout says nothing, as beyond a map's end."""
         asphalt = self.corners_m[self.kinds == ROAD].astype(np.float64)
-        return bool((_distances(asphalt, np.asarray(pose[:2], np.float64)) < _NEAR_ROAD_M).any())
+        centre = np.asarray(pose[:2], np.float64)
+        if (np.hypot(*(asphalt.reshape(-1, 2) - centre).T) < _NEAR_ROAD_M).any():
+            return True
+        return bool((_distances(asphalt, centre) < _NEAR_ROAD_M).any())
 
 
 @runtime_checkable
@@ -96,8 +100,7 @@ def draw_layout(layout: RoadLayout, camera: Camera, pose: FloatArray) -> UInt8[n
         uint8 (H, W, 3); sky and whatever is no road have one colour.
     """
     height, width = camera.intrinsics.image_size
-    canvas = np.empty((height * _SAMPLES, width * _SAMPLES, 3), np.uint8)
-    canvas[:] = np.array(_BACKGROUND, np.uint8)
+    canvas = _background((height * _SAMPLES, width * _SAMPLES)).copy()
     near = layout.near(np.asarray(pose)[:2], REACH_M).seen_from(pose)
     ground = np.concatenate([near.corners_m, np.zeros((*near.corners_m.shape[:2], 1))], axis=2)
     pixels, depths = project_points(camera, ground.reshape(-1, 3))
@@ -107,13 +110,23 @@ def draw_layout(layout: RoadLayout, camera: Camera, pose: FloatArray) -> UInt8[n
     whole = depths.min(axis=1) > _NEAREST_M
     columns = pixels[..., 0]
     visible &= ~whole | ((columns.max(axis=1) > 0) & (columns.min(axis=1) < width))
-    fixed = _fixed_point(np.nan_to_num(pixels))
+    shapes = list(_fixed_point(np.nan_to_num(pixels)))
+    cut = np.flatnonzero(visible & ~whole).tolist()
+    if cut:
+        parts = [_clipped(ground[index], depths[index]) for index in cut]
+        corners = _fixed_point(project_points(camera, np.concatenate(parts))[0])
+        for index, part in zip(cut, np.split(corners, np.cumsum([len(part) for part in parts])[:-1]), strict=True):
+            shapes[index] = part
+    kinds = near.kinds.tolist()
     for index in np.flatnonzero(visible).tolist():
-        corners = fixed[index]
-        if not whole[index]:
-            corners = _fixed_point(project_points(camera, _clipped(ground[index], depths[index]))[0])
-        cv2.fillConvexPoly(canvas, corners, _COLOURS[int(near.kinds[index])], cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(canvas, shapes[index], _COLOURS[kinds[index]], cv2.LINE_8, _SHIFT)
     return np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _background(size: ImageSize) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture with nothing on it, to be copied."""
+    return np.full((*size, 3), _BACKGROUND, np.uint8)
 
 
 def _distances(quads: Float[np.ndarray, "q 4 2"], point: FloatArray) -> Float[np.ndarray, "q"]:

@@ -9,7 +9,7 @@ though not on that of its true depth. No depth is learnt or estimated, and nothi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ DEFAULT_PLANES: tuple[Plane, ...] = (
 """From what passes within a second to what keeps its size, such as a car ahead at our own speed."""
 
 
+_SUM = np.ones((1, 3), np.float32)
 _MOST_ERROR, _OUTSIDE = 250, 255
 """The largest error in quarters of a grey level, and the mark of what an image does not show."""
 
@@ -182,10 +183,9 @@ def _judged(
     shown = np.dstack([other, np.full((height, width), 255, np.uint8)])
     for plane, homography in enumerate(other_from_image):
         seen = cv2.warpPerspective(shown, homography, (width, height), flags=flags)
-        difference = cv2.absdiff(seen[..., :3], image).mean(axis=2, dtype=np.float32)
+        difference = cv2.transform(cv2.absdiff(seen[..., :3], image).astype(np.float32), _SUM) / 3
         difference[seen[..., 3] < 255] = settings.unseen
-        error = cv2.GaussianBlur(difference, (0, 0), sigma)
-        error -= settings.road_bonus * (plane == 0)
+        error = cv2.GaussianBlur(difference, (0, 0), sigma) - np.float32(settings.road_bonus * (plane == 0))
         judged[plane, ..., 3] = np.clip(error * 4, 0, _MOST_ERROR)
     return judged
 
@@ -222,14 +222,18 @@ def _mixed(
             else:
                 better = cv2.compare(cv2.extractChannel(seen, 3), cv2.extractChannel(chosen, 3), cv2.CMP_LT)
                 cv2.copyTo(seen, better, chosen)
-    errors = best[..., 3]
-    least = errors.min(axis=0)
+    errors = [cv2.extractChannel(chosen, 3) for chosen in best]
+    least = reduce(cv2.min, errors)
     made = best[0, ..., :3]
     if len(sources) > 1:
-        shares = np.array([share for _, _, share in sources], np.float32)[:, None, None]
-        weights = shares * _falling(settings.sharpness)[errors - least] * (errors <= _MOST_ERROR)
-        weights /= np.maximum(weights.sum(axis=0), 1e-9)
-        made = (weights[..., None] * best[..., :3]).sum(axis=0).round().astype(np.uint8)
+        falling = _falling(settings.sharpness)
+        weights = [
+            cv2.LUT(error - least, np.float32(share) * falling) * (error <= _MOST_ERROR)
+            for error, (_, _, share) in zip(errors, sources, strict=True)
+        ]
+        whole = np.maximum(sum(weights), 1e-9)
+        parts = [(weight / whole)[..., None] * chosen[..., :3] for weight, chosen in zip(weights, best, strict=True)]
+        made = np.rint(sum(parts)).astype(np.uint8)
     np.copyto(made, fallback, where=(least > _MOST_ERROR)[..., None])
     return made
 
@@ -243,8 +247,8 @@ def _falling(sharpness: float) -> Float[np.ndarray, "256"]:
 def _in_front(target_from_image: Float[np.ndarray, "3 3"], image_size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """(H, W): whether a target pixel shows the plane in front of the image's camera."""
     # The last row of the inverse, but for its length.
-    first, second, third = target_from_image.T
-    line = np.cross(first, second)
+    (a, b, c), (d, e, f), third = target_from_image.T
+    line = np.array([b * f - c * e, c * d - a * f, a * e - b * d])
     return above_zero(line * np.sign(line @ third), image_size)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from longdwm_env.models import cpu_codec
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.cpu_codec import quick_on_cpu
 from longdwm_env.models.mini_codec import MiniAutoencoder
@@ -28,6 +29,45 @@ def test_pictures_are_the_same_within_one_step(codec, picture):
         drawn, drawn_quickly = (uint8_from_images(each.decode_keyframes(latents)) for each in (codec, quick))
     assert (latents - quickly).abs().max() < 0.05
     assert np.abs(drawn.astype(int) - drawn_quickly).max() <= 1
+
+
+def test_fewer_passes_compute_the_same(codec, picture, monkeypatch):
+    monkeypatch.setattr(cpu_codec, "faster_in_bfloat16", lambda: False)
+    images = images_from_uint8(np.stack([picture((96, 144), seed) for seed in (30, 31)]))
+    quick = quick_on_cpu(codec)
+    with torch.no_grad():
+        raw = codec.encode(images)
+        torch.testing.assert_close(quick.encode(images), raw, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(quick.decode(raw), codec.decode(raw), rtol=1e-4, atol=1e-4)
+        linear = MiniAutoencoder(latent_channels=8, encoder_channels=0, decoder_channels=())
+        for tensor in linear.parameters():
+            tensor.data.normal_()
+        raw = linear.encode(images)
+        torch.testing.assert_close(quick_on_cpu(linear).decode(raw), linear.decode(raw), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tiles", "vectors", "processor", "faster"),
+    [
+        (False, True, "vendor_id\t: AuthenticAMD", True),
+        (False, True, "vendor_id\t: GenuineIntel", False),
+        (False, True, "Intel64 Family 6 Model 143 Stepping 8, GenuineIntel", False),
+        (True, True, "vendor_id\t: GenuineIntel", True),
+        (False, False, "vendor_id\t: AuthenticAMD", False),
+    ],
+)
+def test_bfloat16_is_used_where_it_is_faster(codec, monkeypatch, tiles, vectors, processor, faster):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    monkeypatch.setattr(cpu_codec, "_processor", lambda: processor)
+    monkeypatch.setattr(cpu_codec, "faster_in_bfloat16", cpu_codec.faster_in_bfloat16.__wrapped__)
+    assert cpu_codec.faster_in_bfloat16() is faster
+    assert isinstance(quick_on_cpu(codec).decoder, cpu_codec._InBfloat16) is faster
+
+
+def test_a_machine_that_does_not_say_what_it_is_has_a_processor_all_the_same(monkeypatch, tmp_path):
+    monkeypatch.setattr(cpu_codec, "_CPUINFO", tmp_path / "nowhere")
+    assert isinstance(cpu_codec._processor(), str)
 
 
 def test_the_codec_itself_stays_as_it_was(codec):

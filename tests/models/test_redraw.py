@@ -1,6 +1,8 @@
 """A prompt that is changed on the way: the present picture is drawn again, and the drive goes on from there."""
 
+import inspect
 import json
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -8,6 +10,7 @@ import PIL.Image
 import pytest
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
+from longdwm_env.models.redraw import DRIVING_GUIDANCE_SCALE
 from longdwm_env.models.world import DiffusionWorld
 
 SIZE = (32, 48)
@@ -73,6 +76,56 @@ def test_what_is_redrawn_has_the_road_users_where_they_are(world, scene_with, ma
         assert np.array_equal(present.boxes[0], present.boxes[1])
         assert present.history.shape == (1, *SIZE, 3)
         assert present.before is None
+
+
+@pytest.fixture
+def guidances(world, monkeypatch):
+    """How strongly each keyframe and each second between was guided, in the order in which they were made."""
+    given = []
+    for stage, model, method in (("coarse", "coarse", "keyframes"), ("fine", "fine", "clip")):
+        make = getattr(getattr(world._generation, model), method)
+        names = list(inspect.signature(make).parameters)
+
+        def spied(*args, make=make, stage=stage, names=names, **kwargs):
+            given.append((stage, dict(zip(names, args, strict=False), **kwargs)["guidance_scale"]))
+            return make(*args, **kwargs)
+
+        monkeypatch.setattr(getattr(world._generation, model), method, spied)
+    return given
+
+
+def test_keyframes_are_guided_for_three_seconds_after_a_change(world, scene_with, straight, guidances):
+    scene = scene_with(SIZE, num_past=30, prompt="Weather: clear")
+    state = world.begin(scene.with_prompt(FOG), 0)
+    guidances.clear()
+    for _ in range(4):
+        (state,), _ = world.advance([state], [straight], 12)
+    strong = ("coarse", DRIVING_GUIDANCE_SCALE)
+    assert guidances == 3 * [strong, ("fine", 1.0)] + [("coarse", 1.0), ("fine", 1.0)]
+    assert DRIVING_GUIDANCE_SCALE > 1
+
+
+def test_nothing_is_guided_where_no_prompt_was_changed(world, scene_with, straight, guidances):
+    state = world.begin(scene_with(SIZE, num_past=30, prompt=FOG), 0)
+    world.advance([state], [straight], 12)
+    assert guidances == [("coarse", 1.0), ("fine", 1.0)]
+
+
+def test_a_batch_in_which_one_prompt_was_changed_gives_what_its_members_give(world, scene_with, straight):
+    scene = scene_with(SIZE, num_past=30, prompt="Weather: clear")
+    states = [world.begin(scene, 1), world.begin(scene.with_prompt(FOG), 1), world.begin(scene, 2)]
+    _, together = world.advance(states, [straight] * 3, 12)
+    for state, frames in zip(states, together, strict=True):
+        assert np.array_equal(world.advance([state], [straight], 12)[1][0], frames)
+
+
+def test_a_saved_state_remembers_that_its_prompt_was_changed(world, scene_with, straight):
+    state = world.begin(scene_with(SIZE, num_past=30, prompt="Weather: clear").with_prompt(FOG), 0)
+    kept = replace(state, values=json.loads(json.dumps(dict(state.values))))
+    frames = [world.advance([each], [straight], 12)[1] for each in (state, kept)]
+    assert np.array_equal(*frames)
+    forgotten = replace(state, values={name: value for name, value in state.values.items() if name != "redrawn"})
+    assert not np.array_equal(world.advance([forgotten], [straight], 12)[1], frames[0])
 
 
 def test_a_reset_under_another_prompt_shows_what_is_gone_on_from(pipeline, picture, tmp_path):
