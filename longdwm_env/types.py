@@ -8,7 +8,6 @@ and ``ActorTracks`` are given. A pose is (x m, y m, heading rad), heading counte
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
@@ -127,9 +126,9 @@ class Mounting:
         if self.translation_m[2] <= 0:
             raise ValueError(f"the camera must be above the ground, got a height of {self.translation_m[2]} m")
 
-    @cached_property
+    @property
     def ego_from_camera(self) -> FloatArray:
-        """(4, 4) transform from camera coordinates to ego coordinates; read-only."""
+        """(4, 4) transform from camera coordinates to ego coordinates."""
         w, x, y, z = np.asarray(self.rotation_wxyz) / math.sqrt(sum(v * v for v in self.rotation_wxyz))
         transform = np.eye(4)
         transform[:3, :3] = [
@@ -138,7 +137,6 @@ class Mounting:
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ]
         transform[:3, 3] = self.translation_m
-        transform.flags.writeable = False
         return transform
 
 

@@ -1,16 +1,13 @@
 """The small codec as a CPU computes it fastest, within one step of 255 of what it is trained to give."""
 
 import copy
-import platform
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from longdwm_env.models.machine import processor
 from longdwm_env.models.mini_codec import MiniAutoencoder
-
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 class _InBfloat16(nn.Sequential):
@@ -47,7 +44,7 @@ def faster_in_bfloat16() -> bool:
     """
     if torch.cpu._is_amx_tile_supported():
         return True
-    return bool(torch.cpu._is_avx512_bf16_supported()) and "Intel" not in _processor()
+    return bool(torch.cpu._is_avx512_bf16_supported()) and "Intel" not in processor()
 
 
 def _without_unshuffles(network: nn.Sequential) -> nn.Sequential:
@@ -78,11 +75,3 @@ def _as_product(synthesis: nn.ConvTranspose2d) -> nn.Sequential:
     if synthesis.bias is not None:
         product.bias = nn.Parameter(synthesis.bias.detach().repeat_interleave(side**2))
     return nn.Sequential(product, nn.PixelShuffle(side))
-
-
-def _processor() -> str:
-    """Who made the processor, and more."""
-    try:
-        return _CPUINFO.read_text(errors="replace")
-    except OSError:
-        return platform.processor()

@@ -23,7 +23,7 @@ GUIDANCE_SCALE = 1.5
 """Classifier-free guidance meanwhile: the picture says another weather than the prompt, and shall not prevail."""
 
 GUIDED_FRAMES = 3 * clock.FRAMES_PER_INTERVAL
-"""Frames driven after a change whose keyframes are guided: until the history holds none that was drawn before."""
+"""Frames driven after a change whose keyframes are guided: until mini's history of four keyframes is full again."""
 
 DRIVING_GUIDANCE_SCALE = 2.0
 """Classifier-free guidance of the Coarse model in that time."""

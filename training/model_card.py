@@ -9,6 +9,7 @@ from typing import Any
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import parameter_counts
 from longdwm_env.training.data.latents import weights_hash
+from longdwm_env.training.rebuild import hours
 from longdwm_env.training.workspace import Workspace
 
 CARD = "MODEL_CARD.md"
@@ -64,6 +65,7 @@ class ModelFacts:
         clips: how many clips the models were trained on; None if that cannot be read.
         clip_frames: frames of a clip; None if that is not recorded.
         stages: those that ran.
+        rebuild: hours of a rebuild's parts and its machines; None if the stages were run one by one.
     """
 
     recipe: str
@@ -76,6 +78,7 @@ class ModelFacts:
     clips: int | None
     clip_frames: int | None
     stages: tuple[StageFacts, ...]
+    rebuild: str | None = None
 
     @classmethod
     def of(cls, workspace: Workspace, pipeline: LongDWMPipeline) -> "ModelFacts":
@@ -95,6 +98,7 @@ class ModelFacts:
             clips=_clips(workspace.latents),
             clip_frames=made_from.get("frames"),
             stages=tuple(facts for facts in (StageFacts.of(workspace, stage) for stage in STAGES) if facts is not None),
+            rebuild=hours(workspace),
         )
 
 
@@ -139,6 +143,7 @@ def model_card(facts: ModelFacts, weights_bytes: int, results: Sequence[dict[str
         *(_stage_row(stage) for stage in facts.stages),
         "",
         "Hours are added up from the speed logged in training; two stages may have run side by side.",
+        *([f"\nThe whole rebuild, waiting included: {facts.rebuild}."] if facts.rebuild else []),
         *(["", note] if note else []),
         "\n## How good it is\n",
         *(_result(table) for table in results),

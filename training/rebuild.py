@@ -5,9 +5,11 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from longdwm_env.errors import LongDWMError
 from longdwm_env.files import atomic_write_json
+from longdwm_env.models.machine import describe
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.workspace import Workspace
 
@@ -78,23 +80,27 @@ def rebuild(
         todo = [part for part in parts if part in ("footage", "latents") or not workspace.done(part)]
         left = None if minutes is None else minutes - (time.monotonic() - begun) / 60
         if left is not None and left <= 0:
+            _say(workspace, f"stopped before {' and '.join(parts)}; run the command again to go on")
             return 3
+        start = time.monotonic()
         running = []
         for part in todo:
             available = threads or (None if on_gpu else max(1, cores // len(todo)))
             processes = 1 if on_gpu or available is None else processes_of(recipe, part, available)
             own_threads = None if available is None else max(1, available // processes)
             running.append(_start(command(part, own_threads, left, processes), own_threads))
-        codes = [process.wait() for process in running]
+        try:
+            codes = [process.wait() for process in running]
+        finally:
+            if todo:
+                _note(workspace, todo, time.monotonic() - start, device)
         for part, code in zip(todo, codes, strict=True):
             if code != 0:
                 raise StageFailed(f"{part} ended with exit status {code}; run the command again to go on from there")
         if any(part not in ("footage", "latents") and not workspace.done(part) for part in todo):
-            print(f"stopped during {' and '.join(todo)}; run the command again to go on")
+            _say(workspace, f"stopped during {' and '.join(todo)}; run the command again to go on")
             return 3
-        if todo:
-            _note(workspace, todo, time.monotonic() - begun)
-    print(f"done: {workspace.pipeline}")
+    _say(workspace, f"done: {workspace.pipeline}")
     return 0
 
 
@@ -105,8 +111,33 @@ def _start(command: Sequence[str], threads: int | None) -> "subprocess.Popen[byt
     return subprocess.Popen(command, env=environment)
 
 
-def _note(workspace: Workspace, parts: list[str], seconds: float) -> None:
+def _say(workspace: Workspace, how_it_ended: str) -> None:
+    print(*filter(None, (hours(workspace), how_it_ended)), sep="\n")
+
+
+def hours(workspace: Workspace) -> str | None:
+    """How long the parts of a rebuild have taken so far, all calls together, and on which machines; None of no rebuild.
+
+    A call that was killed did not note its last part.
+    """
+    minutes: dict[str, float] = {}
+    machines: dict[str, None] = {}
+    for entry in _noted(workspace):
+        name = " and ".join(entry["parts"])
+        minutes[name] = minutes.get(name, 0) + entry["minutes"]
+        machines[entry["machine"]] = None
+    if not minutes:
+        return None
+    each = ", ".join(f"{name} {spent / 60:.2f}" for name, spent in minutes.items())
+    return f"{sum(minutes.values()) / 60:.2f} h ({each}) on {'; '.join(machines)}"
+
+
+def _noted(workspace: Workspace) -> list[dict[str, Any]]:
     path = workspace.root / "hours.json"
-    hours = json.loads(path.read_text()) if path.is_file() else []
-    hours.append({"parts": parts, "minutes_since_start_of_call": round(seconds / 60, 2)})
-    atomic_write_json(path, hours)
+    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    return [entry for entry in found if "minutes" in entry]
+
+
+def _note(workspace: Workspace, parts: list[str], seconds: float, device: str | None) -> None:
+    entry = {"parts": parts, "minutes": round(seconds / 60, 2), "machine": describe(device)}
+    atomic_write_json(workspace.root / "hours.json", [*_noted(workspace), entry])

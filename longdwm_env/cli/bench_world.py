@@ -41,6 +41,7 @@ def bench_world(
 
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.factory import BUILT_IN_WORLDS
+    from longdwm_env.models.machine import processor
 
     if world in BUILT_IN_WORLDS:
         raise InvalidConfig(f"world {world!r} generates nothing; `longdwm bench env --world {world}` times it")
@@ -55,6 +56,7 @@ def bench_world(
         "world": world,
         "device": str(environment.unwrapped.world.device),  # type: ignore[attr-defined]
         "cores": os.cpu_count(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "load_before": round(os.getloadavg()[0], 2),
         "make_and_reset_s": time.perf_counter() - start,

@@ -99,19 +99,15 @@ def _clashes(diagnosis: Diagnosis) -> None:
 
 
 def _device(diagnosis: Diagnosis) -> None:
-    diagnosis.say("processor", f"{os.cpu_count()} cores")
+    from longdwm_env.models.machine import accelerator, processor
+
+    diagnosis.say("processor", f"{os.cpu_count()} cores of {processor()}")
     try:
-        import torch
+        found = accelerator()
     except ImportError as error:
         diagnosis.problems.append(f"torch does not import: {error}")
         return
-    if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        diagnosis.say("GPU", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
-    elif torch.backends.mps.is_available():
-        diagnosis.say("GPU", "Apple (mps)")
-    else:
-        diagnosis.say("GPU", "none; everything runs on the CPU")
+    diagnosis.say("GPU", found or "none; everything runs on the CPU")
 
 
 def _codecs(diagnosis: Diagnosis) -> None:

@@ -247,8 +247,8 @@ def _falling(sharpness: float) -> Float[np.ndarray, "256"]:
 def _in_front(target_from_image: Float[np.ndarray, "3 3"], image_size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """(H, W): whether a target pixel shows the plane in front of the image's camera."""
     # The last row of the inverse, but for its length.
-    (a, b, c), (d, e, f), third = target_from_image.T
-    line = np.array([b * f - c * e, c * d - a * f, a * e - b * d])
+    first, second, third = target_from_image.T
+    line = np.cross(first, second)
     return above_zero(line * np.sign(line @ third), image_size)
 
 

@@ -84,10 +84,9 @@ def guidances(world, monkeypatch):
     given = []
     for stage, model, method in (("coarse", "coarse", "keyframes"), ("fine", "fine", "clip")):
         make = getattr(getattr(world._generation, model), method)
-        names = list(inspect.signature(make).parameters)
 
-        def spied(*args, make=make, stage=stage, names=names, **kwargs):
-            given.append((stage, dict(zip(names, args, strict=False), **kwargs)["guidance_scale"]))
+        def spied(*args, make=make, stage=stage, **kwargs):
+            given.append((stage, inspect.signature(make).bind(*args, **kwargs).arguments["guidance_scale"]))
             return make(*args, **kwargs)
 
         monkeypatch.setattr(getattr(world._generation, model), method, spied)

@@ -9,7 +9,7 @@ import pytest
 from longdwm_env.cli import train
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.training import rebuild as rebuilding
-from longdwm_env.training.rebuild import StageFailed, processes_of, rebuild
+from longdwm_env.training.rebuild import StageFailed, hours, processes_of, rebuild
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace
 
@@ -70,11 +70,43 @@ def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace: Workspace
         ["inverse-dynamics", "2", "1", "2"],
         ["evaluation", "2", "1", "2"],
     ]
-    hours = json.loads((workspace.root / "hours.json").read_text())
-    assert [part for entry in hours for part in entry["parts"]] == [
+    noted = json.loads((workspace.root / "hours.json").read_text())
+    assert [part for entry in noted for part in entry["parts"]] == [
         *("footage", "codec", "latents", "coarse", "fine"),
         *("distill", "sharpen", "warp", "scorer", "inverse-dynamics", "evaluation"),
     ]
+
+
+def test_hours_are_those_of_all_calls_together(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hours(workspace) is None
+    (workspace.root / "fails-codec").touch()
+    with pytest.raises(StageFailed):
+        build(workspace)
+    (workspace.root / "fails-codec").unlink()
+    assert build(workspace) == 0
+    path = workspace.root / "hours.json"
+    noted = json.loads(path.read_text())
+    assert [entry["parts"] for entry in noted].count(["codec"]) == 2
+    assert all(entry["minutes"] >= 0 for entry in noted)
+    for number, entry in enumerate(noted):
+        entry["minutes"] = 60.0 if entry["parts"] == ["codec"] else 6.0
+        entry["machine"] = "a laptop" if number < 2 else "a server"
+    path.write_text(json.dumps(noted))
+    capsys.readouterr()
+    said = hours(workspace)
+    assert said is not None
+    assert "codec 2.00" in said
+    assert "coarse and fine 0.10" in said
+    assert said.startswith(f"{2 + 0.1 * (len(noted) - 2):.2f} h (")
+    assert said.endswith(" on a laptop; a server")
+
+
+def test_a_call_whose_time_is_up_says_what_comes_next(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    def command(*_: object) -> list[str]:
+        raise AssertionError("nothing is begun")
+
+    assert rebuild(RECIPE, workspace, command, "cpu", minutes=0) == 3
+    assert capsys.readouterr().out == "stopped before footage; run the command again to go on\n"
 
 
 def test_it_goes_on_with_the_part_that_failed_or_was_stopped(
