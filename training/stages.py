@@ -43,12 +43,12 @@ Draw = Callable[[int, Sequence[int]], Any]
 
 
 def prepare_latents(
-    recipe: Recipe, workspace: Workspace, source: ClipSource, device: torch.device | str = "cpu"
+    recipe: Recipe, workspace: Workspace, source: ClipSource, device: torch.device | str = "cpu", workers: int = 1
 ) -> LatentStore:
-    """Encode the source with the workspace's codec, as far as that has not been done."""
+    """Encode the source with the workspace's codec, as far as that has not been done; see ``encode_latents``."""
     pipeline = workspace.load()
     limit = BadLimit(recipe.data.bad_share)
-    return encode_latents(source, workspace.latents, pipeline, recipe.data.latents, device, limit)
+    return encode_latents(source, workspace.latents, pipeline, recipe.data.latents, device, limit, workers)
 
 
 def run_stage(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 EVALUATION_SAMPLES = {"full": 200, "debug": 2}
 """Drives of the evaluation that ends a rebuild."""
 
+MOST_ENCODERS = 4
+"""Processes that encode latents unless more are asked for: each needs about 1 GB."""
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -31,7 +34,8 @@ class TrainOptions:
         set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``.
         device: "cpu" keeps off an accelerator that is there.
         threads: CPU threads of the model's computations; default: PyTorch's.
-        workers: processes that make footage; default: as many as there are cores.
+        workers: processes that make footage, and on a CPU latents; default: as many as there are cores, four at most
+            for latents.
         minutes: stop with a checkpoint after about this long; run again to go on.
         force: start even if the estimate says that it does not fit.
     """
@@ -301,11 +305,15 @@ def _footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) ->
 
 
 def _latents(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> int:
+    import os
+
     from longdwm_env.training.stages import prepare_latents
     from longdwm_env.training.workspace import device_of
 
     source = _footage(recipe, workspace, options)
-    return len(prepare_latents(recipe, workspace, source, device_of(options.device)))
+    device = device_of(options.device)
+    workers = (options.workers or min(os.cpu_count() or 1, MOST_ENCODERS)) if device.type == "cpu" else 1
+    return len(prepare_latents(recipe, workspace, source, device, workers))
 
 
 PARTS = {

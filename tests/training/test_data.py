@@ -268,6 +268,18 @@ def test_encoding_goes_on_where_it_stopped(pipeline: LongDWMPipeline, tmp_path: 
     assert len(encode_latents(PaintedRoad(clips=16, frames=13), folder, pipeline)) == 16
 
 
+def test_several_processes_encode_what_one_does(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+    source = PaintedRoad(clips=10, frames=25, bad=(9,))
+    assert len(blocks_of(source)) == 2
+    alone = encode_latents(source, tmp_path / "alone", pipeline)
+    shared = encode_latents(source, tmp_path / "shared", pipeline, workers=2)
+    assert [entry.facts for entry in shared.entries] == [entry.facts for entry in alone.entries]
+    assert len(shared) == 9
+    for clip in (0, 8):
+        for name in ("segments", "segment_warps", "keyframe_views.0"):
+            torch.testing.assert_close(shared.tensor(clip, name), alone.tensor(clip, name), rtol=1e-2, atol=1e-3)
+
+
 def test_a_split_does_not_change_when_the_store_grows(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
     folder = tmp_path / "latents"
     few = encode_latents(PaintedRoad(clips=24, frames=13), folder, pipeline).split(0.2)

@@ -2,9 +2,10 @@
 
 import logging
 import zlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
+from longdwm_env.processes import child_environment
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
-from longdwm_env.training.data.footage import blocks_of
+from longdwm_env.training.data.footage import blocks_of, one_thread
 from longdwm_env.training.data.latents import (
     EMPTY_TEXT_FILE,
     SEGMENT_FRAMES,
@@ -45,6 +47,7 @@ def encode_latents(
     choices: LatentChoices | None = None,
     device: torch.device | str = "cpu",
     limit: BadLimit | None = None,
+    workers: int = 1,
 ) -> "LatentStore":
     """Encode every clip that is not there yet; safe to interrupt and to repeat with more clips.
 
@@ -55,6 +58,8 @@ def encode_latents(
         choices: what to encode.
         device: where the codec runs.
         limit: how many damaged clips are skipped with a report.
+        workers: processes that encode at the same time, each on one core of the CPU; the pipeline and the source are
+            then sent to them.
 
     Raises:
         InvalidConfig: the folder's latents were made with another codec, text encoder, warp or source.
@@ -86,21 +91,74 @@ def encode_latents(
     if not empty_text.is_file():
         with atomic_path(empty_text) as temporary:
             save_file({"text": encoder.text("")}, temporary)
+    blocks = _Blocks(encoder, source, shards, limit)
     bad = 0
     total = sum(len(clips) for _, clips in todo)
     with tqdm(total=total, unit="clip", desc="latents", disable=not todo, mininterval=1.0) as bar:
-        for shard, clips in todo:
-            entries = []
-            for index in clips:
-                try:
-                    entries.append(encoder.encode(source.clip(index)))
-                except BadClip as error:
-                    bad += 1
-                    log.warning("skipping clip %d of %s: %s", index, source.name, error)
-                    limit.check(bad, len(source), f"clips of {source.name}")
-                bar.update()
-            shards.write(shard, entries)
+        if workers <= 1:
+            for block, clips in todo:
+                bad = blocks.write(block, clips, bad, bar.update)
+        elif todo:
+            for (_, clips), more in zip(todo, _in_processes(blocks, todo, min(workers, len(todo))), strict=True):
+                bad += more
+                limit.check(bad, len(source), f"clips of {source.name}")
+                bar.update(len(clips))
     return LatentStore(folder, limit)
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Encodes blocks of clips, a shard each."""
+
+    encoder: "_Encoder"
+    source: ClipSource
+    shards: ShardFolder
+    limit: BadLimit
+
+    def write(self, block: int, clips: Sequence[int], bad: int = 0, on_clip: Callable[[], Any] = lambda: None) -> int:
+        """Encode one block; how many clips are damaged, those ``bad`` before included."""
+        source, entries = self.source, []
+        for index in clips:
+            try:
+                entries.append(self.encoder.encode(source.clip(index)))
+            except BadClip as error:
+                bad += 1
+                log.warning("skipping clip %d of %s: %s", index, source.name, error)
+                self.limit.check(bad, len(source), f"clips of {source.name}")
+            on_clip()
+        self.shards.write(block, entries)
+        return bad
+
+
+_blocks_here: _Blocks | None = None
+"""Of a process that encodes beside others."""
+
+
+def _in_processes(blocks: _Blocks, todo: Sequence[tuple[int, list[int]]], workers: int) -> Iterator[int]:
+    """How many clips are damaged of each block, as they are encoded."""
+    # Forked children would share this process's thread pools; spawned ones start clean.
+    spawn = get_context("spawn")
+    with (
+        child_environment(threads=1, progress_bars=False),
+        ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_here, initargs=(blocks,)) as pool,
+    ):
+        begun = [pool.submit(_write_here, block, clips) for block, clips in todo]
+        try:
+            for each in begun:
+                yield each.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin_here(blocks: _Blocks) -> None:
+    global _blocks_here
+    one_thread()
+    _blocks_here = blocks
+
+
+def _write_here(block: int, clips: Sequence[int]) -> int:
+    assert _blocks_here is not None
+    return _blocks_here.write(block, clips)
 
 
 class _Encoder:

@@ -67,7 +67,7 @@ def record_footage(
                 bar.update(CLIPS_PER_SHARD)
         else:
             # Forked children would share this process's thread pools; spawned ones start clean.
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread) as pool:
                 for _ in pool.map(
                     _record_shard_of, [(source, folder, made_from, shard, first_shard) for shard in todo]
                 ):
@@ -78,7 +78,8 @@ def record_footage(
     return footage
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Begin a process that works beside others of its kind, each on its own core."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
