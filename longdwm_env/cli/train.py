@@ -34,8 +34,8 @@ class TrainOptions:
         set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``.
         device: "cpu" keeps off an accelerator that is there.
         threads: CPU threads of the model's computations; default: PyTorch's.
-        workers: processes that make footage, and on a CPU latents; default: as many as there are cores, four at most
-            for latents.
+        workers: processes that make footage, and latents; default: as many as there are cores, four at most for
+            latents.
         minutes: stop with a checkpoint after about this long; run again to go on.
         force: start even if the estimate says that it does not fit.
     """
@@ -312,7 +312,9 @@ def _latents(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) ->
 
     source = _footage(recipe, workspace, options)
     device = device_of(options.device)
-    workers = (options.workers or min(os.cpu_count() or 1, MOST_ENCODERS)) if device.type == "cpu" else 1
+    # One large codec fills a GPU; of the small ones it bears as many as draw views for it, which takes longer.
+    most = 1 if device.type != "cpu" and recipe.preset == "cogvideox-2b" else MOST_ENCODERS
+    workers = options.workers or min(os.cpu_count() or 1, most)
     return len(prepare_latents(recipe, workspace, source, device, workers))
 
 

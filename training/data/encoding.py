@@ -58,8 +58,8 @@ def encode_latents(
         choices: what to encode.
         device: where the codec runs.
         limit: how many damaged clips are skipped with a report.
-        workers: processes that encode at the same time, each on one core of the CPU; the pipeline and the source are
-            then sent to them.
+        workers: processes that encode at the same time, each with one core of the CPU and its own codec on the device;
+            the pipeline, on the CPU, and the source are then sent to them.
 
     Raises:
         InvalidConfig: the folder's latents were made with another codec, text encoder, warp or source.
@@ -96,6 +96,7 @@ def encode_latents(
     total = sum(len(clips) for _, clips in todo)
     with tqdm(total=total, unit="clip", desc="latents", disable=not todo, mininterval=1.0) as bar:
         if workers <= 1:
+            encoder.begin()
             for block, clips in todo:
                 bad = blocks.write(block, clips, bad, bar.update)
         elif todo:
@@ -153,6 +154,7 @@ def _in_processes(blocks: _Blocks, todo: Sequence[tuple[int, list[int]]], worker
 def _begin_here(blocks: _Blocks) -> None:
     global _blocks_here
     one_thread()
+    blocks.encoder.begin()
     _blocks_here = blocks
 
 
@@ -166,7 +168,10 @@ class _Encoder:
         self.pipeline, self.choices, self.device = pipeline, choices, device
         self.settings = pipeline.settings
         self._texts: dict[str, Tensor] = {}
-        pipeline.vae.to(device)
+
+    def begin(self) -> None:
+        """Bring the codec to its device, in the process that encodes."""
+        self.pipeline.vae.to(self.device)
 
     def text(self, prompt: str) -> Tensor:
         """(W, D) float16 embedding of a prompt."""
