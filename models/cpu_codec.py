@@ -1,12 +1,11 @@
 """The small codec as a CPU computes it fastest, within one step of 255 of what it is trained to give."""
 
 import copy
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from longdwm_env.models.machine import processor
+from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.models.mini_codec import MiniAutoencoder
 
 
@@ -33,18 +32,6 @@ def quick_on_cpu(codec: MiniAutoencoder) -> MiniAutoencoder:
         quick.encoder = None if quick.encoder is None else _InBfloat16(*quick.encoder)
         quick.decoder = None if quick.decoder is None else _InBfloat16(*quick.decoder)
     return quick
-
-
-@lru_cache
-def faster_in_bfloat16() -> bool:
-    """Whether this processor convolves faster in bfloat16 than in float32.
-
-    With tiles (AMX) it does. Of those with vector instructions alone, AMD's do twice as much in a cycle; Intel's do as
-    much as in float32, and convert besides: encoding and decoding take a quarter longer.
-    """
-    if torch.cpu._is_amx_tile_supported():
-        return True
-    return bool(torch.cpu._is_avx512_bf16_supported()) and "Intel" not in processor()
 
 
 def _without_unshuffles(network: nn.Sequential) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import lru_cache
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -29,6 +30,20 @@ def accelerator() -> str | None:
         properties = torch.cuda.get_device_properties(0)
         return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     return "Apple (mps)" if torch.backends.mps.is_available() else None
+
+
+@lru_cache
+def faster_in_bfloat16() -> bool:
+    """Whether this processor convolves faster in bfloat16 than in float32.
+
+    With tiles (AMX) it does. Of those with vector instructions alone, AMD's do twice as much in a cycle; Intel's do as
+    much as in float32, and convert besides: encoding and decoding take a quarter longer.
+    """
+    import torch
+
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    return bool(torch.cpu._is_avx512_bf16_supported()) and "Intel" not in processor()
 
 
 def describe(device: str | None = None) -> str:

@@ -77,7 +77,8 @@ class LoopConfig:
         steps: optimizer steps.
         batch_size: samples of a step, over all processes and accumulated micro-batches.
         micro_batch_size: samples that one process computes at once.
-        precision: "no" for float32, "bf16" for autocast. Deviation: fp16 and its loss scaling are not offered.
+        precision: "no" for float32, "bf16" for autocast, which on processors that are slower in it is float32 as well.
+            Deviation: fp16 and its loss scaling are not offered.
         gradient_checkpointing: trade time for memory.
         seed: of every draw.
         checkpoint_every: steps between checkpoints.

@@ -15,9 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from tqdm import tqdm
 
+from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.losses.objective import Objective
@@ -76,7 +77,7 @@ def train(
     """
     accelerator = Accelerator(
         cpu=cpu,
-        mixed_precision=loop.precision,
+        mixed_precision=_precision_here(loop.precision, cpu),
         log_with=None if loop.tracker == "none" else loop.tracker,
         project_dir=str(folder / "tracker"),
     )
@@ -123,6 +124,11 @@ def train(
         (run.step - first_step) * loop.batch_size / elapsed,
         time.process_time() - begun_processor,
     )
+
+
+def _precision_here(asked: str, cpu: bool) -> str:
+    """bf16 is asked for because it is faster; a processor that is slower in it computes in float32."""
+    return "no" if PartialState(cpu=cpu).device.type == "cpu" and not faster_in_bfloat16() else asked
 
 
 @contextlib.contextmanager

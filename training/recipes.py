@@ -25,7 +25,7 @@ LABELLED_STAGES = ("scorer", "inverse-dynamics")
 def mini_simulator(size: Size = "full") -> Recipe:
     """The model that ships: 144 x 96, simulator footage, hours on two CPU cores or minutes on one GPU."""
     coarse = StageConfig(
-        LoopConfig(steps=8_000, batch_size=16, micro_batch_size=16, precision="bf16", checkpoint_every=250),
+        LoopConfig(steps=7_000, batch_size=16, micro_batch_size=16, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
         OpenChoices(text_drop_ratio=0.05, warp_drop_ratio=0.03, history_noise_max=0.05),
         # Mostly the next keyframe after the last few, as in a closed loop; sometimes the paper's twelve from one.
@@ -59,7 +59,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
         ),
     )
     fine = StageConfig(
-        LoopConfig(steps=8_000, batch_size=8, micro_batch_size=8, precision="bf16", checkpoint_every=250),
+        LoopConfig(steps=4_000, batch_size=8, micro_batch_size=8, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
         # Its frames are gone on from wherever a driver acts between two keyframes: they have to keep their texture too.
         OpenChoices(

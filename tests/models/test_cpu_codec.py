@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.models import cpu_codec
+from longdwm_env.models import cpu_codec, machine
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.cpu_codec import quick_on_cpu
 from longdwm_env.models.mini_codec import MiniAutoencoder
@@ -59,8 +59,8 @@ def test_fewer_passes_compute_the_same(codec, picture, monkeypatch):
 def test_bfloat16_is_used_where_it_is_faster(codec, monkeypatch, tiles, vectors, name, faster):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
-    monkeypatch.setattr(cpu_codec, "processor", lambda: name)
-    monkeypatch.setattr(cpu_codec, "faster_in_bfloat16", cpu_codec.faster_in_bfloat16.__wrapped__)
+    monkeypatch.setattr(machine, "processor", lambda: name)
+    monkeypatch.setattr(cpu_codec, "faster_in_bfloat16", machine.faster_in_bfloat16.__wrapped__)
     assert cpu_codec.faster_in_bfloat16() is faster
     assert isinstance(quick_on_cpu(codec).decoder, cpu_codec._InBfloat16) is faster
 

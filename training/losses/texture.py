@@ -16,7 +16,7 @@ as sharp as its loss.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import pad
 
 WINDOW, STRIDE = 6, 3
 """Of the windows, in latents: about a third of mini's picture."""
@@ -34,13 +34,24 @@ def gram_matrices(latents: Tensor) -> Tensor:
     Returns:
         (N, 3 C C, h', w'). At the right and lower edge a place is its own neighbour.
     """
-    latents = latents.float()
-    right = torch.cat([latents[..., 1:], latents[..., -1:]], dim=-1)
-    below = torch.cat([latents[..., 1:, :], latents[..., -1:, :]], dim=-2)
-    beside = torch.stack([latents, right, below], dim=1)
-    products = torch.einsum("nchw,nkdhw->nkcdhw", latents, beside).flatten(1, 3)
-    window = min(WINDOW, *latents.shape[-2:])
-    return avg_pool2d(products, window, min(STRIDE, window), ceil_mode=True, count_include_pad=False)
+    with torch.autocast(latents.device.type, enabled=False):
+        latents = latents.float()
+        right = torch.cat([latents[..., 1:], latents[..., -1:]], dim=-1)
+        below = torch.cat([latents[..., 1:, :], latents[..., -1:, :]], dim=-2)
+        # A product of matrices a window: products place by place, averaged later, would be 200 times as many numbers.
+        here = _windows(latents)
+        beside = torch.stack([here, _windows(right), _windows(below)], dim=3)
+        places = _windows(torch.ones_like(latents[:1, :1])).sum(dim=(-2, -1))
+        sums = here[:, :, :, None] @ beside.mT
+        return (sums / places[..., None, None, None]).flatten(3).movedim(-1, 1)
+
+
+def _windows(x: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, h', w', C, places of a window); beyond the edges are zeros."""
+    side = min(WINDOW, *x.shape[-2:])
+    step = min(STRIDE, side)
+    below, right = (-(size - side) % step for size in x.shape[-2:])
+    return pad(x, (0, right, 0, below)).unfold(2, side, step).unfold(3, side, step).movedim(1, 3).flatten(-2)
 
 
 def contrast(latents: Tensor) -> Tensor:
