@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from longdwm_env.errors import InvalidState
 from longdwm_env.models.presets import build, debug
+from longdwm_env.training import loop as loop_module
 from longdwm_env.training.checkpoint import checkpoints, read_checkpoint
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.data.encoding import encode_latents
@@ -38,6 +40,25 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True)
     losses = [loss for _, loss, _ in curve(tmp_path)]
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize(("faster", "computed"), [(True, "bf16"), (False, "no")])
+def test_bf16_is_computed_where_the_processor_is_faster_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: bool, computed: str
+) -> None:
+    asked: list[str] = []
+
+    def accelerator(**settings: object) -> Accelerator:
+        asked.append(str(settings["mixed_precision"]))
+        # Of one process all accelerators have one precision.
+        return Accelerator(**{**settings, "mixed_precision": "no"})
+
+    monkeypatch.setattr(loop_module, "faster_in_bfloat16", lambda: faster)
+    monkeypatch.setattr(loop_module, "Accelerator", accelerator)
+    few = replace(LOOP, steps=2)
+    train(ToyObjective(), toy_draw, replace(few, precision="bf16"), OPTIMIZER, tmp_path / "bf16", cpu=True)
+    train(ToyObjective(), toy_draw, few, OPTIMIZER, tmp_path / "float32", cpu=True)
+    assert asked == [computed, "no"]
 
 
 def test_a_run_in_pieces_is_the_run_in_one_piece(tmp_path: Path) -> None:
