@@ -41,6 +41,7 @@ FEATURES = {
     "training": ("train", "accelerate", ("torchmetrics", "tensorboard")),
     "stable-baselines3": ("rl", "stable_baselines3", ()),
     "many machines": ("cluster", "ray", ()),
+    "remote policies": ("remote", "websockets", ()),
 }
 
 CLASHES = (

@@ -104,7 +104,7 @@ def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS)
 
 def ablation(
     protocol: ProtocolFlag,
-    variant: tuple[str, ...] = (),
+    variant: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     networks: NetworksFlag = OWN_NETWORKS,
     frames: int = 113,
 ) -> int:
@@ -129,7 +129,7 @@ def ablation(
 
 def distillation_steps(
     protocol: ProtocolFlag,
-    variant: tuple[str, ...] = (),
+    variant: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     networks: NetworksFlag = OWN_NETWORKS,
     frames: int = 113,
     vbench: bool = False,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longdwm_env.errors import InvalidConfig, InvalidState
+from longdwm_env.factory import DEFAULT_WORLD
 
 if TYPE_CHECKING:
     from longdwm_env.state import EnvState
@@ -40,7 +41,7 @@ def rollout(
     image: str,
     trajectory: str | None = None,
     seconds: float = 90.0,
-    world: str = "warp",
+    world: str = DEFAULT_WORLD,
     out: Path = Path("outputs/rollout.mp4"),
     seed: int = 7,
     prompt: str | None = None,
@@ -58,7 +59,7 @@ def rollout(
         trajectory: A preset (straight, left, right, slalom, stop), a pose file (JSON, KITTI, TUM), or lane to keep to
             the lane where the scene has a map; default lane in built-in scenes, straight elsewhere.
         seconds: How long to drive; whole seconds.
-        world: warp, simulator (built-in scenes only), or the folder of a saved pipeline.
+        world: mini, warp, simulator (built-in scenes only), or the folder of a saved pipeline.
         out: The mp4 to write.
         seed: Seed of the world's random numbers.
         prompt: Caption in the four-line form; default the scene's own.
