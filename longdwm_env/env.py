@@ -30,7 +30,7 @@ class LongDWMEnv(gym.Env[Any, Any]):
     actions, observations, reward terms and infos.
 
     Args:
-        world: "mini" (default), "simulator", "warp", the path or hub id of a saved pipeline, or your own ``WorldModel``.
+        world: "mini" (default), "simulator", "warp", the path or hub id of a saved pipeline, or a ``WorldModel``.
         scenes: where episodes start: None (built in), a path (image, video, folder, nuScenes dataroot) or a source.
         action_mode: "trajectory", "control", "command" or "goal".
         control_period_s: seconds between two actions: whole frames of 1/12 s, up to 1 s.

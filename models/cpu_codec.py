@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.models.mini_codec import MiniAutoencoder
@@ -47,7 +48,7 @@ def _without_unshuffles(network: nn.Sequential) -> nn.Sequential:
 def _strided(conv: nn.Conv2d, factor: int) -> nn.Conv2d:
     """The convolution that does at once what one (of 3 x 3) does after ``PixelUnshuffle(factor)``."""
     channels, side = conv.in_channels // factor**2, conv.kernel_size[0]
-    made = nn.Conv2d(channels, conv.out_channels, side * factor, factor, conv.padding[0] * factor)
+    made = _unset(channels, conv.out_channels, side * factor, factor, int(conv.padding[0]) * factor)
     folded = conv.weight.detach().unflatten(1, (channels, factor, factor))
     made.weight.data = folded.permute(0, 1, 4, 2, 5, 3).reshape(made.weight.shape).contiguous()
     made.bias = conv.bias
@@ -57,8 +58,14 @@ def _strided(conv: nn.Conv2d, factor: int) -> nn.Conv2d:
 def _as_product(synthesis: nn.ConvTranspose2d) -> nn.Sequential:
     """A transposed convolution whose patches do not overlap, as one matrix product."""
     side = synthesis.kernel_size[0]
-    product = nn.Conv2d(synthesis.in_channels, synthesis.out_channels * side**2, 1)
+    product = _unset(synthesis.in_channels, synthesis.out_channels * side**2, 1, bias=synthesis.bias is not None)
     product.weight.data = synthesis.weight.detach().flatten(1).T[:, :, None, None].contiguous()
     if synthesis.bias is not None:
         product.bias = nn.Parameter(synthesis.bias.detach().repeat_interleave(side**2))
     return nn.Sequential(product, nn.PixelShuffle(side))
+
+
+def _unset(*shape: int, bias: bool = True) -> nn.Conv2d:
+    """A convolution without initial weights: those would be drawn from the random numbers of whoever calls."""
+    made: nn.Conv2d = skip_init(nn.Conv2d, *shape, bias=bias)
+    return made

@@ -37,7 +37,8 @@ def faster_in_bfloat16() -> bool:
     """Whether this processor convolves faster in bfloat16 than in float32.
 
     With tiles (AMX) it does. Of those with vector instructions alone, AMD's do twice as much in a cycle; Intel's do as
-    much as in float32, and convert besides: encoding and decoding take a quarter longer.
+    much as in float32, and convert besides: encoding and decoding take a quarter longer. Of others, ARM's among them,
+    it is not known, and they are taken to be slower.
     """
     import torch
 

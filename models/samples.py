@@ -24,7 +24,8 @@ class Present:
         layout: of the road, in the present ego frame; None where there is no map.
         boxes: (B, A, 5) where other road users are seen at present and at the new keyframes, as far as that is known,
             see ``boxes.image_boxes``; None where nobody knows any.
-        guidance_scale: the Coarse model is guided at least as strongly for this driver, whatever is asked for all.
+        guidance_scale: the Coarse model is guided at least as strongly for this driver, whatever is asked for all; 0
+            asks for nothing.
     """
 
     history: Images
@@ -35,7 +36,7 @@ class Present:
     before: tuple[Images, FloatArray] | None = None
     layout: RoadLayout | None = None
     boxes: FloatArray | None = None
-    guidance_scale: float = 1.0
+    guidance_scale: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -218,11 +218,11 @@ class DiffusionWorld:
 
     def uncertainty(self, states: Sequence[WorldState], trajectories: Sequence[Trajectory]) -> FloatArray:
         """How far predictions of each next keyframe differ; see ``UncertainWorld`` and ``models.uncertainty``."""
-        sampling = self._sampling()
         step = clock.FRAMES_PER_INTERVAL
         passes = []
         for state, trajectory in zip(states, trajectories, strict=True):
             present = self._present(state, self._boxes(state, self._others(state), trajectory.poses[:step]))
+            sampling = self._sampling(self._turns(present)).guided(present.guidance_scale)
             passes.append(partial(prediction_spread, self._generation, present, trajectory.poses[step - 1], sampling))
         return np.array(self._generation.run(passes))
 
@@ -239,7 +239,7 @@ class DiffusionWorld:
             return []
         presents = [self._present(state, self._boxes(state, others, ahead)) for state, ahead, others in given]
         count = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
-        sampling = self._sampling(any(present.guidance_scale != 1 for present in presents))
+        sampling = self._sampling(any(self._turns(present) for present in presents))
         made = self._generation.second(presents, [ahead for _, ahead, _ in given], sampling, count)
         seconds = []
         for clip, (state, ahead, others) in zip(made, given, strict=True):
@@ -255,6 +255,10 @@ class DiffusionWorld:
         present = self._present(state, boxes)
         task = partial(redrawn, self._generation, present, self._sampling(guided=True))
         return self._generation.run([task])[0]
+
+    def _turns(self, present: Present) -> bool:
+        """Whether a driver's keyframes are guided more strongly than all others."""
+        return present.guidance_scale > self._guidance_scale
 
     def _sampling(self, guided: bool = False) -> Sampling:
         """Steps and guidance; with the text to guide away from, where that is needed."""
@@ -307,7 +311,7 @@ class DiffusionWorld:
             layout = near.seen_from(track[-1])
         text = self._text(values["prompt"])
         turning = values.get("redrawn", False) and values["frames_driven"] < GUIDED_FRAMES
-        guidance = DRIVING_GUIDANCE_SCALE if turning else 1.0
+        guidance = DRIVING_GUIDANCE_SCALE if turning else 0.0
         return Present(history, camera, text, values["seed"], values["frames_driven"], before, layout, boxes, guidance)
 
     @property

@@ -20,6 +20,7 @@ StageName = Literal[
 ]
 STAGES: tuple[StageName, ...] = typing.get_args(StageName)
 Size = Literal["full", "debug"]
+Precision = Literal["no", "bf16"]
 
 
 def _require(holds: bool, message: str) -> None:
@@ -91,7 +92,7 @@ class LoopConfig:
     steps: int
     batch_size: int = 8
     micro_batch_size: int = 8
-    precision: Literal["no", "bf16"] = "no"
+    precision: Precision = "no"
     gradient_checkpointing: bool = False
     seed: int = 0
     checkpoint_every: int = 500

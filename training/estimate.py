@@ -8,7 +8,7 @@ quarter.
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -16,8 +16,9 @@ from longdwm_env.errors import LongDWMError
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import PRESETS
 from longdwm_env.models.settings import TransformerConfig
-from longdwm_env.training.config import Recipe, StageConfig
+from longdwm_env.training.config import Precision, Recipe, StageConfig
 from longdwm_env.training.data.latents import SEGMENT_FRAMES
+from longdwm_env.training.loop import computed_precision
 
 GIB = 2**30
 ACTIVATION_BYTES = 34
@@ -193,9 +194,11 @@ def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | No
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     on_gpu = device != "cpu" and torch.cuda.is_available()
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
+    precision = computed_precision(config.loop.precision, "cuda" if on_gpu else "cpu")
+    config = replace(config, loop=replace(config.loop, precision=precision))
     estimate = estimate_stage(recipe, stage, config, processes if sharded else 1)
     available = free_bytes(on_gpu) / (1 if on_gpu else processes)
-    speed = matmul_flops(on_gpu) * EFFICIENCY
+    speed = matmul_flops(on_gpu, precision) * EFFICIENCY
     samples = estimate.steps * config.loop.batch_size
     print(
         f"{stage}: about {estimate.total_bytes / GIB:.1f} GiB of {available / GIB:.1f} GiB, "
@@ -239,10 +242,10 @@ def free_bytes(on_gpu: bool) -> float:
     return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
-def matmul_flops(on_gpu: bool) -> float:
-    """Matrix products per second here, in bf16, measured for a fraction of a second."""
+def matmul_flops(on_gpu: bool, precision: Precision = "bf16") -> float:
+    """Operations of matrix products per second here, measured for a fraction of a second."""
     device, side = ("cuda", 8192) if on_gpu else ("cpu", 1024)
-    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     best = math.inf
     for _ in range(4):
         if on_gpu:

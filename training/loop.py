@@ -6,6 +6,7 @@ samples as one would.
 """
 
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -19,10 +20,12 @@ from accelerate import Accelerator, PartialState
 from tqdm import tqdm
 
 from longdwm_env.models.machine import faster_in_bfloat16
-from longdwm_env.training.config import LoopConfig, OptimizerConfig
+from longdwm_env.training.config import LoopConfig, OptimizerConfig, Precision
 from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.losses.objective import Objective
 from longdwm_env.training.run import Run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def train(
     """
     accelerator = Accelerator(
         cpu=cpu,
-        mixed_precision=_precision_here(loop.precision, cpu),
+        mixed_precision=computed_precision(loop.precision, PartialState(cpu=cpu).device.type),
         log_with=None if loop.tracker == "none" else loop.tracker,
         project_dir=str(folder / "tracker"),
     )
@@ -126,9 +129,17 @@ def train(
     )
 
 
-def _precision_here(asked: str, cpu: bool) -> str:
-    """bf16 is asked for because it is faster; a processor that is slower in it computes in float32."""
-    return "no" if PartialState(cpu=cpu).device.type == "cpu" and not faster_in_bfloat16() else asked
+def computed_precision(asked: Precision, device: str) -> Precision:
+    """bf16 is asked for because it is faster; on a processor that is slower in it float32 is computed.
+
+    Args:
+        asked: ``LoopConfig.precision``.
+        device: "cpu", or another type of device.
+    """
+    if asked == "no" or device != "cpu" or faster_in_bfloat16():
+        return asked
+    log.info("computing in float32: this processor is slower in bfloat16")
+    return "no"
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ class ModelFacts:
         clips: how many clips the models were trained on; None if that cannot be read.
         clip_frames: frames of a clip; None if that is not recorded.
         stages: those that ran.
-        rebuild: hours of a rebuild's parts and its machines; None if the stages were run one by one.
+        rebuild: hours that ``train mini`` noted of its parts, and its machines; None if it noted none.
     """
 
     recipe: str
@@ -143,7 +143,7 @@ def model_card(facts: ModelFacts, weights_bytes: int, results: Sequence[dict[str
         *(_stage_row(stage) for stage in facts.stages),
         "",
         "Hours are added up from the speed logged in training; two stages may have run side by side.",
-        *([f"\nThe whole rebuild, waiting included: {facts.rebuild}."] if facts.rebuild else []),
+        *([f"\nNoted by `longdwm train mini`, waiting included: {facts.rebuild}."] if facts.rebuild else []),
         *(["", note] if note else []),
         "\n## How good it is\n",
         *(_result(table) for table in results),

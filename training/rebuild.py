@@ -1,10 +1,14 @@
 """longdwm-mini from nothing: every part in order, each resumed where it stopped."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from longdwm_env.errors import LongDWMError
@@ -78,6 +82,8 @@ def rebuild(
     plan += [("evaluation",)]
     for parts in plan:
         todo = [part for part in parts if part in ("footage", "latents") or not workspace.done(part)]
+        if not todo:
+            continue
         left = None if minutes is None else minutes - (time.monotonic() - begun) / 60
         if left is not None and left <= 0:
             _say(workspace, f"stopped before {' and '.join(parts)}; run the command again to go on")
@@ -90,10 +96,14 @@ def rebuild(
             own_threads = None if available is None else max(1, available // processes)
             running.append(_start(command(part, own_threads, left, processes), own_threads))
         try:
-            codes = [process.wait() for process in running]
+            with _sigterm_as_exit():
+                codes = [process.wait() for process in running]
         finally:
-            if todo:
-                _note(workspace, todo, time.monotonic() - start, device)
+            # Whoever ends this ends the parts, which then keep a checkpoint; and what they took is noted.
+            for process in running:
+                process.terminate()
+                process.wait()
+            _note(workspace, todo, time.monotonic() - start, device)
         for part, code in zip(todo, codes, strict=True):
             if code != 0:
                 raise StageFailed(f"{part} ended with exit status {code}; run the command again to go on from there")
@@ -111,6 +121,19 @@ def _start(command: Sequence[str], threads: int | None) -> "subprocess.Popen[byt
     return subprocess.Popen(command, env=environment)
 
 
+@contextlib.contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """SIGTERM unwinds, as an interrupt from the keyboard does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _say(workspace: Workspace, how_it_ended: str) -> None:
     print(*filter(None, (hours(workspace), how_it_ended)), sep="\n")
 
@@ -118,11 +141,14 @@ def _say(workspace: Workspace, how_it_ended: str) -> None:
 def hours(workspace: Workspace) -> str | None:
     """How long the parts of a rebuild have taken so far, all calls together, and on which machines; None of no rebuild.
 
-    A call that was killed did not note its last part.
+    A call that was killed (SIGKILL) did not note its last part.
     """
     minutes: dict[str, float] = {}
     machines: dict[str, None] = {}
     for entry in _noted(workspace):
+        # What an earlier version noted says nothing of a part's own minutes.
+        if "minutes" not in entry:
+            continue
         name = " and ".join(entry["parts"])
         minutes[name] = minutes.get(name, 0) + entry["minutes"]
         machines[entry["machine"]] = None
@@ -135,7 +161,7 @@ def hours(workspace: Workspace) -> str | None:
 def _noted(workspace: Workspace) -> list[dict[str, Any]]:
     path = workspace.root / "hours.json"
     found: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
-    return [entry for entry in found if "minutes" in entry]
+    return found
 
 
 def _note(workspace: Workspace, parts: list[str], seconds: float, device: str | None) -> None:

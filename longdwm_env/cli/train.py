@@ -17,7 +17,7 @@ EVALUATION_SAMPLES = {"full": 200, "debug": 2}
 """Drives of the evaluation that ends a rebuild."""
 
 MOST_ENCODERS = 4
-"""Processes that encode latents unless more are asked for: each needs about 1 GB."""
+"""Processes that encode latents: each needs about 1 GB."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class TrainOptions:
         set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``.
         device: "cpu" keeps off an accelerator that is there.
         threads: CPU threads of the model's computations; default: PyTorch's.
-        workers: processes that make footage, and latents; default: as many as there are cores, four at most for
-            latents.
+        workers: processes that make footage, and latents, of these four at most; default: as many as there are cores.
         minutes: stop with a checkpoint after about this long; run again to go on.
         force: start even if the estimate says that it does not fit.
     """
@@ -305,16 +304,18 @@ def _footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) ->
 
 
 def _latents(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> int:
-    import os
+    import torch
 
     from longdwm_env.training.stages import prepare_latents
     from longdwm_env.training.workspace import device_of
 
     source = _footage(recipe, workspace, options)
     device = device_of(options.device)
-    # One large codec fills a GPU; of the small ones it bears as many as draw views for it, which takes longer.
-    most = 1 if device.type != "cpu" and recipe.preset == "cogvideox-2b" else MOST_ENCODERS
-    workers = options.workers or min(os.cpu_count() or 1, most)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    # Of small codecs a GPU bears as many as draw views for them, which takes longer; a large one is enough by itself.
+    most = 1 if recipe.preset == "cogvideox-2b" else MOST_ENCODERS
+    workers = min(options.workers or torch.get_num_threads(), most)
     return len(prepare_latents(recipe, workspace, source, device, workers))
 
 

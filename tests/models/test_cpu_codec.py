@@ -65,6 +65,14 @@ def test_bfloat16_is_used_where_it_is_faster(codec, monkeypatch, tiles, vectors,
     assert isinstance(quick_on_cpu(codec).decoder, cpu_codec._InBfloat16) is faster
 
 
+def test_nobodys_random_numbers_are_drawn(codec):
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    quick_on_cpu(codec)
+    assert torch.equal(torch.rand(4), wanted)
+
+
 def test_the_codec_itself_stays_as_it_was(codec):
     before = {name: weight.clone() for name, weight in codec.state_dict().items()}
     quick = quick_on_cpu(codec)

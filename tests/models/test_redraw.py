@@ -8,9 +8,11 @@ import gymnasium as gym
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
 from longdwm_env.models.redraw import DRIVING_GUIDANCE_SCALE
+from longdwm_env.models.samples import Sampling
 from longdwm_env.models.world import DiffusionWorld
 
 SIZE = (32, 48)
@@ -116,6 +118,31 @@ def test_a_batch_in_which_one_prompt_was_changed_gives_what_its_members_give(wor
     _, together = world.advance(states, [straight] * 3, 12)
     for state, frames in zip(states, together, strict=True):
         assert np.array_equal(world.advance([state], [straight], 12)[1][0], frames)
+
+
+def test_passes_of_several_samples_are_guided_alike(pipeline, scene_with, straight, monkeypatch):
+    world = DiffusionWorld(pipeline, "tiny", micro_batch=2)
+    scene = scene_with(SIZE, num_past=0, prompt="Weather: clear")
+    states = [world.begin(scene, 1), world.begin(scene.with_prompt(FOG), 1), world.begin(scene, 2)]
+    make, given = world._generation.coarse.keyframes, []
+
+    def spied(*args, **kwargs):
+        bound = inspect.signature(make).bind(*args, **kwargs).arguments
+        given.append((bound["guidance_scale"], bound["text"]))
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(world._generation.coarse, "keyframes", spied)
+    world.advance(states, [straight] * 3, 12)
+    assert sorted(scale for scale, _ in given) == [1.0, DRIVING_GUIDANCE_SCALE]
+    for scale, texts in given:
+        prompt = FOG if scale == DRIVING_GUIDANCE_SCALE else scene.prompt
+        assert all(torch.equal(text, world._text(prompt)) for text in texts)
+
+
+def test_what_a_driver_asks_for_is_the_least_and_not_the_most():
+    weak = Sampling(coarse_steps=1, fine_steps=1, guidance_scale=0.5)
+    assert weak.guided(0.0).guidance_scale == 0.5
+    assert weak.guided(DRIVING_GUIDANCE_SCALE).guidance_scale == DRIVING_GUIDANCE_SCALE
 
 
 def test_a_saved_state_remembers_that_its_prompt_was_changed(world, scene_with, straight):

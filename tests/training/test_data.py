@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.warped import clip_views, keyframe_views
-from longdwm_env.training.data.clip import BadClip, TooManyBadClips, twin_key
+from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, blocks_of, record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
@@ -268,13 +269,30 @@ def test_encoding_goes_on_where_it_stopped(pipeline: LongDWMPipeline, tmp_path: 
     assert len(encode_latents(PaintedRoad(clips=16, frames=13), folder, pipeline)) == 16
 
 
+class Watched(PaintedRoad):
+    """Notes which processes ask for its clips."""
+
+    def __init__(self, log: Path, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.log = log
+
+    def clip(self, index: int) -> Clip:
+        with self.log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return super().clip(index)
+
+
 def test_several_processes_encode_what_one_does(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
-    source = PaintedRoad(clips=10, frames=25, bad=(9,))
+    source = Watched(clips=10, frames=25, bad=(9,), log=tmp_path / "processes")
     assert len(blocks_of(source)) == 2
     alone = encode_latents(source, tmp_path / "alone", pipeline)
     shared = encode_latents(source, tmp_path / "shared", pipeline, workers=2)
     assert [entry.facts for entry in shared.entries] == [entry.facts for entry in alone.entries]
     assert len(shared) == 9
+    readers = (tmp_path / "processes").read_text().split()
+    assert readers[:10] == 10 * [str(os.getpid())]
+    assert len(readers) == 20
+    assert str(os.getpid()) not in readers[10:]
     for clip in (0, 8):
         for name in ("segments", "segment_warps", "keyframe_views.0"):
             torch.testing.assert_close(shared.tensor(clip, name), alone.tensor(clip, name), rtol=1e-2, atol=1e-3)

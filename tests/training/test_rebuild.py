@@ -1,7 +1,10 @@
 """The order of a rebuild, with commands that stand in for its parts."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +129,27 @@ def test_it_goes_on_with_the_part_that_failed_or_was_stopped(
     first = len(ran(workspace))
     assert build(workspace) == 0
     assert [part[0] for part in ran(workspace)[first:]][:3] == ["footage", "latents", "sharpen"]
+
+
+def test_a_rebuild_that_is_terminated_ends_its_parts_and_notes_their_hours(tmp_path: Path) -> None:
+    """As a batch system does it: the part keeps its checkpoint, and nothing goes on alone."""
+    part = "import signal, sys, time; from pathlib import Path; root = Path(sys.argv[1])\n"
+    part += "signal.signal(signal.SIGTERM, lambda *_: (root / 'checkpoint').touch() or sys.exit(0))\n"
+    part += "(root / 'began').touch(); time.sleep(60)"
+    whole = "import sys; from pathlib import Path\n"
+    whole += "from longdwm_env.training.rebuild import rebuild\n"
+    whole += "from longdwm_env.training.recipes import recipe\n"
+    whole += "from longdwm_env.training.workspace import Workspace\n"
+    whole += f"command = lambda *_: [sys.executable, '-c', {part!r}, {str(tmp_path)!r}]\n"
+    whole += f"rebuild(recipe('mini-simulator'), Workspace(Path({str(tmp_path)!r})), command, 'cpu')"
+    process = subprocess.Popen([sys.executable, "-c", whole])
+    until = time.monotonic() + 120
+    while not (tmp_path / "began").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert (tmp_path / "checkpoint").exists()
+    assert [entry["parts"] for entry in json.loads((tmp_path / "hours.json").read_text())] == [["footage"]]
 
 
 def test_a_number_of_threads_is_that_of_all_its_processes(workspace: Workspace) -> None:

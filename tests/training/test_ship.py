@@ -90,7 +90,7 @@ def test_the_card_says_what_is_known_and_nothing_else(workspace, weights):
     assert NOT_MEASURED in card
     assert "No safety decision" in card
     assert "clips of" not in card
-    assert "whole rebuild" not in card
+    assert "waiting included" not in card
     assert str(workspace.root) not in "".join(path.read_text() for path in (weights / "mini").rglob("*.json")) + card
 
     (workspace.stage("fine") / "losses.jsonl").unlink()
@@ -107,7 +107,9 @@ def test_the_card_of_a_rebuild_says_how_long_it_took_and_where(workspace, weight
     (workspace.root / "hours.json").write_text(json.dumps(noted))
     ship(workspace, weights / "mini")
     card = (weights / "mini" / CARD).read_text()
-    assert "The whole rebuild, waiting included: 0.50 h (footage 0.50) on 2 cores of Some Processor." in card
+    assert (
+        "Noted by `longdwm train mini`, waiting included: 0.50 h (footage 0.50) on 2 cores of Some Processor." in card
+    )
 
 
 def test_results_that_are_there_are_printed(workspace, weights, tmp_path):

@@ -33,6 +33,15 @@ def test_gram_matrices_are_products_of_neighbours_averaged_over_windows() -> Non
         assert torch.allclose(made[1, place, :, :, 1, 2], window @ beside.T / 36, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(13, 11), (2, 9), (7, 6), (12, 18)])
+def test_windows_beyond_an_edge_average_what_there_is(size: tuple[int, int]) -> None:
+    picture = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    side = min(6, *size)
+    products = torch.stack([picture[:, c] * picture[:, d] for c in range(3) for d in range(3)], dim=1)
+    pooled = torch.nn.functional.avg_pool2d(products, side, min(3, side), ceil_mode=True, count_include_pad=False)
+    assert torch.allclose(gram_matrices(picture)[:, :9], pooled, atol=1e-5)
+
+
 def test_a_moved_picture_has_the_same_texture_and_a_blurred_one_has_not() -> None:
     recorded = latents()[..., :6].repeat(1, 1, 1, 4)
     moved = recorded.roll(2, dims=-1)

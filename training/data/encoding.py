@@ -1,5 +1,6 @@
 """Encoding: clips to latents, warps and text embeddings on disk (``latents`` says what is stored)."""
 
+import copy
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
 from longdwm_env.processes import child_environment
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
-from longdwm_env.training.data.footage import blocks_of, one_thread
+from longdwm_env.training.data.footage import begin_worker, blocks_of
 from longdwm_env.training.data.latents import (
     EMPTY_TEXT_FILE,
     SEGMENT_FRAMES,
@@ -58,8 +59,8 @@ def encode_latents(
         choices: what to encode.
         device: where the codec runs.
         limit: how many damaged clips are skipped with a report.
-        workers: processes that encode at the same time, each with one core of the CPU and its own codec on the device;
-            the pipeline, on the CPU, and the source are then sent to them.
+        workers: processes that encode at the same time, which share PyTorch's number of threads, each with its own
+            codec on the device; codec and text encoder, on the CPU, and the source are then sent to them.
 
     Raises:
         InvalidConfig: the folder's latents were made with another codec, text encoder, warp or source.
@@ -86,7 +87,8 @@ def encode_latents(
     }
     shards = ShardFolder(folder, made_from)
     todo = [(block, clips) for block, clips in blocks_of(source) if not shards.path(block).is_file()]
-    encoder = _Encoder(pipeline, choices, device)
+    workers = min(workers, len(todo))
+    encoder = _Encoder(_without_models(pipeline) if workers > 1 else pipeline, choices, device)
     empty_text = folder / EMPTY_TEXT_FILE
     if not empty_text.is_file():
         with atomic_path(empty_text) as temporary:
@@ -99,8 +101,8 @@ def encode_latents(
             encoder.begin()
             for block, clips in todo:
                 bad = blocks.write(block, clips, bad, bar.update)
-        elif todo:
-            for (_, clips), more in zip(todo, _in_processes(blocks, todo, min(workers, len(todo))), strict=True):
+        else:
+            for (_, clips), more in zip(todo, _in_processes(blocks, todo, workers), strict=True):
                 bad += more
                 limit.check(bad, len(source), f"clips of {source.name}")
                 bar.update(len(clips))
@@ -131,6 +133,13 @@ class _Blocks:
         return bad
 
 
+def _without_models(pipeline: Any) -> Any:
+    """A pipeline's codec and text encoder: what is sent to a process takes room in shared memory."""
+    light = copy.copy(pipeline)
+    light.coarse = light.fine = None
+    return light
+
+
 _blocks_here: _Blocks | None = None
 """Of a process that encodes beside others."""
 
@@ -139,9 +148,10 @@ def _in_processes(blocks: _Blocks, todo: Sequence[tuple[int, list[int]]], worker
     """How many clips are damaged of each block, as they are encoded."""
     # Forked children would share this process's thread pools; spawned ones start clean.
     spawn = get_context("spawn")
+    threads = max(1, torch.get_num_threads() // workers)
     with (
-        child_environment(threads=1, progress_bars=False),
-        ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_here, initargs=(blocks,)) as pool,
+        child_environment(threads, progress_bars=False),
+        ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_here, initargs=(blocks, threads)) as pool,
     ):
         begun = [pool.submit(_write_here, block, clips) for block, clips in todo]
         try:
@@ -151,9 +161,9 @@ def _in_processes(blocks: _Blocks, todo: Sequence[tuple[int, list[int]]], worker
             pool.shutdown(cancel_futures=True)
 
 
-def _begin_here(blocks: _Blocks) -> None:
+def _begin_here(blocks: _Blocks, threads: int) -> None:
     global _blocks_here
-    one_thread()
+    begin_worker(threads)
     blocks.encoder.begin()
     _blocks_here = blocks
 

@@ -7,8 +7,10 @@ clips of a source are recorded in shards and every later stage reads those.
 import json
 import logging
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,9 @@ def record_footage(
                 bar.update(CLIPS_PER_SHARD)
         else:
             # Forked children would share this process's thread pools; spawned ones start clean.
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+            with ProcessPoolExecutor(
+                workers, mp_context=get_context("spawn"), initializer=begin_worker, initargs=(1,)
+            ) as pool:
                 for _ in pool.map(
                     _record_shard_of, [(source, folder, made_from, shard, first_shard) for shard in todo]
                 ):
@@ -78,11 +82,19 @@ def record_footage(
     return footage
 
 
-def one_thread() -> None:
-    """Begin a process that works beside others of its kind, each on its own core."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+def begin_worker(threads: int) -> None:
+    """Begin a process that works beside others of its kind, and ends when the process that began it is gone."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _record_shard_of(task: tuple[ClipSource, Path, dict[str, Any], int, int]) -> None:
