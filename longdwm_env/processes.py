@@ -1,8 +1,11 @@
-"""What processes that are started from here find in their environment."""
+"""What processes that are started from here find in their environment, and how this one is asked to end."""
 
 import os
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """What the libraries read when they are first imported; so it must be set before a process starts."""
@@ -29,3 +32,16 @@ def child_environment(threads: int, progress_bars: bool = True) -> Iterator[None
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def on_sigterm(action: Callable[[], Any]) -> Iterator[None]:
+    """Do something when asked to end, in place of ending at once. In other threads than the main one: nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: action())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -7,19 +7,18 @@ samples as one would.
 
 import contextlib
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from accelerate import Accelerator, PartialState
 from tqdm import tqdm
 
 from longdwm_env.models.machine import faster_in_bfloat16
+from longdwm_env.processes import on_sigterm
 from longdwm_env.training.config import LoopConfig, OptimizerConfig, Precision
 from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.losses.objective import Objective
@@ -97,7 +96,8 @@ def train(
         mininterval=1.0,
         disable=not accelerator.is_main_process,
     )
-    with bar, _stop_on_sigterm() as stopped, contextlib.closing(batches):
+    stopped = threading.Event()
+    with bar, on_sigterm(stopped.set), contextlib.closing(batches):
         if run.step == 0 and loop.sample_every:
             run.sample(None, validation)
         while run.step < loop.steps:
@@ -140,22 +140,3 @@ def computed_precision(asked: Precision, device: str) -> Precision:
         return asked
     log.info("computing in float32: this processor is slower in bfloat16")
     return "no"
-
-
-@contextlib.contextmanager
-def _stop_on_sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, so that a run asked to end does so with a checkpoint."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        event.set()
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, before)

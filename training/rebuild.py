@@ -1,19 +1,18 @@
 """longdwm-mini from nothing: every part in order, each resumed where it stopped."""
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from longdwm_env.errors import LongDWMError
 from longdwm_env.files import atomic_write_json
 from longdwm_env.models.machine import describe
+from longdwm_env.processes import on_sigterm
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.workspace import Workspace
 
@@ -89,14 +88,14 @@ def rebuild(
             _say(workspace, f"stopped before {' and '.join(parts)}; run the command again to go on")
             return 3
         start = time.monotonic()
-        running = []
-        for part in todo:
-            available = threads or (None if on_gpu else max(1, cores // len(todo)))
-            processes = 1 if on_gpu or available is None else processes_of(recipe, part, available)
-            own_threads = None if available is None else max(1, available // processes)
-            running.append(_start(command(part, own_threads, left, processes), own_threads))
+        running: list[subprocess.Popen[bytes]] = []
         try:
-            with _sigterm_as_exit():
+            with on_sigterm(lambda: sys.exit(128 + signal.SIGTERM)):
+                for part in todo:
+                    available = threads or (None if on_gpu else max(1, cores // len(todo)))
+                    processes = 1 if on_gpu or available is None else processes_of(recipe, part, available)
+                    own_threads = None if available is None else max(1, available // processes)
+                    running.append(_start(command(part, own_threads, left, processes), own_threads))
                 codes = [process.wait() for process in running]
         finally:
             # Whoever ends this ends the parts, which then keep a checkpoint; and what they took is noted.
@@ -119,19 +118,6 @@ def _start(command: Sequence[str], threads: int | None) -> "subprocess.Popen[byt
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     return subprocess.Popen(command, env=environment)
-
-
-@contextlib.contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM unwinds, as an interrupt from the keyboard does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(workspace: Workspace, how_it_ended: str) -> None:

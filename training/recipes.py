@@ -23,7 +23,7 @@ LABELLED_STAGES = ("scorer", "inverse-dynamics")
 
 
 def mini_simulator(size: Size = "full") -> Recipe:
-    """The model that ships: 144 x 96, simulator footage, hours on two CPU cores or minutes on one GPU."""
+    """The model that ships: 144 x 96, simulator footage, in hours on two CPU cores."""
     coarse = StageConfig(
         LoopConfig(steps=7_000, batch_size=16, micro_batch_size=16, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import cv2
@@ -23,6 +24,19 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def nothing_drawn():
+    """A context in which nobody draws from PyTorch's own random numbers."""
+
+    @contextmanager
+    def nothing_drawn():
+        before = torch.random.get_rng_state()
+        yield
+        assert torch.equal(torch.random.get_rng_state(), before)
+
+    return nothing_drawn
 
 
 def make_picture(size: ImageSize, seed: int = 0) -> Images:

@@ -80,18 +80,24 @@ def test_what_is_redrawn_has_the_road_users_where_they_are(world, scene_with, ma
         assert present.before is None
 
 
+def spy(monkeypatch, model, method, note):
+    """Call ``note`` with the arguments by name at each call of a method, then the method."""
+    make = getattr(model, method)
+
+    def spied(*args, **kwargs):
+        note(inspect.signature(make).bind(*args, **kwargs).arguments)
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(model, method, spied)
+
+
 @pytest.fixture
 def guidances(world, monkeypatch):
     """How strongly each keyframe and each second between was guided, in the order in which they were made."""
     given = []
-    for stage, model, method in (("coarse", "coarse", "keyframes"), ("fine", "fine", "clip")):
-        make = getattr(getattr(world._generation, model), method)
-
-        def spied(*args, make=make, stage=stage, **kwargs):
-            given.append((stage, inspect.signature(make).bind(*args, **kwargs).arguments["guidance_scale"]))
-            return make(*args, **kwargs)
-
-        monkeypatch.setattr(getattr(world._generation, model), method, spied)
+    coarse, fine = world._generation.coarse, world._generation.fine
+    spy(monkeypatch, coarse, "keyframes", lambda told: given.append(("coarse", told["guidance_scale"])))
+    spy(monkeypatch, fine, "clip", lambda told: given.append(("fine", told["guidance_scale"])))
     return given
 
 
@@ -124,14 +130,9 @@ def test_passes_of_several_samples_are_guided_alike(pipeline, scene_with, straig
     world = DiffusionWorld(pipeline, "tiny", micro_batch=2)
     scene = scene_with(SIZE, num_past=0, prompt="Weather: clear")
     states = [world.begin(scene, 1), world.begin(scene.with_prompt(FOG), 1), world.begin(scene, 2)]
-    make, given = world._generation.coarse.keyframes, []
-
-    def spied(*args, **kwargs):
-        bound = inspect.signature(make).bind(*args, **kwargs).arguments
-        given.append((bound["guidance_scale"], bound["text"]))
-        return make(*args, **kwargs)
-
-    monkeypatch.setattr(world._generation.coarse, "keyframes", spied)
+    given = []
+    note = lambda told: given.append((told["guidance_scale"], told["text"]))  # noqa: E731
+    spy(monkeypatch, world._generation.coarse, "keyframes", note)
     world.advance(states, [straight] * 3, 12)
     assert sorted(scale for scale, _ in given) == [1.0, DRIVING_GUIDANCE_SCALE]
     for scale, texts in given:

@@ -4,9 +4,8 @@ import copy
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
-from longdwm_env.processes import child_environment
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
-from longdwm_env.training.data.footage import begin_worker, blocks_of
+from longdwm_env.training.data.footage import blocks_of
 from longdwm_env.training.data.latents import (
     EMPTY_TEXT_FILE,
     SEGMENT_FRAMES,
@@ -36,6 +34,7 @@ from longdwm_env.training.data.latents import (
 )
 from longdwm_env.training.data.shards import BadLimit, ShardFolder
 from longdwm_env.training.data.vehicles import vehicle_cover
+from longdwm_env.training.data.workers import worker_pool
 from longdwm_env.training.draws import numbers
 
 log = logging.getLogger(__name__)
@@ -146,24 +145,13 @@ _blocks_here: _Blocks | None = None
 
 def _in_processes(blocks: _Blocks, todo: Sequence[tuple[int, list[int]]], workers: int) -> Iterator[int]:
     """How many clips are damaged of each block, as they are encoded."""
-    # Forked children would share this process's thread pools; spawned ones start clean.
-    spawn = get_context("spawn")
-    threads = max(1, torch.get_num_threads() // workers)
-    with (
-        child_environment(threads, progress_bars=False),
-        ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_here, initargs=(blocks, threads)) as pool,
-    ):
-        begun = [pool.submit(_write_here, block, clips) for block, clips in todo]
-        try:
-            for each in begun:
-                yield each.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with worker_pool(workers, max(1, torch.get_num_threads() // workers), _begin_here, blocks) as pool:
+        for each in [pool.submit(_write_here, block, clips) for block, clips in todo]:
+            yield each.result()
 
 
-def _begin_here(blocks: _Blocks, threads: int) -> None:
+def _begin_here(blocks: _Blocks) -> None:
     global _blocks_here
-    begin_worker(threads)
     blocks.encoder.begin()
     _blocks_here = blocks
 

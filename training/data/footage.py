@@ -6,11 +6,6 @@ clips of a source are recorded in shards and every later stage reads those.
 
 import json
 import logging
-import os
-import threading
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +25,7 @@ from longdwm_env.training.data.clip import (
     camera_from_json,
 )
 from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
+from longdwm_env.training.data.workers import worker_pool
 from longdwm_env.types import ActorTracks
 
 CLIPS_PER_SHARD = 8
@@ -68,10 +64,7 @@ def record_footage(
                 _record_shard(source, folder, made_from, shard, first_shard)
                 bar.update(CLIPS_PER_SHARD)
         else:
-            # Forked children would share this process's thread pools; spawned ones start clean.
-            with ProcessPoolExecutor(
-                workers, mp_context=get_context("spawn"), initializer=begin_worker, initargs=(1,)
-            ) as pool:
+            with worker_pool(workers) as pool:
                 for _ in pool.map(
                     _record_shard_of, [(source, folder, made_from, shard, first_shard) for shard in todo]
                 ):
@@ -80,21 +73,6 @@ def record_footage(
     bad = sum("error" in entry.facts for entry in shards.entries(limit))
     limit.check(bad, len(source), f"clips of {source.name}")
     return footage
-
-
-def begin_worker(threads: int) -> None:
-    """Begin a process that works beside others of its kind, and ends when the process that began it is gone."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _record_shard_of(task: tuple[ClipSource, Path, dict[str, Any], int, int]) -> None:

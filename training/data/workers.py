@@ -1,0 +1,52 @@
+"""Processes that make shards side by side."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from typing import Any
+
+import cv2
+import torch
+
+from longdwm_env.processes import child_environment
+
+
+@contextmanager
+def worker_pool(
+    count: int, threads: int = 1, begin: Callable[..., None] | None = None, *given: Any
+) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the one that began them; what has not been begun when the context ends is left out.
+
+    Args:
+        count: of processes.
+        threads: of each.
+        begin: called first in each process; importable.
+        given: to ``begin``, picklable.
+    """
+    # Forked children would share this process's thread pools; spawned ones start clean.
+    spawn = get_context("spawn")
+    with child_environment(threads, progress_bars=False):
+        pool = ProcessPoolExecutor(count, mp_context=spawn, initializer=_begin, initargs=(threads, begin, given))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(threads: int, begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin(*given)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
