@@ -65,6 +65,8 @@ class Generation:
         self.device, self.dtype, self.micro_batch, self.in_lanes = torch.device(device), dtype, micro_batch, in_lanes
         self.lanes = Lanes(torch.get_num_threads())
         self.views = ViewEncoder(codec, settings, self.device, dtype, self.lanes)
+        self._last_is_exact = codec.latent_frames(CLIP_FRAMES) == CLIP_FRAMES
+        self._keeps_ends = self._last_is_exact and fine.transformer.config.keep_known
 
     @property
     def samples_at_once(self) -> int:
@@ -192,7 +194,7 @@ class Generation:
         between = min(num_frames, clock.FRAMES_PER_INTERVAL - 1)
         ends = np.array(self.codec.last_frames(CLIP_FRAMES))
         with self._stage("geometry"):
-            seen = self.views.between(gaps)
+            seen = self.views.between(gaps, ends=not self._keeps_ends)
         with self._stage("decode"):
             views = seen()
         with self._stage("geometry"):
@@ -211,7 +213,7 @@ class Generation:
                 views.warp_first,
                 views.warp_last,
                 motion,
-                self.codec.latent_frames(CLIP_FRAMES) == CLIP_FRAMES,
+                self._last_is_exact,
                 sampling.guidance_scale,
                 sampling.unconditional_text,
                 sampling.on_fine_step,

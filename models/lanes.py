@@ -7,9 +7,11 @@ sample is computed by one thread. Lanes build on PyTorch's number of threads, wh
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextvars import copy_context
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import Context, copy_context
 from functools import lru_cache
 from typing import TypeVar
 
@@ -25,10 +27,22 @@ class _Here(threading.local):
 
 
 _here = _Here()
+_choosing = threading.Lock()
+
+
+class _Lane:
+    """One thread, and how many calls wait for it or are at work in it."""
+
+    def __init__(self, name: str) -> None:
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_enter_lane)
+        self.callers = 0
 
 
 class Lanes:
     """Runs tasks side by side. A task may itself ask for lanes: it then gets its own, one task after another.
+
+    A call takes the lanes that fewest others use, and of these the first. So who drives alone always works in the same
+    lane: every lane keeps memory for what it has done once.
 
     Args:
         count: lanes, at least 1.
@@ -46,22 +60,50 @@ class Lanes:
         """
         if _here.in_lane:
             return [task() for task in tasks]
-        pool = _pool(self.count)
-        begun = [pool.submit(copy_context().run, task) for task in tasks]
-        wait(begun)
-        return [each.result() for each in begun]
+        ended: list[Future[Result]] = [Future() for _ in tasks]
+        waiting = deque(zip([copy_context() for _ in tasks], tasks, ended, strict=True))
+        with _taken(_pool(self.count), len(tasks)) as lanes:
+            wait([lane.thread.submit(_work_off, waiting) for lane in lanes])
+        return [each.result() for each in ended]
+
+
+@contextmanager
+def _taken(lanes: Sequence[_Lane], most: int) -> Iterator[list[_Lane]]:
+    with _choosing:
+        # Sorting keeps the order of those with equally many callers.
+        chosen = sorted(lanes, key=lambda lane: lane.callers)[:most]
+        for lane in chosen:
+            lane.callers += 1
+    try:
+        yield chosen
+    finally:
+        with _choosing:
+            for lane in chosen:
+                lane.callers -= 1
+
+
+def _work_off(waiting: deque[tuple[Context, Callable[[], Result], Future[Result]]]) -> None:
+    """Do tasks until none waits."""
+    while True:
+        try:
+            context, task, ended = waiting.popleft()
+        except IndexError:
+            return
+        try:
+            ended.set_result(context.run(task))
+        except BaseException as error:
+            ended.set_exception(error)
 
 
 @lru_cache
-def _pool(count: int) -> ThreadPoolExecutor:
+def _pool(count: int) -> tuple[_Lane, ...]:
     """The process's lanes, all started."""
     before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="lane", initializer=_enter_lane)
-    everyone = threading.Barrier(count)
-    wait([pool.submit(everyone.wait) for _ in range(count)])
+    lanes = tuple(_Lane(f"lane-{index}") for index in range(count))
+    wait([lane.thread.submit(torch.get_num_threads) for lane in lanes])
     # What a lane asked for would also hold for threads that begin later; they shall get what the process has.
     torch.set_num_threads(before)
-    return pool
+    return lanes
 
 
 def _enter_lane() -> None:

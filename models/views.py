@@ -10,12 +10,13 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from longdwm_env.models.codec import Codec, images_from_uint8
 from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.samples import Gap, Present
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.warped import clip_views, keyframe_views, layout_pictures
+from longdwm_env.models.warped import clip_views, keyframe_views, layout_pictures, views_between
 from longdwm_env.types import FloatArray, Images
 
 Pictures = Sequence[Images]
@@ -93,14 +94,19 @@ class ViewEncoder:
         made = self.lanes.run([partial(self._one_present, *each) for each in given])
         return partial(self._encoded_keyframes, *map(np.stack, zip(*made, strict=True)))
 
-    def between(self, gaps: Sequence[Gap]) -> Callable[[], ClipViews]:
+    def between(self, gaps: Sequence[Gap], ends: bool = True) -> Callable[[], ClipViews]:
         """For the Fine model: what lies between two keyframes, as seen from either.
+
+        Args:
+            gaps: B gaps.
+            ends: whether the model looks at the views of the keyframes themselves; else these are zeros, which takes a
+                codec that encodes every frame alone.
 
         Returns:
             A function that encodes it.
         """
-        made = self.lanes.run([partial(self._one_gap, gap) for gap in gaps])
-        return partial(self._encoded_clips, made)
+        made = self.lanes.run([partial(self._one_gap, gap, ends) for gap in gaps])
+        return partial(self._encoded_clips, made, ends)
 
     def _one_present(self, present: Present, poses: FloatArray) -> tuple[Images, FloatArray, FloatArray]:
         """(R, V, H, W, 3) pictures, and (R,) each: where the views mean something, where the layout does."""
@@ -111,15 +117,19 @@ class ViewEncoder:
         layouts, known = layout_pictures(present.layout, camera, poses)
         return np.concatenate([shown, layouts[:, None]], axis=1), mask, known
 
-    def _one_gap(self, gap: Gap) -> tuple[Sequence[Images], FloatArray]:
-        """V videos (T, H, W, 3), the layout last where the model knows it, and (F,), where that means something."""
-        views = list(clip_views(gap.first, gap.last, gap.camera, gap.poses, self.settings))
-        ends = self.codec.last_frames(len(gap.poses) + 1)
+    def _one_gap(self, gap: Gap, ends: bool) -> tuple[Sequence[Images], FloatArray]:
+        """V videos (T, H, W, 3), the layout last where the model knows it, and (F,), where that means something.
+
+        Without ends, videos (T - 2, H, W, 3).
+        """
+        seen = clip_views if ends else views_between
+        views = list(seen(gap.first, gap.last, gap.camera, gap.poses, self.settings))
+        shown_by = self.codec.last_frames(len(gap.poses) + 1)
         if not self.settings.road_layout:
-            return views, np.zeros(len(ends), np.float32)
-        poses = np.concatenate([np.zeros((1, 3)), gap.poses])
+            return views, np.zeros(len(shown_by), np.float32)
+        poses = np.concatenate([np.zeros((1, 3)), gap.poses]) if ends else gap.poses[:-1]
         layouts, known = layout_pictures(gap.layout, gap.camera, poses)
-        return [*views, layouts], known[list(ends)]
+        return [*views, layouts], known[list(shown_by)] if ends else np.pad(known, 1)
 
     def _encoded_keyframes(self, shown: Images, mask: FloatArray, layout_mask: FloatArray) -> KeyframeViews:
         """Views of (B, R, V, H, W, 3)."""
@@ -134,10 +144,12 @@ class ViewEncoder:
             torch.from_numpy(layout_mask) if has_layout else None,
         )
 
-    def _encoded_clips(self, made: Sequence[tuple[Sequence[Images], FloatArray]]) -> ClipViews:
-        """Views of B lists of V videos (T, H, W, 3)."""
+    def _encoded_clips(self, made: Sequence[tuple[Sequence[Images], FloatArray]], ends: bool) -> ClipViews:
+        """Views of B lists of V videos, as ``_one_gap`` makes them."""
         videos = [video for views, _ in made for video in views]
         latents = self.codec.encode_clip(self._tensor(videos)).to(self.dtype).unflatten(0, (len(made), -1))
+        if not ends:
+            latents = pad(latents, (0, 0, 0, 0, 0, 0, 1, 1))
         settings = self.settings
         layout = latents[:, -1] if settings.road_layout else None
         pictures = latents[:, :-1] if settings.road_layout else latents

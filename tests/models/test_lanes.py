@@ -41,6 +41,26 @@ def test_a_lane_computes_with_one_thread_and_nobody_else_is_changed(three_thread
     assert found == [3]
 
 
+def test_who_runs_alone_always_has_the_same_lane():
+    """Each lane keeps memory for what it has done once: a drive must not change lanes when all has been flat."""
+    lanes = Lanes(2)
+    everyone = {lanes.run([threading.get_ident])[0] for _ in range(5)}
+    meeting = threading.Barrier(2)
+    lanes.run([lambda: meeting.wait(timeout=60)] * 2)
+    everyone |= {lanes.run([threading.get_ident])[0] for _ in range(4)}
+    assert len(everyone) == 1
+
+
+def test_two_callers_have_a_lane_each():
+    lanes, meeting = Lanes(2), threading.Barrier(2)
+    callers = [threading.Thread(target=lanes.run, args=([lambda: meeting.wait(timeout=60)],)) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not meeting.broken
+
+
 def test_a_task_may_ask_for_lanes():
     """More tasks than lanes, each waiting for tasks of its own: they would wait for ever if they shared the lanes."""
     lanes = Lanes(2)

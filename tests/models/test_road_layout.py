@@ -14,7 +14,7 @@ from longdwm_env.geometry.layout import REACH_M, ROAD, RoadLayout, draw_layout
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models import presets
 from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.samples import Gap, Sampling
+from longdwm_env.models.samples import Gap, Present, Sampling
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.simulator.scene import builtin_scene
 from longdwm_env.state import EnvState
@@ -226,6 +226,45 @@ def test_the_fine_model_sees_the_road_pass_by(pipeline, picture, drive_at):
     assert not np.array_equal(clips[0], clips[2])
     far = gap.layout.seen_from(np.array([0.0, 900.0, 0.0]))
     assert np.array_equal(generation.fill([replace(gap, layout=far)], sampling)[0], clips[2])
+
+
+def test_views_of_known_keyframes_are_not_made_where_nobody_looks_at_them(pipeline, picture, drive_at, monkeypatch):
+    """The Fine model's frames are those that it makes with all views."""
+    generation, poses = pipeline.generation(), drive_at(8.0, 1.0).poses[:12]
+    first, last, camera = picture(SIZE), picture(SIZE, 1), assumed_camera(SIZE)
+    latent = pipeline.codec.encode_keyframes(images_from_uint8(last[None, None]))[0, 0]
+    gap = Gap(first, last, latent, camera, poses, torch.zeros(5, 16), 0, 0, StreetMap().whole)
+    assert pipeline.fine.config.keep_known
+    whole, inner = (generation.views.between([gap], ends)() for ends in (True, False))
+    for name in ("warp_first", "warp_last", "between", "layout", "layout_mask"):
+        theirs, ours = getattr(whole, name), getattr(inner, name)
+        assert ours.shape == theirs.shape
+        assert not ours[:, [0, -1]].any()
+        assert torch.allclose(ours[:, 1:-1], theirs[:, 1:-1], atol=3e-3)
+    made, asked = [], generation.views.between
+    for ends in (None, True):
+
+        def between(gaps, ends, told=ends):
+            assert ends is False
+            return asked(gaps, ends if told is None else told)
+
+        monkeypatch.setattr(generation.views, "between", between)
+        made.append(generation.fill([gap], Sampling(1, 1))[0].astype(int))
+    # Convolutions of other batch sizes differ in their last bits.
+    assert np.abs(made[0] - made[1]).max() <= 1
+
+
+def test_views_of_known_keyframes_are_made_where_a_model_looks_at_them(
+    cogvideox_pipeline, picture, drive_at, monkeypatch
+):
+    generation, asked = cogvideox_pipeline.generation(), []
+    size, config = cogvideox_pipeline.settings.image_size, cogvideox_pipeline.fine.config
+    text = torch.zeros(config.max_text_seq_length, config.text_embed_dim)
+    between = generation.views.between
+    monkeypatch.setattr(generation.views, "between", lambda gaps, ends: asked.append(ends) or between(gaps, ends))
+    present = Present(picture(size)[None], assumed_camera(size), text, seed=0, counter=0)
+    assert generation.second([present], [drive_at(8.0).poses[:12]], Sampling(1, 1), 12)[0].shape == (12, *size, 3)
+    assert asked == [True]
 
 
 def test_uncertainty_is_told_the_layout_too(world, mapped, drive_at):
