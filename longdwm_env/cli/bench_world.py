@@ -25,7 +25,7 @@ def bench_world(
 
     Args:
         world: mini, or a saved pipeline.
-        steps: Seconds to take medians of.
+        steps: Seconds to take medians of, and batches of futures.
         futures: Futures to imagine at once.
         seconds: Length of the drive whose memory is watched; 0 leaves it out.
         seed: The built-in scene.
@@ -78,13 +78,15 @@ def bench_world(
     single = [step() for _ in range(steps)]
     results["second_s"] = {name: statistics.median(each[name] for each in single) for name in single[0]}
     base.set_state(state)
-    # One and many by turns, so that whatever else the machine does meets both.
-    one, many = [], []
-    for _ in range(max(3, steps // 3)):
-        one.append(_timed(imagine(1)))
+    # One and many by turns, each batch against the single ones before and after it: a clock that wanders meets both.
+    imagine(futures)()
+    one, many = [_timed(imagine(1))], []
+    for _ in range(steps):
         many.append(_timed(imagine(futures)))
+        one.append(_timed(imagine(1)))
     results["imagine_1_s"], results[f"imagine_{futures}_s"] = statistics.median(one), statistics.median(many)
-    results["futures_in_singles"] = statistics.median(many) / statistics.median(one)
+    in_singles = [2 * batch / (one[turn] + one[turn + 1]) for turn, batch in enumerate(many)]
+    results["futures_in_singles"] = statistics.median(in_singles)
     if seconds:
         results |= _memory(base, state, seconds)
     environment.close()
