@@ -16,7 +16,7 @@ from longdwm_env.models.codec import Codec, images_from_uint8
 from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.samples import Gap, Present
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.warped import clip_views, keyframe_views, layout_pictures, views_between
+from longdwm_env.models.warped import clip_views, keyframe_views, layout_pictures
 from longdwm_env.types import FloatArray, Images
 
 Pictures = Sequence[Images]
@@ -122,8 +122,9 @@ class ViewEncoder:
 
         Without ends, videos (T - 2, H, W, 3).
         """
-        seen = clip_views if ends else views_between
-        views = list(seen(gap.first, gap.last, gap.camera, gap.poses, self.settings))
+        views = list(clip_views(gap.first, gap.last, gap.camera, gap.poses, self.settings))
+        if not ends:
+            views = [video[1:-1] for video in views]
         shown_by = self.codec.last_frames(len(gap.poses) + 1)
         if not self.settings.road_layout:
             return views, np.zeros(len(shown_by), np.float32)

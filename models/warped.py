@@ -130,23 +130,12 @@ def backward_clip_warps(
         forward: what ``clip_warps`` made of the first frame; it fills what the last frame does not reach.
     """
     poses = np.asarray(poses, dtype=np.float64)
-    warped = _warped_back(last_image, camera, np.concatenate([np.zeros((1, 3)), poses]), settings, forward[:-1])
-    return np.concatenate([warped, last_image[None]])
-
-
-def _warped_back(
-    last_image: UInt8[np.ndarray, "h w 3"],
-    camera: Camera,
-    poses: Float[np.ndarray, "n 3"],
-    settings: LongDWMSettings,
-    forward: UInt8[np.ndarray, "n-1 h w 3"],
-) -> UInt8[np.ndarray, "n-1 h w 3"]:
-    """A frame, whose pose is the last one, as seen from those before it; ``forward`` fills what it does not reach."""
+    from_last = relative_to(np.concatenate([np.zeros((1, 3)), poses[:-1]]), poses[-1])
     # Seen from behind, the last frame has a wide rim that it does not reach; inpainting it would take most of the time
     # of a second's geometry, and the first frame's warp shows what is there.
-    warped, known = warp_and_mask(last_image, camera, relative_to(poses[:-1], poses[-1]), settings.warp)
-    np.copyto(warped, forward, where=~known[..., None])
-    return warped
+    warped, known = warp_and_mask(last_image, camera, from_last, settings.warp)
+    np.copyto(warped, forward[:-1], where=~known[..., None])
+    return np.concatenate([warped, last_image[None]])
 
 
 def clip_between(
@@ -197,33 +186,4 @@ def clip_views(
         views.append(backward_clip_warps(last_image, camera, poses, settings, views[0]))
     if settings.matched_sweep is not None:
         views.append(clip_between(first_image, last_image, camera, poses, settings.matched_sweep, views[0]))
-    return views
-
-
-def views_between(
-    first_image: UInt8[np.ndarray, "h w 3"],
-    last_image: UInt8[np.ndarray, "h w 3"],
-    camera: Camera,
-    poses: Float[np.ndarray, "t 3"],
-    settings: LongDWMSettings,
-) -> Sequence[UInt8[np.ndarray, "t-1 h w 3"]]:
-    """``clip_views`` without those of both ends, for a model that never looks at them.
-
-    Args:
-        first_image: as there.
-        last_image: as there.
-        camera: as there.
-        poses: as there.
-        settings: as there.
-
-    Returns:
-        V videos (T - 1, H, W, 3), in the order of ``clip_views``.
-    """
-    poses = np.asarray(poses, dtype=np.float64)
-    forward = warp_images(first_image, camera, poses[:-1], settings.warp)
-    views = [forward]
-    if settings.backward_warp:
-        views.append(_warped_back(last_image, camera, poses, settings, forward))
-    if settings.matched_sweep is not None:
-        views.append(images_between(first_image, last_image, camera, poses, forward, settings.matched_sweep))
     return views
