@@ -87,12 +87,17 @@ class Generation:
         Returns:
             B arrays uint8 (num_frames, H, W, 3).
         """
-        keyframes = self.keyframes(presents, [ahead[-1:] for ahead in poses], sampling)
+        return self._in_chunks(presents, poses, sampling, partial(self._second, num_frames=num_frames))
+
+    def _second(
+        self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling, num_frames: int
+    ) -> list[Images]:
+        keyframes = self._keyframes(presents, [ahead[-1:] for ahead in poses], sampling)
         gaps = [
             Gap(p.history[-1], images[0], latents[0], p.camera, ahead, p.text, p.seed, p.counter, p.layout)
             for p, ahead, (latents, images) in zip(presents, poses, keyframes, strict=True)
         ]
-        return self.fill(gaps, sampling, num_frames)
+        return self._fill(gaps, sampling, num_frames)
 
     def keyframes(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling
@@ -107,20 +112,24 @@ class Generation:
         Returns:
             B pairs: latents (R, C, h, w), and what they decode to, uint8 (R, H, W, 3).
         """
+        return self._in_chunks(presents, poses, sampling, self._keyframes)
+
+    def _in_chunks(
+        self,
+        presents: Sequence[Present],
+        poses: Sequence[FloatArray],
+        sampling: Sampling,
+        make: Callable[[Sequence[Present], Sequence[FloatArray], Sampling], list[Result]],
+    ) -> list[Result]:
+        """What is made of each driver, in passes of drivers with histories of one length and one guidance."""
         kinds = [(len(present.history), present.guidance_scale) for present in presents]
         chunks: list[tuple[list[int], int]] = []
         for kind in sorted(set(kinds)):
             chunks += _chunks([index for index, own in enumerate(kinds) if own == kind], self.micro_batch)
         passes = [
-            partial(
-                self._keyframes,
-                [presents[i] for i in chunk],
-                [poses[i] for i in chunk],
-                sampling.guided(presents[chunk[0]].guidance_scale),
-            )
-            for chunk, _ in chunks
+            partial(make, [presents[i] for i in chunk], [poses[i] for i in chunk], sampling) for chunk, _ in chunks
         ]
-        results: dict[int, tuple[Tensor, Images]] = {}
+        results: dict[int, Result] = {}
         for (chunk, real), made in zip(chunks, self.run(passes), strict=True):
             results.update(zip(chunk[:real], made[:real], strict=True))
         return [results[index] for index in range(len(presents))]
@@ -130,6 +139,7 @@ class Generation:
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling
     ) -> list[tuple[Tensor, Images]]:
         inputs = self.coarse_inputs(presents, poses)
+        sampling = sampling.guided(presents[0].guidance_scale)
         latents = self.sampled_keyframes(inputs, self._noise(presents, "coarse", inputs.noise_shape), sampling)
         return list(zip(latents, self.pictures(latents), strict=True))
 

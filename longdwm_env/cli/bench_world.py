@@ -69,21 +69,23 @@ def bench_world(
         base.set_state(state)
         return dict(base.step(ahead)[4]["timing"])
 
-    def imagine(count: int) -> Callable[[], Any]:
-        # Different futures, as a planner would ask for.
-        plans = np.stack([ahead * (1 - 0.05 * index) for index in range(count)])[:, None]
-        return lambda: base.imagine(plans).frames
+    # Different futures, as a planner would ask for; the single ones are these in turn.
+    plans = np.stack([ahead * (1 - 0.05 * index) for index in range(futures)])[:, None]
+
+    def imagine(turn: int | None = None) -> float:
+        wanted = plans if turn is None else plans[[turn % futures]]
+        return _timed(lambda: base.imagine(wanted).frames)
 
     step()
     single = [step() for _ in range(steps)]
     results["second_s"] = {name: statistics.median(each[name] for each in single) for name in single[0]}
     base.set_state(state)
     # One and many by turns, each batch against the single ones before and after it: a clock that wanders meets both.
-    imagine(futures)()
-    one, many = [_timed(imagine(1))], []
-    for _ in range(steps):
-        many.append(_timed(imagine(futures)))
-        one.append(_timed(imagine(1)))
+    imagine()
+    one, many = [imagine(0)], []
+    for turn in range(steps):
+        many.append(imagine())
+        one.append(imagine(turn + 1))
     results["imagine_1_s"], results[f"imagine_{futures}_s"] = statistics.median(one), statistics.median(many)
     in_singles = [2 * batch / (one[turn] + one[turn + 1]) for turn, batch in enumerate(many)]
     results["futures_in_singles"] = statistics.median(in_singles)
