@@ -316,7 +316,7 @@ def _inverse_dynamics(
     samplers = []
     for name, clips, share in zip(("seen", "unseen"), _seen_and_unseen(footage), (1, 16), strict=True):
         count = max(1, config.evidence_windows // share)
-        known = gathered(footage, pipeline, clips, folder / name, count, seed)
+        known = gathered(footage, pipeline.codec, clips, folder / name, count, seed, torch.get_num_threads())
         samplers.append(MotionSampler(known, seed))
     data = {"made_from": footage.description()}
     return InverseDynamicsObjective(reader, seed), samplers[0].batch, samplers[1].batch, data

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
-from longdwm_env.training.data.workers import worker_pool
+import pytest
+
+from longdwm_env.training.data.workers import side_by_side, worker_pool
 
 ENDLESS = """
 import os, time
@@ -32,3 +35,26 @@ def test_nobody_goes_on_after_the_one_that_began_it_was_killed(tmp_path: Path) -
     process.kill()
     # The worker's end of the pipe is closed when it ends, and not before.
     assert process.communicate(timeout=60)[0] == ""
+
+
+def test_what_is_made_side_by_side_comes_in_order_from_other_processes() -> None:
+    made = list(side_by_side(partial(_where, "here"), [(number,) for number in range(5)], 2))
+    assert [(text, number) for text, number, _ in made] == [("here", number) for number in range(5)]
+    assert os.getpid() not in {process for _, _, process in made}
+    alone = list(side_by_side(partial(_where, "here"), [(3,)], 1))
+    assert alone == [("here", 3, os.getpid())]
+
+
+def test_the_error_of_a_task_made_side_by_side_is_raised() -> None:
+    with pytest.raises(ValueError, match="seven"):
+        list(side_by_side(_fails_at_seven, [(6,), (7,)], 2))
+
+
+def _where(text: str, number: int) -> tuple[str, int, int]:
+    return text, number, os.getpid()
+
+
+def _fails_at_seven(number: int) -> int:
+    if number == 7:
+        raise ValueError("seven")
+    return number

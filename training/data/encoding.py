@@ -3,7 +3,7 @@
 import copy
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from longdwm_env.training.data.latents import (
 )
 from longdwm_env.training.data.shards import BadLimit, ShardFolder
 from longdwm_env.training.data.vehicles import vehicle_cover
-from longdwm_env.training.data.workers import worker_pool
+from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
 
 log = logging.getLogger(__name__)
@@ -97,11 +97,11 @@ def encode_latents(
     total = sum(len(clips) for _, clips in todo)
     with tqdm(total=total, unit="clip", desc="latents", disable=not todo, mininterval=1.0) as bar:
         if workers <= 1:
-            encoder.begin()
             for block, clips in todo:
                 bad = blocks.write(block, clips, bad, bar.update)
         else:
-            for (_, clips), more in zip(todo, _in_processes(blocks, todo, workers), strict=True):
+            threads = max(1, torch.get_num_threads() // workers)
+            for (_, clips), more in zip(todo, side_by_side(blocks.write, todo, workers, threads), strict=True):
                 bad += more
                 limit.check(bad, len(source), f"clips of {source.name}")
                 bar.update(len(clips))
@@ -119,6 +119,7 @@ class _Blocks:
 
     def write(self, block: int, clips: Sequence[int], bad: int = 0, on_clip: Callable[[], Any] = lambda: None) -> int:
         """Encode one block; how many clips are damaged, those ``bad`` before included."""
+        self.encoder.begin()
         source, entries = self.source, []
         for index in clips:
             try:
@@ -137,28 +138,6 @@ def _without_models(pipeline: Any) -> Any:
     light = copy.copy(pipeline)
     light.coarse = light.fine = None
     return light
-
-
-_blocks_here: _Blocks | None = None
-"""Of a process that encodes beside others."""
-
-
-def _in_processes(blocks: _Blocks, todo: Sequence[tuple[int, list[int]]], workers: int) -> Iterator[int]:
-    """How many clips are damaged of each block, as they are encoded."""
-    with worker_pool(workers, max(1, torch.get_num_threads() // workers), _begin_here, blocks) as pool:
-        for each in [pool.submit(_write_here, block, clips) for block, clips in todo]:
-            yield each.result()
-
-
-def _begin_here(blocks: _Blocks) -> None:
-    global _blocks_here
-    blocks.encoder.begin()
-    _blocks_here = blocks
-
-
-def _write_here(block: int, clips: Sequence[int]) -> int:
-    assert _blocks_here is not None
-    return _blocks_here.write(block, clips)
 
 
 class _Encoder:

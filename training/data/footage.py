@@ -6,6 +6,7 @@ clips of a source are recorded in shards and every later stage reads those.
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from longdwm_env.training.data.clip import (
     camera_from_json,
 )
 from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
-from longdwm_env.training.data.workers import worker_pool
+from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.types import ActorTracks
 
 CLIPS_PER_SHARD = 8
@@ -59,27 +60,16 @@ def record_footage(
     todo = [first_shard + shard for shard in range(-(-len(source) // CLIPS_PER_SHARD))]
     todo = [shard for shard in todo if not shards.path(shard).is_file()]
     with tqdm(total=len(todo) * CLIPS_PER_SHARD, unit="clip", desc=f"footage {source.name}", disable=not todo) as bar:
-        if workers <= 1:
-            for shard in todo:
-                _record_shard(source, folder, made_from, shard, first_shard)
-                bar.update(CLIPS_PER_SHARD)
-        else:
-            with worker_pool(workers) as pool:
-                for _ in pool.map(
-                    _record_shard_of, [(source, folder, made_from, shard, first_shard) for shard in todo]
-                ):
-                    bar.update(CLIPS_PER_SHARD)
+        record = partial(_record_shard, source, folder, made_from, first_shard)
+        for _ in side_by_side(record, [(shard,) for shard in todo], workers):
+            bar.update(CLIPS_PER_SHARD)
     footage = Footage(folder, limit)
     bad = sum("error" in entry.facts for entry in shards.entries(limit))
     limit.check(bad, len(source), f"clips of {source.name}")
     return footage
 
 
-def _record_shard_of(task: tuple[ClipSource, Path, dict[str, Any], int, int]) -> None:
-    _record_shard(*task)
-
-
-def _record_shard(source: ClipSource, folder: Path, made_from: dict[str, Any], shard: int, first_shard: int) -> None:
+def _record_shard(source: ClipSource, folder: Path, made_from: dict[str, Any], first_shard: int, shard: int) -> None:
     entries: list[tuple[dict[str, Any], dict[str, torch.Tensor]]] = []
     first = (shard - first_shard) * CLIPS_PER_SHARD
     for index in range(first, min(first + CLIPS_PER_SHARD, len(source))):

@@ -2,17 +2,38 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import torch
 
 from longdwm_env.processes import child_environment
+
+Result = TypeVar("Result")
+
+
+def side_by_side(
+    work: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int, threads: int = 1
+) -> Iterator[Result]:
+    """What a function makes of tasks, in their order; the first error of one is raised in its place.
+
+    Args:
+        work: called with each task's members; picklable, and sent to each process once.
+        tasks: of picklable members.
+        workers: processes; with one alone, this process does it.
+        threads: of each.
+    """
+    if workers <= 1:
+        yield from (work(*task) for task in tasks)
+        return
+    with worker_pool(workers, threads, _remember, work) as pool:
+        for done in [pool.submit(_work_on, *task) for task in tasks]:
+            yield done.result()
 
 
 @contextmanager
@@ -50,3 +71,17 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+_work_here: Callable[..., Any] | None = None
+"""Of a process that works beside others."""
+
+
+def _remember(work: Callable[..., Any]) -> None:
+    global _work_here
+    _work_here = work
+
+
+def _work_on(*task: Any) -> Any:
+    assert _work_here is not None
+    return _work_here(*task)

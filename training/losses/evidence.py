@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_path
-from longdwm_env.models.codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.codec import Codec, images_from_uint8, uint8_from_images
 from longdwm_env.models.motion_volume import VALUES, WINDOW_FRAMES, YAW_RATES_RADPS, evidence
-from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.scorer import CORRUPTIONS
 from longdwm_env.training.data.clip import camera_from_json
 from longdwm_env.training.data.footage import Footage
+from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
 from longdwm_env.training.losses.encoder import corrupted
 from longdwm_env.types import Images
@@ -45,72 +45,97 @@ class Evidence:
 
 
 def gathered(
-    footage: Footage, pipeline: LongDWMPipeline, clips: Sequence[int], folder: Path, count: int, seed: int
+    footage: Footage, codec: Codec, clips: Sequence[int], folder: Path, count: int, seed: int, workers: int = 1
 ) -> Evidence:
     """Evidence of windows that are drawn by number, as far as it is not in the folder.
 
     Args:
         footage: with the simulator's labels.
-        pipeline: of the codec whose losses the reader is to bear.
+        codec: on the CPU, whose losses the reader is to bear.
         clips: to draw from.
         folder: of the results; safe to interrupt and to go on.
         count: N.
         seed: of the draws.
+        workers: processes of one thread each. Threads would wait for one another: a window is thousands of small
+            steps, and with another program on one of two cores takes them five times as long as one thread.
 
     Raises:
         InvalidConfig: the footage has no labels.
     """
     if not {"speed_mps", "yaw_rate_radps"} <= set(footage.entries[0].facts["labels"]):
         raise InvalidConfig(f"footage in {footage.name} lacks labels of motion; only the simulator's has them")
-    parts = []
-    for first in tqdm(range(0, count, BLOCK), desc=f"evidence {folder.name}", unit="block"):
-        size = min(BLOCK, count - first)
-        path = folder / f"{first:06d}-{size}.safetensors"
-        if not path.is_file():
-            drawn = [_window(footage, pipeline, clips, seed, first + number) for number in range(size)]
-            values, motion = (np.stack(part) for part in zip(*drawn, strict=True))
-            with atomic_path(path) as fresh:
-                save_file({"values": values, "motion": motion}, fresh)
-        block = load_file(path)
-        parts.append((block["values"], block["motion"]))
+    blocks = [_Block(folder, first, min(BLOCK, count - first)) for first in range(0, count, BLOCK)]
+    todo = [block for block in blocks if not block.path.is_file()]
+    windows = _Windows(footage, codec, clips, seed)
+    with tqdm(total=len(todo), desc=f"evidence {folder.name}", unit="block", disable=not todo) as bar:
+        for _ in side_by_side(windows.write, [(block,) for block in todo], min(workers, len(todo))):
+            bar.update()
+    loaded = [load_file(block.path) for block in blocks]
+    parts = [(block["values"], block["motion"]) for block in loaded]
     values, motion = (np.concatenate(part) for part in zip(*parts, strict=True))
     if values.shape[1] != VALUES:
         raise InvalidConfig(f"{folder} holds evidence of another version of this code; delete it")
     return Evidence(values, motion)
 
 
-def _window(
-    footage: Footage, pipeline: LongDWMPipeline, clips: Sequence[int], seed: int, number: int
-) -> tuple[np.ndarray, np.ndarray]:
-    rng = numbers(seed, number, "window")
-    clip = clips[rng.integers(len(clips))]
-    facts: Mapping[str, Any] = footage.entries[clip].facts
-    speeds, yaw_rates = footage.label(clip, "speed_mps"), footage.label(clip, "yaw_rate_radps")
-    hurried = rng.random() < HURRIED_RATIO
-    for pace in (2, 1) if hurried else (1,):
-        span = pace * (WINDOW_FRAMES - 1)
-        if facts["frames"] <= span:
-            continue
-        first = int(rng.integers(facts["frames"] - span))
-        # A frame's speed is that of the moment, its yaw rate that of the step before it.
-        speed = pace * speeds[first : first + span + 1].mean()
-        yaw_rate = pace * yaw_rates[first + 1 : first + span + 1].mean()
-        if speed < MOST_SPEED_MPS and abs(yaw_rate) < YAW_RATES_RADPS[-1]:
-            break
-    window = footage.images(clip, range(first, first + span + 1, pace))
-    kind = rng.random()
-    if kind < CODEC_RATIO:
-        window = through_codec(window, pipeline)
-    elif kind < CODEC_RATIO + CORRUPTED_RATIO:
-        name = CORRUPTIONS[rng.integers(1, len(CORRUPTIONS))]
-        window = corrupted(window, name, float(rng.uniform(0.05, MOST_SEVERITY)), rng)
-    found = evidence(np.ascontiguousarray(window), camera_from_json(facts["camera"]))
-    return found, np.array([speed, yaw_rate], np.float32)
+@dataclass(frozen=True)
+class _Block:
+    """Some of the windows, by number."""
+
+    folder: Path
+    first: int
+    count: int
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.first:06d}-{self.count}.safetensors"
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of footage, drawn by number; what is sent to each process."""
+
+    footage: Footage
+    codec: Codec
+    clips: Sequence[int]
+    seed: int
+
+    def write(self, block: _Block) -> None:
+        drawn = [self.window(block.first + number) for number in range(block.count)]
+        values, motion = (np.stack(part) for part in zip(*drawn, strict=True))
+        with atomic_path(block.path) as fresh:
+            save_file({"values": values, "motion": motion}, fresh)
+
+    def window(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """A window's evidence (VALUES,), and its speed and yaw rate."""
+        rng = numbers(self.seed, number, "window")
+        footage = self.footage
+        clip = self.clips[rng.integers(len(self.clips))]
+        facts: Mapping[str, Any] = footage.entries[clip].facts
+        speeds, yaw_rates = footage.label(clip, "speed_mps"), footage.label(clip, "yaw_rate_radps")
+        hurried = rng.random() < HURRIED_RATIO
+        for pace in (2, 1) if hurried else (1,):
+            span = pace * (WINDOW_FRAMES - 1)
+            if facts["frames"] <= span:
+                continue
+            first = int(rng.integers(facts["frames"] - span))
+            # A frame's speed is that of the moment, its yaw rate that of the step before it.
+            speed = pace * speeds[first : first + span + 1].mean()
+            yaw_rate = pace * yaw_rates[first + 1 : first + span + 1].mean()
+            if speed < MOST_SPEED_MPS and abs(yaw_rate) < YAW_RATES_RADPS[-1]:
+                break
+        window = footage.images(clip, range(first, first + span + 1, pace))
+        kind = rng.random()
+        if kind < CODEC_RATIO:
+            window = through_codec(window, self.codec)
+        elif kind < CODEC_RATIO + CORRUPTED_RATIO:
+            name = CORRUPTIONS[rng.integers(1, len(CORRUPTIONS))]
+            window = corrupted(window, name, float(rng.uniform(0.05, MOST_SEVERITY)), rng)
+        found = evidence(np.ascontiguousarray(window), camera_from_json(facts["camera"]))
+        return found, np.array([speed, yaw_rate], np.float32)
 
 
 @torch.no_grad()
-def through_codec(window: Images, pipeline: LongDWMPipeline) -> Images:
-    """A window (T, H, W, 3) encoded and decoded, frame by frame."""
-    codec = pipeline.codec
-    images = images_from_uint8(window, pipeline.vae.device)[None]
-    return uint8_from_images(codec.decode_keyframes(codec.encode_keyframes(images))[0])
+def through_codec(window: Images, codec: Codec) -> Images:
+    """A window (T, H, W, 3) encoded and decoded on the CPU, frame by frame."""
+    return uint8_from_images(codec.decode_keyframes(codec.encode_keyframes(images_from_uint8(window)[None]))[0])
