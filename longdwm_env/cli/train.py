@@ -1,6 +1,8 @@
 """``longdwm train ...``: build a world model from footage, stage by stage or all at once."""
 
+import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -160,10 +162,14 @@ def estimate(
 def evaluation(options: Options = TrainOptions()) -> int:
     """Measure the finished pipeline by the paper's short, long, controllable and interpolation protocols.
 
-    On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes.
+    On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
+    it goes on with the protocols that have not been run on these weights.
     """
+    from longdwm_env.agents.evaluation.provenance import path_hash
     from longdwm_env.cli import metrics
+    from longdwm_env.files import atomic_write_json
 
+    begun = time.monotonic()
     recipe, workspace = opened(options)
     if options.threads is not None:
         import torch
@@ -180,8 +186,20 @@ def evaluation(options: Options = TrainOptions()) -> int:
         workspace.scorer if workspace.done("scorer") else None,
         workspace.inverse_dynamics if workspace.done("inverse-dynamics") else None,
     )
+    folders = (protocol.model, protocol.baseline, networks.encoder, networks.reader)
+    measured_of = [None if folder is None else path_hash(folder) for folder in folders]
+    record = protocol.out / "measured.json"
+    known = json.loads(record.read_text()) if record.is_file() else {}
+    measured = known["protocols"] if known.get("of") == measured_of else []
     for run in (metrics.short, metrics.long, metrics.controllable, metrics.interpolation):
+        if run.__name__ in measured:
+            continue
+        if options.minutes is not None and time.monotonic() - begun > 60 * options.minutes:
+            print(f"stopped before {run.__name__}; run the command again to go on")
+            return 0
         run(protocol, networks)
+        measured = [*measured, run.__name__]
+        atomic_write_json(record, {"of": measured_of, "protocols": measured})
     workspace.mark_done("evaluation", {"samples": protocol.samples})
     return 0
 

@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from longdwm_env.cli import train
+from longdwm_env.cli import metrics, train
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.training import rebuild as rebuilding
 from longdwm_env.training.rebuild import StageFailed, hours, processes_of, rebuild
@@ -181,3 +184,44 @@ def test_the_command_of_a_part_that_several_processes_train(tmp_path: Path, monk
     assert "-m torch.distributed.run --standalone --nproc_per_node 2 -m longdwm_env.cli.train sharpen" in shared
     assert "--set loop.micro_batch_size=2" in shared
     assert "--device cpu --threads 1" in shared
+
+
+def test_an_evaluation_goes_on_where_it_was_interrupted_unless_the_weights_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    interrupted = ["controllable"]
+
+    def protocol(name: str) -> Callable[..., int]:
+        def run(*_: object) -> int:
+            if name in interrupted:
+                raise KeyboardInterrupt
+            ran.append(name)
+            return 0
+
+        run.__name__ = name
+        return run
+
+    names = ["short", "long", "controllable", "interpolation"]
+    for name in names:
+        monkeypatch.setattr(metrics, name, protocol(name))
+    options = TrainOptions(size="debug", out=tmp_path / "mini")
+    with pytest.raises(KeyboardInterrupt):
+        train.evaluation(options)
+    workspace = Workspace(tmp_path / "mini")
+    assert ran == names[:2]
+    assert not workspace.done("evaluation")
+
+    interrupted.clear()
+    assert train.evaluation(replace(options, minutes=0.0)) == 0
+    assert ran == names[:2]
+    assert not workspace.done("evaluation")
+    assert train.evaluation(options) == 0
+    assert ran == names
+    assert workspace.done("evaluation")
+
+    fine = workspace.load().fine
+    torch.nn.init.ones_(next(fine.parameters()))
+    workspace.save_component("fine", fine)
+    assert train.evaluation(options) == 0
+    assert ran == names + names
