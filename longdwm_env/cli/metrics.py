@@ -41,8 +41,8 @@ class ProtocolOptions:
     Attributes:
         model: folder of a saved pipeline.
         baseline: folder of the autoregressive baseline's transformer (``longdwm train ar-baseline``).
-        scenes: dataroot of nuScenes (its val split) or a folder of videos with poses; default: the simulator's built-in
-            test seeds, which nothing trains on.
+        scenes: dataroot of nuScenes (its val split), a folder of videos with poses, or one of recorded footage;
+            default: the simulator's built-in test seeds, which nothing trains on.
         split: of nuScenes.
         samples: how many to measure.
         first_seed: of the simulator's test seeds.
@@ -236,31 +236,34 @@ def opened_networks(options: NetworkOptions) -> "Networks":
 
 
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
-    from longdwm_env.clock import FRAMES_PER_INTERVAL
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.scenes.tables import is_nuscenes
     from longdwm_env.training.data.clip import ClipSource
+    from longdwm_env.training.data.footage import Footage, is_footage
     from longdwm_env.training.data.latents import weights_hash
-    from longdwm_env.training.protocols.run import LONG_FRAMES, Protocol
+    from longdwm_env.training.protocols.run import DRIVE_FRAMES, Protocol
 
     pipeline = LongDWMPipeline.from_pretrained(str(options.model))
     pipeline.set_progress_bar_config(disable=True)
     size = pipeline.settings.image_size
-    frames = -(-max(LONG_FRAMES) // FRAMES_PER_INTERVAL) * FRAMES_PER_INTERVAL + 1
     source: ClipSource
     if options.scenes is None:
         from longdwm_env.training.data.simulator import SimulatorClips
 
         # Twice as many: a clip that ends in a collision may be too short.
-        source = SimulatorClips(2 * options.samples, size, frames, first_seed=options.first_seed, allow_test_seeds=True)
+        source = SimulatorClips(
+            2 * options.samples, size, DRIVE_FRAMES, first_seed=options.first_seed, allow_test_seeds=True
+        )
+    elif is_footage(options.scenes):
+        source = Footage(options.scenes)
     elif is_nuscenes(options.scenes):
         from longdwm_env.training.data.nuscenes import NuScenesClips
 
-        source = NuScenesClips(options.scenes, size, frames, options.split)
+        source = NuScenesClips(options.scenes, size, DRIVE_FRAMES, options.split)
     else:
         from longdwm_env.training.data.videos import VideoClips
 
-        source = VideoClips(options.scenes, size, frames)
+        source = VideoClips(options.scenes, size, DRIVE_FRAMES)
     facts = {
         "model": options.model,
         "model hash": weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae),

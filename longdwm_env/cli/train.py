@@ -175,12 +175,15 @@ def evaluation(options: Options = TrainOptions()) -> int:
         import torch
 
         torch.set_num_threads(options.threads)
+    out, samples = workspace.stage("evaluation"), EVALUATION_SAMPLES[recipe.size]
+    drives = out / "drives"
+    scenes = options.data if recipe.data.kind == "nuscenes" else _test_drives(workspace, drives, samples, options)
     protocol = metrics.ProtocolOptions(
         workspace.pipeline,
         workspace.baseline if workspace.done("ar-baseline") else None,
-        scenes=options.data if recipe.data.kind == "nuscenes" else None,
-        samples=EVALUATION_SAMPLES[recipe.size],
-        out=workspace.stage("evaluation"),
+        scenes=scenes,
+        samples=samples,
+        out=out,
     )
     networks = metrics.NetworkOptions(
         workspace.scorer if workspace.done("scorer") else None,
@@ -188,7 +191,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
     )
     folders = (protocol.model, protocol.baseline, networks.encoder, networks.reader)
     measured_of = [None if folder is None else path_hash(folder) for folder in folders]
-    record = protocol.out / "measured.json"
+    record = out / "measured.json"
     known = json.loads(record.read_text()) if record.is_file() else {}
     measured = known["protocols"] if known.get("of") == measured_of else []
     for run in (metrics.short, metrics.long, metrics.controllable, metrics.interpolation):
@@ -202,6 +205,24 @@ def evaluation(options: Options = TrainOptions()) -> int:
         atomic_write_json(record, {"of": measured_of, "protocols": measured})
     workspace.mark_done("evaluation", {"samples": protocol.samples})
     return 0
+
+
+def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: TrainOptions) -> Path:
+    """The simulator's test seeds, recorded once for all protocols."""
+    import os
+
+    from longdwm_env.simulator.scene import TEST_SEEDS_START
+    from longdwm_env.training.data.footage import record_enough
+    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.training.protocols.run import DRIVE_FRAMES
+
+    size = workspace.load().settings.image_size
+
+    def clips(count: int) -> "ClipSource":
+        return SimulatorClips(count, size, DRIVE_FRAMES, first_seed=TEST_SEEDS_START, allow_test_seeds=True)
+
+    record_enough(clips, folder, wanted, DRIVE_FRAMES, options.workers or os.cpu_count() or 1)
+    return folder
 
 
 def mini(options: Options = TrainOptions()) -> int:

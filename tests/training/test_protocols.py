@@ -1,6 +1,7 @@
 """The paper's protocols on a few drives and tiny models: every row and column of every table."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.training.data.clip import Clip
+from longdwm_env.training.data.footage import is_footage, record_enough
 from longdwm_env.training.metrics.measure import Networks
 from longdwm_env.training.protocols import run
 from longdwm_env.training.protocols.run import Protocol
@@ -131,3 +134,35 @@ def test_interpolation_ablation_and_distillation_tables(pipeline, protocol: Prot
     assert steps.rows[0][1][:3] == pytest.approx((90, 50, 40))
     with pytest.raises(InvalidConfig, match="at least one model"):
         run.ablation(protocol, [])
+
+
+def test_drives_are_recorded_once_and_give_the_same_samples(tmp_path: Path) -> None:
+    class Crashing(PaintedRoad):
+        """The first clip is short, the third cannot be had."""
+
+        def clip(self, index: int) -> Clip:
+            clip = super().clip(index)
+            if index or clip.poses is None:
+                return clip
+            return replace(clip, images=clip.images[:13], poses=clip.poses[:13], labels={})
+
+    asked: list[int] = []
+
+    def source(clips: int) -> Crashing:
+        asked.append(clips)
+        return Crashing(clips=clips, frames=25, bad=(2,))
+
+    folder = tmp_path / "drives"
+    footage = record_enough(source, folder, 7, 25)
+    assert asked == [8, 16]
+    assert is_footage(folder)
+    assert not is_footage(tmp_path)
+    made_at = [path.stat().st_mtime_ns for path in sorted(folder.glob("*.safetensors"))]
+    live, kept = (list(samples_from(each, 7, 24)) for each in (source(16), footage))
+    assert [sample.key for sample in kept] == [sample.key for sample in live]
+    for one, other in zip(kept, live, strict=True):
+        np.testing.assert_array_equal(one.real, other.real)
+        np.testing.assert_array_equal(one.poses, other.poses)
+        assert (one.camera, one.prompt, one.seed) == (other.camera, other.prompt, other.seed)
+    record_enough(source, folder, 7, 25)
+    assert [path.stat().st_mtime_ns for path in sorted(folder.glob("*.safetensors"))] == made_at

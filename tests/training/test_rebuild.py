@@ -25,6 +25,7 @@ PART = """
 import os, sys, time
 from pathlib import Path
 root, part, threads, processes = Path(sys.argv[1]), *sys.argv[2:5]
+(root / "spins").write_text(os.environ["GOMP_SPINCOUNT"])
 with (root / "ran").open("a") as log:
     log.write(f"{part} {threads} {processes} {os.environ.get('OMP_NUM_THREADS')}\\n")
 if part in ("coarse", "fine"):
@@ -81,6 +82,18 @@ def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace: Workspace
         *("footage", "codec", "latents", "coarse", "fine"),
         *("distill", "sharpen", "warp", "scorer", "inverse-dynamics", "evaluation"),
     ]
+
+
+def test_threads_do_not_wait_busily_unless_somebody_wants_them_to(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    assert build(workspace) == 0
+    assert (workspace.root / "spins").read_text() == str(rebuilding.SPIN_COUNT)
+    (workspace.root / "evaluation" / "done.json").unlink()
+    monkeypatch.setenv("GOMP_SPINCOUNT", "300000")
+    assert build(workspace) == 0
+    assert (workspace.root / "spins").read_text() == "300000"
 
 
 def test_hours_are_those_of_all_calls_together(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,6 +215,7 @@ def test_an_evaluation_goes_on_where_it_was_interrupted_unless_the_weights_are_o
         run.__name__ = name
         return run
 
+    monkeypatch.setattr(train, "_test_drives", lambda *_: tmp_path / "drives")
     names = ["short", "long", "controllable", "interpolation"]
     for name in names:
         monkeypatch.setattr(metrics, name, protocol(name))

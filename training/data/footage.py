@@ -6,6 +6,7 @@ clips of a source are recorded in shards and every later stage reads those.
 
 import json
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,35 @@ class Footage:
     def label(self, index: int, name: str) -> np.ndarray:
         """(T,) ground truth of a clip."""
         return self._shards.tensor(self.entries[index], f"labels.{name}").numpy()
+
+
+def record_enough(
+    source_of: Callable[[int], ClipSource], folder: Path, wanted: int, frames: int, workers: int = 1
+) -> Footage:
+    """Record clips until so many have so many frames, or twice as many have been recorded; what is there is kept.
+
+    Args:
+        source_of: the source with that many clips; one with more begins with the same.
+        folder: of the shards.
+        wanted: clips, at least 1.
+        frames: that each is to have.
+        workers: processes that record at the same time.
+    """
+    clips, missing = 0, wanted
+    while True:
+        # Whole shards: one that is there is not made again.
+        clips += -(-missing // CLIPS_PER_SHARD) * CLIPS_PER_SHARD
+        # A scene that cannot be driven is no damage here.
+        footage = record_footage(source_of(clips), folder, workers, BadLimit(1.0))
+        missing = wanted - sum(entry.facts["frames"] >= frames for entry in footage.entries)
+        if missing <= 0 or clips >= 2 * wanted:
+            return footage
+
+
+def is_footage(folder: Path) -> bool:
+    """Whether a folder holds recorded footage, by its manifest."""
+    manifest = folder / "manifest.json"
+    return manifest.is_file() and "codec" not in json.loads(manifest.read_text())["made_from"]
 
 
 def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.metrics.compliance import compliance
@@ -22,6 +23,9 @@ from longdwm_env.types import Images
 
 SHORT_FRAMES = 25
 LONG_FRAMES = (25, 69, 113)
+
+DRIVE_FRAMES = -(-max(LONG_FRAMES) // clock.FRAMES_PER_INTERVAL) * clock.FRAMES_PER_INTERVAL + 1
+"""Frames of drives that are long enough for every protocol: whole intervals and one."""
 
 SCALE_NOTE = (
     "Numbers of another data set, image size or feature network are not comparable with the paper's; its rows show the "
@@ -47,7 +51,8 @@ class Protocol:
 
     def cut(self, num_frames: int) -> list[Sample]:
         """The samples, each with ``num_frames`` to continue."""
-        return list(samples_from(self.source, self.samples, num_frames))
+        samples = samples_from(self.source, self.samples, num_frames)
+        return list(tqdm(samples, f"drives of {self.source.name}", self.samples, leave=False, unit="drive"))
 
 
 @dataclass(frozen=True)
