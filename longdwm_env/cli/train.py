@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from longdwm_env.training.workspace import Workspace
 
 
-EVALUATION_SAMPLES = {"full": 200, "debug": 2}
+EVALUATION_SAMPLES = {"full": 40, "debug": 2}
 """Drives of the evaluation that ends a rebuild."""
 
 MOST_ENCODERS = 4
