@@ -121,7 +121,7 @@ class Generation:
         sampling: Sampling,
         make: Callable[[Sequence[Present], Sequence[FloatArray], Sampling], list[Result]],
     ) -> list[Result]:
-        """What is made of each driver, in passes of drivers with histories of one length and one guidance."""
+        """What is made of each driver, in passes of drivers with one length of history and one guidance."""
         kinds = [(len(present.history), present.guidance_scale) for present in presents]
         chunks: list[tuple[list[int], int]] = []
         for kind in sorted(set(kinds)):

@@ -23,7 +23,6 @@ IN_PROCESSES = ("distill", "sharpen", "warp")
 SAMPLES_A_PROCESS = 4
 """At least; smaller parts of a batch are hardly faster than a larger one."""
 
-
 SPIN_COUNT = 5000
 """How often threads of GNU OpenMP look whether others are done before they sleep. Its own choice is sixty times that: a
 small model trained by two threads on two cores is then a quarter faster, and beside another program six times slower.

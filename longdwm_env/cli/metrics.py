@@ -223,9 +223,9 @@ def reader_table(
 def _unseen(samples: int, first_seed: int) -> "SimulatorClips":
     """Footage of test seeds, twice as many clips as are wanted: one that ends in a collision may be too short."""
     from longdwm_env.models.scorer import WINDOW_SIZE
-    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.training.data.simulator import unseen_clips
 
-    return SimulatorClips(2 * samples, WINDOW_SIZE, first_seed=first_seed, allow_test_seeds=True)
+    return unseen_clips(2 * samples, WINDOW_SIZE, first_seed=first_seed)
 
 
 def opened_networks(options: NetworkOptions) -> "Networks":
@@ -236,6 +236,7 @@ def opened_networks(options: NetworkOptions) -> "Networks":
 
 
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
+    from longdwm_env.errors import InvalidConfig
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.scenes.tables import is_nuscenes
     from longdwm_env.training.data.clip import ClipSource
@@ -248,14 +249,14 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
     size = pipeline.settings.image_size
     source: ClipSource
     if options.scenes is None:
-        from longdwm_env.training.data.simulator import SimulatorClips
+        from longdwm_env.training.data.simulator import unseen_clips
 
         # Twice as many: a clip that ends in a collision may be too short.
-        source = SimulatorClips(
-            2 * options.samples, size, DRIVE_FRAMES, first_seed=options.first_seed, allow_test_seeds=True
-        )
+        source = unseen_clips(2 * options.samples, size, DRIVE_FRAMES, options.first_seed)
     elif is_footage(options.scenes):
         source = Footage(options.scenes)
+        if (found := source.image_size) != size:
+            raise InvalidConfig(f"the footage in {options.scenes} is {found}; {options.model} wants {size}")
     elif is_nuscenes(options.scenes):
         from longdwm_env.training.data.nuscenes import NuScenesClips
 

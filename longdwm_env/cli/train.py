@@ -163,7 +163,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
     """Measure the finished pipeline by the paper's short, long, controllable and interpolation protocols.
 
     On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
-    it goes on with the protocols that have not been run on these weights.
+    it goes on with the protocols that have not been run on these weights and as many drives.
     """
     from longdwm_env.agents.evaluation.provenance import path_hash
     from longdwm_env.cli import metrics
@@ -190,7 +190,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
         workspace.inverse_dynamics if workspace.done("inverse-dynamics") else None,
     )
     folders = (protocol.model, protocol.baseline, networks.encoder, networks.reader)
-    measured_of = [None if folder is None else path_hash(folder) for folder in folders]
+    measured_of = [samples, str(scenes), *(None if folder is None else path_hash(folder) for folder in folders)]
     record = out / "measured.json"
     known = json.loads(record.read_text()) if record.is_file() else {}
     measured = known["protocols"] if known.get("of") == measured_of else []
@@ -211,15 +211,14 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
     """The simulator's test seeds, recorded once for all protocols."""
     import os
 
-    from longdwm_env.simulator.scene import TEST_SEEDS_START
     from longdwm_env.training.data.footage import record_enough
-    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.training.data.simulator import unseen_clips
     from longdwm_env.training.protocols.run import DRIVE_FRAMES
 
     size = workspace.load().settings.image_size
 
     def clips(count: int) -> "ClipSource":
-        return SimulatorClips(count, size, DRIVE_FRAMES, first_seed=TEST_SEEDS_START, allow_test_seeds=True)
+        return unseen_clips(count, size, DRIVE_FRAMES)
 
     record_enough(clips, folder, wanted, DRIVE_FRAMES, options.workers or os.cpu_count() or 1)
     return folder

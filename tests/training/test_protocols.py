@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from longdwm_env.cli.metrics import NetworkOptions, ProtocolOptions, _prepared
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.bundled import MINI
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.scorer import DrivingEncoder
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.footage import is_footage, record_enough
+from longdwm_env.training.data.latents import EMPTY_TEXT_FILE
 from longdwm_env.training.metrics.measure import Networks
 from longdwm_env.training.protocols import run
 from longdwm_env.training.protocols.run import Protocol
@@ -157,6 +160,7 @@ def test_drives_are_recorded_once_and_give_the_same_samples(tmp_path: Path) -> N
     assert asked == [8, 16]
     assert is_footage(folder)
     assert not is_footage(tmp_path)
+    assert footage.image_size == (32, 48)
     made_at = [path.stat().st_mtime_ns for path in sorted(folder.glob("*.safetensors"))]
     live, kept = (list(samples_from(each, 7, 24)) for each in (source(16), footage))
     assert [sample.key for sample in kept] == [sample.key for sample in live]
@@ -165,4 +169,10 @@ def test_drives_are_recorded_once_and_give_the_same_samples(tmp_path: Path) -> N
         np.testing.assert_array_equal(one.poses, other.poses)
         assert (one.camera, one.prompt, one.seed) == (other.camera, other.prompt, other.seed)
     record_enough(source, folder, 7, 25)
+    (tmp_path / "latents").mkdir()
+    for name in ("shard-000000.safetensors", EMPTY_TEXT_FILE):
+        (tmp_path / "latents" / name).touch()
+    assert not is_footage(tmp_path / "latents")
+    with pytest.raises(InvalidConfig, match=r"is \(32, 48\).*wants \(96, 144\)"):
+        _prepared(ProtocolOptions(MINI, scenes=folder), NetworkOptions())
     assert [path.stat().st_mtime_ns for path in sorted(folder.glob("*.safetensors"))] == made_at

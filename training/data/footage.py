@@ -26,9 +26,10 @@ from longdwm_env.training.data.clip import (
     camera_as_json,
     camera_from_json,
 )
+from longdwm_env.training.data.latents import EMPTY_TEXT_FILE
 from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
 from longdwm_env.training.data.workers import side_by_side
-from longdwm_env.types import ActorTracks
+from longdwm_env.types import ActorTracks, ImageSize
 
 CLIPS_PER_SHARD = 8
 TWIN_SHARDS = 100_000
@@ -136,6 +137,11 @@ class Footage:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @property
+    def image_size(self) -> ImageSize:
+        """(height, width) of the first clip."""
+        return camera_from_json(self.entries[0].facts["camera"]).intrinsics.image_size
+
     def clip(self, index: int) -> Clip:
         """A recorded clip."""
         facts = self.entries[index].facts
@@ -219,9 +225,8 @@ def record_enough(
 
 
 def is_footage(folder: Path) -> bool:
-    """Whether a folder holds recorded footage, by its manifest."""
-    manifest = folder / "manifest.json"
-    return manifest.is_file() and "codec" not in json.loads(manifest.read_text())["made_from"]
+    """Whether ``record_footage`` wrote a folder: ``encode_latents`` leaves an embedding beside its shards."""
+    return any(folder.glob("shard-*.safetensors")) and not (folder / EMPTY_TEXT_FILE).is_file()
 
 
 def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:

@@ -79,6 +79,13 @@ def simulator_hash() -> str:
     return digest.hexdigest()
 
 
+def unseen_clips(
+    clips: int, image_size: ImageSize, frames: int = 145, first_seed: int = TEST_SEEDS_START
+) -> "SimulatorClips":
+    """Clips of the seeds kept for testing: to measure on, never to train on."""
+    return SimulatorClips(clips, image_size, frames, first_seed=first_seed, allow_test_seeds=True)
+
+
 class SimulatorClips:
     """Clips of the built-in scenes ``first_seed`` .. ``first_seed + clips - 1``.
 
