@@ -1,6 +1,7 @@
 """LongDWM: a world you can drive. Importing this registers ``LongDWM-v0`` with Gymnasium."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from longdwm_env.vector_env import LongDWMVectorEnv
 
 __version__: str
+
+# A checkout that is imported from its root is whole by itself, however the package was installed, or not at all: its models,
+# training and agents lie beside this folder.
+if (_checkout := Path(__file__).resolve().parents[1]).joinpath("models", "dit.py").is_file():
+    __path__.append(str(_checkout))
 
 __all__ = [
     "ActorTracks",

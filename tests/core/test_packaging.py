@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -48,3 +50,19 @@ def test_the_default_world_comes_with_the_package():
 
 def test_weights_stay_a_download_of_seconds():
     assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) <= SIZE_LIMIT_BYTES
+
+
+def test_a_checkout_finds_its_own_folders_without_an_install(tmp_path):
+    """A plain install replaces an editable one, and then only the folders beside the package are this checkout's own."""
+    script = (
+        "import sys\n"
+        "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from longdwm_env.agents import policy\n"
+        "from longdwm_env.models import settings\n"
+        "from longdwm_env.training import config\n"
+        "print(policy.__file__, settings.__file__, config.__file__, sep='\\n')\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    files = [Path(line).resolve() for line in found.stdout.split()]
+    assert files == [ROOT / "agents/policy.py", ROOT / "models/settings.py", ROOT / "training/config.py"]
