@@ -12,7 +12,8 @@ from torch import nn
 from longdwm_env.errors import MissingWeights, UnknownWorld
 
 INDEX = "model_index.json"
-COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler")
+COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor")
+_OPTIONAL = ("tokenizer", "text_encoder", "compositor")
 _CONFIGURATIONS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
 
 
@@ -34,12 +35,15 @@ def check_pipeline_folder(path: Path) -> None:
         raise MissingWeights(f"{path / INDEX} is damaged: it has no 'settings' (image size, steps, warp)")
     for name in COMPONENTS:
         entry = index.get(name)
+        if entry is None and name == "compositor":
+            # Pipelines that were saved before there were compositors.
+            continue
         if not (isinstance(entry, list) and len(entry) == 2):
             raise MissingWeights(
                 f"{path / INDEX} is damaged: {name!r} should name a library and a class, got {entry!r}"
             )
         if entry[1] is None:
-            if name not in ("tokenizer", "text_encoder"):
+            if name not in _OPTIONAL:
                 raise MissingWeights(f"{path / INDEX} leaves out {name!r}, which every pipeline needs")
             continue
         _check_component(path / name, name)

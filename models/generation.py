@@ -19,6 +19,8 @@ from torch import Tensor
 from longdwm_env import clock, timing
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import Codec, uint8_from_images
+from longdwm_env.models.composition import FrameComposer, SecondParts, Surroundings
+from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning import motion_features
 from longdwm_env.models.fine import FineModel
 from longdwm_env.models.lanes import Lanes
@@ -46,6 +48,7 @@ class Generation:
         dtype: of latents and conditions.
         micro_batch: samples in each pass, always exactly this many.
         in_lanes: whether passes run side by side, each on one core of the CPU, rather than one after the other.
+        compositor: puts frames together in place of the Fine model where a drive goes second by second; None for none.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Generation:
         dtype: torch.dtype = torch.float32,
         micro_batch: int = 1,
         in_lanes: bool = False,
+        compositor: Compositor | None = None,
     ) -> None:
         if micro_batch < 1:
             raise ValueError(f"micro_batch is at least 1, got {micro_batch}")
@@ -65,6 +69,7 @@ class Generation:
         self.device, self.dtype, self.micro_batch, self.in_lanes = torch.device(device), dtype, micro_batch, in_lanes
         self.lanes = Lanes(torch.get_num_threads())
         self.views = ViewEncoder(codec, settings, self.device, dtype, self.lanes)
+        self.composer = None if compositor is None else FrameComposer(compositor, self.device)
         self._last_is_exact = codec.latent_frames(CLIP_FRAMES) == CLIP_FRAMES
         self._keeps_ends = self._last_is_exact and fine.transformer.config.keep_known
 
@@ -87,7 +92,13 @@ class Generation:
         Returns:
             B arrays uint8 (num_frames, H, W, 3).
         """
-        return self._in_chunks(presents, poses, sampling, partial(self._second, num_frames=num_frames))
+        if self.composer is None:
+            return self._in_chunks(presents, poses, sampling, partial(self._second, num_frames=num_frames))
+        if len(presents) > 1:
+            # One task a driver: none waits for the others' keyframes.
+            drivers = zip(presents, poses, strict=True)
+            return self.run([partial(self._composed_second, *each, sampling, num_frames) for each in drivers])
+        return [self._composed_second(presents[0], poses[0], sampling, num_frames)] if presents else []
 
     def _second(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling, num_frames: int
@@ -98,6 +109,53 @@ class Generation:
             for p, ahead, (latents, images) in zip(presents, poses, keyframes, strict=True)
         ]
         return self._fill(gaps, sampling, num_frames)
+
+    def _composed_second(self, present: Present, poses: FloatArray, sampling: Sampling, num_frames: int) -> Images:
+        """A second of one driver: the keyframe, then the frames between, side by side where lanes are free."""
+        surroundings = present.surroundings or Surroundings(np.concatenate([np.zeros((1, 3)), poses]))
+        parts = SecondParts(present.history[-1], surroundings, present.camera)
+        (keyframe,) = self.run([partial(self._composed_keyframe, present, poses, sampling, parts)])
+        between = range(1, min(num_frames, clock.FRAMES_PER_INTERVAL - 1) + 1)
+        shares = [list(between)[first :: self.lanes.count] for first in range(min(self.lanes.count, len(between)))]
+        made = self.run([partial(self._composed_between, present, keyframe, share, parts) for share in shares])
+        frames = {
+            number: image
+            for share, images in zip(shares, made, strict=True)
+            for number, image in zip(share, images, strict=True)
+        }
+        frames[clock.FRAMES_PER_INTERVAL] = keyframe
+        return np.stack([frames[number] for number in range(1, num_frames + 1)])
+
+    @torch.no_grad()
+    def _composed_keyframe(self, present: Present, poses: FloatArray, sampling: Sampling, parts: SecondParts) -> Images:
+        assert self.composer is not None
+        inputs = self.coarse_inputs([present], [poses[-1:]])
+        guided = sampling.guided(present.guidance_scale)
+        latents = self.sampled_keyframes(inputs, self._noise([present], "coarse", inputs.noise_shape), guided)
+        coarse = self.pictures(latents)[0, 0]
+        with self._stage("geometry"):
+            given = parts.keyframe(inputs.pictures[0, 0, 0], coarse)
+        with self._stage("coarse"):
+            return self.composer.composed(given, present, clock.FRAMES_PER_INTERVAL)
+
+    @torch.no_grad()
+    def _composed_between(
+        self, present: Present, keyframe: Images, numbers: Sequence[int], parts: SecondParts
+    ) -> list[Images]:
+        assert self.composer is not None
+        with self._stage("geometry"):
+            given = parts.between(keyframe, numbers)
+        with self._stage("fine"):
+            return [self.composer.composed(part, present, number) for part, number in zip(given, numbers, strict=True)]
+
+    @torch.no_grad()
+    def restyled(self, present: Present, picture: Images) -> Images:
+        """The present frame as the Coarse model drew it under another prompt, (H, W, 3), made sharp."""
+        if self.composer is None:
+            return picture
+        surroundings = present.surroundings or Surroundings(np.zeros((1, 3)))
+        given = SecondParts(picture, surroundings, present.camera).restyled()
+        return self.composer.composed(given, present, 0)
 
     def keyframes(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling
@@ -153,7 +211,15 @@ class Generation:
         with self._stage("decode"):
             history, views = self.views.keyframes([present.history for present in presents]), seen()
         return CoarseInputs(
-            history, text, views.warp, views.mask, motion, views.further, views.layout, views.layout_mask
+            history,
+            text,
+            views.warp,
+            views.mask,
+            motion,
+            views.further,
+            views.layout,
+            views.layout_mask,
+            views.pictures,
         )
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from longdwm_env import clock
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import Codec, CogVideoXCodec
+from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.cpu_codec import quick_on_cpu
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.fine import FineModel
@@ -60,10 +61,11 @@ class LongDWMPipeline(DiffusionPipeline):
         fine: transformer of the Fine model.
         scheduler: a deterministic scheduler; its ``prediction_type`` is what both transformers were trained for.
         settings: ``LongDWMSettings`` as JSON values.
+        compositor: puts the frames of a drive together at full resolution; None where the Fine model makes them.
     """
 
     model_cpu_offload_seq = "text_encoder->coarse->fine->vae"
-    _optional_components = ["tokenizer", "text_encoder"]  # noqa: RUF012 - diffusers' own convention
+    _optional_components = ["tokenizer", "text_encoder", "compositor"]  # noqa: RUF012 - diffusers' own convention
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - diffusers' own convention
 
     def __init__(
@@ -75,12 +77,19 @@ class LongDWMPipeline(DiffusionPipeline):
         fine: LongDWMTransformer3DModel,
         scheduler: Any,
         settings: dict[str, Any] | None = None,
+        compositor: Compositor | None = None,
     ) -> None:
         super().__init__()
         if settings is None:
             raise ValueError("a pipeline needs settings; see LongDWMSettings.to_json")
         self.register_modules(
-            tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, coarse=coarse, fine=fine, scheduler=scheduler
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            vae=vae,
+            coarse=coarse,
+            fine=fine,
+            scheduler=scheduler,
+            compositor=compositor,
         )
         self.register_to_config(settings=LongDWMSettings.from_json(settings).to_json())
         self._guidance_scale = self.settings.guidance_scale
@@ -196,6 +205,7 @@ class LongDWMPipeline(DiffusionPipeline):
             self.coarse.dtype,
             micro_batch,
             in_lanes=self._in_lanes,
+            compositor=self.compositor,
         )
 
     def load_lora_weights(

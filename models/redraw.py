@@ -47,4 +47,4 @@ def redrawn(generation: Generation, present: Present, sampling: Sampling) -> Ima
         shape = inputs.noise_shape
         noise = counted_noise([present.seed], [number], "redraw", shape, generation.device, generation.dtype)
         frame = generation.pictures(generation.sampled_keyframes(inputs, noise, guided))[0, 0]
-    return frame
+    return generation.restyled(present, frame)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Purpose = Literal["coarse", "fine", "history", "redraw", "uncertainty"]
+Purpose = Literal["coarse", "fine", "compose", "history", "redraw", "uncertainty"]
 
 
 def counted_noise(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.models.composition import Surroundings
 from longdwm_env.models.denoiser import StepCallback
 from longdwm_env.types import Camera, FloatArray, Images
 
@@ -26,6 +27,8 @@ class Present:
             see ``boxes.image_boxes``; None where nobody knows any.
         guidance_scale: the Coarse model is guided at least as strongly for this driver, whatever is asked for all; 0
             asks for nothing.
+        surroundings: what is known of the next second, for pipelines with a compositor; None where that is only the
+            ego's motion.
     """
 
     history: Images
@@ -37,6 +40,7 @@ class Present:
     layout: RoadLayout | None = None
     boxes: FloatArray | None = None
     guidance_scale: float = 0.0
+    surroundings: Surroundings | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class CoarseInputs:
-    """What the Coarse model is given for B drivers: arguments of ``CoarseModel.keyframes``."""
+    """What the Coarse model is given for B drivers: arguments of ``CoarseModel.keyframes``.
+
+    ``pictures``, uint8 (B, R, V, H, W, 3), are the views before they were encoded, the matched sweep first.
+    """
 
     history: Tensor
     text: Tensor
@@ -103,6 +110,7 @@ class CoarseInputs:
     further: Tensor | None
     layout: Tensor | None
     layout_mask: Tensor | None
+    pictures: Images
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -111,5 +119,5 @@ class CoarseInputs:
 
     def repeated(self, times: int) -> "CoarseInputs":
         """Each driver ``times`` over."""
-        given = {name: part for name, part in vars(self).items() if part is not None}
+        given = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
         return replace(self, **{name: part.repeat_interleave(times, dim=0) for name, part in given.items()})

@@ -32,6 +32,7 @@ class KeyframeViews:
         mask: (B, R), 1 where these mean something.
         layout: (B, R, C, h, w), or None where the model knows no layout.
         layout_mask: (B, R), or None as ``layout``.
+        pictures: uint8 (B, R, V, H, W, 3), all of these before they were encoded.
     """
 
     warp: Tensor
@@ -39,6 +40,7 @@ class KeyframeViews:
     mask: Tensor
     layout: Tensor | None
     layout_mask: Tensor | None
+    pictures: Images
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class ViewEncoder:
             torch.from_numpy(mask),
             latents[:, :, -1] if has_layout else None,
             torch.from_numpy(layout_mask) if has_layout else None,
+            shown,
         )
 
     def _encoded_clips(self, made: Sequence[tuple[Sequence[Images], FloatArray]], ends: bool) -> ClipViews:

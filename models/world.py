@@ -21,7 +21,10 @@ from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.frames import stack_frames
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
+from longdwm_env.geometry.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.pose import compose, relative_to
+from longdwm_env.geometry.scenery import SceneryLayer, SceneryMap
+from longdwm_env.models.composition import Surroundings
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument
 from longdwm_env.models.held import held, stands
 from longdwm_env.models.pipeline import LongDWMPipeline
@@ -46,10 +49,15 @@ from longdwm_env.types import (
 
 _PROMPTS_KEPT = 64
 
+_SCENERY = "scenery_"
+"""Begins the names of a state's arrays of what stands beside the road."""
+
 LAYOUT_REACH_M = 3000.0
 """How far from the start a state knows the map: farther than 90 s take anyone."""
 
-_LAYOUT_NEEDED_M = REACH_M + 100.0
+_MOST_DRIVEN_M = 100.0
+
+_LAYOUT_NEEDED_M = REACH_M + _MOST_DRIVEN_M
 """What one step needs of it: what is drawn, and how far a car comes meanwhile."""
 
 
@@ -173,6 +181,10 @@ class DiffusionWorld:
             layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
         actors = scene.actors if self.pipeline.settings.move_vehicles else None
+        if self.pipeline.compositor is not None and isinstance(scene.road_map, SceneryMap):
+            scenery = scene.road_map.scenery(scene.start.pose[:2], LAYOUT_REACH_M)
+            if scenery is not None:
+                arrays |= {f"{_SCENERY}{name}": array for name, array in scenery.arrays.items()}
         if actors is not None:
             actors = still_known(actors.during(slice(1)), scene.start.pose, camera)
         state = WorldState(arrays, values, actors)
@@ -237,7 +249,13 @@ class DiffusionWorld:
         """
         if not given:
             return []
-        presents = [self._present(state, self._boxes(state, others, ahead)) for state, ahead, others in given]
+        presents = [
+            replace(
+                self._present(state, self._boxes(state, others, ahead)),
+                surroundings=self._surroundings(state, others, ahead),
+            )
+            for state, ahead, others in given
+        ]
         count = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
         sampling = self._sampling(any(self._turns(present) for present in presents))
         made = self._generation.second(presents, [ahead for _, ahead, _ in given], sampling, count)
@@ -253,6 +271,8 @@ class DiffusionWorld:
         camera = _camera(state.values["camera"])
         boxes = None if others is None else seen_boxes(others, [0, 0], np.stack([now, now]), camera)
         present = self._present(state, boxes)
+        surroundings = self._surroundings(state, others, np.zeros((0, 3)))
+        present = replace(present, surroundings=surroundings)
         task = partial(redrawn, self._generation, present, self._sampling(guided=True))
         return self._generation.run([task])[0]
 
@@ -288,6 +308,22 @@ class DiffusionWorld:
             return None
         whole = RoadLayout(state.arrays["layout_corners"], state.arrays["layout_kinds"])
         return whole.near(state.arrays["track"][-1, :2], _LAYOUT_NEEDED_M)
+
+    def _surroundings(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> Surroundings | None:
+        """What is known of the frames to come, in the world frame."""
+        if self.pipeline.compositor is None:
+            return None
+        now = state.arrays["track"][-1]
+        poses = np.concatenate([now[None], compose(now, np.asarray(ahead, np.float64).reshape(-1, 3))])
+        return Surroundings(poses, self._layout(state), self._scenery(state), others)
+
+    def _scenery(self, state: WorldState) -> SceneryLayer | None:
+        """What stands near the ego, in the world frame."""
+        names = [name for name in state.arrays if name.startswith(_SCENERY)]
+        if not names:
+            return None
+        whole = SceneryLayer(**{name.removeprefix(_SCENERY): state.arrays[name] for name in names})
+        return whole.near(state.arrays["track"][-1, :2], SCENERY_REACH_M + _MOST_DRIVEN_M)
 
     def _boxes(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> FloatArray | None:
         """Where the other road users are seen now and a second later, (2, A, 5), from where the ego will be."""

@@ -24,9 +24,9 @@ LINE_REACH_M = 70.0
 _NEAREST_M = 0.5
 _NEAR_ROAD_M = 30.0
 _BACKGROUND = (104, 122, 88)
-_COLOURS = {ROAD: (84, 84, 88), LINE: (236, 236, 236), CENTRE_LINE: (236, 188, 56)}
+LAYOUT_RGB = {ROAD: (84, 84, 88), LINE: (236, 236, 236), CENTRE_LINE: (236, 188, 56)}
 _SAMPLES = 3
-_SHIFT = 4
+QUAD_SHIFT = 4
 
 
 @dataclass(frozen=True)
@@ -102,26 +102,50 @@ def draw_layout(layout: RoadLayout, camera: Camera, pose: FloatArray) -> UInt8[n
     """
     height, width = camera.intrinsics.image_size
     canvas = _background((height * _SAMPLES, width * _SAMPLES)).copy()
-    near = layout.near(np.asarray(pose)[:2], REACH_M).seen_from(pose)
-    ground = np.concatenate([near.corners_m, np.zeros((*near.corners_m.shape[:2], 1))], axis=2)
-    pixels, depths = project_points(camera, ground.reshape(-1, 3))
-    pixels, depths = pixels.reshape(-1, 4, 2), depths.reshape(-1, 4)
+    near = layout.near(np.asarray(pose)[:2], REACH_M)
     farthest = np.where(near.kinds == ROAD, REACH_M, LINE_REACH_M)
-    visible = (depths.max(axis=1) > _NEAREST_M) & (depths.min(axis=1) < farthest)
+    kinds = near.kinds.tolist()
+    for index, shape in visible_quads(near.corners_m, farthest, camera, pose, _SAMPLES):
+        cv2.fillConvexPoly(canvas, shape, LAYOUT_RGB[kinds[index]], cv2.LINE_8, QUAD_SHIFT)
+    return np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def visible_quads(
+    corners_m: Float[np.ndarray, "q 4 2"],
+    farthest_m: Float[np.ndarray, "q"],
+    camera: Camera,
+    pose: FloatArray,
+    samples: int,
+) -> list[tuple[int, Int32[np.ndarray, "k 2"]]]:
+    """Quadrilaterals on the ground that a camera sees, cut off where they are behind it.
+
+    Args:
+        corners_m: (Q, 4, 2) in the frame of ``pose``.
+        farthest_m: (Q,) depth of the nearest corner from which on a quadrilateral is left out.
+        camera: the camera.
+        pose: (3,) of the ego.
+        samples: of the canvas along each pixel's side.
+
+    Returns:
+        Indices in order, each with corners (K, 2) on the canvas in fixed-point numbers with ``QUAD_SHIFT`` bits.
+    """
+    width = camera.intrinsics.width_px
+    flat = transform_points(inverse(np.asarray(pose, np.float64)), corners_m.reshape(-1, 2).astype(np.float64))
+    ground = np.concatenate([flat, np.zeros((len(flat), 1))], axis=1)
+    pixels, depths = project_points(camera, ground)
+    ground, pixels, depths = ground.reshape(-1, 4, 3), pixels.reshape(-1, 4, 2), depths.reshape(-1, 4)
+    visible = (depths.max(axis=1) > _NEAREST_M) & (depths.min(axis=1) < farthest_m)
     whole = depths.min(axis=1) > _NEAREST_M
     columns = pixels[..., 0]
     visible &= ~whole | ((columns.max(axis=1) > 0) & (columns.min(axis=1) < width))
-    shapes = list(_fixed_point(np.nan_to_num(pixels)))
+    shapes = list(_fixed_point(np.nan_to_num(pixels), samples))
     cut = np.flatnonzero(visible & ~whole).tolist()
     if cut:
         parts = [_clipped(ground[index], depths[index]) for index in cut]
-        corners = _fixed_point(project_points(camera, np.concatenate(parts))[0])
+        corners = _fixed_point(project_points(camera, np.concatenate(parts))[0], samples)
         for index, part in zip(cut, np.split(corners, np.cumsum([len(part) for part in parts])[:-1]), strict=True):
             shapes[index] = part
-    kinds = near.kinds.tolist()
-    for index in np.flatnonzero(visible).tolist():
-        cv2.fillConvexPoly(canvas, shapes[index], _COLOURS[kinds[index]], cv2.LINE_8, _SHIFT)
-    return np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return [(index, shapes[index]) for index in np.flatnonzero(visible).tolist()]
 
 
 @lru_cache(maxsize=8)
@@ -142,10 +166,10 @@ def _distances(quads: Float[np.ndarray, "q 4 2"], point: FloatArray) -> Float[np
     return np.asarray(np.where(inside, 0, nearest))
 
 
-def _fixed_point(pixels: Float[np.ndarray, "*n 2"]) -> Int32[np.ndarray, "*n 2"]:
+def _fixed_point(pixels: Float[np.ndarray, "*n 2"], samples: int) -> Int32[np.ndarray, "*n 2"]:
     """Pixels of the image as OpenCV's fixed-point numbers on the canvas."""
-    corners = ((pixels + 0.5) * _SAMPLES - 0.5).clip(-1e5, 1e5)
-    return np.round(corners * 2**_SHIFT).astype(np.int32)
+    corners = ((pixels + 0.5) * samples - 0.5).clip(-1e5, 1e5)
+    return np.round(corners * 2**QUAD_SHIFT).astype(np.int32)
 
 
 def _clipped(quad: FloatArray, depth: FloatArray) -> FloatArray:

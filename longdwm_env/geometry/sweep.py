@@ -117,7 +117,8 @@ def images_between(
     poses: Float[np.ndarray, "t 3"],
     fallback: UInt8[np.ndarray, "t-1 h w 3"],
     settings: SweepSettings,
-) -> UInt8[np.ndarray, "t-1 h w 3"]:
+    which: Sequence[int] | None = None,
+) -> UInt8[np.ndarray, "n h w 3"]:
     """The frames between two known ones, from both of them, by the planes that take one to the other.
 
     Args:
@@ -127,22 +128,25 @@ def images_between(
         poses: (T, 3) of the frames after ``first``, the last one being that of ``last``, in the ego frame of ``first``.
         fallback: (T - 1, H, W, 3) what is shown where no plane shows anything.
         settings: how planes are matched.
+        which: indices of the poses whose frames are made; None for all but the last.
 
     Returns:
-        (T - 1, H, W, 3) uint8.
+        (N, H, W, 3) uint8, by default N = T - 1.
     """
     end = poses[-1]
+    chosen = range(len(poses) - 1) if which is None else which
     depths = _depths(camera, end, settings)
     last_from_first = _induced(camera, end, depths)
     first_from_last = np.stack([inverse(homography) for homography in last_from_first])
     ahead = _judged(first, last, last_from_first, settings)
     back = _judged(last, first, first_from_last, settings)
-    made = np.empty((len(poses) - 1, *first.shape), np.uint8)
-    for t, pose in enumerate(poses[:-1]):
+    made = np.empty((len(chosen), *first.shape), np.uint8)
+    for place, t in enumerate(chosen):
+        pose = poses[t]
         share = (t + 1) / len(poses)
         from_first = _induced(camera, pose, depths)
         ends = [(ahead, from_first, 1 - share), (back, from_first @ first_from_last, share)]
-        made[t] = _mixed(ends, fallback[t], settings)
+        made[place] = _mixed(ends, fallback[t], settings)
     return made
 
 

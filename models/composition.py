@@ -1,0 +1,209 @@
+"""Frames put together by the compositor: what each is made from, and the network at work. Driving and training share it.
+
+Within a second the keyframe comes first, from the frame before it and the Coarse model's picture; then the frames
+between, from the keyframes on both sides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from longdwm_env import clock
+from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.geometry.map_picture import MapPicture, draw_map
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.geometry.reprojection import reprojected
+from longdwm_env.geometry.scenery import SceneryLayer
+from longdwm_env.geometry.sweep import DEFAULT_PLANES, SweepSettings, images_between
+from longdwm_env.geometry.warp import WarpSettings, warp_images
+from longdwm_env.models.codec import uint8_from_images
+from longdwm_env.models.compositor import FLAGS, PICTURES, Compositor, Ingredients
+from longdwm_env.models.machine import faster_in_bfloat16
+from longdwm_env.models.sampler import counted_noise
+from longdwm_env.types import ActorTracks, Camera, FloatArray, Images
+
+if TYPE_CHECKING:
+    from longdwm_env.models.samples import Present
+
+BETWEEN_SWEEP = SweepSettings(DEFAULT_PLANES)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known of the world around the next second, in one frame of reference.
+
+    Attributes:
+        poses: (13, 3) of the ego, now and at each frame of the second.
+        layout: of the road; None where there is no map.
+        scenery: beside the road; None where the map does not know it.
+        others: the other road users at the same 13 frames; None where they are unknown.
+    """
+
+    poses: FloatArray
+    layout: RoadLayout | None = None
+    scenery: SceneryLayer | None = None
+    others: ActorTracks | None = None
+
+    def shown(self, frame: int, camera: Camera) -> MapPicture:
+        """What the map and the boxes show of a frame."""
+        return draw_map(self.layout, self.scenery, self.others, frame, camera, self.poses[frame])
+
+    @property
+    def flags(self) -> tuple[float, float]:
+        """The last two of ``compositor.FLAGS``."""
+        return float(self.layout is not None), float(self.scenery is not None)
+
+
+@dataclass(frozen=True)
+class FrameParts:
+    """What one frame is put together from, as it is stored; see ``compositor.Ingredients``.
+
+    Attributes:
+        pictures: uint8 (4, H, W, 3).
+        masks: uint8 (2, H, W).
+        map_picture: uint8 (H, W, 4): the picture, and 255 times the root of the inverse depth in 1/m.
+        flags: float32 (4,).
+    """
+
+    pictures: UInt8[np.ndarray, "4 h w 3"]
+    masks: UInt8[np.ndarray, "2 h w"]
+    map_picture: UInt8[np.ndarray, "h w 4"]
+    flags: Float[np.ndarray, "4"]
+
+
+class SecondParts:
+    """The parts of each frame of one second.
+
+    Args:
+        first: (H, W, 3) the present frame.
+        surroundings: of the second.
+        camera: of all frames.
+    """
+
+    def __init__(self, first: Images, surroundings: Surroundings, camera: Camera) -> None:
+        self.first, self.surroundings, self.camera = first, surroundings, camera
+        self.maps: dict[int, MapPicture] = {}
+
+    def keyframe(self, matched: Images, coarse: Images, frame: int = clock.FRAMES_PER_INTERVAL) -> FrameParts:
+        """Of the next keyframe, from its matched sweep and the Coarse model's picture, (H, W, 3) each."""
+        taken, mask = self._taken(self.first, 0, frame)
+        empty = np.zeros_like(self.first)
+        return self._parts(frame, (taken, empty, matched, coarse), (mask, np.zeros_like(mask)), 1.0, 1.0)
+
+    def between(self, last: Images, frames: Sequence[int]) -> list[FrameParts]:
+        """Of frames between the present one and the next keyframe, (H, W, 3)."""
+        end = clock.FRAMES_PER_INTERVAL
+        ahead = self._relative(end)
+        swept = images_between(
+            self.first, last, self.camera, ahead, self._fallback(ahead[:-1]), BETWEEN_SWEEP, [f - 1 for f in frames]
+        )
+        made = []
+        for frame, matched in zip(frames, swept, strict=True):
+            (front, in_front), (back, in_back) = self._taken(self.first, 0, frame), self._taken(last, end, frame)
+            pictures = (front, back, matched, np.zeros_like(front))
+            made.append(self._parts(frame, pictures, (in_front, in_back), 0.0, frame / end))
+        return made
+
+    def restyled(self) -> FrameParts:
+        """Of the present frame, which the Coarse model has drawn anew in other weather or at another time of day."""
+        empty = np.zeros(self.first.shape[:2], np.uint8)
+        pictures = (self.first, np.zeros_like(self.first), self.first, self.first)
+        return self._parts(0, pictures, (empty, empty), 1.0, 1.0)
+
+    def _relative(self, end: int) -> FloatArray:
+        poses = self.surroundings.poses
+        return relative_to(poses[1 : end + 1], poses[:1])
+
+    def _fallback(self, poses: FloatArray) -> Images:
+        return warp_images(self.first, self.camera, poses, WarpSettings(variant="ground", depth_m=35.0))
+
+    def _map(self, frame: int) -> MapPicture:
+        if frame not in self.maps:
+            self.maps[frame] = self.surroundings.shown(frame, self.camera)
+        return self.maps[frame]
+
+    def _taken(self, image: Images, source: int, target: int) -> tuple[Images, Images]:
+        here = self.surroundings
+        return reprojected(
+            image, self._map(source), here.poses[source], source,
+            self._map(target), here.poses[target], target, here.others, self.camera,
+        )  # fmt: skip
+
+    def _parts(
+        self, frame: int, pictures: Sequence[Images], masks: Sequence[Images], keyframe: float, share: float
+    ) -> FrameParts:
+        shown = self._map(frame)
+        depth = np.rint(255 * np.sqrt(shown.inverse_depth.clip(0, 1))).astype(np.uint8)
+        flags = np.array([keyframe, share, *self.surroundings.flags], np.float32)
+        return FrameParts(np.stack(pictures), np.stack(masks), np.dstack([shown.picture, depth]), flags)
+
+
+class FrameComposer:
+    """The compositor at work, a frame at a time, so that what is made does not depend on what is made with it.
+
+    Args:
+        compositor: the network.
+        device: where it works.
+    """
+
+    def __init__(self, compositor: Compositor, device: torch.device) -> None:
+        on_cpu = device.type == "cpu"
+        self.compositor = compositor.to(memory_format=torch.channels_last) if on_cpu else compositor
+        self.device = device
+        self.in_bfloat16 = on_cpu and compositor.dtype == torch.float32 and faster_in_bfloat16()
+
+    @torch.no_grad()
+    def composed(self, parts: FrameParts, present: "Present", number: int) -> Images:
+        """A frame (H, W, 3) from its parts; ``number`` counts frames after the present one."""
+        shape = (1, *parts.masks.shape[1:])
+        noise = counted_noise([present.seed], [present.counter + number], "compose", shape, self.device, torch.float32)
+        given = as_ingredients([parts], noise, present.text[None].float(), self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            made = self.compositor(given)
+        return uint8_from_images(made)[0]
+
+
+def as_ingredients(
+    parts: Sequence[FrameParts], noise: Tensor, text: Tensor, device: torch.device | str = "cpu"
+) -> Ingredients:
+    """Parts of B frames as the network takes them, with noise (B, 1, H, W) and text (B, S, D)."""
+    return ingredients_from_arrays(
+        np.stack([part.pictures for part in parts]),
+        np.stack([part.masks for part in parts]),
+        np.stack([part.map_picture for part in parts]),
+        np.stack([part.flags for part in parts]),
+        noise,
+        text,
+        device,
+    )
+
+
+def ingredients_from_arrays(
+    pictures: UInt8[np.ndarray, "b 4 h w 3"],
+    masks: UInt8[np.ndarray, "b 2 h w"],
+    map_pictures: UInt8[np.ndarray, "b h w 4"],
+    flags: Float[np.ndarray, "b 4"],
+    noise: Tensor,
+    text: Tensor,
+    device: torch.device | str = "cpu",
+) -> Ingredients:
+    """As ``as_ingredients``, from stacked arrays."""
+    known = torch.from_numpy(flags[:, [FLAGS.index("layout")]]).to(device)[..., None, None]
+    shown = torch.from_numpy(map_pictures).to(device).movedim(-1, 1).float() / 127.5 - 1
+    taken = torch.from_numpy(pictures).to(device).movedim(-1, 2).float() / 127.5 - 1
+    key = torch.from_numpy(flags[:, 0]).to(device)
+    exists = torch.ones(len(flags), len(PICTURES), device=device)
+    exists[:, PICTURES.index("last")], exists[:, PICTURES.index("coarse")] = 1 - key, key
+    return Ingredients(
+        taken * exists[..., None, None, None],
+        torch.from_numpy(masks).to(device).float() / 255,
+        shown * known,
+        noise.to(device),
+        text.to(device),
+        torch.from_numpy(flags).to(device),
+    )

@@ -1,0 +1,1 @@
+"""Training of the compositor: its own drives through simulated scenes, a critic, and the loop."""

@@ -1,0 +1,204 @@
+"""The compositor's training: patch distance first, then a critic beside it."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from longdwm_env.files import atomic_path
+from longdwm_env.models.composition import ingredients_from_arrays
+from longdwm_env.models.compositor import Compositor, Ingredients
+from longdwm_env.training.composition.critic import PatchCritic, patch_distance
+from longdwm_env.training.composition.store import MomentRing
+
+
+@dataclass(frozen=True)
+class CompositorTraining:
+    """How the compositor is trained.
+
+    Attributes:
+        batch: moments a step.
+        alone_steps: by patch distance alone, before the critic joins.
+        rising_steps: over which the critic's weight rises.
+        learning_rate: of the compositor; the critic's is twice it.
+        distance_weight, fooling_weight, matching_weight: of the terms of the loss.
+        average: decay of the averaged weights.
+        save_every: steps.
+        least_moments: what the ring must hold before training begins.
+    """
+
+    batch: int = 8
+    alone_steps: int = 1500
+    rising_steps: int = 300
+    learning_rate: float = 2e-4
+    distance_weight: float = 0.5
+    fooling_weight: float = 0.15
+    matching_weight: float = 1.0
+    average: float = 0.998
+    save_every: int = 200
+    least_moments: int = 512
+
+
+LEAST_CONTRAST = 0.12
+"""Standard deviation below which a picture's contrast is not raised further before it is judged."""
+
+
+def contrast(wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, 1, 1, 1) by which pictures are judged: a night's errors count like a day's."""
+    mean = wanted.mean((1, 2, 3), keepdim=True)
+    return mean, wanted.std((1, 2, 3), keepdim=True).clamp(min=LEAST_CONTRAST)
+
+
+def trainer_state(folder: Path) -> dict[str, Tensor] | None:
+    """What a stopped training left, or None."""
+    path = folder / "trainer.safetensors"
+    return load_file(path) if path.exists() else None
+
+
+class CompositorTrainer:
+    """Compositor, critic and their optimisers; saved and resumed as safetensors."""
+
+    def __init__(self, compositor: Compositor, config: CompositorTraining, folder: Path, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.config, self.folder = config, folder
+        self.compositor = compositor.train().to(memory_format=torch.channels_last)
+        self.averaged = Compositor(**_arguments(compositor))
+        self.averaged.load_state_dict(compositor.state_dict())
+        self.critic = PatchCritic().to(memory_format=torch.channels_last)
+        rate, betas = config.learning_rate, (0.5, 0.99)
+        self.optimiser = torch.optim.Adam(self.compositor.parameters(), rate, betas)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), 2 * rate, betas)
+        self.step = 0
+        state = trainer_state(folder)
+        if state is not None:
+            self._restore(state)
+
+    def train_step(self, given: Ingredients, wanted: Tensor) -> dict[str, float]:
+        """One step on B moments; returns what the log shows."""
+        warm = float(np.clip((self.step - self.config.alone_steps) / self.config.rising_steps, 0, 1))
+        mean, deviation = contrast(wanted)
+        shown = torch.cat([given.map_picture, given.pictures[:, 0]], dim=1)
+
+        def judged(picture: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            return self.critic((picture - mean) / deviation * 0.5, shown)  # type: ignore[no-any-return]
+
+        log = {}
+        with torch.autocast("cpu", torch.bfloat16):
+            made = self.compositor(given)
+        distance = (patch_distance(made.float(), wanted) * (0.4 / deviation.flatten())).mean()
+        loss = self.config.distance_weight * distance
+        log["distance"] = float(distance)
+        if self.step >= self.config.alone_steps:
+            with torch.autocast("cpu", torch.bfloat16):
+                real, wanted_features = judged(wanted)
+                fake, _ = judged(made.detach())
+            critic_loss = sum(
+                ((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in zip(real, fake, strict=True)
+            )
+            self.critic_optimiser.zero_grad(set_to_none=True)
+            critic_loss.backward()  # type: ignore[union-attr]
+            nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
+            self.critic_optimiser.step()
+            for parameter in self.critic.parameters():
+                parameter.requires_grad_(False)
+            with torch.autocast("cpu", torch.bfloat16):
+                fake, features = judged(made)
+            for parameter in self.critic.parameters():
+                parameter.requires_grad_(True)
+            fooled = sum(((f.float() - 1) ** 2).mean() for f in fake)
+            matching = sum(
+                (s.float() - w.detach().float()).abs().mean() for s, w in zip(features, wanted_features, strict=True)
+            ) / len(features)
+            loss = loss + warm * (self.config.fooling_weight * fooled + self.config.matching_weight * matching)
+            log |= {"critic": float(critic_loss), "fooled": float(fooled), "matching": float(matching)}
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        log["norm"] = float(nn.utils.clip_grad_norm_(self.compositor.parameters(), 1.0))
+        self.optimiser.step()
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for average, new in zip(self.averaged.parameters(), self.compositor.parameters(), strict=True):
+                average.lerp_(new, 1 - decay)
+        self.step += 1
+        return log
+
+    def save(self) -> None:
+        """Write the averaged weights for driving, and all that training needs to go on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = {"step": torch.tensor(self.step)}
+        for name, module in (("model", self.compositor), ("average", self.averaged), ("critic", self.critic)):
+            tensors |= {f"{name}/{key}": value.contiguous() for key, value in module.state_dict().items()}
+        for name, optimiser in (("adam", self.optimiser), ("critic_adam", self.critic_optimiser)):
+            for index, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"{name}/{index}/{key}": value.contiguous() for key, value in state.items()}
+        with atomic_path(self.folder / "trainer.safetensors") as temporary:
+            save_file(tensors, temporary)
+        with atomic_path(self.folder / "average.safetensors") as temporary:
+            save_file({key: value.contiguous() for key, value in self.averaged.state_dict().items()}, temporary)
+
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+        for name, module in (("model/", self.compositor), ("average/", self.averaged), ("critic/", self.critic)):
+            module.load_state_dict(part(name))
+        for name, optimiser in (("adam/", self.optimiser), ("critic_adam/", self.critic_optimiser)):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in part(name).items():
+                index, field = key.split("/")
+                state.setdefault(int(index), {})[field] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        self.step = int(tensors["step"])
+
+
+def _arguments(compositor: Compositor) -> dict[str, object]:
+    return {name: compositor.config[name] for name in ("text_dim", "widths", "depths")}
+
+
+def train(ring: MomentRing, trainer: CompositorTrainer, steps: int, log_path: Path, seed: int = 0) -> None:
+    """Train up to a number of steps on what drives write into the ring meanwhile."""
+    config = trainer.config
+    while len(ring) < config.least_moments:
+        time.sleep(5)
+    began, sums, count = time.time(), {}, 0
+    while trainer.step < steps:
+        rng = np.random.default_rng((seed, trainer.step))
+        moments = ring.batch(np.sort(rng.integers(0, len(ring), config.batch)))
+        if rng.random() < 0.5:
+            moments = mirrored(moments)
+        height, width = moments["targets"].shape[1:3]
+        noise = torch.from_numpy(rng.standard_normal((config.batch, 1, height, width), np.float32))
+        given = ingredients_from_arrays(
+            moments["pictures"], moments["masks"], moments["map_pictures"], moments["flags"],
+            noise, torch.from_numpy(moments["texts"]),
+        )  # fmt: skip
+        wanted = torch.from_numpy(moments["targets"]).movedim(-1, 1).float() / 127.5 - 1
+        for name, value in trainer.train_step(given, wanted).items():
+            sums[name] = sums.get(name, 0.0) + value
+        count += 1
+        if trainer.step % 50 == 0:
+            entry = {
+                "step": trainer.step,
+                "moments": int(ring.counts[0]),
+                "seconds_a_step": (time.time() - began) / count,
+            }
+            entry |= {name: round(value / count, 4) for name, value in sums.items()}
+            with log_path.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+            began, sums, count = time.time(), {}, 0
+        if trainer.step % config.save_every == 0:
+            trainer.save()
+    trainer.save()
+
+
+def mirrored(moments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same moments, left and right exchanged."""
+    flipped = dict(moments)
+    for name, axis in (("pictures", 3), ("masks", 3), ("map_pictures", 2), ("targets", 2)):
+        flipped[name] = np.ascontiguousarray(np.flip(moments[name], axis=axis))
+    return flipped
