@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 BETWEEN_SWEEP = SweepSettings(DEFAULT_PLANES)
 
+UNIT_WIDTH_PX = 144.0
+"""Width of pictures whose fineness is 0."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -55,7 +58,7 @@ class Surroundings:
 
     @property
     def flags(self) -> tuple[float, float]:
-        """The last two of ``compositor.FLAGS``."""
+        """What the map knows: "layout" and "scenery" of ``compositor.FLAGS``."""
         return float(self.layout is not None), float(self.scenery is not None)
 
 
@@ -67,13 +70,13 @@ class FrameParts:
         pictures: uint8 (4, H, W, 3).
         masks: uint8 (2, H, W).
         map_picture: uint8 (H, W, 4): the picture, and 255 times the root of the inverse depth in 1/m.
-        flags: float32 (4,).
+        flags: float32 (5,).
     """
 
     pictures: UInt8[np.ndarray, "4 h w 3"]
     masks: UInt8[np.ndarray, "2 h w"]
     map_picture: UInt8[np.ndarray, "h w 4"]
-    flags: Float[np.ndarray, "4"]
+    flags: Float[np.ndarray, "5"]
 
 
 class SecondParts:
@@ -139,7 +142,8 @@ class SecondParts:
     ) -> FrameParts:
         shown = self._map(frame)
         depth = np.rint(255 * np.sqrt(shown.inverse_depth.clip(0, 1))).astype(np.uint8)
-        flags = np.array([keyframe, share, *self.surroundings.flags], np.float32)
+        fineness = np.log2(self.camera.intrinsics.width_px / UNIT_WIDTH_PX)
+        flags = np.array([keyframe, share, *self.surroundings.flags, fineness], np.float32)
         return FrameParts(np.stack(pictures), np.stack(masks), np.dstack([shown.picture, depth]), flags)
 
 
@@ -187,7 +191,7 @@ def ingredients_from_arrays(
     pictures: UInt8[np.ndarray, "b 4 h w 3"],
     masks: UInt8[np.ndarray, "b 2 h w"],
     map_pictures: UInt8[np.ndarray, "b h w 4"],
-    flags: Float[np.ndarray, "b 4"],
+    flags: Float[np.ndarray, "b 5"],
     noise: Tensor,
     text: Tensor,
     device: torch.device | str = "cpu",

@@ -19,8 +19,9 @@ PICTURES = ("first", "last", "matched", "coarse")
 """What a frame is put together from: the keyframe before it taken along, the one after it taken back (between keyframes),
 the matched sweep, and the Coarse model's own picture (at keyframes)."""
 
-FLAGS = ("keyframe", "share", "layout", "scenery")
-"""Numbers about a frame: whether it is a keyframe, how far between keyframes it lies, and what the map knows."""
+FLAGS = ("keyframe", "share", "layout", "scenery", "fineness")
+"""Numbers about a frame: whether it is a keyframe, how far between keyframes it lies, what the map knows, and how many
+times its pixels are halved against pictures 144 pixels wide."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Ingredients:
         map_picture: (B, 4, H, W), the map's picture and its inverse depth; zeros without a map.
         noise: (B, 1, H, W).
         text: (B, S, D) embedding of the prompt.
-        flags: (B, 4), see ``FLAGS``.
+        flags: (B, 5), see ``FLAGS``.
     """
 
     pictures: Float[Tensor, "b 4 3 h w"]
@@ -41,7 +42,7 @@ class Ingredients:
     map_picture: Float[Tensor, "b 4 h w"]
     noise: Float[Tensor, "b 1 h w"]
     text: Float[Tensor, "b s d"]
-    flags: Float[Tensor, "b 4"]
+    flags: Float[Tensor, "b 5"]
 
 
 class _Block(nn.Module):

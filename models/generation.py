@@ -28,7 +28,8 @@ from longdwm_env.models.sampler import Purpose, counted_noise
 from longdwm_env.models.samples import CoarseInputs, Gap, Present, Sampling
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.views import ViewEncoder
-from longdwm_env.types import FloatArray, Images
+from longdwm_env.models.warped import enlarged, matched_view
+from longdwm_env.types import FloatArray, Images, ImageSize
 
 Result = TypeVar("Result")
 
@@ -129,14 +130,35 @@ class Generation:
     @torch.no_grad()
     def _composed_keyframe(self, present: Present, poses: FloatArray, sampling: Sampling, parts: SecondParts) -> Images:
         assert self.composer is not None
-        inputs = self.coarse_inputs([present], [poses[-1:]])
+        matched, coarse = self.coarse_picture(present, poses[-1], sampling)
+        with self._stage("geometry"):
+            given = parts.keyframe(matched, coarse)
+        with self._stage("coarse"):
+            return self.composer.composed(given, present, clock.FRAMES_PER_INTERVAL)
+
+    @torch.no_grad()
+    def coarse_picture(self, present: Present, pose: FloatArray, sampling: Sampling) -> tuple[Images, Images]:
+        """The matched sweep of the next keyframe and the Coarse model's picture of it, both (H, W, 3).
+
+        The Coarse model works at the pipeline's own size; in larger pictures it is shown them reduced, and its own is
+        enlarged.
+        """
+        small = present.reduced(self.coarse_size(present.camera.intrinsics.image_size))
+        inputs = self.coarse_inputs([small], [pose[None]])
         guided = sampling.guided(present.guidance_scale)
         latents = self.sampled_keyframes(inputs, self._noise([present], "coarse", inputs.noise_shape), guided)
         coarse = self.pictures(latents)[0, 0]
+        if small is present:
+            return inputs.pictures[0, 0, 0], coarse
         with self._stage("geometry"):
-            given = parts.keyframe(inputs.pictures[0, 0, 0], coarse)
-        with self._stage("coarse"):
-            return self.composer.composed(given, present, clock.FRAMES_PER_INTERVAL)
+            matched = matched_view(present.history[-1], present.camera, pose, present.before, self.settings)
+        return matched, enlarged(coarse, present.camera.intrinsics.image_size)
+
+    def coarse_size(self, image_size: ImageSize) -> ImageSize:
+        """The size that the Coarse model sees pictures of a size at: where these are a multiple of its own, its own."""
+        own = self.settings.image_size
+        times = image_size[0] // own[0]
+        return own if self.composer is not None and image_size == (own[0] * times, own[1] * times) else image_size
 
     @torch.no_grad()
     def _composed_between(

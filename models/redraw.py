@@ -14,6 +14,7 @@ from longdwm_env import clock
 from longdwm_env.models.generation import Generation
 from longdwm_env.models.sampler import counted_noise
 from longdwm_env.models.samples import Present, Sampling
+from longdwm_env.models.warped import enlarged
 from longdwm_env.types import Images
 
 PASSES = 2
@@ -30,7 +31,7 @@ DRIVING_GUIDANCE_SCALE = 2.0
 
 
 def redrawn(generation: Generation, present: Present, sampling: Sampling) -> Images:
-    """The present frame as the prompt says, uint8 (H, W, 3).
+    """The present frame as the Coarse model draws it under the prompt, uint8 (H, W, 3).
 
     Args:
         generation: the models at work.
@@ -39,12 +40,14 @@ def redrawn(generation: Generation, present: Present, sampling: Sampling) -> Ima
             ``GUIDANCE_SCALE``.
     """
     guided = sampling.guided(GUIDANCE_SCALE)
-    frame = present.history[-1]
+    full_size = present.camera.intrinsics.image_size
+    small = present.reduced(generation.coarse_size(full_size))
+    frame = small.history[-1]
     for number in range(PASSES):
         # The newest frame alone: the others show other weather too, and the sweep looks for motion.
-        alone = replace(present, history=frame[None], before=None)
+        alone = replace(small, history=frame[None], before=None)
         inputs = generation.coarse_inputs([alone], [np.zeros((1, 3))])
         shape = inputs.noise_shape
         noise = counted_noise([present.seed], [number], "redraw", shape, generation.device, generation.dtype)
         frame = generation.pictures(generation.sampled_keyframes(inputs, noise, guided))[0, 0]
-    return generation.restyled(present, frame)
+    return enlarged(frame, full_size)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 from torch import Tensor
 
+from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.composition import Surroundings
 from longdwm_env.models.denoiser import StepCallback
-from longdwm_env.types import Camera, FloatArray, Images
+from longdwm_env.types import Camera, FloatArray, Images, ImageSize
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,24 @@ class Present:
     boxes: FloatArray | None = None
     guidance_scale: float = 0.0
     surroundings: Surroundings | None = None
+
+    def reduced(self, image_size: ImageSize) -> "Present":
+        """The same seen in smaller pictures, (height, width); itself where they have that size."""
+        if self.camera.intrinsics.image_size == image_size:
+            return self
+        before = None if self.before is None else (fit_images(self.before[0], image_size), self.before[1])
+        boxes = self.boxes
+        if boxes is not None:
+            scale = image_size[1] / self.camera.intrinsics.width_px
+            # Pixels are counted at their middles.
+            boxes = np.concatenate([(boxes[..., :4] + 0.5) * scale - 0.5, boxes[..., 4:]], axis=-1)
+        return replace(
+            self,
+            history=fit_images(self.history, image_size),
+            camera=self.camera.fitted(image_size),
+            before=before,
+            boxes=boxes,
+        )
 
 
 @dataclass(frozen=True)

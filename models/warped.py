@@ -6,6 +6,7 @@ Training stores their latents, driving encodes them on the way (``views``); both
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -17,7 +18,7 @@ from longdwm_env.geometry.sweep import SweepSettings, images_between, predicted_
 from longdwm_env.geometry.warp import WarpSettings, warp_and_mask, warp_images
 from longdwm_env.models.road_users import in_view
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.types import Camera, FloatArray, Images
+from longdwm_env.types import Camera, FloatArray, Images, ImageSize
 
 Earlier = tuple[Images, FloatArray]
 """A frame (H, W, 3) of shortly before the present one, and its pose (3,) in the present ego frame."""
@@ -75,6 +76,27 @@ def keyframe_views(
     mask = np.zeros(len(poses), dtype=np.float32)
     mask[:reach] = float(settings.coarse_warp_horizon_s >= clock.INTERVAL_S)
     return np.concatenate([shown, np.repeat(shown[-1:], len(poses) - reach, axis=0)]), mask
+
+
+def matched_view(
+    image: UInt8[np.ndarray, "h w 3"],
+    camera: Camera,
+    pose: Float[np.ndarray, "3"],
+    earlier: Earlier | None,
+    settings: LongDWMSettings,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The first of ``keyframe_views`` alone, of one keyframe, with road users where the planes leave them."""
+    warped = warp_images(image, camera, pose[None], settings.warp)
+    if earlier is None or settings.matched_sweep is None:
+        return np.asarray(warped[0])
+    return np.asarray(predicted_images(image, camera, pose[None], *earlier, warped, settings.matched_sweep)[0])
+
+
+def enlarged(image: UInt8[np.ndarray, "h w 3"], image_size: ImageSize) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture at a larger size, (height, width); itself where it has that size."""
+    if image.shape[:2] == tuple(image_size):
+        return image
+    return np.asarray(cv2.resize(image, (image_size[1], image_size[0]), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def layout_pictures(

@@ -106,13 +106,14 @@ class DiffusionWorld:
         self.name = name
         self.pipeline = pipeline
         self.image_size: ImageSize = settings.image_size if image_size is None else (image_size[0], image_size[1])
+        self._generation = pipeline.generation(micro_batch)
         multiple = pipeline.codec.spatial_factor * pipeline.coarse.config.patch_size
-        if any(side < multiple or side % multiple for side in self.image_size):
+        worked = self._generation.coarse_size(self.image_size)
+        if any(side < multiple or side % multiple for side in worked):
             raise InvalidConfig(
                 f"image_size={self.image_size} does not fit the world {name!r}: its sides must be multiples of "
                 f"{multiple} pixels; its own is {settings.image_size}"
             )
-        self._generation = pipeline.generation(micro_batch)
         self._coarse_steps = settings.coarse_steps if coarse_steps is None else coarse_steps
         self._fine_steps = settings.fine_steps if fine_steps is None else fine_steps
         self._guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
@@ -273,8 +274,12 @@ class DiffusionWorld:
         present = self._present(state, boxes)
         surroundings = self._surroundings(state, others, np.zeros((0, 3)))
         present = replace(present, surroundings=surroundings)
-        task = partial(redrawn, self._generation, present, self._sampling(guided=True))
-        return self._generation.run([task])[0]
+
+        def drawn() -> Images:
+            picture = redrawn(self._generation, present, self._sampling(guided=True))
+            return self._generation.restyled(present, picture)
+
+        return self._generation.run([drawn])[0]
 
     def _turns(self, present: Present) -> bool:
         """Whether a driver's keyframes are guided more strongly than all others."""

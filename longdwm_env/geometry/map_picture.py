@@ -1,6 +1,6 @@
 """What a map and the boxes of road users say of a frame, drawn flat: a picture, its inverse depth, and what moves.
 
-The road's paint, extruded footprints, upright outlines of trees and posts, and boxes of road users are drawn from far to
+The paint of the road, extruded footprints, outlines of trees and posts, and boxes of road users are drawn from far to
 near, without light, weather or texture: as little as MagicDrive and DriveArena give their models, and the depth of each
 pixel with it. Every polygon is plane, so its inverse depth is linear in the pixel.
 """

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from longdwm_env.geometry.map_picture import MapPicture, pixel_rays
-from longdwm_env.geometry.pose import as_matrix
+from longdwm_env.geometry.pose import as_matrix, inverse
 from longdwm_env.geometry.upright import STATIC
 from longdwm_env.types import ActorTracks, Camera, FloatArray
 
@@ -49,7 +49,7 @@ def reprojected(
     ego_from_camera = camera.mounting.ego_from_camera
     world_from_target = as_matrix(np.asarray(target_pose, np.float64)) @ ego_from_camera
     world_from_source = as_matrix(np.asarray(source_pose, np.float64)) @ ego_from_camera
-    source_from_world = np.linalg.inv(world_from_source)
+    source_from_world = _inverse(world_from_source)
     rays, depth = pixel_rays(camera), target.inverse_depth
     seen = _through((source_from_world @ world_from_target).astype(np.float32), rays, depth)
     if others is not None:
@@ -60,7 +60,7 @@ def reprojected(
             if not np.isfinite(poses).all():
                 seen[2][where] = -1.0
                 continue
-            moved = as_matrix(poses[0]) @ np.linalg.inv(as_matrix(poses[1]))
+            moved = as_matrix(poses[0]) @ as_matrix(inverse(poses[1]))
             through = (source_from_world @ moved @ world_from_target).astype(np.float32)
             seen[:, where] = _through(through, rays[:, where], depth[where])
     ahead = seen[2] > 1e-3
@@ -77,16 +77,23 @@ def reprojected(
     return made, np.where(inside & same, 255, 0).astype(np.uint8)
 
 
+def _inverse(world_from_camera: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
+    """Of a rigid transform; a general one wakes threads for sixteen numbers."""
+    camera_from_world = np.eye(4)
+    camera_from_world[:3, :3] = world_from_camera[:3, :3].T
+    camera_from_world[:3, 3] = -world_from_camera[:3, :3].T @ world_from_camera[:3, 3]
+    return camera_from_world
+
+
 def _through(
     source_from_target: Float[np.ndarray, "4 4"],
     rays: Float[np.ndarray, "2 *n"],
     inverse_depth: Float[np.ndarray, "*n"],
 ) -> Float[np.ndarray, "3 *n"]:
-    """Directions at the source, (3, ...), of what pixels of the target see; the third over its depth at the target."""
+    """Directions at the source, (3, ...), of what pixels of the target see.
+
+    The third is the depth at the source over that at the target.
+    """
     rotation, shift = source_from_target[:3, :3], source_from_target[:3, 3]
-    return np.stack(
-        [
-            rotation[i, 0] * rays[0] + rotation[i, 1] * rays[1] + rotation[i, 2] + shift[i] * inverse_depth
-            for i in range(3)
-        ]
-    )
+    x, y = rays
+    return np.stack([r[0] * x + r[1] * y + r[2] + s * inverse_depth for r, s in zip(rotation, shift, strict=True)])

@@ -1,4 +1,4 @@
-"""Moments of drives that the compositor is trained on: a ring of fixed size in files, written by drives, read by training."""
+"""Moments of drives that the compositor is trained on, in a ring of fixed size: drives write it, training reads it."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_path
+from longdwm_env.models.compositor import FLAGS
 from longdwm_env.types import ImageSize
 
 
@@ -20,7 +21,7 @@ def _columns(image_size: ImageSize, text_shape: tuple[int, int]) -> dict[str, tu
         "pictures": ((4, height, width, 3), np.uint8),
         "masks": ((2, height, width), np.uint8),
         "map_pictures": ((height, width, 4), np.uint8),
-        "flags": ((4,), np.float32),
+        "flags": ((len(FLAGS),), np.float32),
         "texts": (text_shape, np.float32),
         "targets": ((height, width, 3), np.uint8),
         "seconds": ((), np.int32),
