@@ -5,13 +5,12 @@ near, without light, weather or texture: as little as MagicDrive and DriveArena 
 pixel with it. Every polygon is plane, so its inverse depth is linear in the pixel.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Float, Int, Int16, UInt8
 from numpy.typing import NDArray
 
 from longdwm_env.geometry.layout import LAYOUT_RGB, LINE_REACH_M, QUAD_SHIFT, REACH_M, ROAD, RoadLayout, visible_quads
@@ -62,7 +61,7 @@ def draw_map(
         camera: whose view is drawn.
         pose: (3,) of the ego, in the frame of the other arguments.
     """
-    canvas = _Canvas(camera, pose, VERGE_RGB if scenery is None else scenery.verge_colour)
+    canvas = _Canvas(camera, pose, np.array(VERGE_RGB, np.uint8) if scenery is None else scenery.verge_colour)
     parts: list[Sides] = []
     if scenery is not None:
         near = scenery.near(canvas.pose[:2], SCENERY_REACH_M)
@@ -81,7 +80,7 @@ def draw_map(
 class _Canvas:
     """Numbers of polygons, painted one over the other, and what each number stands for."""
 
-    def __init__(self, camera: Camera, pose: FloatArray, verge: Sequence[int] | NDArray[np.uint8]) -> None:
+    def __init__(self, camera: Camera, pose: FloatArray, verge: UInt8[np.ndarray, "3"]) -> None:
         self.camera = camera
         size = camera.intrinsics.image_size
         self.numbers = np.zeros((size[0] * _SAMPLES, size[1] * _SAMPLES), np.uint16)
@@ -92,11 +91,13 @@ class _Canvas:
         inside = camera.intrinsics
         self.focal, self.middle = np.array([inside.fx_px, inside.fy_px]), np.array([inside.cx_px, inside.cy_px])
         ground = ego_from_camera[2, :3] / -ego_from_camera[2, 3]
-        self.planes, self.colours = [ground[None]], [np.array([verge])]
+        self.planes, self.colours = [ground[None]], [verge[None]]
         self.owners = [np.array([STATIC])]
         self.count = 1
 
-    def add_ground(self, corners_m: FloatArray, colours: NDArray[np.uint8], farthest_m: FloatArray) -> None:
+    def add_ground(
+        self, corners_m: Float[np.ndarray, "q 4 2"], colours: UInt8[np.ndarray, "q 3"], farthest_m: FloatArray
+    ) -> None:
         shapes = visible_quads(corners_m, farthest_m, self.camera, self.pose, _SAMPLES)
         for number, (_, shape) in enumerate(shapes, self.count):
             cv2.fillConvexPoly(self.numbers, shape, number, cv2.LINE_8, QUAD_SHIFT)
@@ -127,7 +128,9 @@ class _Canvas:
             cv2.fillConvexPoly(self.numbers, shape, number, cv2.LINE_8, QUAD_SHIFT)
         self._register(_planes(camera_m[chosen]), sides.colours[chosen], sides.owners[chosen])
 
-    def _register(self, planes: FloatArray, colours: NDArray, owners: NDArray) -> None:
+    def _register(
+        self, planes: Float[np.ndarray, "n 3"], colours: UInt8[np.ndarray, "n 3"], owners: Int[np.ndarray, "n"]
+    ) -> None:
         self.planes.append(planes)
         self.colours.append(colours)
         self.owners.append(owners)

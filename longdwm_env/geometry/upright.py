@@ -128,11 +128,11 @@ Part = tuple[list[tuple[float, float, float]], tuple[float, float, float], int]
 def _box(low: tuple[float, float, float], high: tuple[float, float, float], what: int) -> list[Part]:
     (x0, y0, z0), (x1, y1, z1) = low, high
     return [
-        ([(x0, y0, z0), (x0, y1, z0), (x0, y1, z1), (x0, y0, z1)], (-1, 0, 0), what),
-        ([(x1, y0, z0), (x1, y1, z0), (x1, y1, z1), (x1, y0, z1)], (1, 0, 0), what),
-        ([(x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)], (0, -1, 0), what),
-        ([(x0, y1, z0), (x1, y1, z0), (x1, y1, z1), (x0, y1, z1)], (0, 1, 0), what),
-        ([(x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1)], (0, 0, 1), BODY),
+        ([(x0, y0, z0), (x0, y1, z0), (x0, y1, z1), (x0, y0, z1)], (-1.0, 0.0, 0.0), what),
+        ([(x1, y0, z0), (x1, y1, z0), (x1, y1, z1), (x1, y0, z1)], (1.0, 0.0, 0.0), what),
+        ([(x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)], (0.0, -1.0, 0.0), what),
+        ([(x0, y1, z0), (x1, y1, z0), (x1, y1, z1), (x0, y1, z1)], (0.0, 1.0, 0.0), what),
+        ([(x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1)], (0.0, 0.0, 1.0), BODY),
     ]
 
 
@@ -210,7 +210,7 @@ def _nothing() -> Sides:
     return Sides(np.zeros((0, CORNERS, 3)), np.zeros((0, 3), np.uint8), np.zeros(0), np.zeros(0, int), np.zeros(0, int))
 
 
-def _turns(headings_rad: NDArray) -> FloatArray:
+def _turns(headings_rad: Float[np.ndarray, "n"]) -> FloatArray:
     """(N, 2, 2) rotations from a thing's own axes to the map's."""
     cosine, sine = np.cos(headings_rad.astype(np.float64)), np.sin(headings_rad.astype(np.float64))
     return np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)

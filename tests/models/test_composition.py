@@ -1,0 +1,172 @@
+"""Frames put together by the compositor, alone and in a world."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from longdwm_env.models.composition import FrameParts, SecondParts, Surroundings, as_ingredients
+from longdwm_env.models.compositor import FLAGS, PICTURES, Compositor
+from longdwm_env.models.world import DiffusionWorld
+
+SIZE = (32, 48)
+
+
+def make_compositor(seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = Compositor(text_dim=80, widths=(8, 8, 8), depths=(1, 1, 1)).eval()
+        for weight in made.parameters():
+            if not weight.detach().any():
+                weight.data.normal_(std=0.05)
+    return made
+
+
+@pytest.fixture(scope="module")
+def composing(built):
+    """A pipeline with a compositor whose weights are random."""
+    pipeline = built("debug")
+    pipeline.register_modules(compositor=make_compositor())
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def world(composing):
+    return DiffusionWorld(composing)
+
+
+@pytest.fixture
+def straight(drive_at):
+    return drive_at(8.0)
+
+
+def some_parts(keyframe=1.0, share=1.0, known=0.0):
+    rng = np.random.default_rng(5)
+    pictures = rng.integers(0, 256, (len(PICTURES), *SIZE, 3), dtype=np.uint8)
+    masks = np.full((2, *SIZE), 255, np.uint8)
+    shown = rng.integers(0, 256, (*SIZE, 4), dtype=np.uint8)
+    return FrameParts(pictures, masks, shown, np.array([keyframe, share, known, known, 0.0], np.float32))
+
+
+def composed(compositor, part, seed=0):
+    noise = torch.randn(1, 1, *SIZE, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        return compositor(as_ingredients([part], noise, torch.zeros(1, 5, 16)))
+
+
+def test_untrained_it_takes_the_last_frame_along():
+    part = some_parts()
+    made = composed(Compositor(text_dim=80, widths=(8, 8, 8), depths=(1, 1, 1)), part)
+    first = torch.from_numpy(part.pictures[PICTURES.index("first")]).movedim(-1, 0)[None] / 127.5 - 1
+    assert (made - first).abs().mean() < 0.15
+
+
+@pytest.mark.parametrize(("keyframe", "missing"), [(1.0, "last"), (0.0, "coarse")])
+def test_a_picture_that_does_not_exist_has_no_influence(keyframe, missing):
+    compositor, part = make_compositor(), some_parts(keyframe, 0.5)
+    changed = part.pictures.copy()
+    changed[PICTURES.index(missing)] = 7
+    assert torch.equal(composed(compositor, part), composed(compositor, replace(part, pictures=changed)))
+
+
+def test_a_map_that_is_not_there_has_no_influence():
+    compositor, part = make_compositor(), some_parts(known=0.0)
+    blank = replace(part, map_picture=np.zeros_like(part.map_picture))
+    assert torch.equal(composed(compositor, part), composed(compositor, blank))
+    known = some_parts(known=1.0)
+    assert not torch.equal(
+        composed(compositor, known), composed(compositor, replace(known, map_picture=blank.map_picture))
+    )
+
+
+def test_every_other_part_matters():
+    compositor, part = make_compositor(), some_parts(known=1.0)
+    made = composed(compositor, part)
+    for index, name in enumerate(PICTURES):
+        if name != "last":
+            pictures = part.pictures.copy()
+            pictures[index] = 255 - pictures[index]
+            assert not torch.equal(made, composed(compositor, replace(part, pictures=pictures))), name
+    assert not torch.equal(made, composed(compositor, replace(part, masks=part.masks // 2)))
+    assert not torch.equal(made, composed(compositor, part, seed=1))
+    for index, name in enumerate(FLAGS):
+        flags = part.flags.copy()
+        flags[index] += 0.5
+        assert not torch.equal(made, composed(compositor, replace(part, flags=flags))), name
+
+
+def test_parts_of_a_second_have_what_each_frame_needs(picture, scene_with):
+    camera = scene_with(SIZE).camera
+    poses = np.column_stack([np.arange(13) * 0.8, np.zeros(13), np.zeros(13)])
+    first, last = picture(SIZE, 1), picture(SIZE, 2)
+    second = SecondParts(first, Surroundings(poses), camera)
+    keyframe = second.keyframe(first, last)
+    assert keyframe.flags.tolist()[:4] == [1, 1, 0, 0]
+    assert (keyframe.pictures[PICTURES.index("coarse")] == last).all()
+    both = second.between(last, [3, 9])
+    assert [part.flags[1] for part in both] == [0.25, 0.75]
+    alone = second.between(last, [9])[0]
+    assert all((a == b).all() for a, b in zip(vars(both[1]).values(), vars(alone).values(), strict=True))
+    early, late = (second.between(last, [frame])[0].pictures.astype(int) for frame in (1, 11))
+    assert np.abs(early[0] - first).mean() < np.abs(late[0] - first).mean()
+    assert np.abs(late[1] - last).mean() < np.abs(early[1] - last).mean()
+
+
+def test_a_drive_is_composed_and_repeats_bit_for_bit(world, pipeline, scene_with, straight):
+    state = world.begin(scene_with(SIZE, num_past=36), 3)
+    (after,), frames = world.advance([state], [straight], 12)
+    (again,), repeated = world.advance([state], [straight], 12)
+    assert (frames == repeated).all()
+    assert all((after.arrays[name] == again.arrays[name]).all() for name in after.arrays)
+    assert frames.shape == (1, 12, *SIZE, 3)
+    plain = DiffusionWorld(pipeline)
+    assert (frames != plain.advance([plain.begin(scene_with(SIZE, num_past=36), 3)], [straight], 12)[1]).any()
+
+
+def test_a_batch_gives_what_its_members_give_alone(world, scene_with, drive_at):
+    states = [world.begin(scene_with(SIZE, seed=seed), seed) for seed in (1, 2, 3)]
+    trajectories = [drive_at(4.0), drive_at(8.0, 1.0), drive_at(0.0)]
+    _, together = world.advance(states, trajectories, 7)
+    for index, state in enumerate(states):
+        _, alone = world.advance([state], [trajectories[index]], 7)
+        assert (together[index] == alone[0]).all()
+
+
+def test_a_shorter_period_shows_the_beginning_of_a_longer_one(world, scene_with, straight):
+    state = world.begin(scene_with(SIZE), 1)
+    _, whole = world.advance([state], [straight], 12)
+    for count in (1, 5, 11):
+        assert (world.advance([state], [straight], count)[1] == whole[:, :count]).all()
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_larger_pictures_keep_the_coarse_model_at_its_own_size(composing, scene_with, straight, times):
+    size = (SIZE[0] * times, SIZE[1] * times)
+    world = DiffusionWorld(composing, image_size=size)
+    state = world.begin(scene_with(size, num_past=36), 1)
+    (state,), frames = world.advance([state], [straight], 12)
+    assert frames.shape == (1, 12, *size, 3)
+    assert world.advance([state], [straight], 3)[1].shape == (1, 3, *size, 3)
+
+
+def test_a_pipeline_keeps_its_compositor(composing, scene_with, straight, tmp_path):
+    composing.save_pretrained(tmp_path)
+    loaded = DiffusionWorld.from_pretrained(tmp_path)
+    assert loaded.pipeline.compositor is not None
+    world, scene = DiffusionWorld(composing), scene_with(SIZE)
+    first = world.advance([world.begin(scene, 1)], [straight], 12)[1]
+    assert (first == loaded.advance([loaded.begin(scene, 1)], [straight], 12)[1]).all()
+
+
+def test_built_in_scenes_show_the_compositor_what_stands_beside_the_road(composing, straight):
+    from longdwm_env.simulator.scene import builtin_scene
+
+    scene = builtin_scene(21)
+    world = DiffusionWorld(composing)
+    scene = replace(scene, camera=scene.camera.fitted(SIZE))
+    state = world.begin(scene, 1)
+    assert "scenery_kinds" in state.arrays
+    bare = replace(state, arrays={name: a for name, a in state.arrays.items() if not name.startswith("scenery_")})
+    shown, hidden = (world.advance([each], [straight], 12)[1] for each in (state, bare))
+    assert (shown != hidden).any()
