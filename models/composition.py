@@ -1,4 +1,4 @@
-"""Frames put together by the compositor: what each is made from, and the network at work. Driving and training share it.
+"""Frames put together by the compositor: what each is made from, and the network at work; for driving and training.
 
 Within a second the keyframe comes first, from the frame before it and the Coarse model's picture; then the frames
 between, from the keyframes on both sides.

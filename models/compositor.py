@@ -2,8 +2,8 @@
 
 The Coarse model says in latents what the next keyframe is like, and latents are soft. What the last frames show, taken
 along by geometry, is sharp, but has holes and is wrong where geometry is. The compositor gives every pixel a share of
-each of these pictures and a gated residual of its own. It sees beside them what a map and boxes of road users show, where
-there are any. One network makes keyframes and the frames between them.
+each of these pictures and a gated residual of its own. It sees beside them what a map and boxes of road users show,
+where there are any. One network makes keyframes and the frames between them.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 PICTURES = ("first", "last", "matched", "coarse")
-"""What a frame is put together from: the keyframe before it taken along, the one after it taken back (between keyframes),
-the matched sweep, and the Coarse model's own picture (at keyframes)."""
+"""What a frame is put together from: the keyframe before it taken along, between keyframes the one after it taken back,
+the matched sweep, and at keyframes the Coarse model's own picture."""
 
 FLAGS = ("keyframe", "share", "layout", "scenery", "fineness")
 """Numbers about a frame: whether it is a keyframe, how far between keyframes it lies, what the map knows, and how many

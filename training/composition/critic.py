@@ -31,7 +31,7 @@ class PatchCritic(nn.Module):
         self.nets = nn.ModuleList([net(), net()])
 
     def forward(self, picture: Tensor, shown: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Scores (B, 1, h, w) and features of pictures (B, 3, H, W) beside what is shown (B, S, H, W), at both scales."""
+        """Scores (B, 1, h, w) and features of pictures (B, 3, H, W) beside what is shown (B, S, H, W), at each scale."""
         given = torch.cat([picture, shown], dim=1).contiguous(memory_format=torch.channels_last)
         scores, features = [], []
         for scale, layers in enumerate(self.nets):
@@ -46,7 +46,7 @@ class PatchCritic(nn.Module):
 
 
 def patch_distance(made: Tensor, wanted: Tensor) -> Tensor:
-    """(B,) root mean squares over patches of 1, 4 and 12 pixels, of the difference and, three times, of its gradients."""
+    """(B,) root mean squares over patches of 1, 4 and 12 pixels, of the difference and thrice of its gradients."""
     d = made - wanted
     across = F.pad(d[..., :, 1:] - d[..., :, :-1], (0, 1))
     down = F.pad(d[..., 1:, :] - d[..., :-1, :], (0, 0, 0, 1))

@@ -1,0 +1,248 @@
+"""Streets that the compositor's own drives go along: simulated ones, with all that is known of them, and recorded ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longdwm_env import clock
+from longdwm_env.geometry.pose import compose
+from longdwm_env.models.composition import Surroundings
+from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions, caption
+from longdwm_env.simulator.driver import STYLE_S, planned, style_at, with_style
+from longdwm_env.simulator.picture import draw_frame
+from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, step
+from longdwm_env.types import Camera, FloatArray, Images, ImageSize
+from longdwm_env.worlds.simulator import actor_tracks
+
+REACH_M = 320.0
+STEP = clock.FRAMES_PER_INTERVAL
+HISTORY = 4
+"""Keyframes before the start, the present one included."""
+
+BEFORE = 6
+"""Frames back to the one that the matched sweep looks at."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One second of a street.
+
+    Attributes:
+        surroundings: what is known of it.
+        truth: the frame, (H, W, 3), that was to be seen 0 to 12 frames after its beginning.
+    """
+
+    surroundings: Surroundings
+    truth: Callable[[int], Images]
+
+
+class Street(Protocol):
+    """Where a drive goes.
+
+    Attributes:
+        camera: of all frames.
+        prompt: for the models.
+        seed: of the models' noise.
+        history: keyframes (H, W, 3) a second apart up to the start, the newest last.
+        before: the frame of ``BEFORE`` frames ago and its pose (3,) in the street's world frame; None where there is none.
+    """
+
+    camera: Camera
+    prompt: str
+    seed: int
+    history: Sequence[Images]
+    before: tuple[Images, FloatArray] | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further second can be driven."""
+        ...
+
+    def here(self) -> Stretch:
+        """The present moment alone; its surroundings have one pose."""
+        ...
+
+    def drive_on(self) -> Stretch:
+        """Drive one second on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What of the map a drive is given: as in the worlds that people have, often not all."""
+
+    layout: bool
+    scenery: bool
+    others: bool
+
+
+EVERYTHING = Knowledge(True, True, True)
+
+
+def draw_knowledge(rng: np.random.Generator) -> Knowledge:
+    """Everything in two thirds of the drives, nothing in a sixth (a photograph), no scenery in a sixth."""
+    chance = rng.random()
+    if chance < 0.66:
+        return EVERYTHING
+    return Knowledge(True, False, True) if chance < 0.83 else Knowledge(False, False, False)
+
+
+class SimulatedStreet:
+    """A built-in scene, driven on by the simulator's drivers or along arcs that no driver would choose.
+
+    Args:
+        seed: of the scene.
+        knowledge: what of the map is given.
+        image_size: (height, width).
+        arcs: source of random arcs; None for a driver.
+        conditions: weather and time of day of what lies ahead; None for the scene's own, which the history shows.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        knowledge: Knowledge = EVERYTHING,
+        image_size: ImageSize = (96, 144),
+        arcs: np.random.Generator | None = None,
+        conditions: Conditions | None = None,
+    ) -> None:
+        self.seed, self.knowledge = seed, knowledge
+        self._episode, scene = episode(seed), builtin_scene(seed)
+        self._road_map = scene.road_map
+        self.camera = default_camera(seed).fitted(image_size)
+        self.conditions = self._episode.conditions if conditions is None else conditions
+        self.prompt = scene.prompt if conditions is None else caption(conditions, "", "")
+        self.history = [scene.log.images(-STEP * back, 1, self.camera)[0] for back in reversed(range(HISTORY))]
+        past = ego_pose(self._episode.past[-1 - BEFORE])
+        self.before = (scene.log.images(-BEFORE, 1, self.camera)[0], past)
+        self._now, self._frame = self._episode.past[-1], 0
+        self._arcs = arcs
+        self._arc = (0.0, 0.0) if arcs is None else (float(arcs.uniform(0, 16)), 0.0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the ego has hit something."""
+        return bool(self._now.crashed_s[EGO] > 0)
+
+    def here(self) -> Stretch:
+        """See ``Street``."""
+        return self._stretch([self._now], ego_pose(self._now)[None])
+
+    def drive_on(self) -> Stretch:
+        """See ``Street``."""
+        here = ego_pose(self._now)
+        ahead, speeds = self._driver() if self._arcs is None else self._along_arc(self._arcs)
+        poses = np.concatenate([here[None], compose(here, ahead)])
+        steps = [self._now]
+        for index in range(1, STEP + 1):
+            ego = poses[index], float(speeds[index - 1])
+            steps.append(step(self._episode.road, steps[-1], self.seed, self._frame + index, ego))
+        stretch = self._stretch(steps, poses)
+        self._now, self._frame = steps[-1], self._frame + STEP
+        return stretch
+
+    def _stretch(self, steps: Sequence[Traffic], poses: FloatArray) -> Stretch:
+        one, frame, known = self._episode, self._frame, self.knowledge
+        tracks = actor_tracks(steps, one.road.table, frame)
+
+        def truth(index: int) -> Images:
+            return draw_frame(
+                one.road, self.seed, steps[index], frame + index, self.conditions, self.camera, poses[index]
+            )
+
+        surroundings = Surroundings(
+            poses,
+            self._road_map.layout(poses[0, :2], REACH_M) if known.layout else None,  # type: ignore[union-attr]
+            self._road_map.scenery(poses[0, :2], REACH_M) if known.scenery else None,  # type: ignore[union-attr]
+            tracks if known.others else None,
+        )
+        return Stretch(surroundings, truth)
+
+    def _driver(self) -> tuple[FloatArray, FloatArray]:
+        """(12, 3) poses and (12,) speeds as the drivers of footage drive."""
+        style = style_at(self.seed, self._frame)
+        driven = with_style(self._now, style, self.seed, self._frame // (STYLE_S * clock.FPS))
+        trajectory = planned(self._episode.road, driven, self.seed, self._frame)
+        return trajectory.poses[:STEP], trajectory.speeds_mps[:STEP]
+
+    def _along_arc(self, rng: np.random.Generator) -> tuple[FloatArray, NDArray[np.float64]]:
+        """(12, 3) poses on an arc and (12,) speeds; speed and curvature change a little each second."""
+        speed, curvature = self._arc
+        speed = float(np.clip(speed + rng.normal(0, 1.5), 0, 20)) if rng.random() > 0.05 else 0.0
+        curvature = float(np.clip(0.8 * curvature + rng.normal(0, 0.012), -0.06, 0.06))
+        self._arc = speed, curvature
+        along = speed * clock.FRAME_S * np.arange(1, STEP + 1)
+        headings = curvature * along
+        # A chord of an arc lies halfway between its ends' headings.
+        chord = along * np.sinc(headings / 2 / np.pi)
+        poses = np.column_stack([chord * np.cos(headings / 2), chord * np.sin(headings / 2), headings])
+        return poses, np.full(STEP, speed)
+
+
+class RecordedStreet:
+    """A part of a recorded drive of which nothing is known but the ego's motion.
+
+    Args:
+        frames: uint8 (T, H, W, 3) at 12 Hz.
+        poses: (T, 3) of the ego.
+        camera: that took them.
+        prompt: for the models.
+        start: index of the first present frame, at least ``(HISTORY - 1) * 12``.
+        seed: of the models' noise.
+    """
+
+    def __init__(
+        self, frames: Images, poses: FloatArray, camera: Camera, prompt: str, start: int, seed: int = 0
+    ) -> None:
+        if not (HISTORY - 1) * STEP <= start < len(frames):
+            raise ValueError(f"a recorded street starts between frames {(HISTORY - 1) * STEP} and {len(frames) - 1}")
+        self.camera, self.prompt, self.seed = camera, prompt, seed
+        self._frames, self._poses, self._at = frames, poses, start
+        self.history = [frames[start - STEP * back] for back in reversed(range(HISTORY))]
+        self.before = (frames[start - BEFORE], poses[start - BEFORE])
+
+    @property
+    def ended(self) -> bool:
+        """Whether less than a second is left."""
+        return self._at + STEP >= len(self._frames)
+
+    def here(self) -> Stretch:
+        """See ``Street``."""
+        return self._stretch(1)
+
+    def drive_on(self) -> Stretch:
+        """See ``Street``."""
+        stretch = self._stretch(STEP + 1)
+        self._at += STEP
+        return stretch
+
+    def _stretch(self, count: int) -> Stretch:
+        first = self._at
+        return Stretch(Surroundings(self._poses[first : first + count]), lambda index: self._frames[first + index])
+
+
+def drawn_street(
+    rng: np.random.Generator, last_seed: int, image_size: ImageSize, free_share: float, restyled_share: float
+) -> tuple[SimulatedStreet, bool]:
+    """A random simulated street, and whether it begins under another prompt than its history shows.
+
+    Args:
+        rng: source of all choices.
+        last_seed: seeds of scenes lie below.
+        image_size: (height, width).
+        free_share: of drives along arcs.
+        restyled_share: of drives whose weather or time of day is another than the history's.
+    """
+    conditions = None
+    if rng.random() < restyled_share:
+        conditions = Conditions(rng.choice(WEATHERS), rng.choice(TIMES_OF_DAY))
+    arcs = rng if rng.random() < free_share else None
+    street = SimulatedStreet(int(rng.integers(last_seed)), draw_knowledge(rng), image_size, arcs, conditions)
+    return street, conditions is not None
+
+
+__all__ = ["EVERYTHING", "Knowledge", "RecordedStreet", "SimulatedStreet", "Street", "Stretch", "drawn_street"]
