@@ -16,6 +16,7 @@ from longdwm_env.errors import InvalidState
 from longdwm_env.files import atomic_write_bytes
 from longdwm_env.frames import Frames
 from longdwm_env.types import (
+    LOOKS,
     ActorTracks,
     Camera,
     EgoState,
@@ -187,6 +188,7 @@ class EnvState:
         actors = self.world_state.actors
         if actors is not None:
             tensors |= dict(zip(_ACTORS, (actors.poses, actors.sizes_m, actors.speeds_mps), strict=True))
+            tensors |= {f"actors.{name}": array for name, array in actors.looks.items()}
         return {name: np.asarray(array, order="C") for name, array in tensors.items()}
 
     def _record(self) -> dict[str, Any]:
@@ -210,7 +212,10 @@ def _from_parts(encoded: Any, tensors: dict[str, NDArray[Any]]) -> EnvState:
     actors = None
     if actor_ids is not None:
         poses, sizes_m, speeds_mps = (_take(tensors, name, np.float64) for name in _ACTORS)
-        actors = ActorTracks(poses, sizes_m, speeds_mps, tuple(actor_ids))
+        # States that were saved before looks were kept have none.
+        looks = {name: f"actors.{name}" for name in LOOKS if f"actors.{name}" in tensors}
+        known = {name: _take(tensors, tensor, LOOKS[name]) for name, tensor in looks.items()}
+        actors = ActorTracks(poses, sizes_m, speeds_mps, tuple(actor_ids), **known)
     record["camera"] = Camera(
         Intrinsics(**record["camera"]["intrinsics"]),
         Mounting(**record["camera"]["mounting"]),

@@ -212,21 +212,39 @@ class Trajectory:
         return float(np.linalg.norm(self.waypoints_m - self.requested_waypoints_m, axis=1).max())
 
 
+ROAD_USER_CLASSES: tuple[str, ...] = (
+    "car", "hatchback", "sedan", "suv", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian", "other",
+)  # fmt: skip
+"""What a road user may be; a "car" is one of unknown shape. New classes go to the end: files hold indices."""
+
+
+LOOKS: Mapping[str, Any] = {"classes": np.uint8, "colours": np.uint8, "lights": np.bool_}
+"""How road users look, by the names of ``ActorTracks``, and what each array holds."""
+
+
 @dataclass(frozen=True)
 class ActorTracks:
     """Boxes of the other road users over T frames, in the episode's world frame; NaN where an actor is absent.
+
+    How they look is optional: None where it is not known.
 
     Attributes:
         poses: (T, A, 3) x m, y m of the box's centre, heading rad.
         sizes_m: (A, 3) length, width, height.
         speeds_mps: (T, A) along the heading.
         ids: A names that stay with an actor through an episode.
+        classes: (A,) uint8 indices into ``ROAD_USER_CLASSES``.
+        colours: (A, 3) uint8 RGB of the body in even light.
+        lights: (T, A, 3) bool, whether brake lights, left indicator and right indicator shine; False for the absent.
     """
 
     poses: FloatArray
     sizes_m: FloatArray
     speeds_mps: FloatArray
     ids: tuple[str, ...]
+    classes: NDArray[np.uint8] | None = None
+    colours: NDArray[np.uint8] | None = None
+    lights: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         for name in ("poses", "sizes_m", "speeds_mps"):
@@ -240,10 +258,32 @@ class ActorTracks:
             actors,
         ):
             raise ValueError("poses, sizes, speeds and ids of actor tracks disagree about frames or actors")
+        shapes: dict[str, tuple[int, ...]] = {
+            "classes": (actors,), "colours": (actors, 3), "lights": (frames, actors, 3)
+        }  # fmt: skip
+        for name, values in self.looks.items():
+            array = frozen_array(values, LOOKS[name])
+            if array.shape != shapes[name]:
+                raise ValueError(f"{name} of actor tracks are {array.shape}, expected {shapes[name]}")
+            object.__setattr__(self, name, array)
+        if self.classes is not None and (self.classes >= len(ROAD_USER_CLASSES)).any():
+            raise ValueError(f"classes of actor tracks are 0 to {len(ROAD_USER_CLASSES) - 1}")
+
+    @property
+    def looks(self) -> dict[str, NDArray[Any]]:
+        """What is known of how the actors look, by the names of ``LOOKS``."""
+        return {name: value for name in LOOKS if (value := getattr(self, name)) is not None}
 
     def during(self, frames: slice) -> "ActorTracks":
         """The same actors at some of the frames."""
-        return replace(self, poses=self.poses[frames], speeds_mps=self.speeds_mps[frames])
+        lights = None if self.lights is None else self.lights[frames]
+        return replace(self, poses=self.poses[frames], speeds_mps=self.speeds_mps[frames], lights=lights)
+
+    def of(self, which: NDArray[Any]) -> "ActorTracks":
+        """Some of the actors: indices, or a mask (A,)."""
+        ids = tuple(np.array(self.ids, dtype=object)[which])
+        looks = {name: value[:, which] if name == "lights" else value[which] for name, value in self.looks.items()}
+        return ActorTracks(self.poses[:, which], self.sizes_m[which], self.speeds_mps[:, which], ids, **looks)
 
 
 @dataclass(frozen=True)

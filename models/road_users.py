@@ -6,6 +6,8 @@ model as moved parts of its views. Whom the camera has lost sight of is forgotte
 here.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,8 +56,7 @@ def still_known(actors: ActorTracks, ego_pose: FloatArray, camera: Camera) -> Ac
         camera: the camera.
     """
     kept = in_view(image_boxes(actors.poses[-1], actors.sizes_m, ego_pose, camera), camera.intrinsics.image_size)
-    names = tuple(name for name, keep in zip(actors.ids, kept, strict=True) if keep)
-    return ActorTracks(actors.poses[-1:, kept], actors.sizes_m[kept], actors.speeds_mps[-1:, kept], names)
+    return actors.during(slice(-1, None)).of(kept)
 
 
 def driven_on(actors: ActorTracks, layout: RoadLayout | None, frames: int) -> ActorTracks:
@@ -79,7 +80,8 @@ def driven_on(actors: ActorTracks, layout: RoadLayout | None, frames: int) -> Ac
         now[:, 1] += driven * np.sin(now[:, 2])
         poses.append(now)
     speeds = np.repeat(actors.speeds_mps[:1], frames + 1, axis=0)
-    return ActorTracks(np.stack(poses), actors.sizes_m, speeds, actors.ids)
+    lights = None if actors.lights is None else np.repeat(actors.lights[:1], frames + 1, axis=0)
+    return replace(actors, poses=np.stack(poses), speeds_mps=speeds, lights=lights)
 
 
 def _lines(layout: RoadLayout | None) -> tuple[FloatArray, FloatArray]:

@@ -14,7 +14,7 @@ from longdwm_env.factory import make_world
 from longdwm_env.frames import Frames
 from longdwm_env.observation import ObservationMode
 from longdwm_env.scenes.builtin import KEY_PREFIX, BuiltinScenes
-from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, ImageSize, Scene, SceneSource, wrap_angle
+from longdwm_env.types import LOOKS, ActorTracks, Camera, FloatArray, Images, ImageSize, Scene, SceneSource, wrap_angle
 from longdwm_env.world import WorldModel
 
 NO_LIMIT_S = 3600.0
@@ -223,10 +223,19 @@ def joined_tracks(parts: Sequence[ActorTracks | None]) -> ActorTracks | None:
     total = sum(len(part.poses) for part in new)
     poses, speeds = np.full((total, len(ids), 3), np.nan), np.full((total, len(ids)), np.nan)
     sizes = np.zeros((len(ids), 3))
+    # What is known of everybody at every moment.
+    common = [name for name in LOOKS if all(name in part.looks for part in new)]
+    shapes: dict[str, tuple[int, ...]] = {"classes": (), "colours": (3,), "lights": (3,)}
+    looks = {
+        name: np.zeros(((total,) if name == "lights" else ()) + (len(ids), *shapes[name]), LOOKS[name])
+        for name in common
+    }
     first = 0
     for part in new:
         columns = [ids.index(name) for name in part.ids]
         rows = slice(first, first + len(part.poses))
         poses[rows, columns], speeds[rows, columns], sizes[columns] = part.poses, part.speeds_mps, part.sizes_m
+        for name, values in looks.items():
+            values[(rows, columns) if name == "lights" else columns] = part.looks[name]
         first += len(part.poses)
-    return ActorTracks(poses, sizes, speeds, tuple(ids))
+    return ActorTracks(poses, sizes, speeds, tuple(ids), **looks)

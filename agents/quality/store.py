@@ -14,7 +14,7 @@ from longdwm_env.agents.quality.drives import Drive
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_write_bytes, atomic_write_json
-from longdwm_env.types import ActorTracks, Camera, Images, Intrinsics, Mounting
+from longdwm_env.types import LOOKS, ActorTracks, Camera, Images, Intrinsics, Mounting
 
 FORMAT = "longdwm-drive"
 FASTEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -69,6 +69,7 @@ def write_drive(path: Path, drive: Drive) -> None:
     if drive.actors is not None:
         actors = drive.actors
         tensors |= dict(zip(_ACTORS, (actors.poses, actors.sizes_m, actors.speeds_mps), strict=True))
+        tensors |= {f"actors.{name}": array for name, array in actors.looks.items()}
     for number, first in enumerate(range(0, len(drive.frames), FRAMES_PER_INTERVAL)):
         tensors[f"frames.{number:04d}"] = _packed(drive.frames[first : first + FRAMES_PER_INTERVAL])
     record: dict[str, Any] = {
@@ -104,7 +105,8 @@ def read_drive(path: Path) -> Drive:
         ids, actions = record.pop("actor_ids"), record.pop("actions")
         del record["camera"]
         poses, sizes_m, speeds_mps = (tensors.get(name, np.empty(0)) for name in _ACTORS)
-        actors = None if ids is None else ActorTracks(poses, sizes_m, speeds_mps, tuple(ids))
+        looks = {name: tensors[f"actors.{name}"] for name in LOOKS if f"actors.{name}" in tensors}
+        actors = None if ids is None else ActorTracks(poses, sizes_m, speeds_mps, tuple(ids), **looks)
         motion = {name: tensors[name] for name in _MOTION}
         return Drive(camera=camera, actions=tuple(actions), frames=frames, actors=actors, **record, **motion)
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:

@@ -16,7 +16,8 @@ def _scene_of_seed(seed: int) -> Scene:
     from longdwm_env.simulator.scene import builtin_scene, episode
     from longdwm_env.worlds.simulator import actor_tracks
 
-    return replace(builtin_scene(seed), actors=actor_tracks(episode(seed).past[-1:]))
+    one = episode(seed)
+    return replace(builtin_scene(seed), actors=actor_tracks(one.past[-1:], one.road.table, 0))
 
 
 class BuiltinScenes:

@@ -16,7 +16,7 @@ from longdwm_env.clock import FPS, FRAME_S
 from longdwm_env.errors import InvalidScene, LongDWMError
 from longdwm_env.scenes.pictures import read_image
 from longdwm_env.scenes.record import RecordedLog
-from longdwm_env.types import ActorTracks, FloatArray, frozen_array, wrap_angle
+from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks, FloatArray, frozen_array, wrap_angle
 
 CAMERA_CHANNEL = "CAM_FRONT"
 
@@ -31,6 +31,7 @@ MOTION_WINDOW_S = 0.5
 
 # A rack's box is an area that bicycles stand in, not a body to collide with.
 _NO_BODY = ("static_object.bicycle_rack",)
+_OTHER = ROAD_USER_CLASSES.index("other")
 
 
 @contextmanager
@@ -182,7 +183,16 @@ def actor_tracks(nusc: Any, scene_token: str, times_us: FloatArray) -> ActorTrac
         empty = np.zeros((len(times_us), 0))
         return ActorTracks(np.zeros((len(times_us), 0, 3)), np.zeros((0, 3)), empty, ())
     poses, sizes, speeds = zip(*tracks, strict=True)
-    return ActorTracks(np.stack(poses, 1), np.stack(sizes), np.stack(speeds, 1), tuple(ids))
+    classes = np.array([_class_of(seen[token][0][1]["category_name"]) for token in ids], np.uint8)
+    return ActorTracks(np.stack(poses, 1), np.stack(sizes), np.stack(speeds, 1), tuple(ids), classes)
+
+
+def _class_of(category: str) -> int:
+    """Index into ``ROAD_USER_CLASSES`` of a category of nuScenes, such as "vehicle.bus.rigid"."""
+    parts = category.split(".")
+    name = {"human": "pedestrian", "trailer": "truck", "construction": "truck"}
+    found = [name.get(part, part) for part in parts]
+    return next((ROAD_USER_CLASSES.index(part) for part in found if part in ROAD_USER_CLASSES), _OTHER)
 
 
 def _track(

@@ -14,18 +14,14 @@ from longdwm_env.simulator.bodies import (
     bodies,
 )
 from longdwm_env.simulator.ground import headlight
+from longdwm_env.simulator.looks import BRAKE_LIGHT, cargo_rgb
 from longdwm_env.simulator.painter import NEAR_M, SHIFT, Painter
 from longdwm_env.simulator.traffic import EGO, Traffic
 from longdwm_env.simulator.vehicles import COLOURS_RGB, SIZES_M
 from longdwm_env.types import FloatArray
 
-BRAKING_MPS2 = -0.9
-"""Brake lights are lit below this acceleration, and at standstill."""
-
 COARSE_PX = 20.0
 """Vehicles lower than this many pixels of the drawing are drawn without small parts."""
-
-CARGO_RGB = np.array([[206, 208, 206], [186, 190, 196], [228, 226, 216], [70, 96, 140], [150, 60, 52]], float)
 
 
 def visible_rows(painter: Painter, traffic: Traffic) -> tuple[np.ndarray, FloatArray]:
@@ -67,8 +63,10 @@ def draw_shadows(painter: Painter, traffic: Traffic, rows: np.ndarray) -> None:
     cv2.multiply(part, cv2.merge([255 - mask[top:]] * 3), dst=part, scale=1 / 255)
 
 
-def draw_vehicle(painter: Painter, traffic: Traffic, row: int, distance_m: float, sun_rad: float) -> None:
-    """Draw one vehicle."""
+def draw_vehicle(
+    painter: Painter, traffic: Traffic, row: int, lights: np.ndarray, distance_m: float, sun_rad: float
+) -> None:
+    """Draw one vehicle, with its row (3,) of ``looks.lights_of``."""
     body = bodies()[traffic.kinds[row]]
     heading = float(traffic.headings_rad[row])
     cosine, sine = np.cos(heading), np.sin(heading)
@@ -86,7 +84,7 @@ def draw_vehicle(painter: Painter, traffic: Traffic, row: int, distance_m: float
     # The cab of a lorry hides its load when it comes towards us.
     order = body.parts[chosen] if eye[0] < 0 else -body.parts[chosen]
     chosen = chosen[np.argsort(order, kind="stable")]
-    braking = traffic.accelerations_mps2[row] < BRAKING_MPS2 or traffic.speeds_mps[row] < 0.15
+    braking = lights[BRAKE_LIGHT]
     colours = _colours(painter, traffic, row, body, chosen, distance_m, heading, sun_rad, bool(braking))
     # Small parts come out of the paint around them as the vehicle comes nearer.
     shown = min((height_px - COARSE_PX) / COARSE_PX, 1.0)
@@ -120,7 +118,7 @@ def _colours(
     normals = body.normals[faces]
     colours = MATERIAL_RGB[materials].copy()
     colours[materials == BODY] = COLOURS_RGB[traffic.colours[row]]
-    colours[materials == CARGO] = CARGO_RGB[traffic.routes[row] % len(CARGO_RGB)]
+    colours[materials == CARGO] = cargo_rgb(traffic)[row]
     sunward = normals[:, 0] * np.cos(sun_rad - heading) + normals[:, 1] * np.sin(sun_rad - heading)
     shade = 0.74 + 0.26 * normals[:, 2] + light.sun * 0.5 * sunward
     colours *= np.minimum(np.maximum(shade, 0.35), 1.25)[:, None]

@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, RoadLayout
+from longdwm_env.geometry.scenery import SceneryLayer
+from longdwm_env.simulator.beside import scenery_layer
 from longdwm_env.simulator.paint import road_paint
 from longdwm_env.simulator.road_map import LaneRoadMap
 from longdwm_env.simulator.roads import RoadPlan
@@ -17,13 +19,21 @@ _OTHER = -1
 
 @dataclass(frozen=True)
 class PaintedRoadMap(LaneRoadMap):
-    """A road's lanes, and what is painted on them: a ``geometry.layout.DrawnRoadMap``."""
+    """A road's lanes, what is painted on them, and what stands beside them where the scene is known.
+
+    A ``geometry.layout.DrawnRoadMap`` and a ``geometry.scenery.SceneryMap``.
+    """
 
     road: RoadPlan
+    seed: int | None = None
 
     def layout(self, centre_m: FloatArray, reach_m: float) -> RoadLayout:
         """Asphalt, lines and crossings within a distance of a point (2,)."""
         return self._whole.near(centre_m, reach_m)
+
+    def scenery(self, centre_m: FloatArray, reach_m: float) -> SceneryLayer | None:
+        """Houses, trees and all else within a distance of a point (2,)."""
+        return None if self.seed is None else scenery_layer(self.seed, self.road.kind).near(centre_m, reach_m)
 
     @cached_property
     def _whole(self) -> RoadLayout:

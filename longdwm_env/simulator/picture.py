@@ -9,6 +9,7 @@ import numpy as np
 from longdwm_env.simulator.cars import draw_shadows, draw_vehicle, visible_rows
 from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.simulator.ground import draw_ground
+from longdwm_env.simulator.looks import lights_of
 from longdwm_env.simulator.painter import Painter
 from longdwm_env.simulator.palette import light_of
 from longdwm_env.simulator.props import drawings, props_of
@@ -54,9 +55,10 @@ def draw_frame(
     rows, distances = visible_rows(painter, traffic)
     draw_shadows(painter, traffic, rows)
     things = drawings(painter, props_of(seed, road.kind, conditions))
+    lights = lights_of(road.table, traffic, frame)
     for row in rows.tolist():
         distance = float(distances[row])
-        things.append((distance, partial(draw_vehicle, painter, traffic, row, distance, sun)))
+        things.append((distance, partial(draw_vehicle, painter, traffic, row, lights[row], distance, sun)))
     for _, draw in sorted(things, key=itemgetter(0), reverse=True):
         draw()
     if conditions.weather == "rain":

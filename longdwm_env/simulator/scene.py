@@ -234,7 +234,7 @@ def builtin_scene(seed: int) -> Scene:
         camera=default_camera(seed),
         start=one.start,
         prompt=caption(one.conditions, one.road.description, critical_objects(one.past[-1])),
-        road_map=PaintedRoadMap(one.road.table, one.road),
+        road_map=PaintedRoadMap(one.road.table, one.road, int(seed)),
         actors=None,
     )
 

@@ -19,6 +19,10 @@ POST_RGB: FloatArray = np.array([92.0, 94, 96])
 RAIL_RGB: FloatArray = np.array([176.0, 180, 184])
 GROOVE_RGB: FloatArray = np.array([128.0, 132, 136])
 STOREY_M = 3.3
+EAVES, RIDGE = 0.56, 1.05
+"""Heights of a house's walls and of its roof, in heights of the house."""
+RAIL_HEIGHTS_M = 0.44, 0.76
+RAIL_WIDTH_M = 0.14
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,20 @@ class _Builder:
         self.count += count
 
 
+def wall_rgb(variants: FloatArray, house: bool) -> FloatArray:
+    """(P, 3) colours of the walls of houses or of buildings, from their variants (P,)."""
+    variants = np.asarray(variants, dtype=np.float64)
+    walls = WALLS[(variants * 53).astype(int) % len(WALLS)]
+    if house:
+        return np.minimum(walls * 1.12, 235)
+    return walls * (0.8 + 0.3 * (variants * 17 % 1))[..., None]
+
+
+def roof_rgb(variants: FloatArray) -> FloatArray:
+    """(P, 3) colours of the roofs of houses."""
+    return ROOFS[(np.asarray(variants) * 29).astype(int) % len(ROOFS)]
+
+
 def _foot(scenery: Scenery, index: int) -> tuple[FloatArray, FloatArray]:
     """Corners (4, 2) of a foot and the outward normals (4, 2) of its walls."""
     heading = scenery.headings_rad[index]
@@ -101,7 +119,7 @@ def _upright(first: FloatArray, last: FloatArray, low: FloatArray | float, high:
 def _building(build: _Builder, scenery: Scenery, index: int) -> None:
     corners, normals = _foot(scenery, index)
     height, variant = float(scenery.sizes_m[index, 2]), float(scenery.variants[index])
-    wall = WALLS[int(variant * 53) % len(WALLS)] * (0.8 + 0.3 * (variant * 17 % 1))
+    wall = wall_rgb(scenery.variants[index : index + 1], house=False)[0]
     floors = max(int(height / STOREY_M), 1)
     number = int(variant * 2**40)
     for side in range(4):
@@ -117,10 +135,10 @@ def _building(build: _Builder, scenery: Scenery, index: int) -> None:
 
 def _house(build: _Builder, scenery: Scenery, index: int) -> None:
     corners, normals = _foot(scenery, index)
-    eaves, ridge = 0.56 * float(scenery.sizes_m[index, 2]), 1.05 * float(scenery.sizes_m[index, 2])
+    eaves, ridge = EAVES * float(scenery.sizes_m[index, 2]), RIDGE * float(scenery.sizes_m[index, 2])
     variant = float(scenery.variants[index])
-    wall = np.minimum(WALLS[int(variant * 53) % len(WALLS)] * 1.12, 235)
-    roof = ROOFS[int(variant * 29) % len(ROOFS)]
+    wall = wall_rgb(scenery.variants[index : index + 1], house=True)[0]
+    roof = roof_rgb(scenery.variants[index : index + 1])[0]
     lit = variant * 7 % 1 < 0.75
     ends = [(corners[0] + corners[1]) / 2, (corners[2] + corners[3]) / 2]
     shares = np.array([0.25, 0.7])[:, None]
@@ -143,10 +161,10 @@ def _rail(build: _Builder, scenery: Scenery, index: int) -> None:
     forward = np.array([np.cos(heading), np.sin(heading)])
     along = forward * scenery.sizes_m[index, 0] / 2 * 1.01
     first, last = scenery.positions_m[index] - along, scenery.positions_m[index] + along
-    across = np.array([-forward[1], forward[0]]) * 0.07
+    across = np.array([-forward[1], forward[0]]) * RAIL_WIDTH_M / 2
     both = np.zeros(2)
     build.add(_upright((first - across)[None], (first + across)[None], 0.0, 0.6), both, POST_RGB)
-    build.add(_upright(first[None], last[None], 0.44, 0.76), both, RAIL_RGB)
+    build.add(_upright(first[None], last[None], *RAIL_HEIGHTS_M), both, RAIL_RGB)
     build.add(_upright(first[None], last[None], 0.55, 0.65), both, GROOVE_RGB)
 
 

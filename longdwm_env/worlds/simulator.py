@@ -11,13 +11,29 @@ from longdwm_env.frames import Frames, stack_frames
 from longdwm_env.geometry.pose import compose
 from longdwm_env.simulator import scene as scenes
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
+from longdwm_env.simulator.lanes import LaneTable
+from longdwm_env.simulator.looks import colours_of, lights_of
 from longdwm_env.simulator.picture import draw_frame
 from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, step, traffic_from_arrays
+from longdwm_env.simulator.vehicles import VEHICLE_KINDS
 from longdwm_env.timing import stage
-from longdwm_env.types import ActorTracks, Camera, Images, ImageSize, Scene, Trajectory, WorldState
+from longdwm_env.types import (
+    ROAD_USER_CLASSES,
+    ActorTracks,
+    Camera,
+    Images,
+    ImageSize,
+    Scene,
+    Trajectory,
+    WorldState,
+)
 
 ACTORS_WITHIN_M = 120.0
 """Road users nearer than this to the ego are reported."""
+
+
+CLASSES = np.array([ROAD_USER_CLASSES.index(kind) for kind in VEHICLE_KINDS], np.uint8)
+"""The class of each of the simulator's kinds of vehicle."""
 
 
 class SimulatorWorld:
@@ -53,7 +69,7 @@ class SimulatorWorld:
             "time_of_day": conditions.time_of_day,
             "frame": 0,
         }
-        return WorldState(_arrays(now, ego_pose(now)), values, actor_tracks([now]))
+        return WorldState(_arrays(now, ego_pose(now)), values, actor_tracks([now], one.road.table, 0))
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -92,9 +108,8 @@ class SimulatorWorld:
                 return draw_frame(road, seed, steps[index + 1], number, conditions, camera, poses[index])
 
         new_values = {**values, "frame": first + num_frames}
-        return WorldState(_arrays(steps[-1], poses[-1]), new_values, actor_tracks(steps)), Frames(
-            num_frames, self.image_size, draw
-        )
+        tracks = actor_tracks(steps, road.table, first)
+        return WorldState(_arrays(steps[-1], poses[-1]), new_values, tracks), Frames(num_frames, self.image_size, draw)
 
 
 @lru_cache(maxsize=64)
@@ -106,8 +121,16 @@ def _arrays(now: Traffic, pose: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     return {**now.arrays, "ego_pose": pose.copy()}
 
 
-def actor_tracks(steps: Sequence[Traffic]) -> ActorTracks:
-    """The boxes of everybody who was near the ego in any of the steps; one who took over a row is somebody else."""
+def actor_tracks(steps: Sequence[Traffic], table: LaneTable, first: int) -> ActorTracks:
+    """The boxes and looks of everybody who was near the ego in any of the steps.
+
+    One who took over a row is somebody else.
+
+    Args:
+        steps: the traffic, frame by frame.
+        table: the lanes that it drives on.
+        first: number of the first frame.
+    """
     columns: dict[tuple[int, int], int] = {}
     sightings = []
     for t, now in enumerate(steps):
@@ -120,9 +143,16 @@ def actor_tracks(steps: Sequence[Traffic]) -> ActorTracks:
     poses = np.full((len(steps), len(columns), 3), np.nan)
     speeds = np.full((len(steps), len(columns)), np.nan)
     sizes = np.zeros((len(columns), 3))
+    classes, colours = np.zeros(len(columns), np.uint8), np.zeros((len(columns), 3), np.uint8)
+    lights = np.zeros((len(steps), len(columns), 3), bool)
+    shining = [lights_of(table, now, first + t) for t, now in enumerate(steps)]
+    bodies = [colours_of(now) for now in steps]
     for t, column, row in sightings:
         now = steps[t]
+        classes[column], colours[column] = CLASSES[now.kinds[row]], bodies[t][row]
+        lights[t, column] = shining[t][row]
         poses[t, column] = (*now.positions_m[row], now.headings_rad[row])
         speeds[t, column] = now.speeds_mps[row]
         sizes[column] = now.sizes_m[row]
-    return ActorTracks(poses, sizes, speeds, tuple(f"{row}-{generation}" for row, generation in columns))
+    names = tuple(f"{row}-{generation}" for row, generation in columns)
+    return ActorTracks(poses, sizes, speeds, names, classes, colours, lights)

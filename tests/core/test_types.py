@@ -1,5 +1,6 @@
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,38 @@ def test_a_world_state_cannot_be_changed_and_copies_for_nothing():
 def test_actor_tracks_must_agree_with_themselves():
     with pytest.raises(ValueError, match="disagree"):
         ActorTracks(np.zeros((3, 2, 3)), np.zeros((1, 3)), np.zeros((3, 2)), ("a", "b"))
+
+
+def looking_tracks() -> ActorTracks:
+    """Three road users for five frames, each looking unlike the others."""
+    lights = np.arange(45).reshape(5, 3, 3) % 2 == 0
+    return ActorTracks(
+        np.zeros((5, 3, 3)), np.ones((3, 3)), np.zeros((5, 3)), ("a", "b", "c"), [2, 5, 6], np.eye(3) * 200, lights
+    )
+
+
+def test_looks_go_with_their_actors_and_frames():
+    tracks = looking_tracks()
+    assert (tracks.classes.dtype, tracks.colours.dtype, tracks.lights.dtype) == (np.uint8, np.uint8, bool)
+    later = tracks.during(slice(2, 4))
+    assert np.array_equal(later.lights, tracks.lights[2:4])
+    assert np.array_equal(later.colours, tracks.colours)
+    some = tracks.of(np.array([True, False, True]))
+    assert some.ids == ("a", "c")
+    assert some.classes.tolist() == [2, 6]
+    assert np.array_equal(some.lights, tracks.lights[:, [0, 2]])
+    assert some.poses.shape == (5, 2, 3)
+    assert replace(tracks, colours=None).of(np.array([1])).looks.keys() == {"classes", "lights"}
+
+
+def test_looks_must_fit_their_actors():
+    tracks = looking_tracks()
+    with pytest.raises(ValueError, match="colours of actor tracks"):
+        replace(tracks, colours=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="lights of actor tracks"):
+        replace(tracks, lights=np.zeros((4, 3, 3)))
+    with pytest.raises(ValueError, match="classes of actor tracks are 0"):
+        replace(tracks, classes=[2, 5, 200])
 
 
 def test_a_camera_keeps_its_mounting_when_fitted():

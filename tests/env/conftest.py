@@ -186,8 +186,9 @@ def same_state(one, other):
         return False
     if ours.actors is not None:
         arrays += [(getattr(ours.actors, n), getattr(theirs.actors, n)) for n in ("poses", "sizes_m", "speeds_mps")]
-        if ours.actors.ids != theirs.actors.ids:
+        if ours.actors.ids != theirs.actors.ids or ours.actors.looks.keys() != theirs.actors.looks.keys():
             return False
+        arrays += [(ours.actors.looks[n], theirs.actors.looks[n]) for n in ours.actors.looks]
     names = ("world", "image_size", "source", "scene", "seed", "prompt", "camera", "ego", "frames_driven")
     names += ("terminated", "truncated", "reason")
     return (

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save as save_tensors
 
 from longdwm_env import EgoState, EnvState, InvalidState, WorldState
@@ -25,7 +26,10 @@ def state(make, kit):
     env.step(kit.ahead())
     poses = np.full((13, 2, 3), np.nan)
     poses[:, 0] = 50.0
-    actors = ActorTracks(poses, np.ones((2, 3)), np.full((13, 2), np.nan), ("a", "b é"))
+    lights = np.zeros((13, 2, 3), bool)
+    lights[3:, 1, 0] = True
+    looks = {"classes": [2, 5], "colours": [[226, 228, 230], [44, 46, 52]], "lights": lights}
+    actors = ActorTracks(poses, np.ones((2, 3)), np.full((13, 2), np.nan), ("a", "b é"), **looks)
     arrays = {
         "latents": np.arange(24, dtype=np.float16).reshape(2, 3, 4),
         "flags": np.array([True, False]),
@@ -51,6 +55,18 @@ def test_loading_gives_back_what_was_saved(state, saved, kit):
     loaded = EnvState.load(saved)
     assert kit.same_state(state, loaded)
     assert loaded.world_state.arrays["scalar"].shape == ()
+
+
+def test_road_users_without_looks_are_saved_as_before(state, tmp_path, kit):
+    bare = dataclasses.replace(state.world_state.actors, classes=None, colours=None, lights=None)
+    state = dataclasses.replace(state, world_state=dataclasses.replace(state.world_state, actors=bare))
+    state.save(tmp_path / "bare.safetensors")
+    with safe_open(tmp_path / "bare.safetensors", framework="numpy") as file:
+        names = [name for name in file.keys() if name.startswith("actors.")]  # noqa: SIM118 - not a dict
+    assert sorted(names) == ["actors.poses", "actors.sizes_m", "actors.speeds_mps"]
+    loaded = EnvState.load(tmp_path / "bare.safetensors")
+    assert kit.same_state(state, loaded)
+    assert not loaded.world_state.actors.looks
 
 
 def test_loading_needs_no_world_and_no_torch(saved):

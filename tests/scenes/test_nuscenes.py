@@ -10,7 +10,7 @@ from longdwm_env.errors import InvalidConfig, InvalidScene, UnknownScene
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.export import export_nuscenes
 from longdwm_env.scenes.nuscenes import prompt_from_description
-from longdwm_env.types import Camera, RoadMap, SceneSource
+from longdwm_env.types import ROAD_USER_CLASSES, Camera, RoadMap, SceneSource
 
 pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
 
@@ -198,6 +198,8 @@ class TestScenes:
         scene = source.scene(0)
         _, actors = scene_truth(49)
         tracks = scene.actors
+        assert sorted(ROAD_USER_CLASSES[index] for index in tracks.classes) == ["car", "car", "truck"]
+        assert tracks.looks.keys() == {"classes"}
         assert tracks.poses.shape == (37, 3, 3)
         order = [int(np.argmin(abs(tracks.sizes_m[:, 0] - length))) for length in actors.sizes_m[:, 0]]
         expected = actors.poses[12:] + np.array([*offset_of(devkit, 0), 0])

@@ -114,6 +114,28 @@ def test_footage_keeps_road_users(tmp_path: Path) -> None:
     assert footage.clip(1).actors is None
 
 
+def test_footage_keeps_looks_and_scenery(tmp_path: Path) -> None:
+    source = SimulatorClips(1, (48, 72), frames=25, first_seed=5)
+    kept, made = record_footage(source, tmp_path).clip(0), source.clip(0)
+    assert kept.actors.looks.keys() == {"classes", "colours", "lights"}
+    for name, values in made.actors.looks.items():
+        assert np.array_equal(kept.actors.looks[name], values)
+    assert len(made.scenery.kinds) > 100
+    for name, values in made.scenery.arrays.items():
+        assert kept.scenery.arrays[name].dtype == values.dtype
+        assert np.array_equal(kept.scenery.arrays[name], values)
+
+
+def test_footage_that_was_recorded_before_looks_and_scenery_is_read(tmp_path: Path) -> None:
+    footage = record_footage(Leader(clips=2, frames=13), tmp_path)
+    for entry in footage.entries:
+        entry.facts.pop("looks", None)
+        assert "scenery" not in entry.facts
+    clip = footage.clip(0)
+    assert clip.scenery is None
+    assert not clip.actors.looks
+
+
 def test_a_clip_refuses_road_users_of_another_length() -> None:
     clip = Leader(clips=1, frames=13).clip(0)
     with pytest.raises(InvalidConfig, match="boxes at each of 13 frames"):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.geometry.scenery import SceneryLayer
 from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, Intrinsics, Mounting, frozen_array
 
 
@@ -34,6 +35,7 @@ class Clip:
         labels: named ground truth per frame, each (T,) float32; NaN where not defined.
         layout: what a map says is painted on the road, in the frame of ``poses``; None where there is no map.
         actors: boxes of the other road users at these frames, in the frame of ``poses``; None where nobody marked them.
+        scenery: what stands beside the road, in the frame of ``poses``; None where no map knows.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Clip:
     labels: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     layout: RoadLayout | None = None
     actors: ActorTracks | None = None
+    scenery: SceneryLayer | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8 or self.images.shape[-1] != 3:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.geometry.scenery import SceneryLayer
 from longdwm_env.training.data.clip import (
     BadClip,
     Clip,
@@ -99,12 +100,17 @@ def _packed(clip: Clip) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         tensors["layout.kinds"] = torch.tensor(clip.layout.kinds)
     if clip.actors is not None:
         tensors |= {f"actors.{name}": torch.tensor(getattr(clip.actors, name)) for name in _ACTORS}
+        tensors |= {f"actors.{name}": torch.tensor(values) for name, values in clip.actors.looks.items()}
+    if clip.scenery is not None:
+        tensors |= {f"scenery.{name}": torch.tensor(values) for name, values in clip.scenery.arrays.items()}
     for name, values in clip.labels.items():
         tensors[f"labels.{name}"] = torch.tensor(values, dtype=torch.float32)
     facts = {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "camera": camera_as_json(clip.camera)}
     given: dict[str, Any] = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
+    if clip.scenery is not None:
+        given["scenery"] = list(clip.scenery.arrays)
     if clip.actors is not None:
-        given["actors"] = list(clip.actors.ids)
+        given |= {"actors": list(clip.actors.ids), "looks": list(clip.actors.looks)}
     return {**facts, **given, "labels": sorted(clip.labels)}, tensors
 
 
@@ -154,6 +160,7 @@ class Footage:
             {name: self.label(index, name) for name in facts["labels"]},
             self.layout(index),
             self.actors(index),
+            self.scenery(index),
         )
 
     def images(self, index: int, frames: range | list[int]) -> np.ndarray:
@@ -194,7 +201,17 @@ class Footage:
         if "actors" not in entry.facts:
             return None
         poses, sizes, speeds = (self._shards.tensor(entry, f"actors.{name}").numpy() for name in _ACTORS)
-        return ActorTracks(poses, sizes, speeds, tuple(entry.facts["actors"]))
+        names = entry.facts.get("looks", [])
+        looks = {name: self._shards.tensor(entry, f"actors.{name}").numpy() for name in names}
+        return ActorTracks(poses, sizes, speeds, tuple(entry.facts["actors"]), **looks)
+
+    def scenery(self, index: int) -> SceneryLayer | None:
+        """What stands beside the road of a clip, or None."""
+        entry = self.entries[index]
+        names = entry.facts.get("scenery")
+        if names is None:
+            return None
+        return SceneryLayer(**{name: self._shards.tensor(entry, f"scenery.{name}").numpy() for name in names})
 
     def label(self, index: int, name: str) -> np.ndarray:
         """(T,) ground truth of a clip."""

@@ -7,7 +7,7 @@ as footage exported from the simulator, has none of nuScenes' scenes; it is spli
 is for validation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -163,4 +163,4 @@ def _actors(scene: Scene, part: _Part) -> ActorTracks | None:
         scene.actors.speeds_mps[np.maximum(frames, 0)].copy(),
     )
     poses[frames < 0], speeds[frames < 0] = np.nan, np.nan
-    return ActorTracks(poses, scene.actors.sizes_m, speeds, scene.actors.ids)
+    return replace(scene.actors, poses=poses, speeds_mps=speeds, lights=None)

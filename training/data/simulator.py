@@ -20,6 +20,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.kinematics import Car
 from longdwm_env.geometry.layout import layout_along
 from longdwm_env.geometry.pose import compose
+from longdwm_env.geometry.scenery import scenery_along
 from longdwm_env.geometry.spline import plan_trajectory
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions, caption
 from longdwm_env.simulator.driver import with_style
@@ -45,6 +46,8 @@ from longdwm_env.worlds.simulator import actor_tracks
 FRAMES_AFTER_CRASH = 6
 """How long footage goes on after the ego has hit somebody: long enough to show it, before it becomes unphysical."""
 LEAST_INTERVALS = 2
+SCENERY_REACH_M = 300.0
+"""How far from the drive a clip knows what stands beside the road: as far as the simulator draws it."""
 ATTEMPTS = 6
 
 
@@ -220,9 +223,11 @@ class SimulatorClips:
         labels["weather"] = np.full(len(traffics), WEATHERS.index(conditions.weather), np.float32)
         labels["time_of_day"] = np.full(len(traffics), TIMES_OF_DAY.index(conditions.time_of_day), np.float32)
         key = f"simulator:{seed}"
-        layout = layout_along(PaintedRoadMap(built_in.road.table, built_in.road), poses)
-        actors = actor_tracks(traffics)
-        return Clip(twin_key(key) if self.twins else key, images, camera, poses, prompt, labels, layout, actors)
+        road_map = PaintedRoadMap(built_in.road.table, built_in.road, seed)
+        layout, scenery = layout_along(road_map, poses), scenery_along(road_map, poses, SCENERY_REACH_M)
+        actors = actor_tracks(traffics, built_in.road.table, -NUM_PAST)
+        key = twin_key(key) if self.twins else key
+        return Clip(key, images, camera, poses, prompt, labels, layout, actors, scenery)
 
 
 def labels_from_traffic(built_in: Episode, traffics: list[Traffic], poses: FloatArray) -> dict[str, np.ndarray]:

@@ -187,3 +187,25 @@ def test_tracks_are_joined_by_name() -> None:
     assert np.isnan(joined.poses[0, 1]).all()
     assert joined.poses[1:, 1, 0].tolist() == [101, 102, 3, 4]
     assert joined_tracks([tracks(("a",), 0, 1), None]) is None
+
+
+def test_looks_are_joined_and_kept_where_they_are_known_throughout(drive, tmp_path) -> None:
+    def tracks(names, frames, lit):
+        lights = np.full((frames, len(names), 3), lit)
+        colours = np.array([[ord(name)] * 3 for name in names])
+        shape = (frames, len(names))
+        return ActorTracks(
+            np.zeros((*shape, 3)), np.ones((len(names), 3)), np.zeros(shape), names, None, colours, lights
+        )
+
+    joined = joined_tracks([tracks(("a",), 1, False), tracks(("b", "a"), 3, True)])
+    assert joined.ids == ("a", "b")
+    assert joined.classes is None
+    assert joined.colours[:, 0].tolist() == [97, 98]
+    assert joined.lights[:, 0, 0].tolist() == [False, True, True]
+    assert joined.lights[:, 1, 0].tolist() == [False, True, True]
+    write_drive(tmp_path / "drive.safetensors", replace(drive, actors=joined))
+    again = read_drive(tmp_path / "drive.safetensors").actors
+    assert np.array_equal(again.lights, joined.lights)
+    assert np.array_equal(again.colours, joined.colours)
+    assert again.classes is None
