@@ -105,7 +105,9 @@ def test_layers_import_only_what_is_below_them(name):
         assert theirs in BELOW[ours], f"{name} ({ours}) imports {imported} ({theirs})"
 
 
-@pytest.mark.parametrize("part", ["longdwm_env.simulator", "longdwm_env.worlds", "longdwm_env.geometry"])
+@pytest.mark.parametrize(
+    "part", ["longdwm_env.simulator", "longdwm_env.traffic", "longdwm_env.worlds", "longdwm_env.geometry"]
+)
 def test_there_are_no_circles(part):
     """Not even among imports that only type checkers see: who needs a record imports it from a file below."""
     ours = {name: path for name, path in MODULES.items() if name.startswith(f"{part}.")}
