@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.agents.idm import IdmSettings, idm_acceleration
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.boxes import body_poses
 from longdwm_env.clock import FRAME_S, FRAMES_PER_HORIZON, WAYPOINT_TIMES_S
@@ -19,6 +18,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.state import EnvState
+from longdwm_env.traffic.idm import IdmSettings, idm_acceleration
 from longdwm_env.types import ActorTracks, EgoState, FloatArray, RoadMap, Scene
 
 TRACE_STEP_M = 2.0
@@ -184,7 +184,7 @@ class LaneKeeping:
             allowed = np.sqrt(bends**2 + 2 * self._driver.braking_mps2 * ahead)[relevant]
             desired = min(self._speed_mps, float(allowed.min(initial=self._speed_mps)))
             gap = gap_m + leader_mps * frame * FRAME_S - driven
-            acceleration = idm_acceleration(speed_mps, desired, gap, leader_mps, self._driver)
+            acceleration = float(idm_acceleration(speed_mps, desired, gap, leader_mps, self._driver))
             after = max(0.0, speed_mps + acceleration * FRAME_S)
             driven += (speed_mps + after) / 2 * FRAME_S
             speed_mps = after

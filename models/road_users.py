@@ -1,12 +1,12 @@
-"""Where the other road users of a generated world go: on along their lanes, at the speed they have.
+"""The other road users of a generated world: where they go, and whose part of the picture can be moved with them.
 
 What the pictures say of their motion is not enough (docs/decisions/moved-vehicles.md has figures), so a world keeps
-their boxes beside its frames: known at the start of a scene, moved on from second to second, and told to the Coarse
-model as moved parts of its views. Whom the camera has lost sight of is forgotten. A traffic model that reacts would go
-here.
+their boxes beside its frames. Reactive traffic (``longdwm_env.traffic``) moves them as long as the drive lasts, near or
+far; constant traffic is only those at the start, on along their lanes at the speed they have, until the camera loses
+sight of them. The Coarse model is given moved parts of the picture of those whose picture is known.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 from longdwm_env import clock
 from longdwm_env.boxes import image_boxes, shares_hidden, shares_inside
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, RoadLayout
-from longdwm_env.types import ActorTracks, Camera, FloatArray, ImageSize, wrap_angle
+from longdwm_env.geometry.pose import compose
+from longdwm_env.traffic.meanwhile import TrafficKind, begin, checked_traffic, kind_of, react
+from longdwm_env.traffic.record import Begun, Meanwhile
+from longdwm_env.types import (
+    ActorTracks,
+    Camera,
+    FloatArray,
+    ImageSize,
+    Scene,
+    Trajectory,
+    WorldState,
+    wrap_angle,
+)
 
 FARTHEST_M, LEAST_PX2 = 70.0, 6.0
 """Who is farther away, or smaller, is scenery."""
@@ -30,6 +42,76 @@ ALONG_RAD = 0.5
 
 LEAST_LENGTH = 3.0
 """What counts as a line with a direction is that much longer than wide."""
+
+
+@dataclass(frozen=True)
+class RoadUsers:
+    """Who else is on the roads of a generated world, and where they go; states keep the rest.
+
+    Attributes:
+        shown: whether the model is shown road users; where it is not, there are none unless they are asked for.
+        traffic: "reactive", "constant" or "none"; None for what a scene has.
+    """
+
+    shown: bool
+    traffic: TrafficKind | None = None
+
+    def __post_init__(self) -> None:
+        checked_traffic(self.traffic)
+
+    def begin(self, scene: Scene, camera: Camera) -> Begun:
+        """What a state keeps of them at a scene's start: arrays, values, and their boxes at one frame."""
+        kind = kind_of(scene, self.traffic) if self.shown or self.traffic is not None else "none"
+        if scene.actors is None or kind == "none":
+            # Asked to have none where some are known, a world knows that there are none.
+            nobody = None
+            if scene.actors is not None and self.traffic == "none":
+                nobody = scene.actors.during(slice(1)).of(np.zeros(0, int))
+            return Begun({}, {"traffic": "none"}, nobody)
+        seen = still_known(scene.actors.during(slice(1)), scene.start.pose, camera)
+        if kind == "constant":
+            return Begun({}, {"traffic": "constant"}, seen)
+        # All of them go on; only those that can be seen are in the first picture.
+        begun = begin(scene)
+        return replace(begun, values={**begun.values, "traffic": "reactive", "pictured": list(seen.ids)})
+
+    def ahead(self, state: WorldState, trajectory: Trajectory, camera: Camera, layout: RoadLayout | None) -> Meanwhile:
+        """Where they are during the next second, at 13 frames.
+
+        Args:
+            state: of the world, with the ego's ``track``.
+            trajectory: that the ego drives.
+            camera: the camera.
+            layout: of the road in the world frame; None where there is no map.
+        """
+        now, step = state.arrays["track"][-1], clock.FRAMES_PER_INTERVAL
+        if state.values.get("traffic") == "reactive":
+            poses = compose(now, np.asarray(trajectory.poses[:step], dtype=np.float64))
+            return react(state, state.values["frames_driven"], poses, trajectory.speeds_mps[:step])
+        # States that were saved before there was a choice have constant traffic.
+        known = None if state.actors is None else still_known(state.actors, now, camera)
+        return Meanwhile(None if known is None else driven_on(known, layout, step), lambda count: {})
+
+
+def pictured(state: WorldState, tracks: ActorTracks | None, camera: Camera) -> ActorTracks | None:
+    """Those of some road users whose picture is known: seen since they were in a picture that was no model's.
+
+    Args:
+        state: of the world, with the ego's ``track``.
+        tracks: of road users, the state's present frame first.
+        camera: the camera.
+    """
+    if tracks is None or "pictured" not in state.values:
+        return tracks
+    known = tracks.of(np.isin(tracks.ids, state.values["pictured"]))
+    seen = still_known(known.during(slice(1)), state.arrays["track"][-1], camera)
+    return known.of(np.isin(known.ids, seen.ids))
+
+
+def present_during(tracks: ActorTracks, frames: int) -> ActorTracks:
+    """The first frame of some tracks and a number of frames after it, without those who are at none of them."""
+    driven = tracks.during(slice(frames + 1))
+    return driven.of(np.isfinite(driven.poses[..., 0]).any(axis=0))
 
 
 def in_view(boxes: FloatArray, image_size: ImageSize) -> NDArray[np.bool_]:
@@ -111,4 +193,4 @@ def _along(poses: FloatArray, middles: FloatArray, directions: FloatArray) -> Fl
     return np.where(there, headings + turned[rows, nearest], headings)
 
 
-__all__ = ["driven_on", "in_view", "still_known"]
+__all__ = ["RoadUsers", "driven_on", "in_view", "pictured", "present_during", "still_known"]

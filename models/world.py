@@ -30,10 +30,12 @@ from longdwm_env.models.held import held, stands
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.redraw import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
 from longdwm_env.models.rest import Second, rest_of_second, with_rest
-from longdwm_env.models.road_users import driven_on, still_known
+from longdwm_env.models.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.samples import Present, Sampling
 from longdwm_env.models.text import contradicts, known_prompt
 from longdwm_env.models.uncertainty import prediction_spread
+from longdwm_env.traffic.meanwhile import TrafficKind
+from longdwm_env.traffic.record import Meanwhile
 from longdwm_env.types import (
     ActorTracks,
     Camera,
@@ -67,9 +69,9 @@ class DiffusionWorld:
     Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), poses of the
     last of them (array ``track``, (M, 3) in the world frame, newest last), the road's layout where the scene has a map
     and the model knows what to do with it (arrays ``layout_corners`` and ``layout_kinds``), the other road users where
-    the scene marks them and the model moves them (``actors``, see ``road_users``), and the prompt, camera, seed, the
-    number of frames driven and whether the first one was drawn again under another prompt (values). Where seconds
-    are finished, the rest of one is there too (``rest``).
+    the scene marks them and the model moves them (``actors``, and what ``road_users`` keeps), and the prompt, camera,
+    seed, the number of frames driven and whether the first one was drawn again under another prompt (values). Where
+    seconds are finished, the rest of one is there too (``rest``).
     Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
     acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
@@ -88,6 +90,7 @@ class DiffusionWorld:
         fine_steps: as ``coarse_steps``.
         guidance_scale: as ``coarse_steps``.
         finish_seconds: see ``FinishingWorld``. Off, the frame at which an agent acts is always a new keyframe.
+        traffic: "reactive", "constant" or "none"; None for what a scene has, where the model is shown road users.
     """
 
     def __init__(
@@ -100,9 +103,11 @@ class DiffusionWorld:
         fine_steps: int | None = None,
         guidance_scale: float | None = None,
         finish_seconds: bool = False,
+        traffic: TrafficKind | None = None,
     ) -> None:
         settings = pipeline.settings
         self.finish_seconds = finish_seconds
+        self.road_users = RoadUsers(settings.move_vehicles, traffic)
         self.name = name
         self.pipeline = pipeline
         self.image_size: ImageSize = settings.image_size if image_size is None else (image_size[0], image_size[1])
@@ -129,6 +134,7 @@ class DiffusionWorld:
         dtype: torch.dtype | None = None,
         micro_batch: int | None = None,
         name: str | None = None,
+        traffic: TrafficKind | None = None,
     ) -> "DiffusionWorld":
         """A world from a folder that ``LongDWMPipeline.save_pretrained`` wrote, or from a hub id.
 
@@ -139,6 +145,7 @@ class DiffusionWorld:
             dtype: of the weights; None for bfloat16 on a GPU, float32 on a CPU.
             micro_batch: see the class.
             name: what the environment shows; None for the path.
+            traffic: see the class.
 
         Raises:
             UnknownWorld: the path is neither a pipeline's folder nor a hub id that can be fetched.
@@ -156,7 +163,8 @@ class DiffusionWorld:
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
             raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
         check_weights_match(folder, pipeline.components)
-        return cls(pipeline.to(chosen), str(path) if name is None else name, image_size, micro_batch)
+        shown = str(path) if name is None else name
+        return cls(pipeline.to(chosen), shown, image_size, micro_batch, traffic=traffic)
 
     def begin(self, scene: Scene, seed: int) -> WorldState:
         """The state at a scene's start, with the seconds before it that the scene recorded; see ``WorldModel.begin``.
@@ -181,14 +189,13 @@ class DiffusionWorld:
         if self.pipeline.settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
             layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
-        actors = scene.actors if self.pipeline.settings.move_vehicles else None
         if self.pipeline.compositor is not None and isinstance(scene.road_map, SceneryMap):
             scenery = scene.road_map.scenery(scene.start.pose[:2], LAYOUT_REACH_M)
             if scenery is not None:
                 arrays |= {f"{_SCENERY}{name}": array for name, array in scenery.arrays.items()}
-        if actors is not None:
-            actors = still_known(actors.during(slice(1)), scene.start.pose, camera)
-        state = WorldState(arrays, values, actors)
+        others = self.road_users.begin(scene, camera)
+        values, arrays = {**values, **others.values}, {**arrays, **others.arrays}
+        state = WorldState(arrays, values, others.actors)
         if scene.log_prompt is None or not contradicts(scene.prompt, scene.log_prompt):
             return state
         drawn = {**arrays, "frames": self._redrawn(state)[None]}
@@ -207,12 +214,13 @@ class DiffusionWorld:
                     f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
                 )
         poses = [trajectory.poses[:step] for trajectory in trajectories]
-        others = [self._others(state) for state in states]
+        others = [self._others(*each) for each in zip(states, trajectories, strict=True)]
+        tracks = [each.tracks for each in others]
         rests = [
             rest_of_second(*each, num_frames) if self.finish_seconds else None
             for each in zip(states, poses, strict=True)
         ]
-        given = list(zip(states, poses, others, strict=True))
+        given = list(zip(states, poses, tracks, strict=True))
         made = iter(
             self._generated([each for each, rest in zip(given, rests, strict=True) if rest is None], num_frames)
         )
@@ -234,7 +242,8 @@ class DiffusionWorld:
         step = clock.FRAMES_PER_INTERVAL
         passes = []
         for state, trajectory in zip(states, trajectories, strict=True):
-            present = self._present(state, self._boxes(state, self._others(state), trajectory.poses[:step]))
+            tracks = self._others(state, trajectory).tracks
+            present = self._present(state, self._boxes(state, tracks, trajectory.poses[:step]))
             sampling = self._sampling(self._turns(present)).guided(present.guidance_scale)
             passes.append(partial(prediction_spread, self._generation, present, trajectory.poses[step - 1], sampling))
         return np.array(self._generation.run(passes))
@@ -268,11 +277,11 @@ class DiffusionWorld:
 
     def _redrawn(self, state: WorldState) -> Images:
         """The present frame of a state, (H, W, 3), as its prompt says."""
-        now, others = state.arrays["track"][-1], state.actors
-        camera = _camera(state.values["camera"])
+        now, camera = state.arrays["track"][-1], _camera(state.values["camera"])
+        others = state.actors if self.pipeline.compositor is not None else pictured(state, state.actors, camera)
         boxes = None if others is None else seen_boxes(others, [0, 0], np.stack([now, now]), camera)
         present = self._present(state, boxes)
-        surroundings = self._surroundings(state, others, np.zeros((0, 3)))
+        surroundings = self._surroundings(state, state.actors, np.zeros((0, 3)))
         present = replace(present, surroundings=surroundings)
 
         def drawn() -> Images:
@@ -290,13 +299,10 @@ class DiffusionWorld:
         away = self._text("")[None] if guided or self._guidance_scale != 1 else None
         return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, away)
 
-    def _others(self, state: WorldState) -> ActorTracks | None:
-        """The other road users during the next second, 13 frames; None where nobody knows any."""
-        if state.actors is None:
-            return None
-        known = still_known(state.actors, state.arrays["track"][-1], _camera(state.values["camera"]))
-        layout = self._layout(state)
-        return driven_on(known, layout, clock.FRAMES_PER_INTERVAL)
+    def _others(self, state: WorldState, trajectory: Trajectory) -> Meanwhile:
+        """The other road users during the next second, at 13 frames, near or far, in the picture or not."""
+        with timing.stage("geometry"):
+            return self.road_users.ahead(state, trajectory, _camera(state.values["camera"]), self._layout(state))
 
     def _held(
         self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
@@ -332,6 +338,8 @@ class DiffusionWorld:
 
     def _boxes(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> FloatArray | None:
         """Where the other road users are seen now and a second later, (2, A, 5), from where the ego will be."""
+        if self.pipeline.compositor is None:
+            others = pictured(state, others, _camera(state.values["camera"]))
         if others is None:
             return None
         now = state.arrays["track"][-1]
@@ -374,7 +382,7 @@ class DiffusionWorld:
         return compose(scene.start.pose, back)
 
     def _next(
-        self, state: WorldState, second: Second, ahead: FloatArray, others: ActorTracks | None, num_frames: int
+        self, state: WorldState, second: Second, ahead: FloatArray, others: Meanwhile, num_frames: int
     ) -> WorldState:
         clip = second.frames[:num_frames]
         keep = (self._history - 1) * clock.FRAMES_PER_INTERVAL + 1
@@ -382,12 +390,13 @@ class DiffusionWorld:
         track = state.arrays["track"]
         driven = compose(track[-1], np.asarray(ahead[: len(clip)], dtype=np.float64))
         newest = np.concatenate([track, driven])[-1 - self._baseline :].copy()
-        arrays = {**state.arrays, "frames": frames, "track": newest}
-        return WorldState(
-            with_rest(arrays, second.after(num_frames)),
-            {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)},
-            None if others is None else others.during(slice(len(clip) + 1)),
-        )
+        arrays = {**state.arrays, "frames": frames, "track": newest, **others.after(len(clip))}
+        values = {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
+        arrays = with_rest(arrays, second.after(num_frames))
+        known = pictured(state, others.tracks, _camera(values["camera"]))
+        if "pictured" in values and known is not None:
+            values["pictured"] = list(known.ids)
+        return WorldState(arrays, values, None if others.tracks is None else present_during(others.tracks, len(clip)))
 
     def _text(self, prompt: str) -> Tensor:
         """Embedding of a prompt, (S, D): the cache only saves time, the text encoder gives the same each time."""

@@ -105,6 +105,26 @@ def test_layers_import_only_what_is_below_them(name):
         assert theirs in BELOW[ours], f"{name} ({ours}) imports {imported} ({theirs})"
 
 
+@pytest.mark.parametrize(
+    "part", ["longdwm_env.simulator", "longdwm_env.traffic", "longdwm_env.worlds", "longdwm_env.geometry"]
+)
+def test_there_are_no_circles(part):
+    """Not even among imports that only type checkers see: who needs a record imports it from a file below."""
+    ours = {name: path for name, path in MODULES.items() if name.startswith(f"{part}.")}
+    assert len(ours) > 1
+    graph = {name: set(imports(name, path)) & set(MODULES) - {name} for name, path in MODULES.items() if "." in name}
+    reached: dict[str, set[str]] = {}
+    for name in ours:
+        todo, seen = list(graph[name]), set()
+        while todo:
+            other = todo.pop()
+            if other not in seen:
+                seen.add(other)
+                todo += graph.get(other, ())
+        reached[name] = seen
+    assert not [name for name, seen in reached.items() if name in seen]
+
+
 def test_only_the_factory_joins_the_environment_to_models_and_only_inside_functions():
     for imported in imports(FACTORY, MODULES[FACTORY], top_level_only=True):
         assert layer(imported) not in ("models", "training", "agents"), imported

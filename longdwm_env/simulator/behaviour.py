@@ -7,7 +7,6 @@ who would meet them there, and never reverse.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +15,8 @@ from longdwm_env.geometry.kinematics import Car
 from longdwm_env.simulator.counted import fractions
 from longdwm_env.simulator.lanes import NO_LANE, IntArray, LaneTable
 from longdwm_env.simulator.outlook import BESIDE_M, COLUMN, Outlook, followers_of, futures_of, leaders_of, paths_of
+from longdwm_env.simulator.traffic import Traffic
 from longdwm_env.types import FloatArray, wrap_angle
-
-if TYPE_CHECKING:
-    from longdwm_env.simulator.traffic import Traffic
 
 MOST_MPS2 = 6.0
 """IDMVehicle.ACC_MAX."""
@@ -52,7 +49,7 @@ class Decision:
     timers_s: FloatArray
 
 
-def decide(table: LaneTable, traffic: "Traffic", frame: int) -> Decision:
+def decide(table: LaneTable, traffic: Traffic, frame: int) -> Decision:
     """The accelerations, steering angles and lane changes of all vehicles, from what they see now."""
     count = len(traffic.lanes)
     rows = np.arange(count)
@@ -259,7 +256,7 @@ def _steer(scene: Outlook, rows: IntArray, targets: IntArray, frame: int) -> tup
     return np.clip(np.arctan(2 * np.tan(slip)), -MOST_STEERING_RAD, MOST_STEERING_RAD), rate
 
 
-def wandering_m(traffic: "Traffic", frame: int) -> FloatArray:
+def wandering_m(traffic: Traffic, frame: int) -> FloatArray:
     """(N,) where in the lane each driver means to be: weaving, and drifting away in lapses; time alone decides."""
     routes = traffic.routes
     columns = {name: traffic.drivers[:, i] for name, i in COLUMN.items()}
@@ -272,7 +269,7 @@ def wandering_m(traffic: "Traffic", frame: int) -> FloatArray:
     return weaving + np.where(lapses, side * columns["lapse_m"] * np.sin(np.pi * within / LAPSE_BLOCK) ** 2, 0.0)
 
 
-def steer_ego(traffic: "Traffic", rear_axle: FloatArray, decision: Decision, car: Car) -> tuple[FloatArray, float]:
+def steer_ego(traffic: Traffic, rear_axle: FloatArray, decision: Decision, car: Car) -> tuple[FloatArray, float]:
     """The ego's rear axle one frame later under its own driver, as a kinematic bicycle with a car's limits."""
     speed = float(traffic.speeds_mps[0])
     acceleration = float(np.clip(decision.accelerations_mps2[0], -7.0, 3.5))

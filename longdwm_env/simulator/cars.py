@@ -14,11 +14,14 @@ from longdwm_env.simulator.bodies import (
     bodies,
 )
 from longdwm_env.simulator.ground import headlight
-from longdwm_env.simulator.looks import BRAKE_LIGHT, cargo_rgb
+from longdwm_env.simulator.looks import BRAKE_LIGHT, LEFT, RIGHT, cargo_rgb
 from longdwm_env.simulator.painter import NEAR_M, SHIFT, Painter
 from longdwm_env.simulator.traffic import EGO, Traffic
 from longdwm_env.simulator.vehicles import COLOURS_RGB, SIZES_M
 from longdwm_env.types import FloatArray
+
+AMBER_RGB = (255.0, 156.0, 24.0)
+"""Of indicators: the lamps of that side turn to it."""
 
 COARSE_PX = 20.0
 """Vehicles lower than this many pixels of the drawing are drawn without small parts."""
@@ -84,8 +87,7 @@ def draw_vehicle(
     # The cab of a lorry hides its load when it comes towards us.
     order = body.parts[chosen] if eye[0] < 0 else -body.parts[chosen]
     chosen = chosen[np.argsort(order, kind="stable")]
-    braking = lights[BRAKE_LIGHT]
-    colours = _colours(painter, traffic, row, body, chosen, distance_m, heading, sun_rad, bool(braking))
+    colours = _colours(painter, traffic, row, body, chosen, distance_m, heading, sun_rad, lights)
     # Small parts come out of the paint around them as the vehicle comes nearer.
     shown = min((height_px - COARSE_PX) / COARSE_PX, 1.0)
     if 0.0 <= shown < 1.0:
@@ -99,7 +101,7 @@ def draw_vehicle(
     else:
         for face, colour in zip(chosen, colours, strict=True):
             painter.polygon_in_space(points[body.faces[face]], colour)
-    _glow(painter, body, rotation, offset, eye, distance_m, bool(braking))
+    _glow(painter, body, rotation, offset, eye, distance_m, lights)
 
 
 def _colours(
@@ -111,7 +113,7 @@ def _colours(
     distance_m: float,
     heading: float,
     sun_rad: float,
-    braking: bool,
+    lights: np.ndarray,
 ) -> list[list[float]]:
     light = painter.light
     materials = body.materials[faces]
@@ -131,8 +133,11 @@ def _colours(
         lit = np.asarray(lit)[:, None]
     veil = painter.veil(distance_m)
     shades = np.minimum(colours * (light.ambient_array + lit) * (1 - veil) + veil * light.horizon_array, 255.0)
-    for material, rgb in _lamp_colours(light.lamps, braking).items():
-        shades[materials == material] = np.array(rgb) * (1 - 0.75 * veil) + 0.75 * veil * light.horizon_array
+    lamps = [(materials == material, rgb) for material, rgb in _lamp_colours(light.lamps, lights[BRAKE_LIGHT]).items()]
+    sides = np.sign(body.anchors_m[faces, 1]) * np.isin(materials, (TAIL, HEAD))
+    lamps += [(sides == side, AMBER_RGB) for side, column in ((1, LEFT), (-1, RIGHT)) if lights[column]]
+    for there, rgb in lamps:
+        shades[there] = np.array(rgb) * (1 - 0.75 * veil) + 0.75 * veil * light.horizon_array
     seen: list[list[float]] = shades.tolist()
     return seen
 
@@ -155,32 +160,33 @@ def _glow(
     offset: FloatArray,
     eye: FloatArray,
     distance_m: float,
-    braking: bool,
+    lights: np.ndarray,
 ) -> None:
     """Halos of lamps, and on a wet road their reflections."""
     light = painter.light
-    if not (light.lamps or braking):
+    braking, indicated = bool(lights[BRAKE_LIGHT]), [bool(lights[LEFT]), bool(lights[RIGHT])]
+    if not (light.lamps or lights.any()):
         return
     dark = 1.0 - min(sum(light.ambient) / 2.4, 1.0)
     veil = painter.veil(distance_m)
     fade = 1 - max(0.0, min((distance_m / painter.fade_m - 0.7) / 0.3, 1.0))
     views = (
-        (body.tail_lights_m, -1.0, (255, 40, 26), 0.75 if braking else 0.36),
-        (body.head_lights_m, 1.0, (255, 244, 214), 1.0),
+        (body.tail_lights_m, -1.0, (255, 40, 26), (0.75 if braking else 0.36) * (braking or light.lamps)),
+        (body.head_lights_m, 1.0, (255, 244, 214), 1.0 * light.lamps),
     )
-    for lights, sign, rgb, power in views:
+    for places, sign, own_rgb, own_power in views:
         towards = sign * eye[0] / max(float(np.linalg.norm(eye)), 0.1)
-        if towards < 0.15 or (sign > 0 and not light.lamps):
+        if towards < 0.15:
             continue
-        points = lights @ rotation.T + offset
-        strength = power * towards * (0.22 + 0.78 * dark) * (1 - 0.6 * veil) * fade
-        for point in points:
-            if point[2] < 1.0:
+        for point, amber in zip(places @ rotation.T + offset, indicated, strict=True):
+            rgb, power = (AMBER_RGB, 0.75) if amber else (own_rgb, own_power)
+            strength = power * towards * (0.22 + 0.78 * dark) * (1 - 0.6 * veil) * fade
+            if point[2] < 1.0 or not power:
                 continue
             radius = painter.view.focal_px[0] * (0.42 if sign < 0 else 0.62) / point[2] + 1.5 * painter.view.scale
             pixel = painter.pixels(point)
             painter.spot(pixel.tolist(), radius, [strength * c for c in rgb])
             if light.wet:
-                ground = point + painter.rotation[:, 2] * (-1.35 * float(lights[0, 2]))
+                ground = point + painter.rotation[:, 2] * (-1.35 * float(places[0, 2]))
                 below = painter.pixels(ground)
                 painter.spot(below.tolist(), 0.8 * radius, [0.5 * strength * c for c in rgb], 2.6)

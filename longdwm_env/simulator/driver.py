@@ -1,47 +1,25 @@
-"""A driver for the ego who knows everything, good or bad as asked, and the footage that comes of it."""
+"""A driver for the ego who knows everything, good or bad as asked."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from longdwm_env.clock import FPS, FRAMES_PER_HORIZON, FRAMES_PER_INTERVAL, WAYPOINT_TIMES_S, frames_in
+from longdwm_env.clock import FPS, FRAMES_PER_HORIZON, WAYPOINT_TIMES_S
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.simulator.counted import generator
 from longdwm_env.simulator.roads import RoadPlan
-from longdwm_env.simulator.scene import CAMERA_SIZE, builtin_scene, default_camera, episode
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, step, traffic_from_arrays
+from longdwm_env.simulator.scene import episode
+from longdwm_env.simulator.stepping import step
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, traffic_from_arrays
 from longdwm_env.simulator.vehicles import EGO_SHARES, STYLES, draw_driver, draw_style
-from longdwm_env.types import Camera, FloatArray, Images, ImageSize, Trajectory, WorldState, wrap_angle
-from longdwm_env.worlds.simulator import SimulatorWorld
+from longdwm_env.types import FloatArray, Trajectory, WorldState
 
 STYLE_S = 8
 """Without a style of his own the driver changes his mind this often."""
 
 AFTERMATH_FRAMES = FPS
 """Footage ends this long after the ego has hit something."""
-
-
-@dataclass(frozen=True)
-class Footage:
-    """A drive through a built-in scene.
-
-    Attributes:
-        frames: (T, H, W, 3) uint8, the first at the scene's start.
-        ego_poses: (T, 3) of the rear axle in the episode's world frame.
-        ego_speeds_mps: (T,).
-        caption: in the four-line form.
-        conditions: weather and time of day.
-        crashed: (T,) whether the ego has hit something by each frame.
-    """
-
-    frames: Images
-    ego_poses: FloatArray
-    ego_speeds_mps: FloatArray
-    caption: str
-    conditions: Conditions
-    crashed: np.ndarray
 
 
 def with_style(traffic: Traffic, style: str, seed: int, count: int = 0) -> Traffic:
@@ -97,65 +75,3 @@ def drive(state: WorldState, seed: int, style: str | None = None) -> Trajectory:
     name = style_at(seed, frame) if style is None else style
     traffic = with_style(traffic_from_arrays(state.arrays), name, seed, frame // (STYLE_S * FPS))
     return planned(episode(seed).road, traffic, seed, frame)
-
-
-def footage(
-    seed: int,
-    seconds: float,
-    style: str | None = None,
-    image_size: ImageSize = CAMERA_SIZE,
-    *,
-    camera: Camera | None = None,
-    prompt: str | None = None,
-) -> Footage:
-    """Drive through a built-in scene.
-
-    Args:
-        seed: of the scene.
-        seconds: to drive, a whole number of frames; less is returned if the ego hits something on the way.
-        style: one of ``vehicles.STYLES``, or None for one that changes every few seconds, often for the worse.
-        image_size: (height, width) of the frames.
-        camera: another camera than the scene's; it is fitted to ``image_size``.
-        prompt: names weather and time of day other than the scene's.
-
-    Returns:
-        ``seconds * FPS + 1`` frames, the first at the scene's start.
-    """
-    scene = builtin_scene(seed)
-    view = (camera or default_camera(seed)).fitted(image_size)
-    world = SimulatorWorld(image_size)
-    state = world.begin(replace(scene, camera=view, prompt=scene.prompt if prompt is None else prompt), seed)
-    conditions = Conditions(state.values["weather"], state.values["time_of_day"])
-    total = frames_in(seconds)
-    log = replace(scene.log, conditions=conditions)  # type: ignore[type-var]
-    clips, poses = [log.images(0, 1, view)], [scene.start.pose[None]]
-    speeds, crashed = [np.array([scene.start.speed_mps])], [np.zeros(1, bool)]
-    done, aftermath = 0, 0
-    while done < total and aftermath < AFTERMATH_FRAMES:
-        count = min(FRAMES_PER_INTERVAL, total - done)
-        trajectory = drive(state, seed, style)
-        here = state.arrays["ego_pose"]
-        (state,), frames = world.advance([state], [trajectory], count)
-        clips.append(frames[0])
-        poses.append(_in_world(here, trajectory.poses[:count]))
-        speeds.append(trajectory.speeds_mps[:count])
-        hit = bool(state.arrays["crashed_s"][EGO] > 0)
-        crashed.append(np.full(count, hit))
-        aftermath += count if hit else 0
-        done += count
-    caption = prompt if prompt is not None else scene.prompt
-    return Footage(
-        np.concatenate(clips),
-        np.concatenate(poses),
-        np.concatenate(speeds),
-        caption,
-        conditions,
-        np.concatenate(crashed),
-    )
-
-
-def _in_world(here: FloatArray, relative: FloatArray) -> FloatArray:
-    cosine, sine = np.cos(here[2]), np.sin(here[2])
-    x = here[0] + cosine * relative[:, 0] - sine * relative[:, 1]
-    y = here[1] + sine * relative[:, 0] + cosine * relative[:, 1]
-    return np.stack([x, y, wrap_angle(here[2] + relative[:, 2])], -1)

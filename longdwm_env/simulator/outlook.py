@@ -1,17 +1,14 @@
 """What every driver sees: who is next on his way, who comes behind, and where all will soon be."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.simulator.lanes import NO_LANE, IntArray, LaneTable
+from longdwm_env.simulator.traffic import Traffic
 from longdwm_env.simulator.vehicles import DRIVER_COLUMNS
 from longdwm_env.types import FloatArray
-
-if TYPE_CHECKING:
-    from longdwm_env.simulator.traffic import Traffic
 
 LANES_AHEAD = 4
 BESIDE_M = 0.6
@@ -34,7 +31,7 @@ class Outlook:
     """
 
     table: LaneTable
-    traffic: "Traffic"
+    traffic: Traffic
     along_m: FloatArray
     lateral_m: FloatArray
     on_lane: NDArray[np.bool_]

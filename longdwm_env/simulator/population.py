@@ -1,12 +1,13 @@
 """Who is there: the first vehicles of a scene, and new ones for those who have gone, always out of the ego's sight."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from longdwm_env.simulator.counted import generator
 from longdwm_env.simulator.roads import RoadPlan
+from longdwm_env.simulator.traffic import Traffic
 from longdwm_env.simulator.vehicles import (
     COLOUR_SHARES,
     KIND_SHARES,
@@ -16,9 +17,6 @@ from longdwm_env.simulator.vehicles import (
     draw_style,
 )
 from longdwm_env.types import FloatArray
-
-if TYPE_CHECKING:
-    from longdwm_env.simulator.traffic import Traffic
 
 BEHIND_M = 120.0
 """Whoever falls back further than this is out of the story."""
@@ -31,7 +29,7 @@ WRECK_S = 8.0
 RETRY_FRAMES = 5
 
 
-def renew(road: RoadPlan, traffic: "Traffic", seed: int, frame: int) -> "Traffic":
+def renew(road: RoadPlan, traffic: Traffic, seed: int, frame: int) -> Traffic:
     """Give the rows of vehicles that are out of the story to new ones, where the ego cannot see them appear."""
     table = road.table
     rows = np.arange(len(traffic.lanes))
@@ -80,7 +78,7 @@ def renew(road: RoadPlan, traffic: "Traffic", seed: int, frame: int) -> "Traffic
     return replace(traffic, **arrays)
 
 
-def _along_own_lane(road: RoadPlan, traffic: "Traffic") -> FloatArray:
+def _along_own_lane(road: RoadPlan, traffic: Traffic) -> FloatArray:
     """(N,) how far each vehicle is along its own lane, by projection on the lane's end."""
     table = road.table
     lanes = traffic.lanes

@@ -9,7 +9,7 @@ import numpy as np
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidScene
-from longdwm_env.simulator import population, traffic
+from longdwm_env.simulator import population
 from longdwm_env.simulator.conditions import (
     TIMES_OF_DAY,
     WEATHERS,
@@ -21,7 +21,8 @@ from longdwm_env.simulator.counted import generator
 from longdwm_env.simulator.layout import PaintedRoadMap
 from longdwm_env.simulator.picture import draw_frame
 from longdwm_env.simulator.roads import RoadPlan, road_plan
-from longdwm_env.simulator.traffic import EGO, Traffic
+from longdwm_env.simulator.stepping import step
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
 from longdwm_env.simulator.vehicles import EGO_SHARES, VEHICLE_KINDS, draw_driver, draw_style
 from longdwm_env.types import (
     Camera,
@@ -71,7 +72,7 @@ class Episode:
     @cached_property
     def ego_poses(self) -> FloatArray:
         """(NUM_PAST + 1, 3) poses of the ego's rear axle up to the start."""
-        return np.stack([traffic.ego_pose(one) for one in self.past])
+        return np.stack([ego_pose(one) for one in self.past])
 
     @property
     def start(self) -> EgoState:
@@ -151,7 +152,7 @@ def _driven_past(road: RoadPlan, rng: np.random.Generator, style: str, event: st
     for frame in range(-NUM_PAST + 1, 1):
         if event == "cut in" and frame == -8:
             now = _cut_in(road, now)
-        now = traffic.step(road, now, seed, frame)
+        now = step(road, now, seed, frame)
         past.append(now)
     return tuple(past)
 

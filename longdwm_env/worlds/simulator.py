@@ -14,7 +14,8 @@ from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
 from longdwm_env.simulator.lanes import LaneTable
 from longdwm_env.simulator.looks import colours_of, lights_of
 from longdwm_env.simulator.picture import draw_frame
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, step, traffic_from_arrays
+from longdwm_env.simulator.stepping import step
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, traffic_from_arrays
 from longdwm_env.simulator.vehicles import VEHICLE_KINDS
 from longdwm_env.timing import stage
 from longdwm_env.types import (

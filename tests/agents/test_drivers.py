@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env.agents.degraded import Degradation, Degraded, stretched
-from longdwm_env.agents.idm import IdmSettings, idm_acceleration
+from longdwm_env.traffic.idm import IdmSettings, idm_acceleration
 from longdwm_env.agents.naming import make_policy
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.agents.route_following import RouteFollower

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from longdwm_env.scenes.builtin import BuiltinScenes
+from longdwm_env.simulator import picture
+from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.simulator.looks import BLINK_FRAMES, BRAKE_LIGHT, LEFT, RIGHT, colours_of, lights_of
 from longdwm_env.simulator.roads import kind_of_seed, road_plan
-from longdwm_env.simulator.scene import episode
-from longdwm_env.simulator.traffic import EGO, step
+from longdwm_env.simulator.scene import default_camera, episode
+from longdwm_env.simulator.stepping import step
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
 from longdwm_env.simulator.vehicles import VEHICLE_KINDS
 from longdwm_env.types import ROAD_USER_CLASSES
 from longdwm_env.worlds.simulator import actor_tracks
@@ -93,6 +96,36 @@ def test_a_turn_at_a_junction_is_indicated_before_it_and_a_roundabout_is_none():
     assert sum(map(len, ring)) > 0
     for now, rows in zip(steps, ring, strict=True):
         assert not blinked(road.table, now)[rows][:, LEFT].any()
+
+
+@pytest.mark.parametrize("turned", [0.0, np.pi], ids=["from behind", "from ahead"])
+@pytest.mark.parametrize(("column", "sign"), [(LEFT, 1), (RIGHT, -1)])
+@pytest.mark.parametrize("conditions", [Conditions("clear", "day"), Conditions("rain", "night")])
+def test_an_indicator_is_painted_amber_on_its_side(turned, column, sign, conditions, monkeypatch):
+    seed, size = 2, (192, 288)
+    road, (now,) = later(seed, 0)
+    pose = ego_pose(now)
+    rows = {name: np.resize(value, (2, *value.shape[1:])).copy() for name, value in now.arrays.items()}
+    rows["positions_m"][1] = pose[:2] + 12 * np.array([np.cos(pose[2]), np.sin(pose[2])])
+    rows["headings_rad"][1], rows["kinds"][1] = pose[2] + turned, VEHICLE_KINDS.index("sedan")
+    traffic = Traffic(**rows)
+
+    def drawn(*lit):
+        lights = np.zeros((2, 3), bool)
+        lights[1, list(lit)] = True
+        monkeypatch.setattr(picture, "lights_of", lambda *_: lights)
+        return picture.draw_frame(road, seed, traffic, 0, conditions, default_camera(seed, size)).astype(int)
+
+    # A vehicle's left is our left from behind, our right from ahead.
+    side = sign if turned == 0 else -sign
+    for others in ((), (BRAKE_LIGHT,)):
+        change = np.abs(drawn(column, *others) - drawn(*others)).sum(-1)
+        columns = np.flatnonzero(change.max(0) > 40)
+        assert len(columns) > 0
+        assert (columns < size[1] / 2).all() if side > 0 else (columns > size[1] / 2).all()
+        red, green, blue = drawn(column, *others)[change > 0.5 * change.max()].mean(0)
+        assert red > 120
+        assert red > green > 1.15 * blue
 
 
 @pytest.mark.parametrize("seed", [2, 8])

@@ -8,7 +8,8 @@ from longdwm_env.simulator import traffic as traffic_module
 from longdwm_env.simulator.driver import with_style
 from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed, road_plan
 from longdwm_env.simulator.scene import builtin_scene, episode
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, located, step
+from longdwm_env.simulator.stepping import step
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, located
 from longdwm_env.simulator.vehicles import STYLES
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.simulator.driver import drive, footage
+from longdwm_env.simulator.driver import drive
 from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
 from longdwm_env.types import EgoState, Scene, Trajectory
@@ -101,16 +101,20 @@ def test_the_ego_follows_its_trajectory_exactly():
 
 def test_same_frames_in_another_process():
     code = (
-        "import hashlib; from longdwm_env.simulator.driver import footage;"
-        f"f = footage({SEEDS[3]}, 1.0, image_size={SIZE});"
-        "print(hashlib.sha256(f.frames.tobytes() + f.ego_poses.tobytes()).hexdigest())"
+        "import hashlib; from longdwm_env.simulator.driver import drive;"
+        "from longdwm_env.simulator.scene import builtin_scene;"
+        "from longdwm_env.worlds.simulator import SimulatorWorld;"
+        f"world = SimulatorWorld({SIZE}); state = world.begin(builtin_scene({SEEDS[3]}), 0);"
+        f"(state,), frames = world.advance([state], [drive(state, {SEEDS[3]})], 12);"
+        "print(hashlib.sha256(frames.tobytes() + state.arrays['ego_pose'].tobytes()).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     import hashlib
 
-    here = footage(SEEDS[3], 1.0, image_size=SIZE)
-    digest = hashlib.sha256(here.frames.tobytes() + here.ego_poses.tobytes()).hexdigest()
+    state = begun(SEEDS[3])
+    (after,), frames = SimulatorWorld(SIZE).advance([state], [drive(state, SEEDS[3])], 12)
+    digest = hashlib.sha256(frames.tobytes() + after.arrays["ego_pose"].tobytes()).hexdigest()
     assert out.stdout.split()[-1] == digest
 
 
@@ -148,13 +152,3 @@ def test_only_builtin_scenes():
         SimulatorWorld().begin(Scene("photo.png", scene.log, default_camera(0), EgoState()), 0)
     with pytest.raises(InvalidScene, match="numbered from 0"):
         builtin_scene(-1)
-
-
-def test_footage_has_a_frame_for_every_instant():
-    clip = footage(SEEDS[0], 1.5, "careful", SIZE)
-    assert clip.frames.shape == (19, *SIZE, 3)
-    assert clip.ego_poses.shape == (19, 3)
-    assert clip.ego_speeds_mps.shape == (19,)
-    steps = np.linalg.norm(np.diff(clip.ego_poses[:, :2], axis=0), axis=1) * 12
-    middle = (clip.ego_speeds_mps[1:] + clip.ego_speeds_mps[:-1]) / 2
-    np.testing.assert_allclose(steps, middle, atol=0.1)

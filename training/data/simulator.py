@@ -35,8 +35,8 @@ from longdwm_env.simulator.scene import (
     default_camera,
     episode,
 )
+from longdwm_env.simulator.stepping import step as step_traffic
 from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
-from longdwm_env.simulator.traffic import step as step_traffic
 from longdwm_env.simulator.vehicles import EGO_SHARES, draw_style
 from longdwm_env.training.data.clip import BadClip, Clip, twin_key
 from longdwm_env.training.draws import numbers

@@ -6,6 +6,11 @@ Physical Review E 62 (2000), eqs. 2 and 3.
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from longdwm_env.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,13 @@ class IdmSettings:
 
 
 def idm_acceleration(
-    speed_mps: float,
-    desired_speed_mps: float,
-    gap_m: float = math.inf,
-    leader_speed_mps: float = 0.0,
+    speed_mps: Any,
+    desired_speed_mps: Any,
+    gap_m: Any = math.inf,
+    leader_speed_mps: Any = 0.0,
     settings: IdmSettings | None = None,
-) -> float:
-    """Acceleration in m/s2.
+) -> FloatArray:
+    """Accelerations in m/s2; the arguments broadcast.
 
     Args:
         speed_mps: own speed.
@@ -52,10 +57,10 @@ def idm_acceleration(
         settings: the driver.
     """
     driver = settings or IdmSettings()
-    free = 1.0 - (max(speed_mps, 0.0) / max(desired_speed_mps, 0.1)) ** driver.exponent
-    if math.isfinite(gap_m):
-        closing = speed_mps * (speed_mps - leader_speed_mps)
-        closing /= 2 * math.sqrt(driver.acceleration_mps2 * driver.braking_mps2)
-        wanted = driver.standstill_gap_m + max(0.0, speed_mps * driver.time_gap_s + closing)
-        free -= (wanted / max(gap_m, 0.1)) ** 2
-    return float(min(max(driver.acceleration_mps2 * free, -driver.hardest_braking_mps2), driver.acceleration_mps2))
+    speed = np.asarray(speed_mps, dtype=np.float64)
+    free = 1.0 - (np.maximum(speed, 0.0) / np.maximum(desired_speed_mps, 0.1)) ** driver.exponent
+    closing = speed * (speed - leader_speed_mps)
+    closing = closing / (2 * math.sqrt(driver.acceleration_mps2 * driver.braking_mps2))
+    wanted = driver.standstill_gap_m + np.maximum(0.0, speed * driver.time_gap_s + closing)
+    free = free - (wanted / np.maximum(gap_m, 0.1)) ** 2
+    return np.clip(driver.acceleration_mps2 * free, -driver.hardest_braking_mps2, driver.acceleration_mps2)

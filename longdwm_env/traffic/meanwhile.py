@@ -1,0 +1,75 @@
+"""Where the other road users of a generated world are while the ego drives: part of the world's state, as plain data.
+
+Reactive traffic sees the ego. In the built-in scenes the reference simulator's drivers move it (``simulated``); where
+road users were recorded on a map with lanes, they follow their log until the ego leaves its own (``logged``).
+"""
+
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.scenes.builtin import KEY_PREFIX
+from longdwm_env.traffic.record import Begun, Meanwhile
+from longdwm_env.types import FloatArray, Scene, WorldState
+
+TrafficKind = Literal["reactive", "constant", "none"]
+TRAFFIC: tuple[str, ...] = get_args(TrafficKind)
+
+
+def checked_traffic(traffic: Any) -> TrafficKind | None:
+    """The keyword ``traffic`` as it is allowed.
+
+    Raises:
+        InvalidConfig: it is not; the message lists what is.
+    """
+    if traffic is None or (isinstance(traffic, str) and traffic in TRAFFIC):
+        return cast(TrafficKind | None, traffic)
+    raise InvalidConfig(
+        f"traffic={traffic!r} does not exist; there are {', '.join(map(repr, TRAFFIC))}, and None for what a scene has"
+    )
+
+
+def kind_of(scene: Scene, asked: TrafficKind | None) -> TrafficKind:
+    """The traffic that a scene gets: reactive traffic needs lanes, and photographs and videos have none at all."""
+    if scene.actors is None or asked == "none":
+        return "none"
+    if asked == "constant":
+        return "constant"
+    return "reactive" if _simulated(scene) or _has_lanes(scene) else "constant"
+
+
+def begin(scene: Scene) -> Begun:
+    """Reactive traffic at the start of a scene for which ``kind_of`` says that there is some."""
+    if _simulated(scene):
+        # The simulator is heavy to import, and whoever drives recorded scenes never needs it.
+        from longdwm_env.traffic import simulated
+
+        return simulated.begin(scene)
+    from longdwm_env.traffic import logged
+
+    return logged.begin(scene)
+
+
+def react(state: WorldState, frame: int, poses: FloatArray, speeds_mps: FloatArray) -> Meanwhile:
+    """Reactive traffic while the ego drives.
+
+    Args:
+        state: of the world; its arrays are those of ``begin`` or ``Meanwhile.after``.
+        frame: number of the present frame; 0 at the scene's start.
+        poses: (T, 3) of the ego's rear axle at the frames to come, in the world frame.
+        speeds_mps: (T,) of the ego.
+    """
+    from longdwm_env.traffic import logged, simulated
+
+    part = simulated if simulated.SEED in state.arrays else logged
+    return part.react(state, frame, poses, speeds_mps)
+
+
+def _simulated(scene: Scene) -> bool:
+    return scene.key.startswith(KEY_PREFIX)
+
+
+def _has_lanes(scene: Scene) -> bool:
+    here = scene.start.pose[None]
+    return scene.road_map is not None and bool(np.isfinite(scene.road_map.fit_lanes(here).lateral_m).all())
