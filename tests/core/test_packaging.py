@@ -53,7 +53,7 @@ def test_weights_stay_a_download_of_seconds():
 
 
 def test_a_checkout_finds_its_own_folders_without_an_install(tmp_path):
-    """A plain install replaces an editable one, and then only the folders beside the package are this checkout's own."""
+    """A plain install replaces an editable one; then only the folders beside the package are this checkout's own."""
     script = (
         "import sys\n"
         "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]\n"

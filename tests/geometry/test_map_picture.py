@@ -85,12 +85,13 @@ def test_who_is_behind_a_lorry_is_not_drawn_over_it(camera):
     shown = draw_map(None, None, others, 0, camera, HERE)
     row, column = at(camera, 20.0, 0.0, 1.0)
     assert shown.owners[row, column] == 0
-    assert 1 not in draw_map(None, scenery(("building", 30.0, 0.0, 1.0, 40.0, 9.0, RED)), others, 0, camera, HERE).owners
+    wall = scenery(("building", 30.0, 0.0, 1.0, 40.0, 9.0, RED))
+    assert 1 not in draw_map(None, wall, others, 0, camera, HERE).owners
 
 
 def test_looks_are_drawn(camera):
     lights = np.zeros((1, 1, 3), bool)
-    plain = dict(classes=np.array([ROAD_USER_CLASSES.index("sedan")]), colours=np.array([BLUE]))
+    plain = {"classes": np.array([ROAD_USER_CLASSES.index("sedan")]), "colours": np.array([BLUE])}
     dark = draw_map(None, None, tracks([(12.0, 0.0, 0.0)], lights=lights, **plain), 0, camera, HERE).picture
     lights[0, 0, 0] = True
     braking = draw_map(None, None, tracks([(12.0, 0.0, 0.0)], lights=lights, **plain), 0, camera, HERE).picture

@@ -31,7 +31,7 @@ class PatchCritic(nn.Module):
         self.nets = nn.ModuleList([net(), net()])
 
     def forward(self, picture: Tensor, shown: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Scores (B, 1, h, w) and features of pictures (B, 3, H, W) beside what is shown (B, S, H, W), at each scale."""
+        """Scores (B, 1, h, w) and features of pictures (B, 3, H, W) beside what is shown (B, S, H, W), by scale."""
         given = torch.cat([picture, shown], dim=1).contiguous(memory_format=torch.channels_last)
         scores, features = [], []
         for scale, layers in enumerate(self.nets):

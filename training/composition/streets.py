@@ -1,4 +1,4 @@
-"""Streets that the compositor's own drives go along: simulated ones, with all that is known of them, and recorded ones."""
+"""Streets that the compositor's own drives go along: simulated ones, of which all is known, and recorded ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Street(Protocol):
         prompt: for the models.
         seed: of the models' noise.
         history: keyframes (H, W, 3) a second apart up to the start, the newest last.
-        before: the frame of ``BEFORE`` frames ago and its pose (3,) in the street's world frame; None where there is none.
+        before: the frame of ``BEFORE`` frames ago and its pose (3,) in the street's world frame; None without one.
     """
 
     camera: Camera
