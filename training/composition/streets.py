@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from longdwm_env import clock
 from longdwm_env.geometry.pose import compose
 from longdwm_env.models.composition import Surroundings
-from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions, caption
+from longdwm_env.simulator.conditions import Conditions, caption
 from longdwm_env.simulator.driver import STYLE_S, planned, style_at, with_style
 from longdwm_env.simulator.picture import draw_frame
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, step
+from longdwm_env.simulator.stepping import step
+from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
 from longdwm_env.worlds.simulator import actor_tracks
 
@@ -83,12 +84,15 @@ class Knowledge:
 EVERYTHING = Knowledge(True, True, True)
 
 
+NOTHING = Knowledge(False, False, False)
+
+
 def draw_knowledge(rng: np.random.Generator) -> Knowledge:
-    """Everything in two thirds of the drives, nothing in a sixth (a photograph), no scenery in a sixth."""
+    """Everything in most drives, in some no scenery, in some nothing, as from a photograph."""
     chance = rng.random()
-    if chance < 0.66:
+    if chance < 0.62:
         return EVERYTHING
-    return Knowledge(True, False, True) if chance < 0.83 else Knowledge(False, False, False)
+    return Knowledge(True, False, True) if chance < 0.74 else NOTHING
 
 
 class SimulatedStreet:
@@ -100,6 +104,7 @@ class SimulatedStreet:
         image_size: (height, width).
         arcs: source of random arcs; None for a driver.
         conditions: weather and time of day of what lies ahead; None for the scene's own, which the history shows.
+        whole: whether stretches tell all that there is to know, whatever a drive is given.
     """
 
     def __init__(
@@ -109,14 +114,16 @@ class SimulatedStreet:
         image_size: ImageSize = (96, 144),
         arcs: np.random.Generator | None = None,
         conditions: Conditions | None = None,
+        whole: bool = False,
     ) -> None:
-        self.seed, self.knowledge = seed, knowledge
+        self.seed, self.knowledge, self._whole = seed, knowledge, whole
         self._episode, scene = episode(seed), builtin_scene(seed)
         self._road_map = scene.road_map
         self.camera = default_camera(seed).fitted(image_size)
         self.conditions = self._episode.conditions if conditions is None else conditions
         self.prompt = scene.prompt if conditions is None else caption(conditions, "", "")
         self.history = [scene.log.images(-STEP * back, 1, self.camera)[0] for back in reversed(range(HISTORY))]
+        self.past_poses = self._episode.ego_poses[[-1 - STEP * back for back in reversed(range(HISTORY))]]
         past = ego_pose(self._episode.past[-1 - BEFORE])
         self.before = (scene.log.images(-BEFORE, 1, self.camera)[0], past)
         self._now, self._frame = self._episode.past[-1], 0
@@ -146,7 +153,7 @@ class SimulatedStreet:
         return stretch
 
     def _stretch(self, steps: Sequence[Traffic], poses: FloatArray) -> Stretch:
-        one, frame, known = self._episode, self._frame, self.knowledge
+        one, frame = self._episode, self._frame
         tracks = actor_tracks(steps, one.road.table, frame)
 
         def truth(index: int) -> Images:
@@ -156,11 +163,28 @@ class SimulatedStreet:
 
         surroundings = Surroundings(
             poses,
-            self._road_map.layout(poses[0, :2], REACH_M) if known.layout else None,  # type: ignore[union-attr]
-            self._road_map.scenery(poses[0, :2], REACH_M) if known.scenery else None,  # type: ignore[union-attr]
-            tracks if known.others else None,
+            self._road_map.layout(poses[0, :2], REACH_M),  # type: ignore[union-attr]
+            self._road_map.scenery(poses[0, :2], REACH_M),  # type: ignore[union-attr]
+            tracks,
         )
-        return Stretch(surroundings, truth)
+        return Stretch(surroundings if self._whole else self.known_of(surroundings), truth)
+
+    def known_here(self) -> Surroundings:
+        """All that there is to know of the present moment."""
+        whole, self._whole = self._whole, True
+        stretch = self.here()
+        self._whole = whole
+        return stretch.surroundings
+
+    def known_of(self, whole: Surroundings) -> Surroundings:
+        """What of it a drive is given."""
+        known = self.knowledge
+        return Surroundings(
+            whole.poses,
+            whole.layout if known.layout else None,
+            whole.scenery if known.scenery else None,
+            whole.others if known.others else None,
+        )
 
     def _driver(self) -> tuple[FloatArray, FloatArray]:
         """(12, 3) poses and (12,) speeds as the drivers of footage drive."""
@@ -225,24 +249,4 @@ class RecordedStreet:
         return Stretch(Surroundings(self._poses[first : first + count]), lambda index: self._frames[first + index])
 
 
-def drawn_street(
-    rng: np.random.Generator, last_seed: int, image_size: ImageSize, free_share: float, restyled_share: float
-) -> tuple[SimulatedStreet, bool]:
-    """A random simulated street, and whether it begins under another prompt than its history shows.
-
-    Args:
-        rng: source of all choices.
-        last_seed: seeds of scenes lie below.
-        image_size: (height, width).
-        free_share: of drives along arcs.
-        restyled_share: of drives whose weather or time of day is another than the history's.
-    """
-    conditions = None
-    if rng.random() < restyled_share:
-        conditions = Conditions(rng.choice(WEATHERS), rng.choice(TIMES_OF_DAY))
-    arcs = rng if rng.random() < free_share else None
-    street = SimulatedStreet(int(rng.integers(last_seed)), draw_knowledge(rng), image_size, arcs, conditions)
-    return street, conditions is not None
-
-
-__all__ = ["EVERYTHING", "Knowledge", "RecordedStreet", "SimulatedStreet", "Street", "Stretch", "drawn_street"]
+__all__ = ["EVERYTHING", "NOTHING", "Knowledge", "RecordedStreet", "SimulatedStreet", "Street", "Stretch"]

@@ -1,0 +1,82 @@
+"""Which street the next drive of training goes along, and how it begins."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
+from longdwm_env.training.composition.looks import PhotographicLook, PhotographicStreet
+from longdwm_env.training.composition.streets import (
+    NOTHING,
+    SimulatedStreet,
+    Street,
+    draw_knowledge,
+)
+from longdwm_env.types import ImageSize
+
+
+@dataclass(frozen=True)
+class StreetShares:
+    """How often what is driven; chances from 0 to 1.
+
+    Attributes:
+        recorded: of drives along recorded streets, where there are any.
+        large: of drives in pictures of twice the size.
+        free: of simulated drives along arcs, in place of a driver's way.
+        restyled: of simulated drives that begin under another prompt than their history shows.
+        photographic: of simulated drives that are given nothing and look like photographs.
+        one_picture: of drives that are given nothing and begin from one picture.
+    """
+
+    recorded: float = 0.1
+    large: float = 0.45
+    free: float = 0.15
+    restyled: float = 0.1
+    photographic: float = 0.7
+    one_picture: float = 0.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A street and how its drive begins; see ``drives.OwnDrive``."""
+
+    street: Street
+    restyled: bool
+    from_one_picture: bool
+
+
+RecordedStreets = Callable[[np.random.Generator, ImageSize], Street]
+"""A random part of recorded footage, at a size."""
+
+
+def chosen_street(
+    rng: np.random.Generator,
+    shares: StreetShares,
+    last_seed: int,
+    sizes: Sequence[ImageSize],
+    recorded: RecordedStreets | None = None,
+) -> Choice:
+    """The next drive's street.
+
+    Args:
+        rng: source of all choices.
+        shares: how often what is driven.
+        last_seed: seeds of simulated scenes lie below.
+        sizes: (height, width) of ordinary and of large pictures.
+        recorded: recorded streets; None where there are none.
+    """
+    size = sizes[1] if rng.random() < shares.large else sizes[0]
+    if recorded is not None and rng.random() < shares.recorded:
+        return Choice(recorded(rng, size), False, rng.random() < shares.one_picture)
+    knowledge, seed = draw_knowledge(rng), int(rng.integers(last_seed))
+    arcs = rng if rng.random() < shares.free else None
+    if knowledge == NOTHING and rng.random() < shares.photographic:
+        street = SimulatedStreet(seed, knowledge, size, arcs, whole=True)
+        dressed = PhotographicStreet(street, PhotographicLook.drawn(rng))
+        return Choice(dressed, False, rng.random() < shares.one_picture)
+    conditions = None
+    if rng.random() < shares.restyled:
+        conditions = Conditions(rng.choice(WEATHERS), rng.choice(TIMES_OF_DAY))
+    street = SimulatedStreet(seed, knowledge, size, arcs, conditions)
+    return Choice(street, conditions is not None, knowledge == NOTHING and rng.random() < shares.one_picture)
