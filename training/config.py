@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.settings import OpenChoices
+from longdwm_env.training.composition.config import ComposeConfig
 from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
@@ -192,6 +193,7 @@ class Recipe:
         preset: name of the model's configuration in ``longdwm_env.models.presets``.
         data: where footage comes from.
         stages: configuration of every stage that this recipe has.
+        compose: of the compositor's stage; None where the recipe has none.
     """
 
     name: str
@@ -199,6 +201,7 @@ class Recipe:
     preset: str
     data: DataConfig
     stages: Mapping[str, StageConfig]
+    compose: ComposeConfig | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.stages) - set(STAGES))

@@ -81,8 +81,9 @@ def rebuild(
     cores = os.cpu_count() or 1
     plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
     plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
-    later = ("distill", "sharpen", "warp", "scorer", "inverse-dynamics")
-    plan += [(stage,) for stage in later if stage in recipe.stages]
+    later = ("distill", "sharpen", "warp", "compose", "scorer", "inverse-dynamics")
+    known = {*recipe.stages, *(["compose"] if recipe.compose is not None else [])}
+    plan += [(stage,) for stage in later if stage in known]
     plan += [("evaluation",)]
     for parts in plan:
         todo = [part for part in parts if part in ("footage", "latents") or not workspace.done(part)]

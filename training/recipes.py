@@ -6,6 +6,7 @@ from dataclasses import replace
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.settings import OpenChoices
+from longdwm_env.training.composition.config import ComposeConfig, CompositorTraining
 from longdwm_env.training.config import (
     DataConfig,
     LoopConfig,
@@ -120,6 +121,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
             "inverse-dynamics": inverse_dynamics,
             "ar-baseline": baseline,
         },
+        ComposeConfig(),
     )
     return _debug(recipe) if size == "debug" else recipe
 
@@ -240,7 +242,11 @@ def _debug(full: Recipe) -> Recipe:
     }
     phases = min(full.data.latents.keyframe_phases, 2)
     data = replace(full.data, clips=4, frames=frames, latents=LatentChoices(keyframe_phases=phases))
-    return Recipe(full.name, "debug", preset, data, stages)
+    compose = None
+    if full.compose is not None:
+        few = CompositorTraining(batch=4, alone_steps=10, rising_steps=5, save_every=10, least_moments=8)
+        compose = ComposeConfig(few, steps=30, ring=64, longest_s=(2, 3), widths=(8, 8, 8), depths=(1, 1, 1))
+    return Recipe(full.name, "debug", preset, data, stages, compose)
 
 
 __all__ = ["RECIPES", "cogvideox_2b_nuscenes", "mini_nuscenes", "mini_simulator", "recipe"]

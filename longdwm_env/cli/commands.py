@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "sharpen": Command("train:sharpen", "the Coarse model on its own keyframes, and on their texture"),
         "fine": Command("train:fine", "the Fine model (Eq. 6)"),
         "warp": Command("train:warp", "the Fine model with warp guidance (section 3.4)"),
+        "compose": Command("train:compose", "the compositor, on drives of its own beside a critic"),
         "distill": Command("train:distill", "the Coarse model from the Fine one (Eq. 7-8)"),
         "scorer": Command("train:scorer", "the small scorer of generated pixels"),
         "inverse-dynamics": Command("train:inverse_dynamics", "the reader of speed and yaw rate in pictures"),

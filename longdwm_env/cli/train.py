@@ -84,6 +84,29 @@ def warp(options: Options = TrainOptions()) -> int:
     return _stage("warp", options)
 
 
+def compose(options: Options = TrainOptions()) -> int:
+    """Train the compositor on drives of its own through simulated streets, beside a critic."""
+    import os
+
+    import torch
+
+    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.training.composition.stage import compose as run
+
+    recipe, workspace = opened(options)
+    if recipe.compose is None:
+        raise InvalidConfig(f"recipe {recipe.name} has no compositor; mini-simulator has one")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    # One core trains, the others drive.
+    workers = options.workers or max(1, (os.cpu_count() or 1) - torch.get_num_threads())
+    seconds = None if options.minutes is None else 60 * options.minutes
+    step, finished = run(workspace, recipe.compose, workers, seconds)
+    state = "finished" if finished else "stopped; run again to go on"
+    print(f"compose: {state} at step {step}; {workspace.stage('compose')}")
+    return 0
+
+
 def distill(options: Options = TrainOptions()) -> int:
     """Let the frozen Fine model teach the Coarse model (LongDWM, Eq. 7 and 8)."""
     return _stage("distill", options)
@@ -225,7 +248,7 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
 
 
 def mini(options: Options = TrainOptions()) -> int:
-    """Rebuild longdwm-mini from nothing: data, codec, coarse and fine, distill, sharpen, warp, readers, evaluation.
+    """Rebuild longdwm-mini: data, codec, coarse and fine, distill, sharpen, warp, compose, readers, evaluation.
 
     Every part is resumed where it stopped; running the command again goes on.
     """
@@ -366,6 +389,7 @@ PARTS = {
     "fine": fine,
     "warp": warp,
     "distill": distill,
+    "compose": compose,
     "scorer": scorer,
     "inverse-dynamics": inverse_dynamics,
     "ar-baseline": ar_baseline,

@@ -73,6 +73,7 @@ def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace: Workspace
         ["distill", "2", "1", "2"],
         ["sharpen", "1", "2", "1"],
         ["warp", "1", "2", "1"],
+        ["compose", "2", "1", "2"],
         ["scorer", "2", "1", "2"],
         ["inverse-dynamics", "2", "1", "2"],
         ["evaluation", "2", "1", "2"],

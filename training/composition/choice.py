@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
+from longdwm_env.training.composition.config import StreetShares
 from longdwm_env.training.composition.looks import PhotographicLook, PhotographicStreet
 from longdwm_env.training.composition.streets import (
     NOTHING,
@@ -14,27 +15,6 @@ from longdwm_env.training.composition.streets import (
     draw_knowledge,
 )
 from longdwm_env.types import ImageSize
-
-
-@dataclass(frozen=True)
-class StreetShares:
-    """How often what is driven; chances from 0 to 1.
-
-    Attributes:
-        recorded: of drives along recorded streets, where there are any.
-        large: of drives in pictures of twice the size.
-        free: of simulated drives along arcs, in place of a driver's way.
-        restyled: of simulated drives that begin under another prompt than their history shows.
-        photographic: of simulated drives that are given nothing and look like photographs.
-        one_picture: of drives that are given nothing and begin from one picture.
-    """
-
-    recorded: float = 0.1
-    large: float = 0.45
-    free: float = 0.15
-    restyled: float = 0.1
-    photographic: float = 0.7
-    one_picture: float = 0.5
 
 
 @dataclass(frozen=True)

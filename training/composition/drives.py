@@ -1,8 +1,8 @@
 """Drives of the compositor's own, from which it learns: what it made becomes what it goes on from.
 
 Each second the Coarse model and the compositor make the next keyframe and some frames between, from their own last
-frames; beside each stands what was to be seen. So training sees the errors that driving makes, and in longer drives older
-ones.
+frames; beside each stands what was to be seen. So training sees the errors that driving makes, and in longer drives
+older ones.
 """
 
 from collections.abc import Sequence

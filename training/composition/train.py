@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,37 +13,11 @@ from torch import Tensor, nn
 from longdwm_env.files import atomic_path
 from longdwm_env.models.composition import ingredients_from_arrays
 from longdwm_env.models.compositor import Compositor, Ingredients
+from longdwm_env.training.composition.config import CompositorTraining
 from longdwm_env.training.composition.critic import PatchCritic, patch_distance
 from longdwm_env.training.composition.store import MomentRing
 
-
-@dataclass(frozen=True)
-class CompositorTraining:
-    """How the compositor is trained.
-
-    Attributes:
-        batch: moments a step.
-        alone_steps: by patch distance alone, before the critic joins.
-        rising_steps: over which the critic's weight rises.
-        learning_rate: of the compositor; the critic's is twice it.
-        distance_weight, fooling_weight, matching_weight: of the terms of the loss.
-        average: decay of the averaged weights.
-        save_every: steps.
-        least_moments: what the ring must hold before training begins.
-    """
-
-    batch: int = 8
-    alone_steps: int = 1500
-    rising_steps: int = 300
-    learning_rate: float = 2e-4
-    distance_weight: float = 0.5
-    fooling_weight: float = 0.15
-    matching_weight: float = 1.0
-    average: float = 0.998
-    save_every: int = 200
-    least_moments: int = 512
-
-
+LOG_EVERY = 50
 LEAST_CONTRAST = 0.12
 """Standard deviation below which a picture's contrast is not raised further before it is judged."""
 
@@ -92,7 +66,7 @@ class CompositorTrainer:
             made = self.compositor(given)
         distance = (patch_distance(made.float(), wanted) * (0.4 / deviation.flatten())).mean()
         loss = self.config.distance_weight * distance
-        log["distance"] = float(distance)
+        log["distance"] = float(distance.detach())
         if self.step >= self.config.alone_steps:
             with torch.autocast("cpu", torch.bfloat16):
                 real, wanted_features = judged(wanted)
@@ -101,7 +75,7 @@ class CompositorTrainer:
                 ((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in zip(real, fake, strict=True)
             )
             self.critic_optimiser.zero_grad(set_to_none=True)
-            critic_loss.backward()  # type: ignore[union-attr]
+            critic_loss.backward()
             nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
             self.critic_optimiser.step()
             for parameter in self.critic.parameters():
@@ -110,12 +84,12 @@ class CompositorTrainer:
                 fake, features = judged(made)
             for parameter in self.critic.parameters():
                 parameter.requires_grad_(True)
-            fooled = sum(((f.float() - 1) ** 2).mean() for f in fake)
-            matching = sum(
-                (s.float() - w.detach().float()).abs().mean() for s, w in zip(features, wanted_features, strict=True)
-            ) / len(features)
+            fooled = torch.stack([((f.float() - 1) ** 2).mean() for f in fake]).sum()
+            pairs = zip(features, wanted_features, strict=True)
+            matching = torch.stack([(s.float() - w.detach().float()).abs().mean() for s, w in pairs]).mean()
             loss = loss + warm * (self.config.fooling_weight * fooled + self.config.matching_weight * matching)
-            log |= {"critic": float(critic_loss), "fooled": float(fooled), "matching": float(matching)}
+            log |= {"critic": float(critic_loss.detach())}
+            log |= {"fooled": float(fooled.detach()), "matching": float(matching.detach())}
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         log["norm"] = float(nn.utils.clip_grad_norm_(self.compositor.parameters(), 1.0))
@@ -138,8 +112,9 @@ class CompositorTrainer:
                 tensors |= {f"{name}/{index}/{key}": value.contiguous() for key, value in state.items()}
         with atomic_path(self.folder / "trainer.safetensors") as temporary:
             save_file(tensors, temporary)
+        averaged = {key: value.contiguous() for key, value in self.averaged.state_dict().items()}
         with atomic_path(self.folder / "average.safetensors") as temporary:
-            save_file({key: value.contiguous() for key, value in self.averaged.state_dict().items()}, temporary)
+            save_file({"step": torch.tensor(self.step), **averaged}, temporary)
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         def part(prefix: str) -> dict[str, Tensor]:
@@ -160,13 +135,31 @@ def _arguments(compositor: Compositor) -> dict[str, object]:
     return {name: compositor.config[name] for name in ("text_dim", "widths", "depths")}
 
 
-def train(ring: MomentRing, trainer: CompositorTrainer, steps: int, log_path: Path, seed: int = 0) -> None:
-    """Train up to a number of steps on what drives write into the ring meanwhile."""
+def train(
+    ring: MomentRing,
+    trainer: CompositorTrainer,
+    steps: int,
+    log_path: Path,
+    seed: int = 0,
+    over: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train up to a number of steps on what drives write into the ring meanwhile.
+
+    Args:
+        ring: of moments.
+        trainer: that is trained.
+        steps: in all.
+        log_path: a line of JSON every ``LOG_EVERY`` steps is added to it.
+        seed: of the draws.
+        over: asked before each step; True ends the training.
+    """
     config = trainer.config
-    while len(ring) < config.least_moments:
-        time.sleep(5)
-    began, sums, count = time.time(), {}, 0
-    while trainer.step < steps:
+    while len(ring) < config.least_moments and not over():
+        time.sleep(0.5)
+    began = time.monotonic()
+    sums: dict[str, float] = {}
+    count = 0
+    while trainer.step < steps and not over():
         rng = np.random.default_rng((seed, trainer.step))
         moments = ring.batch(np.sort(rng.integers(0, len(ring), config.batch)))
         if rng.random() < 0.5:

@@ -1,0 +1,234 @@
+"""The compositor's training: drives that see their own errors, a ring of moments, and a trainer that can be stopped."""
+
+import numpy as np
+import pytest
+import torch
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models import presets
+from longdwm_env.models.compositor import FLAGS, Compositor
+from longdwm_env.models.world import DiffusionWorld
+from longdwm_env.training.composition.choice import chosen_street
+from longdwm_env.training.composition.config import ComposeConfig, CompositorTraining, StreetShares
+from longdwm_env.training.composition.critic import PatchCritic, patch_distance
+from longdwm_env.training.composition.drives import OwnDrive
+from longdwm_env.training.composition.looks import PhotographicLook, PhotographicStreet
+from longdwm_env.training.composition.stage import compose
+from longdwm_env.training.composition.store import MomentRing
+from longdwm_env.training.composition.streets import EVERYTHING, NOTHING, RecordedStreet, SimulatedStreet
+from longdwm_env.training.composition.train import CompositorTrainer, mirrored, train
+from longdwm_env.training.recipes import recipe
+from longdwm_env.training.workspace import Workspace
+
+SIZE = (32, 48)
+SEED = 21
+
+
+def small_compositor(seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Compositor(text_dim=80, widths=(8, 8, 8), depths=(1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    made = presets.build(presets.PRESETS["debug"]())
+    made.register_modules(compositor=small_compositor().eval())
+    return made
+
+
+def a_drive(pipeline, street, **how):
+    return OwnDrive(pipeline, pipeline.generation(), street, np.random.default_rng(1), **how)
+
+
+def test_a_drive_goes_on_from_what_it_made(pipeline):
+    drive = a_drive(pipeline, SimulatedStreet(SEED, EVERYTHING, SIZE))
+    moments = drive.advance((6, 9))
+    assert [moment.parts.flags[FLAGS.index("keyframe")] for moment in moments] == [1, 0, 0]
+    made = drive.made[12]
+    assert (drive.history[-1] == made).all()
+    assert (made != moments[0].target).any()
+    later = drive.advance((6,))
+    assert later[0].second == 1
+    assert later[0].target.shape == (*SIZE, 3)
+
+
+def test_the_truth_beside_it_is_the_simulator_s(pipeline):
+    street, alone = (SimulatedStreet(SEED, EVERYTHING, SIZE) for _ in range(2))
+    drive = a_drive(pipeline, street)
+    moments = drive.advance((6,))
+    stretch = alone.drive_on()
+    assert (moments[0].target == stretch.truth(12)).all()
+    assert (moments[1].target == stretch.truth(6)).all()
+
+
+def test_knowledge_is_withheld(pipeline):
+    shown = a_drive(pipeline, SimulatedStreet(SEED, EVERYTHING, SIZE)).advance(())[0]
+    hidden = a_drive(pipeline, SimulatedStreet(SEED, NOTHING, SIZE)).advance(())[0]
+    assert shown.parts.flags[2:4].tolist() == [1, 1]
+    assert hidden.parts.flags[2:4].tolist() == [0, 0]
+    assert (shown.target == hidden.target).all()
+    assert len(np.unique(hidden.parts.map_picture[..., :3].reshape(-1, 3), axis=0)) < 20
+
+
+def test_a_restyled_drive_begins_with_the_picture_drawn_anew(pipeline):
+    from longdwm_env.simulator.conditions import Conditions
+
+    street = SimulatedStreet(SEED, EVERYTHING, SIZE, conditions=Conditions("fog", "night"))
+    before = street.history[-1].copy()
+    drive = a_drive(pipeline, street, restyled=True)
+    assert len(drive.history) == 1
+    first, *others = drive.advance(())
+    assert first.second == 0
+    assert len(others) == 1
+    assert first.target.mean() < before.mean()
+
+
+def test_larger_pictures_are_kept_in_parts(pipeline):
+    drive = a_drive(pipeline, SimulatedStreet(SEED, EVERYTHING, (64, 96)))
+    (moment,) = drive.advance(())
+    columns = moment.columns(np.random.default_rng(0), SIZE)
+    assert columns["targets"].shape == (*SIZE, 3)
+    assert columns["pictures"].shape == (4, *SIZE, 3)
+    rows = [r for r in range(33) if (moment.target[r : r + 32, :, 0] == 0).shape[0] == 32]
+    assert any((moment.target[r : r + 32, c : c + 48] == columns["targets"]).all() for r in rows for c in range(49))
+
+
+def test_arcs_leave_the_road_and_are_driven_exactly():
+    street = SimulatedStreet(SEED, EVERYTHING, SIZE, arcs=np.random.default_rng(2))
+    poses = np.concatenate([street.drive_on().surroundings.poses[1:] for _ in range(3)])
+    steps = np.hypot(*np.diff(poses[:, :2], axis=0).T)
+    assert steps.max() < 20 / 12 + 1e-6
+    assert np.ptp(poses[:, 2]) > 0
+
+
+def test_a_look_is_one_for_the_whole_drive_and_fixed_to_the_world():
+    look = PhotographicLook.drawn(np.random.default_rng(3))
+    plain = SimulatedStreet(SEED, NOTHING, (96, 144), whole=True)
+    street = PhotographicStreet(SimulatedStreet(SEED, NOTHING, (96, 144), whole=True), look)
+    ours, theirs = street.drive_on(), plain.drive_on()
+    assert ours.surroundings.layout is None
+    assert theirs.surroundings.layout is not None
+    assert (ours.truth(12) == ours.truth(12)).all()
+    assert (ours.truth(12) != theirs.truth(12)).mean() > 0.5
+
+
+def test_a_recorded_street_shows_what_was_recorded():
+    frames = np.arange(90, dtype=np.uint8)[:, None, None, None] * np.ones((1, *SIZE, 3), np.uint8)
+    poses = np.column_stack([np.arange(90) * 0.5, np.zeros(90), np.zeros(90)])
+    camera = SimulatedStreet(SEED, NOTHING, SIZE).camera
+    street = RecordedStreet(frames, poses, camera, "", start=40)
+    assert [int(image[0, 0, 0]) for image in street.history] == [4, 16, 28, 40]
+    stretch = street.drive_on()
+    assert stretch.truth(12)[0, 0, 0] == 52
+    np.testing.assert_allclose(stretch.surroundings.poses[:, 0], np.arange(40, 53) * 0.5)
+    while not street.ended:
+        street.drive_on()
+    with pytest.raises(ValueError, match="starts between"):
+        RecordedStreet(frames, poses, camera, "", start=3)
+
+
+def test_streets_of_every_kind_are_chosen():
+    rng = np.random.default_rng(0)
+    shares = StreetShares(photographic=0.5, restyled=0.5, large=0.5)
+    chosen = [chosen_street(rng, shares, 50, (SIZE, (64, 96))) for _ in range(40)]
+    assert {type(each.street) for each in chosen} == {SimulatedStreet, PhotographicStreet}
+    assert {each.restyled for each in chosen} == {True, False}
+    assert {each.street.camera.intrinsics.height_px for each in chosen} == {32, 64}
+    assert all(each.street.seed < 50 for each in chosen)
+
+
+def a_moment(value, size=SIZE):
+    return {
+        "pictures": np.full((4, *size, 3), value, np.uint8),
+        "masks": np.full((2, *size), 255, np.uint8),
+        "map_pictures": np.full((*size, 4), value, np.uint8),
+        "flags": np.array([1, 1, 1, 1, 0], np.float32),
+        "texts": np.zeros((5, 16), np.float32),
+        "targets": np.full((*size, 3), value, np.uint8),
+        "seconds": 0,
+    }
+
+
+def test_in_a_ring_the_oldest_give_way(tmp_path):
+    ring = MomentRing.open(tmp_path, 4, SIZE, (5, 16))
+    for value in range(6):
+        ring.add(a_moment(value))
+    again = MomentRing.open(tmp_path, 4, SIZE, (5, 16))
+    assert len(again) == 4
+    assert sorted(again.batch(np.arange(4))["targets"][:, 0, 0, 0]) == [2, 3, 4, 5]
+    with pytest.raises(InvalidConfig, match="name another folder"):
+        MomentRing.open(tmp_path, 5, SIZE, (5, 16))
+
+
+def test_a_mirrored_batch_is_mirrored_in_every_picture():
+    rng = np.random.default_rng(0)
+    moments = {name: np.asarray(value)[None] for name, value in a_moment(0).items()}
+    picture = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    moments |= {"targets": picture[None], "pictures": np.repeat(picture[None, None], 4, 1)}
+    flipped = mirrored(moments)
+    assert (flipped["targets"][0] == picture[:, ::-1]).all()
+    assert (flipped["pictures"][0, 2] == picture[:, ::-1]).all()
+    again = mirrored(flipped)
+    assert all((again[name] == moments[name]).all() for name in moments)
+
+
+def filled_ring(folder):
+    ring = MomentRing.open(folder, 16, SIZE, (5, 16))
+    rng = np.random.default_rng(0)
+    for _ in range(16):
+        moment = a_moment(0)
+        moment["targets"] = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+        ring.add(moment)
+    return ring
+
+
+def test_stopped_and_resumed_it_is_the_same_training(tmp_path):
+    ring = filled_ring(tmp_path / "ring")
+    config = CompositorTraining(batch=2, alone_steps=2, rising_steps=2, save_every=100, least_moments=4)
+    whole = CompositorTrainer(small_compositor(), config, tmp_path / "whole")
+    train(ring, whole, 6, tmp_path / "whole.jsonl")
+    first = CompositorTrainer(small_compositor(), config, tmp_path / "parts")
+    train(ring, first, 4, tmp_path / "parts.jsonl")
+    second = CompositorTrainer(small_compositor(seed=9), config, tmp_path / "parts")
+    assert second.step == 4
+    train(ring, second, 6, tmp_path / "parts.jsonl")
+    for name in ("compositor", "averaged", "critic"):
+        ours, theirs = getattr(whole, name).state_dict(), getattr(second, name).state_dict()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+
+
+def test_patch_distance_is_nothing_between_equals_and_grows():
+    picture = torch.rand(2, 3, *SIZE) * 2 - 1
+    same, other = patch_distance(picture, picture), patch_distance(picture, picture + 0.5)
+    assert (same < other).all()
+    assert same.max() < 0.02
+
+
+def test_the_critic_looks_at_two_scales():
+    scores, features = PatchCritic(width=8)(torch.zeros(1, 3, *SIZE), torch.zeros(1, 7, *SIZE))
+    assert [tuple(score.shape[2:]) for score in scores] == [(8, 12), (4, 6)]
+    assert len(features) == 6
+
+
+def test_drives_grow_longer_with_the_steps():
+    config = ComposeConfig(steps=100, longest_s=(5, 40))
+    assert [config.longest_at(step) for step in (0, 33, 67, 100, 200)] == [5, 10, 20, 40, 40]
+
+
+def test_the_stage_puts_a_compositor_into_the_pipeline(tmp_path):
+    chosen = recipe("mini-simulator", "debug")
+    workspace = Workspace(tmp_path / "mini")
+    workspace.prepare(chosen)
+    assert workspace.load().compositor is None
+    config = ComposeConfig(
+        CompositorTraining(batch=2, alone_steps=2, rising_steps=1, save_every=2, least_moments=4),
+        steps=4, ring=16, longest_s=(2, 2), last_seed=50, widths=(8, 8, 8), depths=(1, 1, 1),
+    )  # fmt: skip
+    assert compose(workspace, config, workers=1, max_seconds=0.0) == (0, False)
+    assert not workspace.done("compose")
+    step, finished = compose(workspace, config, workers=1)
+    assert (step, finished) == (4, True)
+    assert workspace.done("compose")
+    world = DiffusionWorld.from_pretrained(workspace.pipeline)
+    assert world.pipeline.compositor is not None
