@@ -81,7 +81,7 @@ def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace: Workspace
     noted = json.loads((workspace.root / "hours.json").read_text())
     assert [part for entry in noted for part in entry["parts"]] == [
         *("footage", "codec", "latents", "coarse", "fine"),
-        *("distill", "sharpen", "warp", "scorer", "inverse-dynamics", "evaluation"),
+        *("distill", "sharpen", "warp", "compose", "scorer", "inverse-dynamics", "evaluation"),
     ]
 
 
