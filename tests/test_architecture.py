@@ -25,7 +25,8 @@ BELOW = {
     "training": {"geometry", "core", "longdwm_env", "models", "training"},
     "agents": {"geometry", "core", "longdwm_env", "agents"},
     "examples": {"geometry", "core", "longdwm_env", "models", "training", "agents", "examples"},
-    "cli": {"geometry", "core", "longdwm_env", "models", "training", "agents", "cli"},
+    "evaluation": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation"},
+    "cli": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation", "cli"},
 }
 """Which layers a layer may import."""
 
@@ -35,7 +36,14 @@ CORE = {"clock", "types", "errors", "timing", "files"}
 FACTORY = "longdwm_env.factory"
 ENVIRONMENT = {"longdwm_env.env", "longdwm_env.vector_env", "longdwm_env.episode", "longdwm_env.imagine"}
 
-MAY_USE_TORCH = ("longdwm_env.models", "longdwm_env.training", "longdwm_env.agents", "longdwm_env.cli", "examples")
+MAY_USE_TORCH = (
+    "longdwm_env.models",
+    "longdwm_env.training",
+    "longdwm_env.agents",
+    "longdwm_env.evaluation",
+    "longdwm_env.cli",
+    "examples",
+)
 TORCH_FILES = {"longdwm_env.factory", "longdwm_env.geometry.warp_torch"}
 TORCH_PACKAGES = {"torch", "diffusers", "transformers", "accelerate", "torchmetrics", "torchvision"}
 
@@ -62,7 +70,7 @@ def layer(name):
         return None
     if len(parts) == 1:
         return "longdwm_env"
-    if parts[1] in ("models", "training", "agents", "geometry", "cli"):
+    if parts[1] in ("models", "training", "agents", "geometry", "evaluation", "cli"):
         return parts[1]
     return "core" if parts[1] in CORE else "longdwm_env"
 

@@ -61,6 +61,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "truth": Command("quality:truth", "how good a world is: PSNR, SSIM and FDS against the simulator"),
         "obey": Command("quality:obey", "how good a world is: does it show what was commanded"),
         "last": Command("quality:last", "how good a world is: drives of 90 s, drift and collapse"),
+        "detail": Command("quality:detail", "how good a world is: fine detail of its pictures, up to 90 s"),
         "cars": Command("quality:cars", "how good a world is: does the vehicle ahead stay there"),
         "text": Command("quality:text", "how good a world is: are prompted weather and time recognised"),
         "short": Command("metrics:short", "the paper's short protocol (Table 1)"),

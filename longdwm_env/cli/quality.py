@@ -1,4 +1,4 @@
-"""``longdwm metrics truth | obey | last | cars | text``: how good a world is, beside the simulator."""
+"""``longdwm metrics truth | obey | last | detail | cars | text``: how good a world is, beside the simulator."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -162,6 +162,38 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
     for further in (endurance.over_time(), endurance.drives_table()):
         further.write(options.out)
     return written(table, options.out)
+
+
+def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90, sheets: int = 6) -> int:
+    """How much fine detail the pictures have, over the simulator's at the same moment, up to 90 s into a drive.
+
+    The drives are those of `last`. Beside the worlds stands the first frame, kept as it is.
+
+    Args:
+        options: what is measured.
+        scenes: how many drives.
+        seconds: of each: detail is measured at 1, 2, 4, 12, 30, 60 and 90 s, as far as these go.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.agents.quality.plans import LEAST_MEAN_SPEED_MPS, LogPlan
+    from longdwm_env.agents.quality.sheets import sheet_rows, spread
+    from longdwm_env.evaluation.worlds.detail import Detail
+
+    if seconds < 1:
+        raise InvalidConfig(f"--seconds {seconds}: drives last a second or more")
+    names, drives = _worlds(options).names, _opened(LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS), options)
+    seeds = drives.seeds(scenes)
+    found, shown = Detail.of_length(seconds), spread(seeds, sheets)
+    sheet: list[SheetRow] = []
+    for seed in _progress(seeds, "detail"):
+        real = drives.again("simulator", seed)
+        made = {world: drives.again(world, seed) for world in names}
+        found.add(seed, real.frames, {world: drive.frames for world, drive in made.items()})
+        if seed in shown:
+            sheet += sheet_rows({"truth": real, **made}, (0, *found.times_s))
+    _show(sheet, options.out, "detail", (1 + len(names)) * 3)
+    found.scenes_table().write(options.out)
+    return written(found.table(names[0], _facts(options, drives, seeds)), options.out)
 
 
 def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
