@@ -28,7 +28,7 @@ def sheet_rows(
     Args:
         drives: by what they are called.
         times_s: (N,) since the start; beyond a drive's end its last frame is shown.
-        boxes_px: of some drives, (N, 4) left, top, right, bottom of a box that is drawn at each instant.
+        boxes_px: of some drives, (N, 4) left, top, right, bottom of a box that is drawn at each instant; NaN for none.
     """
     rows = []
     for name, drive in drives.items():
@@ -38,6 +38,8 @@ def sheet_rows(
         frames = drive.frames[places].copy()
         if boxes_px is not None and name in boxes_px:
             for frame, box in zip(frames, boxes_px[name], strict=True):
+                if not np.isfinite(box).all():
+                    continue
                 left, top, right, bottom = np.round(box).astype(int).tolist()
                 cv2.rectangle(frame, (left - 2, top - 2), (right + 2, bottom + 2), BOX_COLOUR, 1)
         rows.append(SheetRow(f"{drive.seed} {name}: {drive.kind}. {said}", frames, captions))

@@ -63,6 +63,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "last": Command("quality:last", "how good a world is: drives of 90 s, drift and collapse"),
         "detail": Command("quality:detail", "how good a world is: fine detail of its pictures, up to 90 s"),
         "cars": Command("quality:cars", "how good a world is: does the vehicle ahead stay there"),
+        "identity": Command("quality:identity", "how good a world is: do things beside the road stay themselves"),
         "text": Command("quality:text", "how good a world is: are prompted weather and time recognised"),
         "short": Command("metrics:short", "the paper's short protocol (Table 1)"),
         "long": Command("metrics:long", "the paper's long protocol (Table 2)"),

@@ -1,4 +1,4 @@
-"""``longdwm metrics truth | obey | last | detail | cars | text``: how good a world is, beside the simulator."""
+"""``longdwm metrics truth | obey | last | detail | cars | identity | text``: how good a world is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -227,6 +227,35 @@ def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6
     _show(sheet, options.out, "cars", (1 + len(names)) * 3)
     found.scenes_table().write(options.out)
     return written(found.table(names[0], _facts(options, drives, seeds)), options.out)
+
+
+def identity(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
+    """Whether a house, tree or sign seen ahead stays the same one: its patch against the truth's at 1, 2, 3 and 4 s.
+
+    Args:
+        options: what is measured.
+        scenes: how many that have things to look at.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.agents.quality.plans import LogPlan
+    from longdwm_env.agents.quality.sheets import sheet_rows, spread
+    from longdwm_env.evaluation.worlds.identity import MOMENTS, Identity, marked, things_ahead
+
+    plan = LogPlan(seconds=4)
+    names, drives = _worlds(options).names, _opened(plan, options)
+    seeds = drives.seeds(scenes, lambda drive: any(things_ahead(drive)), lambda seed: not plan.perturbs(seed))
+    found, shown = Identity(), spread(seeds, sheets)
+    sheet: list[SheetRow] = []
+    for seed in _progress(seeds, "things beside the road"):
+        real = drives.again("simulator", seed)
+        made = {world: drives.again(world, seed) for world in names}
+        things = things_ahead(real)
+        found.add(seed, things, real.frames[MOMENTS], {world: drive.frames[MOMENTS] for world, drive in made.items()})
+        if seed in shown:
+            sheet += sheet_rows({"truth": real, **made}, (0, 1, 2, 3, 4), {"truth": marked(things)})
+    _show(sheet, options.out, "identity", (1 + len(names)) * 3)
+    found.scenes_table().write(options.out)
+    return written(found.table(names[0], names[1:], _facts(options, drives, seeds)), options.out)
 
 
 def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1) -> int:

@@ -62,7 +62,7 @@ def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatAr
     sides = start_box[2:] - start_box[:2]
     step = float(sides.max()) / TEMPLATE_PX
     width, height = (max(4, round(float(side) / step)) for side in sides)
-    template = _sampled(start, (start_box[:2] + start_box[2:]) / 2, width, height, step)
+    template = sampled(start, (start_box[:2] + start_box[2:]) / 2, width, height, step)
     contrast = max(float(template.std(axis=(0, 1)).mean()), 1e-3)
     best = Sighting(-1.0, float("nan"))
     for box in boxes:
@@ -74,7 +74,7 @@ def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatAr
                 side + 2 * int((reach * length + 2) / fine)
                 for side, reach, length in zip((width, height), REACH, own, strict=True)
             )
-            area = _sampled(frame, (box[:2] + box[2:]) / 2, columns, rows, fine)
+            area = sampled(frame, (box[:2] + box[2:]) / 2, columns, rows, fine)
             found = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
             # Where an area is of one colour, correlation is not defined.
             found = np.where(np.abs(found) <= 1 + 1e-4, found, -1.0)
@@ -86,7 +86,7 @@ def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatAr
     return best
 
 
-def _sampled(image: Images, centre: FloatArray, columns: int, rows: int, step: float) -> np.ndarray:
+def sampled(image: Images, centre: FloatArray, columns: int, rows: int, step: float) -> np.ndarray:
     """A grid of ``rows`` x ``columns`` points around a centre, ``step`` pixels apart, float32."""
     if step > 1:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 * step), np.uint8)
