@@ -22,10 +22,10 @@ def folders(
         out: folder of the table.
         vbench: also run VBench's dimensions on the generated mp4 files.
     """
-    from longdwm_env.training.metrics.measure import measure
-    from longdwm_env.training.metrics.report import Table
-    from longdwm_env.training.metrics.vbench import vbench_scores
-    from longdwm_env.training.metrics.videos import VideoFolder, paired
+    from longdwm_env.evaluation.paper.vbench import vbench_scores
+    from longdwm_env.evaluation.paper.video_folders import VideoFolder, paired
+    from longdwm_env.evaluation.paper.video_sets import measure
+    from longdwm_env.evaluation.report import Table
 
     truth, made = VideoFolder(real), VideoFolder(generated)
     both = paired(truth, made)
@@ -76,7 +76,7 @@ def compare_page(
         seed: of order and sides.
     """
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.training.metrics.compare_page import Pair, build_page
+    from longdwm_env.evaluation.paper.human_comparison import Pair, build_page
 
     common = sorted({p.name for p in first.glob("*.mp4")} & {p.name for p in second.glob("*.mp4")})[:pairs]
     if not common:
@@ -97,8 +97,8 @@ def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/me
     """
     import json
 
-    from longdwm_env.training.metrics.compare_page import win_rates as count
-    from longdwm_env.training.metrics.report import Table
+    from longdwm_env.evaluation.paper.human_comparison import win_rates as count
+    from longdwm_env.evaluation.report import Table
 
     first, second = json.loads(key.read_text())["names"]
     found = count(key, answers)

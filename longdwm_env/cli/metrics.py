@@ -9,12 +9,12 @@ import tyro
 from longdwm_env.cli.tables import command_line, written
 
 if TYPE_CHECKING:
+    from longdwm_env.evaluation.paper.protocols import Protocol
+    from longdwm_env.evaluation.paper.systems import Interpolator, System
+    from longdwm_env.evaluation.paper.video_sets import Networks
+    from longdwm_env.evaluation.report import Table
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.training.data.simulator import SimulatorClips
-    from longdwm_env.training.metrics.measure import Networks
-    from longdwm_env.training.metrics.report import Table
-    from longdwm_env.training.protocols.run import Protocol
-    from longdwm_env.training.protocols.systems import Interpolator, System
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ OWN_NETWORKS = NetworkOptions()
 
 def short(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Short prediction (LongDWM, Table 1)."""
-    from longdwm_env.training.protocols import run
+    from longdwm_env.evaluation.paper import protocols as run
 
     pipeline, prepared = _prepared(protocol, networks)
     return written(run.short(prepared, _systems(pipeline, protocol)), protocol.out)
@@ -75,7 +75,7 @@ def short(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
 
 def long(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Long prediction at 25, 69 and 113 frames (LongDWM, Table 2)."""
-    from longdwm_env.training.protocols import run
+    from longdwm_env.evaluation.paper import protocols as run
 
     pipeline, prepared = _prepared(protocol, networks)
     return written(run.long(prepared, _systems(pipeline, protocol)), protocol.out)
@@ -83,7 +83,7 @@ def long(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
 
 def controllable(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Prediction along trajectories, and whether they are obeyed (LongDWM, Table 4)."""
-    from longdwm_env.training.protocols import run
+    from longdwm_env.evaluation.paper import protocols as run
 
     pipeline, prepared = _prepared(protocol, networks)
     return written(run.controllable(prepared, _systems(pipeline, protocol)), protocol.out)
@@ -91,7 +91,8 @@ def controllable(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) 
 
 def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Filling gaps between recorded keyframes (LongDWM, Table 8)."""
-    from longdwm_env.training.protocols import run, systems
+    from longdwm_env.evaluation.paper import protocols as run
+    from longdwm_env.evaluation.paper import systems
 
     pipeline, prepared = _prepared(protocol, networks)
     rivals: list[Interpolator] = [
@@ -116,8 +117,9 @@ def ablation(
         networks: to measure with.
         frames: length of the videos.
     """
+    from longdwm_env.evaluation.paper import protocols as run
+    from longdwm_env.evaluation.paper import systems
     from longdwm_env.models.pipeline import LongDWMPipeline
-    from longdwm_env.training.protocols import run, systems
 
     pipeline, prepared = _prepared(protocol, networks)
     rivals: list[System] = list(_baseline(pipeline, protocol))
@@ -145,9 +147,10 @@ def distillation_steps(
     """
     import tempfile
 
+    from longdwm_env.evaluation.paper import protocols as run
+    from longdwm_env.evaluation.paper import systems
+    from longdwm_env.evaluation.paper.vbench import vbench_scores
     from longdwm_env.models.pipeline import LongDWMPipeline
-    from longdwm_env.training.metrics.vbench import vbench_scores
-    from longdwm_env.training.protocols import run, systems
     from longdwm_env.types import Images
     from longdwm_env.video import write_video
 
@@ -185,8 +188,8 @@ def scorer_table(
     networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
 ) -> "Table":
     """The scorer's quality on the simulator's test seeds; ``train ship-scorer`` prints it on the card."""
+    from longdwm_env.evaluation.reader_quality import scorer_quality
     from longdwm_env.models.scorer import bundled_scorer
-    from longdwm_env.training.metrics.scorer_quality import scorer_quality
 
     encoder, source = networks.encoder or bundled_scorer(), _unseen(samples, first_seed)
     described = {**networks.facts(), "data": source.description(), **(facts or {})}
@@ -212,8 +215,8 @@ def reader_table(
     networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
 ) -> "Table":
     """The reader's errors on the simulator's test seeds; ``train ship-inverse-dynamics`` prints it on the card."""
+    from longdwm_env.evaluation.reader_quality import motion_quality
     from longdwm_env.models.inverse_dynamics import bundled_inverse_dynamics
-    from longdwm_env.training.metrics.scorer_quality import motion_quality
 
     reader, source = networks.reader or bundled_inverse_dynamics(), _unseen(samples, first_seed)
     described = {**networks.facts(), "data": source.description(), **(facts or {})}
@@ -230,19 +233,19 @@ def _unseen(samples: int, first_seed: int) -> "SimulatorClips":
 
 def opened_networks(options: NetworkOptions) -> "Networks":
     """The networks that were asked for; the two that come with the package unless others are given."""
-    from longdwm_env.training.metrics.measure import Networks
+    from longdwm_env.evaluation.paper.video_sets import Networks
 
     return Networks.opened(options.encoder, options.reader, options.inception, options.i3d)
 
 
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
     from longdwm_env.errors import InvalidConfig
+    from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, Protocol
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.scenes.tables import is_nuscenes
     from longdwm_env.training.data.clip import ClipSource
     from longdwm_env.training.data.footage import Footage, is_footage
     from longdwm_env.training.data.latents import weights_hash
-    from longdwm_env.training.protocols.run import DRIVE_FRAMES, Protocol
 
     pipeline = LongDWMPipeline.from_pretrained(str(options.model))
     pipeline.set_progress_bar_config(disable=True)
@@ -274,8 +277,8 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
 
 
 def _baseline(pipeline: "LongDWMPipeline", options: ProtocolOptions) -> "list[System]":
+    from longdwm_env.evaluation.paper.systems import Autoregressive
     from longdwm_env.models.dit import LongDWMTransformer3DModel
-    from longdwm_env.training.protocols.systems import Autoregressive
 
     if options.baseline is None:
         return []
@@ -284,7 +287,7 @@ def _baseline(pipeline: "LongDWMPipeline", options: ProtocolOptions) -> "list[Sy
 
 
 def _systems(pipeline: "LongDWMPipeline", options: ProtocolOptions) -> "list[System]":
-    from longdwm_env.training.protocols import systems
+    from longdwm_env.evaluation.paper import systems
 
     return [
         systems.LongDWM("LongDWM, twelve keyframes at once", pipeline),

@@ -11,8 +11,8 @@ from longdwm_env.cli.tables import command_line, written
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from longdwm_env.agents.quality.sets import DriveSet, Plan
-    from longdwm_env.agents.quality.worlds import MeasuredWorlds
+    from longdwm_env.evaluation.drives.drive_set import DriveSet, Plan
+    from longdwm_env.evaluation.drives.measured_worlds import MeasuredWorlds
     from longdwm_env.figures import SheetRow
     from longdwm_env.models.inverse_dynamics import InverseDynamics
     from longdwm_env.models.scorer import DrivingEncoder
@@ -62,9 +62,9 @@ def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 
         scenes: how many.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
-    from longdwm_env.training.metrics.truth import TruthScores
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import sheet_rows, spread
+    from longdwm_env.evaluation.worlds.truth import TruthScores
 
     scorer = _scorer(options, needed=False)
     names, drives = _worlds(options).names, _opened(LogPlan(seconds=4), options)
@@ -101,9 +101,9 @@ def obey(
         modes: action modes.
         sheets: scenes of each mode that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import VariedPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
-    from longdwm_env.training.metrics.obedience import Obedience
+    from longdwm_env.evaluation.drives.plans import VariedPlan
+    from longdwm_env.evaluation.sheets import sheet_rows, spread
+    from longdwm_env.evaluation.worlds.controllability import Obedience
 
     reader, read_by = _reader(options)
     obedience, names = Obedience(reader), _worlds(options).names
@@ -136,9 +136,9 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
         scenes: how many drives.
         seconds: of each; the last third is compared with the first ten seconds.
     """
-    from longdwm_env.agents.quality.plans import LEAST_MEAN_SPEED_MPS, LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows
-    from longdwm_env.training.metrics.endurance import EARLY_S, Endurance
+    from longdwm_env.evaluation.drives.plans import LEAST_MEAN_SPEED_MPS, LogPlan
+    from longdwm_env.evaluation.sheets import sheet_rows
+    from longdwm_env.evaluation.worlds.stability import EARLY_S, Endurance
 
     if seconds < 2 * EARLY_S[1]:
         raise InvalidConfig(
@@ -175,8 +175,8 @@ def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int =
         seconds: of each: detail is measured at 1, 2, 4, 12, 30, 60 and 90 s, as far as these go.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LEAST_MEAN_SPEED_MPS, LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
+    from longdwm_env.evaluation.drives.plans import LEAST_MEAN_SPEED_MPS, LogPlan
+    from longdwm_env.evaluation.sheets import sheet_rows, spread
     from longdwm_env.evaluation.worlds.detail import Detail
 
     if seconds < 1:
@@ -204,10 +204,10 @@ def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6
         scenes: how many that have a vehicle ahead.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
-    from longdwm_env.agents.quality.vehicles import MOMENTS, taken_away, watched
-    from longdwm_env.training.metrics.persistence import Persistence
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import sheet_rows, spread
+    from longdwm_env.evaluation.worlds.objects import Persistence
+    from longdwm_env.evaluation.worlds.vehicle_ahead import MOMENTS, taken_away, watched
 
     plan = LogPlan(seconds=4)
     names, drives = _worlds(options).names, _opened(plan, options)
@@ -237,8 +237,8 @@ def identity(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int
         scenes: how many that have things to look at.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import sheet_rows, spread
     from longdwm_env.evaluation.worlds.identity import MOMENTS, Identity, marked, things_ahead
 
     plan = LogPlan(seconds=4)
@@ -268,10 +268,10 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
         scenes: how many for each of the two; they take the nine conditions in turn.
         sheets: how often each of the nine conditions is shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LogPlan
-    from longdwm_env.agents.quality.prompts import CHANGED, DRAWN, asked, conditions_of
-    from longdwm_env.agents.quality.sheets import sheet_rows
-    from longdwm_env.training.metrics.recognition import Recognition
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.drives.prompted import CHANGED, DRAWN, asked, conditions_of
+    from longdwm_env.evaluation.sheets import sheet_rows
+    from longdwm_env.evaluation.worlds.recognition import Recognition
 
     scorer = _scorer(options)
     assert scorer is not None
@@ -314,7 +314,7 @@ def _reader(options: WorldOptions) -> "tuple[InverseDynamics, str]":
 
 
 def _worlds(options: WorldOptions) -> "MeasuredWorlds":
-    from longdwm_env.agents.quality.worlds import MeasuredWorlds
+    from longdwm_env.evaluation.drives.measured_worlds import MeasuredWorlds
 
     return MeasuredWorlds(options.world, options.against, options.device)
 
@@ -362,7 +362,7 @@ def _progress(items: list[int], label: str) -> Iterable[int]:
 
 
 def _show(rows: "list[SheetRow]", out: Path, name: str, rows_a_page: int) -> None:
-    from longdwm_env.agents.quality.sheets import write_sheets
+    from longdwm_env.evaluation.sheets import write_sheets
 
     for path in write_sheets(rows, out, name, rows_a_page):
         print(f"  {path}")

@@ -9,18 +9,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from longdwm_env.geometry.camera import assumed_camera
-from longdwm_env.models.inverse_dynamics import Motion
-from longdwm_env.models.scorer import DrivingEncoder
-from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.training.metrics.collapse import damaged
-from longdwm_env.training.metrics.compliance import compliance
-from longdwm_env.training.metrics.confidence import bootstrap, wilson
-from longdwm_env.training.metrics.endurance import Endurance
-from longdwm_env.training.metrics.frechet import frechet_distance, gaussian_of
-from longdwm_env.training.metrics.measure import Networks, fds, measure
-from longdwm_env.training.metrics.obedience import Obedience
-from longdwm_env.training.metrics.paired import (
+from longdwm_env.evaluation.compliance import compliance
+from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
+from longdwm_env.evaluation.image_quality import psnr_db, ssim
+from longdwm_env.evaluation.paired import (
     frechet_difference,
     frechet_interval,
     frechet_ratio,
@@ -28,13 +20,21 @@ from longdwm_env.training.metrics.paired import (
     pooled_interval,
     ratio_interval,
 )
-from longdwm_env.training.metrics.persistence import Persistence
-from longdwm_env.training.metrics.pictures import psnr_db, ssim
-from longdwm_env.training.metrics.recognition import Recognition
-from longdwm_env.training.metrics.truth import TruthScores
-from longdwm_env.training.studies.measures import frechet, mean
-from longdwm_env.training.studies.scores import Scores
-from longdwm_env.training.studies.statistics import Estimate, drawn_scenes
+from longdwm_env.evaluation.paper.video_sets import Networks, fds, measure
+from longdwm_env.evaluation.statistics import bootstrap, wilson
+from longdwm_env.evaluation.studies.estimates import Estimate, drawn_scenes
+from longdwm_env.evaluation.studies.measures import frechet, mean
+from longdwm_env.evaluation.studies.scores import Scores
+from longdwm_env.evaluation.worlds.collapse import damaged
+from longdwm_env.evaluation.worlds.controllability import Obedience
+from longdwm_env.evaluation.worlds.objects import Persistence
+from longdwm_env.evaluation.worlds.recognition import Recognition
+from longdwm_env.evaluation.worlds.stability import Endurance
+from longdwm_env.evaluation.worlds.truth import TruthScores
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.models.inverse_dynamics import Motion
+from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.simulator.conditions import Conditions
 
 KEPT = Path(__file__).with_suffix(".json")
 CAMERA = assumed_camera((24, 36))

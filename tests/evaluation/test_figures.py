@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from longdwm_env.agents.quality.drives import Driver
-from longdwm_env.agents.quality.store import read_drive
+from longdwm_env.evaluation.drives.drive_store import read_drive
+from longdwm_env.evaluation.drives.recorder import Driver
 
 from .figures import KEPT, figures
 

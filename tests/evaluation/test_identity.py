@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from longdwm_env.agents.quality.drives import Driver
-from longdwm_env.agents.quality.plans import LogPlan
 from longdwm_env.cli import main
+from longdwm_env.evaluation.drives.plans import LogPlan
+from longdwm_env.evaluation.drives.recorder import Driver
 from longdwm_env.evaluation.worlds.identity import (
     KEPT,
     LEAST_ALIKE,

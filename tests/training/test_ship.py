@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.report import Table
+from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.factory import make_world
 from longdwm_env.models import bundled
-from longdwm_env.training.metrics.confidence import Interval
-from longdwm_env.training.metrics.report import Table
 from longdwm_env.training.model_card import CARD, NOT_MEASURED
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.ship import ship

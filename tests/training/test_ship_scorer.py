@@ -10,14 +10,14 @@ from safetensors.torch import load_file
 
 from longdwm_env.cli.metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
+from longdwm_env.evaluation.paper.video_sets import Networks, measure
+from longdwm_env.evaluation.reader_quality import area_under_curve, motion_quality, scorer_quality
 from longdwm_env.models import inverse_dynamics, scorer
 from longdwm_env.models.inverse_dynamics import InverseDynamics, load_inverse_dynamics
 from longdwm_env.models.readers import WEIGHTS
 from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, load_scorer
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.latents import weights_hash
-from longdwm_env.training.metrics.measure import Networks, measure
-from longdwm_env.training.metrics.scorer_quality import area_under_curve, motion_quality, scorer_quality
 from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics
 from longdwm_env.training.ship_scorer import ship_scorer, training_facts
 
@@ -101,7 +101,7 @@ def test_the_inverse_dynamics_model_ships_in_the_same_way_with_its_own_errors(tm
     quality = motion_quality(load_inverse_dynamics(tmp_path / "trained"), LabelledRoad(2, FRAMES, (96, 144)), 2, {})
     assert [name for name, _ in quality.rows] == ["speed_mps", "yaw_rate_radps", "speed_mps"]
     assert quality.rows[2][1][1] == "error of all metres driven"
-    exported = ship_inverse_dynamics(tmp_path / "trained", tmp_path / "shipped", {"steps": 30}, quality)
+    exported = ship_inverse_dynamics(tmp_path / "trained", tmp_path / "shipped", {"steps": 30}, quality.as_markdown())
     assert weights_hash(load_inverse_dynamics(tmp_path / "shipped")) == exported
     assert {tensor.dtype for tensor in load_file(tmp_path / "shipped" / WEIGHTS).values()} == {torch.bfloat16}
     card = (tmp_path / "shipped" / "MODEL_CARD.md").read_text()

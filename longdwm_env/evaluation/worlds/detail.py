@@ -15,9 +15,9 @@ import numpy as np
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.training.metrics.confidence import Interval, bootstrap
-from longdwm_env.training.metrics.report import Cell, Table
-from longdwm_env.training.metrics.truth import KEPT
+from longdwm_env.evaluation.report import Cell, Table
+from longdwm_env.evaluation.statistics import Interval, bootstrap
+from longdwm_env.evaluation.worlds.truth import KEPT
 from longdwm_env.types import FloatArray, Images
 
 TIMES_S = (1, 2, 4, 12, 30, 60, 90)

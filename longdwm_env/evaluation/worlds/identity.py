@@ -17,17 +17,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from longdwm_env.agents.quality.drives import Drive
 from longdwm_env.clock import FPS
+from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.evaluation.paired import mean_interval
+from longdwm_env.evaluation.report import Cell, Table
+from longdwm_env.evaluation.statistics import Interval
+from longdwm_env.evaluation.worlds.objects import sampled
+from longdwm_env.evaluation.worlds.truth import KEPT
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.simulator.scene import episode
 from longdwm_env.simulator.scenery import BROADLEAF, BUILDING, CONIFER, HOUSE, POPLAR, SIGN, scenery_of
-from longdwm_env.training.metrics.confidence import Interval
-from longdwm_env.training.metrics.paired import mean_interval
-from longdwm_env.training.metrics.persistence import sampled
-from longdwm_env.training.metrics.report import Cell, Table
-from longdwm_env.training.metrics.truth import KEPT
 from longdwm_env.types import Camera, FloatArray, Images
 
 TIMES_S = (1, 2, 3, 4)
