@@ -48,11 +48,10 @@ def folders(
         cells += list(scores.values())
     notes = tuple(f"{metric}: {reason}" for metric, reason in found.left_out.items())
     facts = {"real": real, "generated": generated, **opened.facts()}
-    table = Table(
-        "videos", "Generated against real videos", tuple(columns), ((generated.name, tuple(cells)),), (),
-        found.videos, found.videos, facts, notes,
-    )  # fmt: skip
-    return written(table, out)
+    rows = ((generated.name, tuple(cells)),)
+    return written(
+        Table("videos", "Generated against real videos", tuple(columns), rows, found.videos, facts, notes), out
+    )
 
 
 def compare_page(
@@ -107,6 +106,6 @@ def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/me
     total = sum(rate.answers for rate in found)
     table = Table(
         "win-rates", f"{first} against {second}, by people", ("question", "answers", f"{first} preferred", "share"),
-        rows, paper, total, 2400, {"people": len(answers)}, ("The paper's rows are LongDWM against Vista.",),
+        rows, total, {"people": len(answers)}, ("The paper's rows are LongDWM against Vista.",), paper, 2400,
     )  # fmt: skip
     return written(table, out)

@@ -9,9 +9,9 @@ import tyro
 from longdwm_env.cli.tables import command_line, written
 
 if TYPE_CHECKING:
+    from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.paper.protocols import Protocol
     from longdwm_env.evaluation.paper.systems import Interpolator, System
-    from longdwm_env.evaluation.paper.video_sets import Networks
     from longdwm_env.evaluation.report import Table
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.training.data.simulator import SimulatorClips
@@ -233,7 +233,7 @@ def _unseen(samples: int, first_seed: int) -> "SimulatorClips":
 
 def opened_networks(options: NetworkOptions) -> "Networks":
     """The networks that were asked for; the two that come with the package unless others are given."""
-    from longdwm_env.evaluation.paper.video_sets import Networks
+    from longdwm_env.evaluation.networks import Networks
 
     return Networks.opened(options.encoder, options.reader, options.inception, options.i3d)
 

@@ -40,7 +40,7 @@ def ship_scorer(options: Options = DEFAULTS, to: Path | None = None, samples: in
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
     from longdwm_env.cli.metrics import scorer_table
-    from longdwm_env.evaluation.paper.video_sets import Networks
+    from longdwm_env.evaluation.networks import Networks
     from longdwm_env.models.scorer import BUNDLED, load_scorer
     from longdwm_env.training.ship_scorer import ship_scorer as ship_network
 
@@ -60,7 +60,7 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
     from longdwm_env.cli.metrics import reader_table
-    from longdwm_env.evaluation.paper.video_sets import Networks
+    from longdwm_env.evaluation.networks import Networks
     from longdwm_env.models.inverse_dynamics import BUNDLED, load_inverse_dynamics
     from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
 

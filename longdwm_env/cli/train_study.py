@@ -54,8 +54,7 @@ def train_study(
     from longdwm_env.evaluation.studies.budget import planned
     from longdwm_env.evaluation.studies.parts import measured_costs
     from longdwm_env.evaluation.studies.questions import STUDIES, chosen_studies
-    from longdwm_env.evaluation.studies.runner import run
-    from longdwm_env.evaluation.studies.schedule import Plan
+    from longdwm_env.evaluation.studies.schedule import Plan, run
     from longdwm_env.evaluation.studies.study_folder import StudyFolder, StudyOptions
     from longdwm_env.evaluation.studies.study_report import Results, write_report
     from longdwm_env.training.workspace import Workspace

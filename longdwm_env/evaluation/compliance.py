@@ -1,13 +1,45 @@
-"""Does the video show what was commanded? Judged by the inverse-dynamics model, without people."""
+"""Does a video show what was commanded? Judged by the inverse-dynamics model, without people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from longdwm_env.evaluation.statistics import Interval, bootstrap
+from longdwm_env.evaluation.statistics import Interval, correlation, mean_interval
 from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.scorer import WINDOW_FRAMES, windows_of
 from longdwm_env.types import Camera, FloatArray, Images
+
+STRIDE_FRAMES = WINDOW_FRAMES // 2
+LEAST_SPEED_MPS = 1.0
+"""A drive that is slower on average has no speed error in percent."""
+
+
+@dataclass(frozen=True)
+class ReadMotion:
+    """One drive as commanded and as read from its pictures: (n,) means over its windows of a second."""
+
+    speed_mps: FloatArray
+    yaw_rate_radps: FloatArray
+    said_speed_mps: FloatArray
+    said_yaw_rate_radps: FloatArray
+
+    @property
+    def speed_error_mps(self) -> float:
+        """Mean absolute error."""
+        return float(np.abs(self.said_speed_mps - self.speed_mps).mean())
+
+    @property
+    def yaw_rate_error_radps(self) -> float:
+        """Mean absolute error."""
+        return float(np.abs(self.said_yaw_rate_radps - self.yaw_rate_radps).mean())
+
+    @property
+    def speed_error_share(self) -> float:
+        """Mean absolute error over the mean speed commanded; NaN in a drive that hardly moves."""
+        wanted = float(self.speed_mps.mean())
+        return self.speed_error_mps / wanted if wanted > LEAST_SPEED_MPS else float("nan")
 
 
 @dataclass(frozen=True)
@@ -16,8 +48,7 @@ class Compliance:
 
     Attributes:
         videos: how many.
-        speed_error_share: mean over videos of |speed read - speed commanded| over the commanded, videos below 1 m/s
-            left out.
+        speed_error_share: mean over videos of |speed read - speed commanded| over the commanded, slow videos left out.
         speed_error_mps: mean absolute error.
         yaw_rate_error_radps: mean absolute error.
         speed_correlation, yaw_rate_correlation: over all windows of all videos; NaN where the command never varies.
@@ -30,56 +61,44 @@ class Compliance:
     speed_correlation: float
     yaw_rate_correlation: float
 
+    @classmethod
+    def of(cls, drives: Sequence[ReadMotion]) -> "Compliance":
+        """Of all videos together."""
+        return cls(
+            len(drives),
+            *(
+                mean_interval(np.array([getattr(one, name) for one in drives]))
+                for name in ("speed_error_share", "speed_error_mps", "yaw_rate_error_radps")
+            ),
+            motion_correlation(drives, "speed_mps"),
+            motion_correlation(drives, "yaw_rate_radps"),
+        )
 
-def commanded(speeds_mps: FloatArray, yaw_rates_radps: FloatArray, stride: int) -> tuple[np.ndarray, np.ndarray]:
+
+def motion_correlation(drives: Sequence[ReadMotion], name: str) -> float:
+    """Of what was read with what was commanded, over all windows of drives."""
+    said = np.concatenate([getattr(one, f"said_{name}") for one in drives])
+    return correlation(said, np.concatenate([getattr(one, name) for one in drives]))
+
+
+def commanded(speeds_mps: FloatArray, yaw_rates_radps: FloatArray, stride: int) -> tuple[FloatArray, FloatArray]:
     """Means of the command over windows, each (N,), as ``windows_of`` cuts them."""
-    starts = range(0, len(speeds_mps) - WINDOW_FRAMES + 1, stride)
-    means = [(speeds_mps[s : s + WINDOW_FRAMES].mean(), yaw_rates_radps[s : s + WINDOW_FRAMES].mean()) for s in starts]
-    return np.array([m[0] for m in means]), np.array([m[1] for m in means])
+    both = np.stack([speeds_mps, yaw_rates_radps])
+    speeds, yaw_rates = sliding_window_view(both, WINDOW_FRAMES, axis=1)[:, ::stride].mean(axis=2)
+    return speeds, yaw_rates
 
 
-def compliance(
-    reader: InverseDynamics,
-    videos: list[Images],
-    cameras: list[Camera],
-    speeds_mps: list[FloatArray],
-    yaw_rates_radps: list[FloatArray],
-    stride: int = WINDOW_FRAMES // 2,
-) -> Compliance:
-    """Compare videos with their commands.
+def read_motion(
+    reader: InverseDynamics, video: Images, camera: Camera, speeds_mps: FloatArray, yaw_rates_radps: FloatArray
+) -> ReadMotion:
+    """Compare a video with its command.
 
     Args:
         reader: the inverse-dynamics model.
-        videos: each uint8 (T, H, W, 3), T at least 12.
-        cameras: that took them.
-        speeds_mps: each (T,) commanded.
-        yaw_rates_radps: each (T,) commanded.
-        stride: frames between windows.
+        video: uint8 (T, H, W, 3), T at least 12.
+        camera: that took it.
+        speeds_mps: (T,) commanded.
+        yaw_rates_radps: (T,) commanded.
     """
-    said_speed, said_yaw, want_speed, want_yaw = [], [], [], []
-    for video, camera, speeds, yaw_rates in zip(videos, cameras, speeds_mps, yaw_rates_radps, strict=True):
-        motion = reader.read(windows_of(video, stride), camera)
-        speed, yaw = commanded(np.asarray(speeds), np.asarray(yaw_rates), stride)
-        said_speed.append(motion.speed_mps)
-        said_yaw.append(motion.yaw_rate_radps)
-        want_speed.append(speed)
-        want_yaw.append(yaw)
-    errors = np.array([np.abs(a - b).mean() for a, b in zip(said_speed, want_speed, strict=True)])
-    yaw_errors = np.array([np.abs(a - b).mean() for a, b in zip(said_yaw, want_yaw, strict=True)])
-    driven = np.array([want.mean() for want in want_speed])
-    shares = errors[driven > 1] / driven[driven > 1]
-    return Compliance(
-        len(videos),
-        bootstrap(shares) if len(shares) else Interval(np.nan, np.nan, np.nan),
-        bootstrap(errors),
-        bootstrap(yaw_errors),
-        correlation(np.concatenate(said_speed), np.concatenate(want_speed)),
-        correlation(np.concatenate(said_yaw), np.concatenate(want_yaw)),
-    )
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's; NaN where one of them does not vary."""
-    if len(a) < 2 or a.std() < 1e-9 or b.std() < 1e-9:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    motion = reader.read(windows_of(video, STRIDE_FRAMES), camera)
+    return ReadMotion(*commanded(speeds_mps, yaw_rates_radps, STRIDE_FRAMES), motion.speed_mps, motion.yaw_rate_radps)

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of frames against the truth."""
+"""PSNR and SSIM of frames against the truth, and how evenly a video moves."""
 
 import numpy as np
 import torch
@@ -8,14 +8,16 @@ from longdwm_env.types import Images
 
 SSIM_SIGMA_PX = 1.5
 SSIM_RADIUS_PX = 5
+MOST_DB = 100.0
+"""Equal frames count as this, so that a mean over frames is a number."""
 
 
 def psnr_db(made: Images, truth: Images) -> np.ndarray:
-    """Peak signal-to-noise ratio of each frame in dB, (...,) for uint8 (..., H, W, 3); equal frames give infinity."""
+    """Peak signal-to-noise ratio of each frame in dB, (...,) for uint8 (..., H, W, 3), at most ``MOST_DB``."""
     _check(made, truth)
     error = (made.astype(np.float64) - truth.astype(np.float64)) ** 2
     with np.errstate(divide="ignore"):
-        return np.asarray(10 * np.log10(255.0**2 / error.mean(axis=(-3, -2, -1))))
+        return np.asarray(np.minimum(10 * np.log10(255.0**2 / error.mean(axis=(-3, -2, -1))), MOST_DB))
 
 
 def ssim(made: Images, truth: Images) -> np.ndarray:
@@ -45,6 +47,15 @@ def ssim(made: Images, truth: Images) -> np.ndarray:
         ratio = (2 * mean_x * mean_y + c1) * (2 * both + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
         values.append(float(ratio.mean()))
     return np.array(values).reshape(shape)
+
+
+def unevenness(video: Images) -> float:
+    """How far frames are from the middle of their neighbours, mean absolute grey levels of 255; even motion has little.
+
+    It stands in for VBench's motion smoothness, which asks a network for the middle frame.
+    """
+    pixels = video.astype(np.int16)
+    return float(np.abs(2 * pixels[1:-1] - pixels[:-2] - pixels[2:]).mean() / 2)
 
 
 def _planes(frames: Images) -> torch.Tensor:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.compliance import commanded, correlation
-from longdwm_env.evaluation.report import Cell, Table
+from longdwm_env.evaluation.report import Row, Table
 from longdwm_env.evaluation.statistics import Interval, bootstrap
 from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
@@ -44,7 +44,7 @@ def scorer_quality(
         InvalidConfig: no clip of the source can be read.
     """
     drives = _drives(source, samples, lambda clip: _read(encoder, clip, stride))
-    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    rows: list[Row] = []
     for name in MOTION:
         said, true = _pooled(drives, name)
         known = np.isfinite(true)
@@ -60,12 +60,7 @@ def scorer_quality(
         said, true = _pooled(drives, name)
         area = _over_drives(drives, name, area_under_curve)
         rows.append((name, (len(true), "area under ROC curve", area, "share that is true", float(true.mean()))))
-    columns = ("reading", "windows", "measure", "value", "beside", "its value")
-    note = "Windows of a second of the simulator's own footage; intervals are over drives."
-    return Table(
-        "scorer", "The scorer on footage that it was not trained on", columns, tuple(rows), (), len(drives), None,
-        facts, (note,),
-    )  # fmt: skip
+    return _table("scorer", "The scorer", rows, len(drives), facts)
 
 
 def motion_quality(
@@ -77,7 +72,7 @@ def motion_quality(
 ) -> Table:
     """Speed and yaw rate against the truth; arguments and errors are those of ``scorer_quality``."""
     drives = _drives(source, samples, lambda clip: _read_motion(reader, clip, stride))
-    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    rows: list[Row] = []
     for name in MOTION[:2]:
         said, true = _pooled(drives, name)
         error = _over_drives(drives, name, lambda a, b: float(np.abs(a - b).mean()))
@@ -85,10 +80,13 @@ def motion_quality(
     share = _over_drives(drives, MOTION[0], lambda a, b: float(np.abs(a - b).sum() / b.sum()))
     _, speeds = _pooled(drives, MOTION[0])
     rows.append((MOTION[0], (len(speeds), "error of all metres driven", share, "mean speed", float(speeds.mean()))))
+    return _table("inverse-dynamics", "The inverse-dynamics model", rows, len(drives), facts)
+
+
+def _table(name: str, what: str, rows: list[Row], drives: int, facts: Mapping[str, Any]) -> Table:
     columns = ("reading", "windows", "measure", "value", "beside", "its value")
     note = "Windows of a second of the simulator's own footage; intervals are over drives."
-    title = "The inverse-dynamics model on footage that it was not trained on"
-    return Table("inverse-dynamics", title, columns, tuple(rows), (), len(drives), None, facts, (note,))
+    return Table(name, f"{what} on footage that it was not trained on", columns, tuple(rows), drives, facts, (note,))
 
 
 def _drives(source: ClipSource, samples: int, read: Callable[[Clip], Series]) -> list[Series]:

@@ -1,18 +1,27 @@
-"""Tables of results: ours beside the paper's, with how many samples, which seeds and which model, in three formats."""
+"""Tables of results: ours beside the paper's, with how many samples, which seeds and which model, in three formats.
+
+Pages are drawn from the files in ``templates``.
+"""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.files import atomic_write_bytes
 
 Cell = str | int | float | Interval | None
+Row = tuple[str, tuple[Cell, ...]]
+
+Scores = TypeVar("Scores")
 
 
 @dataclass(frozen=True)
@@ -24,22 +33,22 @@ class Table:
         title: one line. If fewer samples were measured than in the paper, the title says so by itself.
         columns: headings; the first is that of the rows' names.
         rows: (name, cells) measured here.
-        paper: (name, cells) as published, for the same columns; None where the paper has no number.
         samples: how many were measured.
-        paper_samples: how many the paper measured; None where it measured nothing of the kind.
         facts: what the numbers depend on: model hash, seeds, data, command.
         notes: what a reader must know to compare.
+        paper: (name, cells) as published, for the same columns; None where the paper has no number.
+        paper_samples: how many the paper measured; None where it measured nothing of the kind.
     """
 
     name: str
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
-    paper: tuple[tuple[str, tuple[Cell, ...]], ...]
+    rows: tuple[Row, ...]
     samples: int
-    paper_samples: int | None
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    paper: tuple[Row, ...] = ()
+    paper_samples: int | None = None
 
     def __post_init__(self) -> None:
         for name, cells in (*self.rows, *self.paper):
@@ -70,16 +79,7 @@ class Table:
 
     def as_markdown(self) -> str:
         """For people."""
-        lines = [f"# {self.full_title}", "", "| " + " | ".join(self.columns) + " |", "|---" * len(self.columns) + "|"]
-        for name, cells in self.rows:
-            lines.append("| " + " | ".join([f"**{name}**", *map(_text, cells)]) + " |")
-        for name, cells in self.paper:
-            lines.append("| " + " | ".join([f"{name} (paper)", *map(_text, cells)]) + " |")
-        beside = "" if self.paper_samples is None else f" (paper: {self.paper_samples})"
-        lines += ["", f"- Samples: {self.samples}{beside}. Intervals are 95 %."]
-        lines += [f"- {key}: {value}" for key, value in self.facts.items()]
-        lines += [f"- {note}" for note in self.notes]
-        return "\n".join(lines) + "\n"
+        return page("table.md.j2", table=self)
 
     def as_csv(self) -> str:
         """For spreadsheets."""
@@ -88,21 +88,86 @@ class Table:
         writer.writerow(["from", *self.columns])
         for origin, rows in (("here", self.rows), ("paper", self.paper)):
             for name, cells in rows:
-                writer.writerow([origin, name, *[_text(cell) for cell in cells]])
+                writer.writerow([origin, name, *map(cell_text, cells)])
         return buffer.getvalue()
 
     def write(self, folder: Path) -> list[Path]:
         """Write json, csv and markdown; the paths written."""
-        texts = {
-            "json": json.dumps(self.as_json(), indent=2) + "\n",
-            "csv": self.as_csv(),
-            "md": self.as_markdown(),
-        }
-        paths = []
-        for suffix, text in texts.items():
-            paths.append(folder / f"{self.name}.{suffix}")
-            atomic_write_bytes(paths[-1], text.encode())
+        texts = {"json": json.dumps(self.as_json(), indent=2) + "\n", "csv": self.as_csv(), "md": self.as_markdown()}
+        paths = [folder / f"{self.name}.{suffix}" for suffix in texts]
+        for path, text in zip(paths, texts.values(), strict=True):
+            atomic_write_bytes(path, text.encode())
         return paths
+
+
+def scenes_table(
+    name: str,
+    title: str,
+    columns: Sequence[str],
+    seeds: Sequence[int],
+    worlds: Mapping[str, Sequence[Scores]],
+    cells: Callable[[Scores], Sequence[Cell]],
+) -> Table:
+    """Every scene by itself: a row for each scene and world.
+
+    Args:
+        name: of the table's files.
+        title: one line.
+        columns: beside "scene" and "world".
+        seeds: of the scenes.
+        worlds: by world, what was found in each scene.
+        cells: what the columns show of it.
+    """
+    rows = tuple(
+        (str(seed), (world, *cells(found[place])))
+        for place, seed in enumerate(seeds)
+        for world, found in worlds.items()
+    )
+    return Table(name, title, ("scene", "world", *columns), rows, len(seeds))
+
+
+def bar(wanted: str, found: Cell, reached: bool | None, of: str = "") -> str:
+    """A line that says whether a bar is reached.
+
+    Args:
+        wanted: the bar, in words.
+        found: what was measured.
+        reached: None where the interval leaves it open.
+        of: which part of the table it is about.
+    """
+    verdict = "not shown" if reached is None else "yes" if reached else "NO"
+    return f"Bar{', ' if of else ''}{of}: {wanted}: {verdict} ({cell_text(found)})."
+
+
+def is_above_zero(found: Interval, sign: int = 1) -> bool | None:
+    """Whether the whole interval of a difference, times a sign, is above zero; None where it holds zero."""
+    low, high = sorted((sign * found.low, sign * found.high))
+    return True if low > 0 else False if high < 0 else None
+
+
+def page(template: str, **values: Any) -> str:
+    """A page drawn from a template; a name that the template needs and is not given is an error."""
+    return _templates().get_template(template).render(values)
+
+
+@cache
+def _templates() -> Environment:
+    loader = PackageLoader("longdwm_env.evaluation")
+    made = Environment(
+        loader=loader, undefined=StrictUndefined, autoescape=select_autoescape(["html", "html.j2"]),
+        keep_trailing_newline=True, trim_blocks=True,
+    )  # fmt: skip
+    made.filters["text"] = cell_text
+    return made
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell for people."""
+    if cell is None:
+        return "-"
+    if isinstance(cell, float):
+        return f"{cell:.4g}" if math.isfinite(cell) else "-"
+    return str(cell)
 
 
 def _plain(cell: Cell) -> Any:
@@ -113,11 +178,3 @@ def _plain(cell: Cell) -> Any:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _text(cell: Cell) -> str:
-    if cell is None:
-        return "-"
-    if isinstance(cell, float):
-        return f"{cell:.4g}" if math.isfinite(cell) else "-"
-    return str(cell)

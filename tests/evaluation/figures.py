@@ -1,33 +1,30 @@
-"""Figures of every measure on small inputs; ``python tests/evaluation/figures.py`` writes ``figures.json`` anew."""
+"""Figures of every measure on small inputs; ``python -m tests.evaluation.figures`` writes ``figures.json`` anew."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from longdwm_env.evaluation.compliance import compliance
-from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
-from longdwm_env.evaluation.image_quality import psnr_db, ssim
-from longdwm_env.evaluation.paired import (
+from longdwm_env.evaluation.compliance import Compliance, read_motion
+from longdwm_env.evaluation.frechet import (
+    fds_interval,
     frechet_difference,
+    frechet_distance,
     frechet_interval,
     frechet_ratio,
-    mean_interval,
-    pooled_interval,
-    ratio_interval,
+    gaussian_of,
 )
-from longdwm_env.evaluation.paper.video_sets import Networks, fds, measure
-from longdwm_env.evaluation.statistics import bootstrap, wilson
+from longdwm_env.evaluation.image_quality import psnr_db, ssim
+from longdwm_env.evaluation.networks import Networks
+from longdwm_env.evaluation.paper.video_sets import measure
+from longdwm_env.evaluation.statistics import bootstrap, mean_interval, pooled_interval, ratio_interval, wilson
 from longdwm_env.evaluation.studies.estimates import Estimate, drawn_scenes
 from longdwm_env.evaluation.studies.measures import frechet, mean
 from longdwm_env.evaluation.studies.scores import Scores
 from longdwm_env.evaluation.worlds.collapse import damaged
 from longdwm_env.evaluation.worlds.controllability import Obedience
-from longdwm_env.evaluation.worlds.objects import Persistence
+from longdwm_env.evaluation.worlds.objects import MOMENTS, Persistence
 from longdwm_env.evaluation.worlds.recognition import Recognition
 from longdwm_env.evaluation.worlds.stability import Endurance
 from longdwm_env.evaluation.worlds.truth import TruthScores
@@ -35,6 +32,8 @@ from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.models.inverse_dynamics import Motion
 from longdwm_env.models.scorer import DrivingEncoder
 from longdwm_env.simulator.conditions import Conditions
+
+from .given import given
 
 KEPT = Path(__file__).with_suffix(".json")
 CAMERA = assumed_camera((24, 36))
@@ -110,18 +109,18 @@ def worlds():
     box = np.tile(np.array([[8.0, 6.0, 24.0, 18.0]]), (2, 5, 1))
     for seed, (drive, worse) in enumerate(zip(drives, dim, strict=True)):
         kind = "perturbed" if seed % 2 else "log"
-        scores.add(seed, kind, drive[:49], {"same": drive[:49], "dim": worse[:49]})
-        cost = (np.full(20, 0.25), np.linspace(500, 500 + seed, 20))
+        real, less = given(drive[:49], seed=seed, kind=kind), given(worse[:49], seed=seed)
+        scores.add(real, {"same": real, "dim": less})
+        cost = {"speeds": speeds, "seconds": np.full(20, 0.25), "memory": np.linspace(500, 500 + seed, 20)}
         broken = damaged(worse, "blurred", 120)
-        endurance.add(
-            seed, {"simulator": (drive, speeds, *cost), "dim": (worse, speeds, *cost), "bad": (broken, speeds, *cost)}
-        )
+        shown = {"simulator": drive, "dim": worse, "bad": broken}
+        endurance.add({name: given(one, seed=seed, **cost) for name, one in shown.items()})
         for mode in ("control", "goal"):
-            obedience.add("dim", mode, worse[:49], CAMERA, speeds[:49], np.sin(np.arange(49) / 9) / 9)
+            turns = np.sin(np.arange(49) / 9) / 9
+            obedience.add({"dim": given(worse[:49], mode=mode, speeds=speeds[:49], turns=turns)})
         for way in ("start as prompted", "start as it was"):
-            recognition.add("dim", way, weather[seed], weather[(seed + 1) % 6], worse[:49])
-        moments = [0, 12, 24, 36, 48]
-        persistence.add(seed, box, drives[seed - 1][moments], {"simulator": drive[moments], "dim": worse[moments]})
+            recognition.add({"dim": less}, way, weather[seed], weather[(seed + 1) % 6])
+        persistence.add(real, {"dim": less}, box, drives[seed - 1][MOMENTS])
     return {
         "truth": scores.table("dim", ["same"], {}, ()),
         "truth by scene": scores.scenes_table(),
@@ -141,7 +140,8 @@ def paper():
     made = [(drive * 0.9).astype(np.uint8) for drive in drives]
     speeds = [np.linspace(5, 9, 49) + i for i in range(6)]
     turns = [np.full(49, 0.02 * i - 0.05) for i in range(6)]
-    obeyed = compliance(Reader(), made, [CAMERA] * 6, speeds, turns)
+    reads = [read_motion(Reader(), *one) for one in zip(made, [CAMERA] * 6, speeds, turns, strict=True)]
+    obeyed = Compliance.of(reads)
     found = measure(drives, made, Networks(encoder()), is_paired=True)
     rng = np.random.default_rng(5)
     scores = [
@@ -158,7 +158,7 @@ def paper():
         "measured": {
             name: plain(value) for name, value in vars(found).items() if name not in ("fid", "fvd", "left_out")
         },
-        "FDS": fds(encoder(), drives, made),
+        "FDS": fds_interval(encoder(), drives, made).value,
         "estimates": [plain(one.interval) for one in estimates],
         "difference": plain((estimates[0] - estimates[1]).interval),
     }

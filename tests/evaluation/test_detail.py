@@ -8,7 +8,9 @@ import pytest
 
 from longdwm_env.cli import main
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.worlds.detail import KEPT, Detail, around, median_interval, picture_detail
+from longdwm_env.evaluation.worlds.detail import KEPT, Detail, around, picture_detail
+
+from .given import given
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def cells(table, name):
 def measured(truth, change):
     detail = Detail.of_length(4)
     for seed, frames in enumerate(truth):
-        detail.add(seed, frames, {"made": change(frames)})
+        detail.add(given(frames, seed=seed), {"made": given(change(frames))})
     return detail.table("made", {})
 
 
@@ -93,11 +95,6 @@ def test_only_the_second_around_a_time_counts(truth) -> None:
     assert [row[f"at {time} s"].value == 1 for time in (1, 2, 4)] == [True, False, True]
     assert around(2, 49).tolist() == list(range(18, 30))
     assert around(4, 49).tolist() == list(range(42, 49)), "the drive ends there"
-
-
-def test_a_median_leaves_out_what_is_not_known() -> None:
-    assert median_interval(np.array([1.0, np.nan, 3.0, 9.0])).value == 3
-    assert np.isnan(median_interval(np.array([np.nan])).value)
 
 
 def test_the_command_writes_tables_and_a_sheet_and_drives_nothing_twice(tmp_path) -> None:

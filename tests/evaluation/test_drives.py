@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from longdwm_env.agents.driving.prompts import conditions_of, with_conditions
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.drives.drive_set import DriveSet
+from longdwm_env.evaluation.drives.drive_set import ALL, CHANGED, DRAWN, DriveSet, asked
 from longdwm_env.evaluation.drives.drive_store import DriveStore, read_drive, write_drive
 from longdwm_env.evaluation.drives.plans import LogPlan, Refused, VariedPlan
-from longdwm_env.evaluation.drives.prompted import ALL, CHANGED, DRAWN, asked, conditions_of, with_conditions
 from longdwm_env.evaluation.drives.recorder import AsRecorded, Driver, Recorder, joined_tracks
 from longdwm_env.scenes.builtin import BuiltinScenes
 from longdwm_env.types import ActorTracks

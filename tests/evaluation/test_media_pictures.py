@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longdwm_env.evaluation.media.panels import GAP_PX, Panel, board
+from longdwm_env.evaluation.media.pages import GAP_PX, Panel, board
 from longdwm_env.evaluation.media.webp import write_animation, write_picture
 
 COLOURS = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)

@@ -10,6 +10,7 @@ import torch
 
 from longdwm_env.cli.metrics import NetworkOptions, ProtocolOptions, _prepared
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import protocols as run
 from longdwm_env.evaluation.paper.continuations import samples_from
 from longdwm_env.evaluation.paper.protocols import Protocol
@@ -23,7 +24,6 @@ from longdwm_env.evaluation.paper.systems import (
     Warp,
     WarpBetween,
 )
-from longdwm_env.evaluation.paper.video_sets import Networks
 from longdwm_env.models.bundled import MINI
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.inverse_dynamics import InverseDynamics

@@ -12,9 +12,9 @@ import torch
 from longdwm_env.cli.train_study import StudyName, train_study
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
+from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import samples_from
 from longdwm_env.evaluation.paper.systems import Blend, LongDWM, UnguidedPipeline
-from longdwm_env.evaluation.paper.video_sets import Networks
 from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.evaluation.studies.budget import budgeted, larger, stage_config
 from longdwm_env.evaluation.studies.estimates import Estimate, estimated, verdict

@@ -67,9 +67,10 @@ def test_persistence_tells_worlds_apart(following) -> None:
     vehicle = watched(following)
     absent = without(following, vehicle.actor, MOMENTS)
     found = Persistence()
-    for seed in range(4):
-        worlds = {"simulator": following.frames[MOMENTS], "emptied": np.concatenate([following.frames[:1], absent[1:]])}
-        found.add(seed, vehicle.boxes_px, absent, worlds)
+    emptied = following.frames.copy()
+    emptied[MOMENTS[1:]] = absent[1:]
+    for _ in range(4):
+        found.add(following, {"emptied": replace(following, frames=emptied)}, vehicle.boxes_px, absent)
     rows = dict(found.table("emptied", {}).rows)
     always = found.table("emptied", {}).columns.index("there at every second") - 1
     assert rows["simulator"][always].value == 1

@@ -1,18 +1,14 @@
 """How good a world is: a perfect one is perfect by every measure, a broken one by none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.paired import (
-    frechet_difference,
-    frechet_interval,
-    frechet_ratio,
-    mean_interval,
-    ratio_interval,
-)
-from longdwm_env.evaluation.statistics import Interval
+from longdwm_env.evaluation.frechet import frechet_difference, frechet_interval, frechet_ratio
+from longdwm_env.evaluation.statistics import Interval, mean_interval, ratio_interval
 from longdwm_env.evaluation.worlds.collapse import DAMAGES, Detector, course, damaged, left_out_alarms
 from longdwm_env.evaluation.worlds.controllability import Obedience
 from longdwm_env.evaluation.worlds.recognition import Recognition
@@ -25,6 +21,7 @@ from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.types import Camera
 
 from ..training.scenery import PaintedRoad
+from .given import given
 
 SECONDS = 20
 
@@ -49,7 +46,8 @@ def columns_of(table, name):
 def test_the_truth_against_itself_is_perfect(encoder, road) -> None:
     scores = TruthScores(encoder)
     for seed, (frames, _) in enumerate(road):
-        scores.add(seed, "log", frames, {"simulator": frames, "dark": frames // 2})
+        real = given(frames, seed=seed)
+        scores.add(real, {"simulator": real, "dark": given(frames // 2)})
     table = scores.table("simulator", ["dark"], {}, ())
     perfect = columns_of(table, "simulator")
     assert perfect["PSNR at 4 s (dB)"].value == 100
@@ -66,8 +64,8 @@ def test_the_truth_against_itself_is_perfect(encoder, road) -> None:
 def test_rows_of_a_kind_appear_where_there_are_several(road) -> None:
     scores = TruthScores(None)
     for seed, kind in enumerate(("log", "perturbed", "log")):
-        frames = road[seed][0]
-        scores.add(seed, kind, frames, {"same": frames})
+        real = given(road[seed][0], seed=seed, kind=kind)
+        scores.add(real, {"same": real})
     rows = dict(scores.table("same", [], {}, ()).rows)
     assert rows["same, log"][0] == 2
     assert rows["same, perturbed"][0] == 1
@@ -140,8 +138,8 @@ def test_a_world_that_shows_what_was_commanded_obeys() -> None:
         frames = np.zeros((49, 4, 6, 3), np.uint8)
         frames[..., 0], frames[..., 1] = speeds[:, None, None] * 8, green[:, None, None]
         for mode in ("control", "goal"):
-            obedience.add("obedient", mode, frames, CAMERA, speeds, green / 500 - 0.25)
-            obedience.add("slow", mode, frames, CAMERA, speeds * 2, green / 500 - 0.25)
+            good = replace(given(frames, mode=mode, speeds=speeds, turns=green / 500 - 0.25), camera=CAMERA)
+            obedience.add({"obedient": good, "slow": replace(good, speeds_mps=speeds * 2)})
     table = obedience.table("obedient", {})
     good, slow = columns_of(table, "obedient, all"), columns_of(table, "slow, goal")
     assert good["drives"] == 12
@@ -163,8 +161,8 @@ def test_a_prompt_is_recognised_over_the_seconds_that_count() -> None:
     frames = np.full((49, 2, 3, 3), 2, np.uint8)
     frames[:13] = 0
     right, wrong = Conditions("rain", "night"), Conditions("fog", "night")
-    recognition.add("mini", "start as it was", right, Conditions("clear", "night"), frames)
-    recognition.add("mini", "start as it was", wrong, Conditions("clear", "day"), frames)
+    recognition.add({"mini": given(frames)}, "start as it was", right, Conditions("clear", "night"))
+    recognition.add({"mini": given(frames)}, "start as it was", wrong, Conditions("clear", "day"))
     table = recognition.table("mini", {})
     cells = columns_of(table, "mini, start as it was")
     assert cells["weather"].value == 0.5
@@ -212,16 +210,12 @@ def test_a_world_that_lasts_and_one_that_does_not(encoder, road) -> None:
     road = road[:4]
     endurance = Endurance(encoder, SECONDS)
     for seed, (frames, speeds) in enumerate(road):
-        seconds, memory = np.full(SECONDS, 0.3), np.full(SECONDS, 500.0)
-        blurred = damaged(frames, "blurred", 100)
-        endurance.add(
-            seed,
-            {
-                "simulator": (frames, speeds, seconds, memory),
-                "perfect": (frames, speeds, seconds, memory),
-                "blurring": (blurred, speeds, seconds, memory * np.linspace(1, 2, SECONDS)),
-            },
+        cost = {"speeds": speeds, "seconds": np.full(SECONDS, 0.3), "memory": np.full(SECONDS, 500.0)}
+        good = given(frames, seed=seed, **cost)
+        bad = replace(
+            good, frames=damaged(frames, "blurred", 100), memory_mb=good.memory_mb * np.linspace(1, 2, SECONDS)
         )
+        endurance.add({"simulator": good, "perfect": good, "blurring": bad})
     table = endurance.table("blurring", {})
     perfect, bad = columns_of(table, "perfect"), columns_of(table, "blurring")
     assert perfect["collapsed"] == 0

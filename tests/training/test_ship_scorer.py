@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 
 from longdwm_env.cli.metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
-from longdwm_env.evaluation.paper.video_sets import Networks, measure
+from longdwm_env.evaluation.networks import Networks
+from longdwm_env.evaluation.paper.video_sets import measure
 from longdwm_env.evaluation.reader_quality import area_under_curve, motion_quality, scorer_quality
 from longdwm_env.models import inverse_dynamics, scorer
 from longdwm_env.models.inverse_dynamics import InverseDynamics, load_inverse_dynamics
@@ -91,7 +92,7 @@ def test_the_scorers_quality_is_a_row_for_each_reading(encoder, trained, tmp_pat
     assert rows["off_road"][-1] == pytest.approx(3 / 5)
     assert rows["danger"][-1] == pytest.approx(2 / 5)
     assert rows["weather"][-1] == 3
-    ship_scorer(trained, tmp_path / "shipped", {}, table)
+    ship_scorer(trained, tmp_path / "shipped", {}, table.as_markdown())
     assert "area under ROC curve" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
 
 

@@ -1,21 +1,36 @@
 """A set of drives in the simulator and, on demand, the same drives in other worlds; all kept on disk."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
 
 from tqdm import tqdm
 
+from longdwm_env.agents.driving.prompts import with_conditions
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.drive_store import DriveStore
 from longdwm_env.evaluation.drives.plans import Refused
-from longdwm_env.evaluation.drives.prompted import DRAWN, Way, with_conditions
 from longdwm_env.evaluation.drives.recorder import Drive, Driver
-from longdwm_env.simulator.conditions import Conditions
+from longdwm_env.factory import BUILT_IN_WORLDS
+from longdwm_env.models.world import DiffusionWorld
+from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
+from longdwm_env.training.data.latents import weights_hash
+from longdwm_env.training.data.simulator import simulator_hash
+from longdwm_env.world import WorldModel
 
 SIMULATOR = "simulator"
 TRIES_PER_DRIVE = 20
 """Scenes that are tried for each drive wanted, before the search is given up."""
+
+Way = Literal["start as prompted", "start as it was"]
+DRAWN: Way = "start as prompted"
+CHANGED: Way = "start as it was"
+
+ALL = tuple(Conditions(weather, time_of_day) for weather in WEATHERS for time_of_day in TIMES_OF_DAY)
 
 
 class Plan(Protocol):
@@ -141,3 +156,69 @@ class DriveSet:
             drive = make()
             self.store.write(name, world, key, drive)
         return drive
+
+
+def asked(own: Conditions, number: int, way: Way) -> Conditions:
+    """The conditions for the scene with this number: all nine in turn, or the eight that are not its own."""
+    if way == DRAWN:
+        return ALL[number % len(ALL)]
+    others = [one for one in ALL if one != own]
+    return others[number % len(others)]
+
+
+@dataclass(frozen=True)
+class MeasuredWorlds:
+    """A world, and others beside it.
+
+    Attributes:
+        world: that is measured: a name, or the path of a saved pipeline.
+        against: the others.
+        device: where learned worlds run; None to choose.
+    """
+
+    world: str
+    against: tuple[str, ...] = ()
+    device: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """What the worlds are called, the one that is measured first."""
+        return list(dict.fromkeys(self._name(world) for world in (self.world, *self.against)))
+
+    @cached_property
+    def drivers(self) -> dict[str, Driver]:
+        """Of the simulator and every world, at the image size of the one that is measured."""
+        measured = Driver(self.world, device=self.device)
+        size = measured.world.image_size
+        drivers = {self._name(world): Driver(world, size, self._device(world)) for world in self.against}
+        return drivers | {SIMULATOR: Driver(SIMULATOR, size), self._name(self.world): measured}
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Of what the drives of each depend on: those of another version are not taken from a store."""
+        return {
+            name: "{}-{}x{}".format(world_version(driver.world), *driver.world.image_size)
+            for name, driver in self.drivers.items()
+        }
+
+    def drives(self, plan: Plan, folder: Path, first_seed: int) -> DriveSet:
+        """The drives of a plan, kept in a folder, through the built-in scenes from a seed on."""
+        return DriveSet(plan, self.drivers, DriveStore(folder, self.versions), first_seed)
+
+    def _name(self, world: str) -> str:
+        """The last part of a path, where that is enough to tell it from the others."""
+        short = Path(world).name
+        alike = {other for other in (self.world, *self.against) if Path(other).name == short}
+        return short if short and len(alike) == 1 else world
+
+    def _device(self, world: str) -> str | None:
+        return None if world in BUILT_IN_WORLDS else self.device
+
+
+def world_version(world: WorldModel) -> str:
+    """What a world's drives depend on: the simulator's code, weights and settings of a learned one."""
+    text = simulator_hash()
+    if world.name not in BUILT_IN_WORLDS and isinstance(world, DiffusionWorld):
+        pipeline = world.pipeline
+        text += weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae) + repr(pipeline.settings)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

@@ -1,7 +1,11 @@
 """One drive through a built-in scene in one world: what was asked, what was seen, and what is true of it."""
 
+import math
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +13,14 @@ import numpy as np
 from longdwm_env.actions import ActionMode
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.env import LongDWMEnv
-from longdwm_env.evaluation.drives.memory import resident_mb
 from longdwm_env.factory import make_world
 from longdwm_env.frames import Frames
 from longdwm_env.observation import ObservationMode
 from longdwm_env.scenes.builtin import KEY_PREFIX, BuiltinScenes
 from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, ImageSize, Scene, SceneSource, wrap_angle
 from longdwm_env.world import WorldModel
+
+_STATM = Path("/proc/self/statm")
 
 NO_LIMIT_S = 3600.0
 """No drive ends because its time is up."""
@@ -230,3 +235,16 @@ def joined_tracks(parts: Sequence[ActorTracks | None]) -> ActorTracks | None:
         poses[rows, columns], speeds[rows, columns], sizes[columns] = part.poses, part.speeds_mps, part.sizes_m
         first += len(part.poses)
     return ActorTracks(poses, sizes, speeds, tuple(ids))
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MB (10^6 bytes): now, on Linux; on macOS the most there has been; else NaN."""
+    if _STATM.exists():
+        pages = int(_STATM.read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

@@ -5,7 +5,6 @@ model is not in the page, so nobody can peek: it is in a key file, written besid
 """
 
 import base64
-import html
 import json
 import secrets
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.report import page
 from longdwm_env.evaluation.statistics import Interval, wilson
 from longdwm_env.files import atomic_write_bytes, atomic_write_json
 
@@ -63,9 +63,9 @@ def build_page(
         files = (pair.video_b, pair.video_a) if is_swapped else (pair.video_a, pair.video_b)
         items.append([base64.b64encode(file.read_bytes()).decode() for file in files])
         sides[str(number)] = {"scene": pair.scene, "left": names[1] if is_swapped else names[0]}
-    content = _PAGE.replace("%PAGE_ID%", page_id).replace("%ITEMS%", json.dumps(items))
-    asked = json.dumps([[name, html.escape(QUESTIONS[name])] for name in questions])
-    atomic_write_bytes(out, content.replace("%QUESTIONS%", asked).encode())
+    asked = [[name, QUESTIONS[name]] for name in questions]
+    content = page("compare.html.j2", page_id=page_id, items=items, questions=asked)
+    atomic_write_bytes(out, content.encode())
     key = out.with_suffix(".key.json")
     atomic_write_json(key, {"page": page_id, "names": list(names), "sides": sides, "seed": seed})
     return out, key
@@ -114,81 +114,3 @@ def _answers_of(path: Path, page: str) -> list[dict[str, Any]]:
         if isinstance(error, InvalidConfig):
             raise
         raise InvalidConfig(f"{path} is no file of answers: {error}") from error
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Which drive is better?</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 1rem;
-  background: #fafaf8; color: #28282c; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
-video { width: 100%; background: #000; border-radius: 6px; }
-fieldset { border: 0; padding: .5rem 0; display: flex; gap: .75rem; flex-wrap: wrap; align-items: center; }
-legend { float: left; min-width: 24rem; padding: 0; }
-button { font: inherit; padding: .4rem 1.2rem; border: 1px solid #888; border-radius: 6px;
-  background: #fff; cursor: pointer; }
-button[aria-pressed=true] { background: #24508f; color: #fff; border-color: #24508f; }
-button:focus-visible { outline: 3px solid #d68f2a; }
-nav { display: flex; gap: .75rem; align-items: center; margin: 1rem 0; }
-</style></head><body>
-<h1>Which drive is better?</h1>
-<p>Two cars drive the same scene. Watch both, then choose a side for each question; there is no "both". Left and right
-arrow keys change the pair. When you are done, save your answers and send the file back.</p>
-<main><div class="pair"><video id="left" muted loop playsinline controls aria-label="left video"></video>
-<video id="right" muted loop playsinline controls aria-label="right video"></video></div>
-<div id="questions"></div></main>
-<nav><button id="previous">Previous</button><span id="place" aria-live="polite"></span><button id="next">Next</button>
-<button id="again">Play both again</button><button id="save">Save answers</button></nav>
-<script>
-const page = "%PAGE_ID%", questions = %QUESTIONS%, items = %ITEMS%;
-const memory = "longdwm-" + page, answers = JSON.parse(localStorage.getItem(memory) || "{}");
-const at = (id) => document.getElementById(id);
-let place = 0;
-function play() { for (const id of ["left", "right"]) { at(id).currentTime = 0; at(id).play().catch(() => {}); } }
-function show() {
-  ["left", "right"].forEach((id, side) => { at(id).src = "data:video/mp4;base64," + items[place][side]; });
-  at("questions").replaceChildren(...questions.map(([name, text]) => {
-    const set = document.createElement("fieldset"), legend = document.createElement("legend");
-    legend.textContent = text; set.append(legend);
-    for (const side of ["left", "right"]) {
-      const button = document.createElement("button");
-      button.textContent = side[0].toUpperCase() + side.slice(1);
-      button.setAttribute("aria-pressed", answers[place + "/" + name] === side);
-      button.onclick = () => {
-        answers[place + "/" + name] = side;
-        localStorage.setItem(memory, JSON.stringify(answers));
-        mark();
-      };
-      set.append(button);
-    }
-    return set;
-  }));
-  mark(); play();
-}
-function mark() {
-  [...at("questions").children].forEach((set, q) => [...set.querySelectorAll("button")].forEach((button, s) =>
-    button.setAttribute("aria-pressed", answers[place + "/" + questions[q][0]] === ["left", "right"][s])));
-  const done = Object.keys(answers).length, all = items.length * questions.length;
-  at("place").textContent = `Pair ${place + 1} of ${items.length}, ${done} of ${all} answered`;
-  at("previous").disabled = place === 0; at("next").disabled = place === items.length - 1;
-}
-function move(by) { place = Math.min(items.length - 1, Math.max(0, place + by)); show(); }
-at("previous").onclick = () => move(-1); at("next").onclick = () => move(1); at("again").onclick = play;
-addEventListener("keydown", (event) => {
-  if (event.key === "ArrowLeft") move(-1);
-  if (event.key === "ArrowRight") move(1);
-});
-at("save").onclick = () => {
-  const given = Object.entries(answers).map(([key, choice]) => {
-    const [pair, question] = key.split("/");
-    return {pair: Number(pair), question, choice};
-  });
-  const link = document.createElement("a");
-  const text = JSON.stringify({page, answers: given}, null, 2);
-  link.href = URL.createObjectURL(new Blob([text], {type: "application/json"}));
-  link.download = "answers-" + page + ".json"; link.click();
-};
-show();
-</script></body></html>
-"""

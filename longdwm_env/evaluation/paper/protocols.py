@@ -1,8 +1,8 @@
 """The protocols: short, long, controllable, interpolation, ablation and distillation steps, each to one table."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,16 @@ from tqdm import tqdm
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.compliance import compliance
+from longdwm_env.evaluation.compliance import Compliance, read_motion
+from longdwm_env.evaluation.frechet import fds_interval
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
+from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import published
 from longdwm_env.evaluation.paper.continuations import Sample, samples_from
 from longdwm_env.evaluation.paper.systems import Interpolator, System
-from longdwm_env.evaluation.paper.video_sets import Networks, fds_interval, fid, fvd
-from longdwm_env.evaluation.report import Cell, Table
-from longdwm_env.evaluation.statistics import bootstrap
+from longdwm_env.evaluation.paper.video_sets import fid, fvd
+from longdwm_env.evaluation.report import Cell, Row, Table
+from longdwm_env.evaluation.statistics import Interval, bootstrap
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.types import Images
 
@@ -54,6 +56,58 @@ class Protocol:
         samples = samples_from(self.source, self.samples, num_frames)
         return list(tqdm(samples, f"drives of {self.source.name}", self.samples, leave=False, unit="drive"))
 
+    @property
+    def without_inception(self) -> "Protocol":
+        """The same without FID, which is dear."""
+        return replace(self, networks=replace(self.networks, inception=None))
+
+    def distances(self, real: list[Images], made: list[Images]) -> tuple[Cell, Cell, Cell]:
+        """FID on the generated frames, FVD on all, FDS: None where the network is not there.
+
+        As in Vista and the paper, the given frame counts for FVD and not for FID.
+        """
+        networks = self.networks
+        without_first = ([video[1:] for video in real], [video[1:] for video in made])
+        return (
+            None if networks.inception is None else fid(networks.inception, *without_first),
+            None if networks.i3d is None else fvd(networks.i3d, real, made),
+            None if networks.encoder is None else fds_interval(networks.encoder, real, made),
+        )
+
+    def table(
+        self,
+        name: str,
+        title: str,
+        columns: Sequence[str],
+        rows: Sequence[Row],
+        samples: Sequence[Sample],
+        paper: Mapping[Any, Sequence[Cell]],
+        paper_samples: int,
+        notes: tuple[str, ...] = (),
+    ) -> Table:
+        """A protocol's table; the paper's rows have numbers in its first columns alone.
+
+        Raises:
+            InvalidConfig: there is no row.
+        """
+        if not rows:
+            raise InvalidConfig(f"protocol {name} needs at least one model")
+        facts = {
+            **self.facts,
+            **self.networks.facts(),
+            "data": self.source.description(),
+            "samples from": f"{samples[0].key} to {samples[-1].key}",
+            "seeds": f"{samples[0].seed} to {samples[-1].seed}",
+        }
+        used = {"FID": self.networks.inception, "FVD": self.networks.i3d, "FDS": self.networks.encoder}
+        left_out = [f"{metric} is left out: no weights were given." for metric, one in used.items() if one is None]
+        blank = len(columns) - 1
+        published_rows = tuple((str(key), (*cells, *[None] * (blank - len(cells)))) for key, cells in paper.items())
+        told = (*notes, *left_out, SCALE_NOTE)
+        return Table(
+            name, title, tuple(columns), tuple(rows), len(samples), facts, told, published_rows, paper_samples
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Continued:
@@ -80,47 +134,39 @@ def continue_all(system: System, samples: Sequence[Sample], num_frames: int) -> 
     return Continued(system.name, videos, (time.perf_counter() - begun) / len(samples))
 
 
-def frechet_cells(networks: Networks, real: list[Images], made: list[Images]) -> tuple[Cell, ...]:
-    """FID on the generated frames, FVD on all, FDS: None where the network is not there.
-
-    As in Vista and the paper, the given frame counts for FVD and not for FID.
-    """
-    without_first = ([video[1:] for video in real], [video[1:] for video in made])
-    return (
-        None if networks.inception is None else fid(networks.inception, *without_first),
-        None if networks.i3d is None else fvd(networks.i3d, real, made),
-        None if networks.encoder is None else fds_interval(networks.encoder, real, made),
-    )
+def _psnr(made: Sequence[Images], truth: Sequence[Images]) -> Interval:
+    return bootstrap(np.array([psnr_db(a, b).mean() for a, b in zip(made, truth, strict=True)]))
 
 
-def picture_cells(samples: Sequence[Sample], made: list[Images]) -> tuple[Cell, Cell]:
-    """PSNR and SSIM of the generated frames against what really followed."""
-    pairs = [(video[1:], sample.truth[: len(video) - 1]) for video, sample in zip(made, samples, strict=True)]
-    return (
-        bootstrap(np.array([np.minimum(psnr_db(a, b), 100).mean() for a, b in pairs])),
-        bootstrap(np.array([ssim(a, b).mean() for a, b in pairs])),
-    )
+def picture_cells(made: Sequence[Images], truth: Sequence[Images]) -> tuple[Cell, Cell]:
+    """PSNR and SSIM of videos against what really was there."""
+    return _psnr(made, truth), bootstrap(np.array([ssim(a, b).mean() for a, b in zip(made, truth, strict=True)]))
+
+
+def _measured(
+    protocol: Protocol, systems: Sequence[System], samples: Sequence[Sample], num_frames: int
+) -> Iterator[tuple[str, list[Images], tuple[Cell, ...]]]:
+    """For each system its name, its videos, and FID, FVD, FDS, PSNR and SSIM of the frames that it made."""
+    real = [sample.real for sample in samples]
+    for system in systems:
+        made = continue_all(system, samples, num_frames).videos
+        pictures = picture_cells([video[1:] for video in made], [sample.truth for sample in samples])
+        yield system.name, made, (*protocol.distances(real, made), *pictures)
 
 
 def short(protocol: Protocol, systems: Sequence[System]) -> Table:
     """Short prediction, Table 1: one frame given, 24 more made."""
     samples = protocol.cut(SHORT_FRAMES - 1)
-    real = [sample.real for sample in samples]
-    rows = []
-    for system in systems:
-        made = continue_all(system, samples, SHORT_FRAMES - 1).videos
-        rows.append((system.name, (*frechet_cells(protocol.networks, real, made), *picture_cells(samples, made))))
-    paper = [(name, (fid_, fvd_, None, None, None)) for name, (fid_, fvd_) in published.TABLE_1.items()]
+    rows = [(name, cells) for name, _, cells in _measured(protocol, systems, samples, SHORT_FRAMES - 1)]
     columns = ("model", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM")
-    return _table(
-        "short", "Short prediction, 25 frames", columns, rows, paper, published.SHORT_SAMPLES, protocol, samples
-    )
+    title = "Short prediction, 25 frames"
+    return protocol.table("short", title, columns, rows, samples, published.TABLE_1, published.SHORT_SAMPLES)
 
 
 def long(protocol: Protocol, systems: Sequence[System], lengths: Sequence[int] = LONG_FRAMES) -> Table:
     """Long prediction, Table 2: FVD at 25, 69 and 113 frames, and the time it takes."""
     samples = protocol.cut(max(lengths) - 1)
-    rows = []
+    rows: list[Row] = []
     for system in systems:
         longest = continue_all(system, samples, max(lengths) - 1)
         quality: list[Cell] = []
@@ -128,13 +174,9 @@ def long(protocol: Protocol, systems: Sequence[System], lengths: Sequence[int] =
         for frames in lengths:
             made = [video[:frames] for video in longest.videos]
             real = [sample.real[:frames] for sample in samples]
-            _, video_distance, own_distance = frechet_cells(
-                Networks(protocol.networks.encoder, None, protocol.networks.i3d), real, made
-            )
-            last_second = [video[-12:] for video in made]
-            truth = [video[-12:] for video in real]
-            signal = np.array([np.minimum(psnr_db(a, b), 100).mean() for a, b in zip(last_second, truth, strict=True)])
-            quality += [video_distance, own_distance, bootstrap(signal)]
+            _, *distances = protocol.without_inception.distances(real, made)
+            last_second = _psnr([video[-12:] for video in made], [video[-12:] for video in real])
+            quality += [*distances, last_second]
             # Timed on its own: a shorter video may need fewer rollouts.
             seconds.append(_seconds(system, samples[0], frames - 1))
         rows.append((system.name, (*quality, *seconds)))
@@ -142,44 +184,47 @@ def long(protocol: Protocol, systems: Sequence[System], lengths: Sequence[int] =
     for frames in lengths:
         columns += [f"FVD {frames}", f"FDS {frames}", f"PSNR of the last second, {frames} (dB)"]
     columns += [f"seconds for {frames}" for frames in lengths]
-    paper = []
+    paper = {}
     if tuple(lengths) == LONG_FRAMES:
         for name, cells in published.TABLE_2.items():
-            distances = [value for cell in cells[:3] for value in (cell, None, None)]
-            paper.append((name, (*distances, *cells[3:])))
-    return _table("long", "Long prediction", tuple(columns), rows, paper, published.LONG_SAMPLES, protocol, samples)
+            paper[name] = [*(value for cell in cells[:3] for value in (cell, None, None)), *cells[3:]]
+    return protocol.table("long", "Long prediction", columns, rows, samples, paper, published.LONG_SAMPLES)
 
 
 def controllable(protocol: Protocol, systems: Sequence[System]) -> Table:
     """Prediction along a commanded trajectory, Table 4, and how well the command is obeyed."""
     samples = protocol.cut(SHORT_FRAMES - 1)
-    real = [sample.real for sample in samples]
-    rows = []
-    reader = protocol.networks.reader
-    commands = ([s.camera for s in samples], [s.speeds_mps for s in samples], [s.yaw_rates_radps for s in samples])
-    named = [(system.name, continue_all(system, samples, SHORT_FRAMES - 1).videos) for system in systems]
-    for name, made in [*named, ("the truth itself", real)]:
-        cells: list[Cell] = list(frechet_cells(protocol.networks, real, made)) if made is not real else [None] * 3
+
+    def obeyed(videos: Sequence[Images]) -> tuple[Cell, ...]:
+        reader = protocol.networks.reader
         if reader is None:
-            cells += [None] * 3
-        else:
-            obeyed = compliance(reader, [video[1:] for video in made], *commands)
-            cells += [obeyed.speed_error_share, obeyed.yaw_rate_error_radps, obeyed.yaw_rate_correlation]
-        rows.append((name, tuple(cells)))
-    paper = [(name, (fid_, fvd_, None, None, None, None)) for name, (fid_, fvd_) in published.TABLE_4.items()]
+            return (None, None, None)
+        found = Compliance.of(
+            [
+                read_motion(reader, video[1:], one.camera, one.speeds_mps, one.yaw_rates_radps)
+                for video, one in zip(videos, samples, strict=True)
+            ]
+        )
+        return found.speed_error_share, found.yaw_rate_error_radps, found.yaw_rate_correlation
+
+    rows: list[Row] = [
+        (name, (*cells[:3], *obeyed(made)))
+        for name, made, cells in _measured(protocol, systems, samples, SHORT_FRAMES - 1)
+    ]
+    rows.append(("the truth itself", (None, None, None, *obeyed([sample.real for sample in samples]))))
     columns = ("model", "FID", "FVD", "FDS", "speed error (share)", "yaw rate error (rad/s)", "yaw rate correlation")
-    return _table(
-        "controllable", "Controllable prediction, 25 frames", columns, rows, paper,
-        published.CONTROLLABLE_SAMPLES, protocol, samples,
-        ("The row of the truth is the inverse-dynamics model's own error.",),
-    )  # fmt: skip
+    title = "Controllable prediction, 25 frames"
+    note = "The row of the truth is the inverse-dynamics model's own error."
+    return protocol.table(
+        "controllable", title, columns, rows, samples, published.TABLE_4, published.CONTROLLABLE_SAMPLES, (note,)
+    )
 
 
 def interpolation(protocol: Protocol, interpolators: Sequence[Interpolator]) -> Table:
     """Filling the second between two recorded keyframes, Table 8."""
-    samples = protocol.cut(12)
+    samples = protocol.cut(clock.FRAMES_PER_INTERVAL)
     real = [sample.real for sample in samples]
-    rows = []
+    rows: list[Row] = []
     for interpolator in interpolators:
         made = [
             np.concatenate(
@@ -187,33 +232,23 @@ def interpolation(protocol: Protocol, interpolators: Sequence[Interpolator]) -> 
             )
             for sample in tqdm(samples, desc=interpolator.name, unit="gap", leave=False)
         ]
-        between = [video[1:12] for video in made]
-        truth = [video[1:12] for video in real]
-        signal = np.array([np.minimum(psnr_db(a, b), 100).mean() for a, b in zip(between, truth, strict=True)])
-        alike = np.array([ssim(a, b).mean() for a, b in zip(between, truth, strict=True)])
-        distances = frechet_cells(protocol.networks, real, made)
-        rows.append((interpolator.name, (*distances, bootstrap(signal), bootstrap(alike))))
-    paper = [(name, (fid_, fvd_, None, None, None)) for name, (fid_, fvd_) in published.TABLE_8.items()]
+        pictures = picture_cells([video[1:-1] for video in made], [video[1:-1] for video in real])
+        rows.append((interpolator.name, (*protocol.distances(real, made), *pictures)))
     columns = ("model", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM")
-    return _table(
-        "interpolation", "Interpolation between keyframes", columns, rows, paper,
-        published.INTERPOLATION_SAMPLES, protocol, samples,
-    )  # fmt: skip
+    title = "Interpolation between keyframes"
+    paper, count = published.TABLE_8, published.INTERPOLATION_SAMPLES
+    return protocol.table("interpolation", title, columns, rows, samples, paper, count)
 
 
 def ablation(protocol: Protocol, systems: Sequence[System], num_frames: int = LONG_FRAMES[-1]) -> Table:
     """One part of the method after another, Table 6."""
     samples = protocol.cut(num_frames - 1)
-    real = [sample.real for sample in samples]
-    rows = []
-    for system in systems:
-        made = continue_all(system, samples, num_frames - 1).videos
-        _, video_distance, own_distance = frechet_cells(protocol.networks, real, made)
-        rows.append((system.name, (video_distance, own_distance, *picture_cells(samples, made))))
-    paper = [(name, (fvd_, None, None, None)) for name, fvd_ in published.TABLE_6.items()]
+    found = _measured(protocol.without_inception, systems, samples, num_frames - 1)
+    rows = [(name, cells[1:]) for name, _, cells in found]
     columns = ("model", "FVD", "FDS", "PSNR (dB)", "SSIM")
+    paper = {name: (value,) for name, value in published.TABLE_6.items()}
     title = f"Ablation, {num_frames} frames"
-    return _table("ablation", title, columns, rows, paper, published.ABLATION_SAMPLES, protocol, samples)
+    return protocol.table("ablation", title, columns, rows, samples, paper, published.ABLATION_SAMPLES)
 
 
 def distillation_steps(
@@ -231,89 +266,24 @@ def distillation_steps(
         num_frames: of each video.
     """
     samples = protocol.cut(num_frames - 1)
-    real = [sample.real for sample in samples]
-    rows = []
-    for steps, system in sorted(systems.items()):
-        made = continue_all(system, samples, num_frames - 1).videos
+    steps = sorted(systems)
+    found = _measured(protocol.without_inception, [systems[count] for count in steps], samples, num_frames - 1)
+    rows: list[Row] = []
+    for count, (_, made, cells) in zip(steps, found, strict=True):
         scores: list[Cell] = [None] * 3
         if vbench is not None:
-            found = vbench(made)
-            wanted = ("motion_smoothness", "imaging_quality", "aesthetic_quality")
-            scores = [100 * found[name] for name in wanted]
-        _, video_distance, own_distance = frechet_cells(protocol.networks, real, made)
-        rows.append((str(steps), (*scores, video_distance, own_distance, *picture_cells(samples, made))))
-    paper = [(str(steps), (*scores, None, None, None, None)) for steps, scores in published.TABLE_10.items()]
+            said = vbench(made)
+            scores = [100 * said[name] for name in ("motion_smoothness", "imaging_quality", "aesthetic_quality")]
+        rows.append((str(count), (*scores, *cells[1:])))
     columns = (
         "distillation steps", "motion smoothness (%)", "imaging quality (%)", "aesthetic quality (%)", "FVD", "FDS",
         "PSNR (dB)", "SSIM",
     )  # fmt: skip
-    return _table(
-        "distillation-steps",
-        "Distillation steps",
-        columns,
-        rows,
-        paper,
-        published.DISTILLATION_SAMPLES,
-        protocol,
-        samples,
-    )
+    paper, count = published.TABLE_10, published.DISTILLATION_SAMPLES
+    return protocol.table("distillation-steps", "Distillation steps", columns, rows, samples, paper, count)
 
 
 def _seconds(system: System, sample: Sample, num_frames: int) -> float:
     begun = time.perf_counter()
     system.continued(sample, num_frames)
     return time.perf_counter() - begun
-
-
-def _table(
-    name: str,
-    title: str,
-    columns: tuple[str, ...],
-    rows: Sequence[tuple[str, tuple[Cell, ...]]],
-    paper: Sequence[tuple[str, tuple[Cell, ...]]],
-    paper_samples: int,
-    protocol: Protocol,
-    samples: Sequence[Sample],
-    notes: tuple[str, ...] = (),
-) -> Table:
-    if not rows:
-        raise InvalidConfig(f"protocol {name} needs at least one model")
-    facts = {
-        **protocol.facts,
-        **protocol.networks.facts(),
-        "data": protocol.source.description(),
-        "samples from": f"{samples[0].key} to {samples[-1].key}",
-        "seeds": f"{samples[0].seed} to {samples[-1].seed}",
-    }
-    left_out = [
-        f"{metric} is left out: no weights were given."
-        for metric, network in (
-            ("FID", protocol.networks.inception),
-            ("FVD", protocol.networks.i3d),
-            ("FDS", protocol.networks.encoder),
-        )
-        if network is None
-    ]
-    return Table(
-        name,
-        title,
-        columns,
-        tuple(rows),
-        tuple(paper),
-        len(samples),
-        paper_samples,
-        facts,
-        (*notes, *left_out, SCALE_NOTE),
-    )
-
-
-__all__ = [
-    "Protocol",
-    "ablation",
-    "continue_all",
-    "controllable",
-    "distillation_steps",
-    "interpolation",
-    "long",
-    "short",
-]

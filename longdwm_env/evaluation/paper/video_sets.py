@@ -2,118 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency
-from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
+from longdwm_env.evaluation.frechet import fds_interval, frechet_distance, gaussian_of
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
+from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures
 from longdwm_env.evaluation.statistics import Interval, bootstrap
-from longdwm_env.models.inverse_dynamics import (
-    InverseDynamics,
-    bundled_inverse_dynamics,
-    has_bundled_inverse_dynamics,
-    load_inverse_dynamics,
-)
-from longdwm_env.models.scorer import (
-    WINDOW_FRAMES,
-    DrivingEncoder,
-    bundled_scorer,
-    has_bundled_scorer,
-    load_scorer,
-    windows_of,
-)
-from longdwm_env.training.data.latents import weights_hash
 from longdwm_env.types import Images
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Which networks there are to measure with; a metric without its network is left out, and said to be.
-
-    Attributes:
-        encoder: this project's own, for FDS.
-        inception: TorchScript file for FID.
-        i3d: TorchScript file for FVD.
-        encoder_from: where the encoder's weights came from, in words.
-        reader: the inverse-dynamics model, for compliance.
-        reader_from: as ``encoder_from``.
-    """
-
-    encoder: DrivingEncoder | None = None
-    inception: Path | None = None
-    i3d: Path | None = None
-    encoder_from: str = ""
-    reader: InverseDynamics | None = None
-    reader_from: str = ""
-
-    @classmethod
-    def opened(
-        cls,
-        encoder: Path | None = None,
-        reader: Path | None = None,
-        inception: Path | None = None,
-        i3d: Path | None = None,
-    ) -> "Networks":
-        """Encoder and reader from these folders, else those that come with the package, else none; files as given."""
-        own: DrivingEncoder | None = None
-        motion: InverseDynamics | None = None
-        if encoder is not None or has_bundled_scorer():
-            own = bundled_scorer() if encoder is None else load_scorer(encoder)
-        if reader is not None or has_bundled_inverse_dynamics():
-            motion = bundled_inverse_dynamics() if reader is None else load_inverse_dynamics(reader)
-        return cls(own, inception, i3d, str(encoder or "bundled"), motion, str(reader or "bundled"))
-
-    def facts(self) -> dict[str, Any]:
-        """Which weights the numbers rest on; stands under every table, as FDS of two encoders cannot be compared."""
-        named = {
-            "scorer of FDS": (self.encoder, self.encoder_from),
-            "inverse-dynamics model": (self.reader, self.reader_from),
-        }
-        return {
-            name: weights_hash(network) + (f" ({origin})" if origin else "")
-            for name, (network, origin) in named.items()
-            if network is not None
-        }
-
-
-def fds(encoder: DrivingEncoder, real: list[Images], generated: list[Images], stride: int = 6) -> float:
-    """Frechet distance of this project's own encoder's features over windows of a second. Not FVD."""
-    features = []
-    for videos in (real, generated):
-        windows = [windows_of(video, stride) for video in videos if len(video) >= WINDOW_FRAMES]
-        if not windows:
-            raise InvalidConfig(f"FDS needs videos of at least {WINDOW_FRAMES} frames")
-        features.append(torch.cat([encoder.read(part).features for part in windows]))
-    return frechet_distance(*map(gaussian_of, features))
-
-
-def fds_interval(
-    encoder: DrivingEncoder,
-    real: list[Images],
-    generated: list[Images],
-    stride: int = 6,
-    draws: int = 200,
-    seed: int = 0,
-) -> Interval:
-    """``fds`` with a bootstrap interval over generated videos, the real ones fixed.
-
-    A Frechet distance of few samples is too high, and of drawn-again ones higher still, so the interval is a scale of
-    the noise rather than a place where the true value must lie; compare rows of one table with one another.
-    """
-    truth = gaussian_of(torch.cat([encoder.read(windows_of(video, stride)).features for video in real]))
-    parts = [encoder.read(windows_of(video, stride)).features.numpy() for video in generated]
-    rng = np.random.default_rng(seed)
-    value = frechet_distance(truth, gaussian_of(np.concatenate(parts)))
-    drawn = []
-    for _ in range(draws):
-        chosen = rng.integers(len(parts), size=len(parts))
-        drawn.append(frechet_distance(truth, gaussian_of(np.concatenate([parts[i] for i in chosen]))))
-    spread = np.percentile(drawn, [2.5, 97.5]) - np.mean(drawn)
-    return Interval(value, max(0.0, float(value + spread[0])), float(value + spread[1]))
 
 
 def fid(inception: Path, real: list[Images], generated: list[Images], batch: int = 32) -> float:
@@ -204,7 +103,7 @@ def measure(
     if is_paired:
         lengths = [min(len(a), len(b)) for a, b in zip(real, generated, strict=True)]
         pairs = [(a[:n], b[:n]) for a, b, n in zip(generated, real, lengths, strict=True)]
-        signal = [np.minimum(psnr_db(a, b), 100.0) for a, b in pairs]
+        signal = [psnr_db(a, b) for a, b in pairs]
         similar = [ssim(a, b) for a, b in pairs]
         psnr = bootstrap(np.array([s.mean() for s in signal]))
         similarity = bootstrap(np.array([s.mean() for s in similar]))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longdwm_env.evaluation.compliance import STRIDE_FRAMES
 from longdwm_env.evaluation.frechet import FrechetReference, Gaussian, gaussian_of
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
-from longdwm_env.evaluation.studies.scores import STRIDE, Scores
+from longdwm_env.evaluation.studies.scores import Scores
 from longdwm_env.models.scorer import WINDOW_FRAMES
 
 Figure = Callable[[Scores, Scores], Callable[[np.ndarray], float]]
@@ -45,7 +46,7 @@ class Measure:
 
 def windows_in(frames: int) -> int:
     """Windows of the encoder that lie within the first ``frames`` frames of a video."""
-    return (frames - WINDOW_FRAMES) // STRIDE + 1
+    return (frames - WINDOW_FRAMES) // STRIDE_FRAMES + 1
 
 
 def frechet(frames: int | None) -> Figure:

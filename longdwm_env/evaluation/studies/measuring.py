@@ -10,6 +10,7 @@ from tqdm import tqdm
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.image_quality import psnr_db
+from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import Sample, samples_from
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
 from longdwm_env.evaluation.paper.systems import (
@@ -21,11 +22,10 @@ from longdwm_env.evaluation.paper.systems import (
     UnguidedPipeline,
     WarpBetween,
 )
-from longdwm_env.evaluation.paper.video_sets import Networks
 from longdwm_env.evaluation.studies.budget import Budget
 from longdwm_env.evaluation.studies.parts import assembled, with_fine
 from longdwm_env.evaluation.studies.questions import WARPS, Kind
-from longdwm_env.evaluation.studies.scores import MOST_DB, Row, Scores, scored
+from longdwm_env.evaluation.studies.scores import Row, Scores, scored
 from longdwm_env.evaluation.studies.study_folder import TEST_FRAMES, StudyFolder
 from longdwm_env.evaluation.studies.variants import PARTS, VARIANTS
 from longdwm_env.geometry.pose import relative_to
@@ -162,7 +162,7 @@ def warp_row(sample: Sample, variant: str) -> Row:
         if variant == "sweep":
             before = relative_to(sample.poses[earlier - 1][None], origin)[0]
             shown = predicted_images(now, camera, poses, sample.real[earlier], before, shown, sweep)
-        signals.append(np.minimum(psnr_db(shown, then), MOST_DB))
+        signals.append(psnr_db(shown, then))
     return {"psnr_db": np.mean(signals, axis=0)}
 
 

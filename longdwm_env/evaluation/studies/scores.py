@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from longdwm_env.evaluation.compliance import commanded
-from longdwm_env.evaluation.image_quality import psnr_db, ssim
+from longdwm_env.evaluation.compliance import STRIDE_FRAMES, read_motion
+from longdwm_env.evaluation.image_quality import psnr_db, ssim, unevenness
+from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import Sample
-from longdwm_env.evaluation.paper.video_sets import Networks
 from longdwm_env.files import atomic_path
-from longdwm_env.models.scorer import WINDOW_FRAMES, windows_of
+from longdwm_env.models.scorer import windows_of
 from longdwm_env.types import Images
 
-STRIDE = WINDOW_FRAMES // 2
-MOST_DB = 100.0
-"""Equal frames count as this."""
 SSIM_EVERY = 6
 """SSIM of every half second."""
 
@@ -69,33 +66,18 @@ def scored(networks: Networks, sample: Sample, video: Images, seconds: list[floa
     frames = len(video) - 1
     truth = sample.truth[:frames]
     row = {
-        "psnr_db": np.minimum(psnr_db(video[1:], truth), MOST_DB),
+        "psnr_db": psnr_db(video[1:], truth),
         "ssim": ssim(video[SSIM_EVERY::SSIM_EVERY], truth[SSIM_EVERY - 1 :: SSIM_EVERY]),
         "unevenness": np.array([unevenness(video)]),
         "seconds": np.array(seconds, np.float64),
     }
-    windows = windows_of(video, STRIDE)
     if networks.encoder is not None:
-        row["features"] = networks.encoder.read(windows).features.numpy()
+        row["features"] = networks.encoder.read(windows_of(video, STRIDE_FRAMES)).features.numpy()
     if networks.reader is not None:
-        read = networks.reader.read(windows, sample.camera)
         speeds, yaw_rates = (
             np.concatenate([values[:1], values[:frames]]) for values in (sample.speeds_mps, sample.yaw_rates_radps)
         )
-        speed, yaw_rate = commanded(speeds, yaw_rates, STRIDE)
-        error = float(np.abs(read.speed_mps - speed).mean())
-        row["speed_error_share"] = np.array([error / speed.mean() if speed.mean() > 1 else np.nan])
-        row["yaw_rate_error_radps"] = np.array([float(np.abs(read.yaw_rate_radps - yaw_rate).mean())])
+        read = read_motion(networks.reader, video, sample.camera, speeds, yaw_rates)
+        row["speed_error_share"] = np.array([read.speed_error_share])
+        row["yaw_rate_error_radps"] = np.array([read.yaw_rate_error_radps])
     return row
-
-
-def unevenness(video: Images) -> float:
-    """How far frames are from the middle of their neighbours, mean absolute grey levels of 255; even motion has little.
-
-    It stands in for VBench's motion smoothness, which asks a network for the middle frame.
-    """
-    pixels = video.astype(np.int16)
-    return float(np.abs(2 * pixels[1:-1] - pixels[:-2] - pixels[2:]).mean() / 2)
-
-
-__all__ = ["SSIM_EVERY", "STRIDE", "Row", "Scores", "scored", "unevenness"]

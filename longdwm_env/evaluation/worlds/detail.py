@@ -15,8 +15,9 @@ import numpy as np
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.report import Cell, Table
-from longdwm_env.evaluation.statistics import Interval, bootstrap
+from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.evaluation.report import Row, Table, bar, scenes_table
+from longdwm_env.evaluation.statistics import Interval, mean_interval
 from longdwm_env.evaluation.worlds.truth import KEPT
 from longdwm_env.types import FloatArray, Images
 
@@ -77,24 +78,21 @@ class Detail:
         """For drives of so many seconds: the times that they reach."""
         return cls(tuple(time for time in TIMES_S if time <= seconds))
 
-    def add(self, seed: int, truth: Images, made: Mapping[str, Images]) -> None:
-        """One scene.
+    def add(self, truth: Drive, made: Mapping[str, Drive]) -> None:
+        """One scene: a drive in the simulator, and the same in each world."""
+        self.seeds.append(truth.seed)
+        needed = np.unique(np.concatenate([around(time, len(truth.frames)) for time in self.times_s]))
 
-        Args:
-            seed: of the scene.
-            truth: (T, H, W, 3) of the simulator, the start first.
-            made: by world, frames of the same instants.
-        """
-        self.seeds.append(seed)
-        needed = np.unique(np.concatenate([around(time, len(truth)) for time in self.times_s]))
-        real = np.full((len(truth), len(PARTS)), np.nan)
-        real[needed] = picture_detail(truth[needed])
-        kept = np.broadcast_to(picture_detail(truth[:1]), real.shape)
-        self.worlds.setdefault(KEPT, []).append(self._over(kept, real))
-        for world, frames in made.items():
-            shown = np.full(real.shape, np.nan)
-            shown[needed] = picture_detail(frames[needed])
-            self.worlds.setdefault(world, []).append(self._over(shown, real))
+        def measured(frames: Images) -> FloatArray:
+            found = np.full((len(frames), len(PARTS)), np.nan)
+            found[needed] = picture_detail(frames[needed])
+            return found
+
+        real = measured(truth.frames)
+        shown = {name: measured(drive.frames) for name, drive in made.items()}
+        shown[KEPT] = np.broadcast_to(picture_detail(truth.frames[:1]), real.shape)
+        for world, detail in shown.items():
+            self.worlds.setdefault(world, []).append(self._over(detail, real))
 
     def _over(self, made: FloatArray, real: FloatArray) -> FloatArray:
         """(4, P, T) from the detail (T, P) of every frame."""
@@ -114,13 +112,13 @@ class Detail:
 
     def table(self, world: str, facts: Mapping[str, Any]) -> Table:
         """Medians over scenes of every world, and of the first frame kept as it is."""
-        rows: list[tuple[str, tuple[Cell, ...]]] = []
+        rows: list[Row] = []
         bars = []
-        for name, scenes in self._in_order(world).items():
+        for name, scenes in self.worlds.items():
             for part_place, part in enumerate(PARTS):
                 for kind_place, kind in enumerate((ALL, KEYS, BETWEEN, RATIO)):
                     values = np.stack(scenes)[:, kind_place, part_place]
-                    intervals = [median_interval(column) for column in values.T]
+                    intervals = [mean_interval(column, np.median) for column in values.T]
                     rows.append((f"{name}, {part}, {kind}", (len(scenes), *intervals)))
                     if name == world and kind in (ALL, RATIO):
                         bars += self._bars(part, kind, intervals)
@@ -132,11 +130,7 @@ class Detail:
             f"is every frame whose number is a multiple of {FRAMES_PER_INTERVAL}, in worlds without keyframes too.",
         )
         title = f"Detail of the pictures of {world}"
-        return Table("detail", title, columns, tuple(rows), (), len(self.seeds), None, facts, (*bars, *how))
-
-    def _in_order(self, world: str) -> dict[str, list[FloatArray]]:
-        others = {name: scenes for name, scenes in self.worlds.items() if name not in (world, KEPT)}
-        return {world: self.worlds[world], **others, KEPT: self.worlds[KEPT]}
+        return Table("detail", title, columns, tuple(rows), len(self.seeds), facts, (*bars, *how))
 
     def _bars(self, part: str, kind: str, intervals: Sequence[Interval]) -> list[str]:
         said = []
@@ -144,23 +138,18 @@ class Detail:
             least = LEAST_BETWEEN if kind == RATIO else LEAST if time <= LATE_S else LEAST_LATE
             reached = found.value >= least and (kind == RATIO or found.value <= MOST)
             wanted = f"at least {least:g}" + ("" if kind == RATIO else f", at most {MOST:g}")
-            said.append(f"Bar: {part}, {kind} at {time} s {wanted}: {'yes' if reached else 'NO'} ({found}).")
+            said.append(bar(f"{part}, {kind} at {time} s {wanted}", found, reached))
         return said
 
     def scenes_table(self) -> Table:
         """Every scene by itself, all frames."""
-        columns = ("scene", "world", *(f"{part} at {time} s" for part in PARTS for time in self.times_s))
-        rows: list[tuple[str, tuple[Cell, ...]]] = [
-            (str(seed), (world, *map(float, scenes[place][0].reshape(-1))))
-            for place, seed in enumerate(self.seeds)
-            for world, scenes in self.worlds.items()
-        ]
-        return Table("detail-scenes", "Detail, scene by scene", columns, tuple(rows), (), len(self.seeds), None, {})
-
-
-def median_interval(values: FloatArray) -> Interval:
-    """Median over scenes (S,), those left out that are NaN; NaN where all are."""
-    known = np.asarray(values)[np.isfinite(values)]
-    if not len(known):
-        return Interval(np.nan, np.nan, np.nan)
-    return bootstrap(known, lambda drawn: float(np.median(drawn)))
+        columns = [f"{part} at {time} s" for part in PARTS for time in self.times_s]
+        title = "Detail, scene by scene"
+        return scenes_table(
+            "detail-scenes",
+            title,
+            columns,
+            self.seeds,
+            self.worlds,
+            lambda found: tuple(map(float, found[0].reshape(-1))),
+        )

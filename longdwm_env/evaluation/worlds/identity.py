@@ -17,21 +17,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from longdwm_env.clock import FPS
 from longdwm_env.evaluation.drives.recorder import Drive
-from longdwm_env.evaluation.paired import mean_interval
-from longdwm_env.evaluation.report import Cell, Table
-from longdwm_env.evaluation.statistics import Interval
-from longdwm_env.evaluation.worlds.objects import sampled
+from longdwm_env.evaluation.report import Cell, Row, Table, bar, is_above_zero, scenes_table
+from longdwm_env.evaluation.statistics import Interval, mean_interval
+from longdwm_env.evaluation.worlds.objects import MOMENTS, sampled
+from longdwm_env.evaluation.worlds.objects import SECONDS as TIMES_S
 from longdwm_env.evaluation.worlds.truth import KEPT
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.simulator.scene import episode
 from longdwm_env.simulator.scenery import BROADLEAF, BUILDING, CONIFER, HOUSE, POPLAR, SIGN, scenery_of
 from longdwm_env.types import Camera, FloatArray, Images
-
-TIMES_S = (1, 2, 3, 4)
-MOMENTS = [time * FPS for time in (0, *TIMES_S)]
 
 KINDS = (BROADLEAF, CONIFER, POPLAR, SIGN, BUILDING, HOUSE)
 WANTED_M, NEAREST_M, FARTHEST_M = 30.0, 12.0, 110.0
@@ -153,23 +149,18 @@ class Identity:
     worlds: dict[str, list[FloatArray]] = field(default_factory=dict)
     _before: Images | None = None
 
-    def add(self, seed: int, things: Sequence[Sequence[Thing]], truth: Images, made: Mapping[str, Images]) -> None:
-        """One scene.
-
-        Args:
-            seed: of the scene.
-            things: for each of ``TIMES_S``; see ``things_ahead``.
-            truth: (5, H, W, 3) of the simulator: the start, and ``TIMES_S``.
-            made: by world, frames of the same instants.
-        """
-        self.seeds.append(seed)
+    def add(self, real: Drive, made: Mapping[str, Drive]) -> None:
+        """One scene: a drive in the simulator, and the same in each world."""
+        truth, things = real.frames[MOMENTS], things_ahead(real)
+        self.seeds.append(real.seed)
         self.counts.append([len(some) for some in things])
         self.distances_m.append(np.array([_mean([one.distance_m for one in some]) for some in things]))
         kept = np.repeat(truth[:1], len(truth), axis=0)
         # The scene before stands for chance; the first one has only itself, turned round.
         other = truth[:, :, ::-1] if self._before is None else self._before
         self._before = truth
-        for world, frames in {**made, KEPT: kept, OTHER: other}.items():
+        shown = {name: drive.frames[MOMENTS] for name, drive in made.items()}
+        for world, frames in {**shown, KEPT: kept, OTHER: other}.items():
             scores = [
                 _mean([alike(frames[i], one.now, truth[i], one.now) for one in some])
                 for i, some in enumerate(things, 1)
@@ -182,7 +173,7 @@ class Identity:
 
     def table(self, world: str, against: Sequence[str], facts: Mapping[str, Any]) -> Table:
         """Every world, the controls, and how much better the first world is than the others and the frame kept."""
-        rows: list[tuple[str, tuple[Cell, ...]]] = []
+        rows: list[Row] = []
         bars = []
         for name in self.worlds:
             rows.append((name, self._cells(np.stack(self.worlds[name]))))
@@ -191,8 +182,7 @@ class Identity:
             rows.append((f"{world} - {other}", cells))
             for time, cell in zip(TIMES_S, cells[1:], strict=True):
                 assert isinstance(cell, Interval)
-                reached = "yes" if cell.low > 0 else "NO" if cell.high < 0 else "not shown"
-                bars.append(f"Bar: {world} keeps things better than {other} at {time} s: {reached} ({cell}).")
+                bars.append(bar(f"{world} keeps things better than {other} at {time} s", cell, is_above_zero(cell)))
         columns = ("world", "scenes", *(f"correlation at {time} s" for time in TIMES_S))
         distances = np.stack(self.distances_m)
         counts = np.array(self.counts)
@@ -210,20 +200,18 @@ class Identity:
             f"'{START}': what a world would reach that moved and enlarged the start's picture of it.",
         )
         title = f"Do things stay themselves in {world}?"
-        return Table("identity", title, columns, tuple(rows), (), len(self.seeds), None, facts, (*bars, *how))
+        return Table("identity", title, columns, tuple(rows), len(self.seeds), facts, (*bars, *how))
 
     def _cells(self, values: FloatArray) -> tuple[Cell, ...]:
         return (len(values), *(mean_interval(column) for column in values.T))
 
     def scenes_table(self) -> Table:
         """Every scene by itself."""
-        columns = ("scene", "world", *(f"correlation at {time} s" for time in TIMES_S))
-        rows: list[tuple[str, tuple[Cell, ...]]] = [
-            (str(seed), (world, *map(float, scores[place])))
-            for place, seed in enumerate(self.seeds)
-            for world, scores in self.worlds.items()
-        ]
-        return Table("identity-scenes", "Identity, scene by scene", columns, tuple(rows), (), len(rows), None, {})
+        columns = [f"correlation at {time} s" for time in TIMES_S]
+        title = "Identity, scene by scene"
+        return scenes_table(
+            "identity-scenes", title, columns, self.seeds, self.worlds, lambda found: tuple(map(float, found))
+        )
 
 
 def _mean(values: Sequence[float] | FloatArray) -> float:
@@ -233,10 +221,10 @@ def _mean(values: Sequence[float] | FloatArray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def marked(things: Sequence[Sequence[Thing]]) -> FloatArray:
-    """(5, 4) boxes for a sheet at the start and at ``TIMES_S``: of the first thing of each; NaN where there is none."""
+def marked(drive: Drive) -> FloatArray:
+    """(5, 4) boxes at the start and at ``TIMES_S``: of the first thing of each; NaN where there is none."""
     boxes = np.full((len(MOMENTS), 4), np.nan)
-    for place, some in enumerate(things, 1):
+    for place, some in enumerate(things_ahead(drive), 1):
         if some:
             boxes[place] = some[0].now.box_px
             if not np.isfinite(boxes[0]).all():

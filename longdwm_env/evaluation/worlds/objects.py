@@ -19,9 +19,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from longdwm_env.evaluation.paired import mean_interval
-from longdwm_env.evaluation.report import Cell, Table
-from longdwm_env.evaluation.statistics import Interval, wilson
+from longdwm_env.clock import FPS
+from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.evaluation.report import Cell, Table, bar, scenes_table
+from longdwm_env.evaluation.statistics import Interval, mean_interval, wilson
 from longdwm_env.types import FloatArray, Images
 
 SCALES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6)
@@ -38,6 +39,10 @@ LEAST_CONTRAST = 0.4
 
 FALSE_ALARMS = 0.05
 SECONDS = (1, 2, 3, 4)
+MOMENTS = [second * FPS for second in (0, *SECONDS)]
+"""Frames at which it is looked for: the start, and each of 4 s."""
+
+TRUTH = "simulator"
 LEAST_SHARE = 0.5
 """The bar: in most scenes."""
 
@@ -130,13 +135,19 @@ class Persistence:
     absent: list[Sightings] = field(default_factory=list)
     worlds: dict[str, list[Sightings]] = field(default_factory=dict)
 
-    def add(self, seed: int, boxes: FloatArray, absent: Images, worlds: Mapping[str, Images]) -> None:
-        """One scene; see ``sightings``. The absent vehicle is looked for by its picture in the others' start frame."""
-        start = next(iter(worlds.values()))[:1]
-        self.seeds.append(seed)
-        self.absent.append(sightings(np.concatenate([start, absent[1:]]), boxes))
-        for world, frames in worlds.items():
-            self.worlds.setdefault(world, []).append(sightings(frames, boxes))
+    def add(self, truth: Drive, made: Mapping[str, Drive], boxes: FloatArray, absent: Images) -> None:
+        """One scene.
+
+        Args:
+            truth: a drive in the simulator.
+            made: the same in each world.
+            boxes: see ``sightings``.
+            absent: (S + 1, H, W, 3) the truth without the vehicle, which is looked for by its picture at the start.
+        """
+        self.seeds.append(truth.seed)
+        self.absent.append(sightings(np.concatenate([truth.frames[:1], absent[1:]]), boxes))
+        for world, drive in {TRUTH: truth, **made}.items():
+            self.worlds.setdefault(world, []).append(sightings(drive.frames[MOMENTS], boxes))
 
     def thresholds(self) -> FloatArray:
         """(N,) for each scene, from the other half of the scenes, so that no scene decides about itself."""
@@ -159,8 +170,7 @@ class Persistence:
         share = persistence_cells(self.worlds[world], thresholds)[len(SECONDS) + 1]
         assert isinstance(share, Interval)
         how = (
-            f"Bar: vehicles ahead are there for 4 s in most scenes: {'yes' if share.value > LEAST_SHARE else 'NO'} "
-            f"({share}).",
+            bar("vehicles ahead are there for 4 s in most scenes", share, share.value > LEAST_SHARE),
             "One vehicle a scene: the nearest ahead that is whole and unhidden in the simulator at the start and at "
             "1, 2, 3 and 4 s. Its picture in the start frame is looked for by normalised cross-correlation of colours "
             f"within {REACH[0]:g} widths and {REACH[1]:g} heights of where the simulator has it, or of where it would "
@@ -172,20 +182,17 @@ class Persistence:
             "'Size wanders by' is the mean change of the found size over the expected one from second to second, in "
             "scenes where the vehicle is there at every second.",
         )
-        return Table(
-            "cars", f"Do cars stay cars in {world}?", columns, tuple(rows), (), len(self.seeds), None, facts, how
-        )
+        return Table("cars", f"Do cars stay cars in {world}?", columns, tuple(rows), len(self.seeds), facts, how)
 
     def scenes_table(self) -> Table:
         """Every scene by itself."""
         thresholds = self.thresholds()
-        columns = ("scene", "world", *(f"correlation at {t} s" for t in SECONDS), "threshold")
-        rows: list[tuple[str, tuple[Cell, ...]]] = [
-            (str(seed), (name, *map(float, found[i].scores), float(thresholds[i])))
-            for i, seed in enumerate(self.seeds)
+        columns = (*(f"correlation at {t} s" for t in SECONDS), "threshold")
+        worlds = {
+            name: [(*map(float, one.scores), float(least)) for one, least in zip(found, thresholds, strict=True)]
             for name, found in {**self.worlds, "vehicle taken away": self.absent}.items()
-        ]
-        return Table("cars-scenes", "Scene by scene", columns, tuple(rows), (), len(self.seeds), None, {})
+        }
+        return scenes_table("cars-scenes", "Scene by scene", columns, self.seeds, worlds, tuple)
 
 
 def persistence_cells(found: Sequence[Sightings], thresholds: FloatArray) -> tuple[Cell, ...]:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.clock import FPS
-from longdwm_env.evaluation.report import Cell, Table
+from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.evaluation.report import Cell, Row, Table, bar
 from longdwm_env.evaluation.statistics import Interval, wilson
 from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
-from longdwm_env.types import FloatArray, Images
+from longdwm_env.types import FloatArray
 
 SECONDS = (1, 2, 3, 4)
 """Windows end at these times after the start."""
@@ -54,12 +55,20 @@ class Recognition:
     encoder: DrivingEncoder
     groups: dict[tuple[str, str], list[Named]] = field(default_factory=dict)
 
-    def add(self, world: str, way: str, prompted: Conditions, own: Conditions, frames: Images) -> None:
-        """One drive of 4 s, frames (T, H, W, 3), the start first."""
-        windows = np.stack([frames[t * FPS + 1 - WINDOW_FRAMES : t * FPS + 1] for t in SECONDS])
-        readings = self.encoder.read(windows)
-        logs = [x.double().log_softmax(dim=1).numpy() for x in (readings.weather, readings.time_of_day)]
-        self.groups.setdefault((world, way), []).append(Named(prompted, own, *logs))
+    def add(self, drives: Mapping[str, Drive], way: str, prompted: Conditions, own: Conditions) -> None:
+        """One scene of 4 s.
+
+        Args:
+            drives: by world.
+            way: whether the start shows what the prompt says.
+            prompted: what the prompt asks for.
+            own: what the scene is by itself.
+        """
+        for world, drive in drives.items():
+            windows = np.stack([drive.frames[t * FPS + 1 - WINDOW_FRAMES : t * FPS + 1] for t in SECONDS])
+            readings = self.encoder.read(windows)
+            logs = [x.double().log_softmax(dim=1).numpy() for x in (readings.weather, readings.time_of_day)]
+            self.groups.setdefault((world, way), []).append(Named(prompted, own, *logs))
 
     def table(self, world: str, facts: Mapping[str, Any]) -> Table:
         """Shares that were recognised."""
@@ -76,22 +85,24 @@ class Recognition:
                 for part in ("weather", "time of day"):
                     share = cells[part]
                     assert isinstance(share, Interval)
-                    reached = "yes" if share.value >= LEAST_SHARE else "NO"
-                    bars.append(f"Bar, {way}: {part} recognised in at least {LEAST_SHARE:.0%}: {reached} ({share}).")
+                    wanted = f"{part} recognised in at least {LEAST_SHARE:.0%}"
+                    bars.append(bar(wanted, share, share.value >= LEAST_SHARE, way))
         how = (
             "The scorer's condition heads, trained on simulator footage. A drive counts as what its windows of the "
             "seconds 1 to 4 say together; the columns by second take single windows. Intervals are Wilson's, over "
             "drives, one of each scene. The simulator's row is the heads' own accuracy on true footage.",
         )
-        total = max(len(named) for named in self.groups.values())
-        return Table(
-            "text", f"Is the prompt seen in {world}?", columns, tuple(rows), (), total, None, facts, (*bars, *how)
-        )
+        title = f"Is the prompt seen in {world}?"
+        return Table("text", title, columns, tuple(rows), self._drives, facts, (*bars, *how))
+
+    @property
+    def _drives(self) -> int:
+        return max(len(named) for named in self.groups.values())
 
     def confusion(self) -> Table:
         """How often each prompt was named what."""
         columns = ("world, start and prompt", "drives", *WEATHERS, *TIMES_OF_DAY)
-        rows: list[tuple[str, tuple[Cell, ...]]] = []
+        rows: list[Row] = []
         for (name, way), named in self.groups.items():
             for place, kinds in enumerate((WEATHERS, TIMES_OF_DAY)):
                 for kind in kinds:
@@ -101,8 +112,7 @@ class Recognition:
                     said: list[Cell] = [int(count) for count in counts]
                     cells = (len(own), *(said + blank if place == 0 else blank + said))
                     rows.append((f"{name}, {way}: {kind}", cells))
-        total = max(len(named) for named in self.groups.values())
-        return Table("text-confusion", "What prompts were taken for", columns, tuple(rows), (), total, None, {})
+        return Table("text-confusion", "What prompts were taken for", columns, tuple(rows), self._drives)
 
 
 def recognition_cells(named: Sequence[Named]) -> tuple[Cell, ...]:

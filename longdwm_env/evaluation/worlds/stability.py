@@ -1,6 +1,6 @@
 """Whether a world lasts: long drives, their likeness to the simulator's early and late, and whether they collapse."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.paired import frechet_interval, frechet_ratio, mean_interval
-from longdwm_env.evaluation.report import Cell, Table
-from longdwm_env.evaluation.statistics import Interval, wilson
+from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.evaluation.frechet import frechet_interval, frechet_ratio, window_features
+from longdwm_env.evaluation.report import Cell, Row, Table, bar, scenes_table
+from longdwm_env.evaluation.statistics import Interval, mean_interval, wilson
 from longdwm_env.evaluation.worlds.collapse import (
     DAMAGES,
     FALSE_ALARMS,
@@ -45,15 +46,15 @@ class LongDrive:
 
     Attributes:
         course: how it looks over time.
-        parts: for each 10 s the features (n, D) of its windows; None without an encoder.
-        late: those of ``LATE_S``.
+        parts: for each 10 s the features (n, D) of its windows; empty without an encoder.
+        late: those of the last third.
         seconds: wall clock per second.
         memory_mb: after each second.
     """
 
     course: Course
-    parts: tuple[FloatArray, ...] | None
-    late: FloatArray | None
+    parts: tuple[FloatArray, ...]
+    late: FloatArray
     seconds: FloatArray
     memory_mb: FloatArray
 
@@ -103,39 +104,39 @@ class Endurance:
         first = self.length_s // 18
         return first, max(self.length_s // 9, first + 1)
 
-    def add(self, seed: int, worlds: Mapping[str, tuple[Images, FloatArray, FloatArray, FloatArray]]) -> None:
-        """One scene.
+    @property
+    def parts_s(self) -> list[tuple[int, int]]:
+        """The spans of 10 s."""
+        return [(start, start + PART_S) for start in range(0, self.length_s - PART_S + 1, PART_S)]
 
-        Args:
-            seed: of the scene.
-            worlds: for each world, "simulator" among them, frames (T, H, W, 3), speeds (T,), wall clock per second
-                (N,) and memory after each second (N,).
-        """
+    def add(self, drives: Mapping[str, Drive]) -> None:
+        """One scene, driven in the simulator and in each world."""
+        truth = drives[TRUTH]
         if len(self.seeds) < TESTED:
-            frames, speeds, *_ = worlds[TRUTH]
             for kind in DAMAGES:
-                worse = damaged(frames, kind, len(frames) // 2)
-                self.damages.setdefault(kind, []).append(course(worse, speeds))
-        self.seeds.append(seed)
-        for world, (frames, speeds, seconds, memory_mb) in worlds.items():
-            parts = late = None
-            if self.encoder is not None:
-                spans = [(start, start + PART_S) for start in range(0, self.length_s - PART_S + 1, PART_S)]
-                parts = tuple(self._features(frames, span) for span in spans)
-                late = self._features(frames, self.late_s)
-            drive = LongDrive(course(frames, speeds), parts, late, seconds, memory_mb)
-            self.worlds.setdefault(world, []).append(drive)
+                worse = damaged(truth.frames, kind, len(truth.frames) // 2)
+                self.damages.setdefault(kind, []).append(course(worse, truth.speeds_mps))
+        self.seeds.append(truth.seed)
+        for world, drive in drives.items():
+            parts = tuple(self._features(drive.frames, span) for span in self.parts_s)
+            late, shown = self._features(drive.frames, self.late_s), course(drive.frames, drive.speeds_mps)
+            long = LongDrive(shown, parts, late, drive.seconds, drive.memory_mb)
+            self.worlds.setdefault(world, []).append(long)
 
     def _features(self, frames: Images, span_s: tuple[int, int]) -> FloatArray:
-        assert self.encoder is not None
-        return np.asarray(self.encoder.read(spread_windows(frames, span_s)).features.numpy(), np.float64)
+        if self.encoder is None:
+            return np.empty((0, 0))
+        return window_features(self.encoder, spread_windows(frames, span_s))
+
+    def _detector(self) -> Detector:
+        """Set on the simulator's drives."""
+        return Detector.fitted([drive.course for drive in self.worlds[TRUTH]])
 
     def collapses(self, world: str) -> list[float | None]:
         """When each drive has collapsed; the simulator's are judged by a detector that is set on its other drives."""
-        courses = [drive.course for drive in self.worlds[TRUTH]]
         if world == TRUTH:
-            return left_out_alarms(courses)
-        detector = Detector.fitted(courses)
+            return left_out_alarms([drive.course for drive in self.worlds[TRUTH]])
+        detector = self._detector()
         return [detector.collapse_s(drive.course) for drive in self.worlds[world]]
 
     def table(self, world: str, facts: Mapping[str, Any]) -> Table:
@@ -150,7 +151,7 @@ class Endurance:
         rows.append((f"{TRUTH} (collapsed: false alarms)", self._cells(TRUTH)))
         title = f"Does {world} last {self.length_s} s?"
         notes = (*self._bars(world), *self._how())
-        return Table("last", title, columns, tuple(rows), (), len(self.seeds), None, facts, notes)
+        return Table("last", title, columns, tuple(rows), len(self.seeds), facts, notes)
 
     def _cells(self, world: str) -> tuple[Cell, ...]:
         drives, found = self.worlds[world], self.collapses(world)
@@ -173,44 +174,45 @@ class Endurance:
 
     def _strangeness(self, world: str) -> tuple[Cell, Cell]:
         """Means over drives of the median strangeness, soon after the start and in the last third."""
-        detector = Detector.fitted([drive.course for drive in self.worlds[TRUTH]])
+        detector = self._detector()
         strange = [detector.strangeness(drive.course) for drive in self.worlds[world]]
         spans = [slice(first * FPS, last * FPS) for first, last in (self.settled_s, self.late_s)]
         soon, late = (np.array([np.median(one[span]) for one in strange]) for span in spans)
         return mean_interval(soon), mean_interval(late)
 
-    def _distances(self, world: str) -> tuple[Cell, Cell, Cell]:
-        """FDS early, late, and late over early; the simulator's between one half of the scenes and the other."""
-        if self.encoder is None or len(self.seeds) < 4:
-            return None, None, None
+    def _compared(self, world: str) -> tuple[list[LongDrive], list[LongDrive]]:
+        """The simulator's drives and a world's; of the simulator itself one half of its scenes and the other."""
         truth, drives = self.worlds[TRUTH], self.worlds[world]
-        if world == TRUTH:
-            truth, drives = truth[::2], truth[1::2]
-        real = [_known([one.parts[0] if one.parts else None for one in truth]), _known([one.late for one in truth])]
-        made = [_known([one.parts[0] if one.parts else None for one in drives]), _known([one.late for one in drives])]
-        return (
-            frechet_interval(real[0], made[0]),
-            frechet_interval(real[1], made[1]),
-            frechet_ratio(real[1], made[1], real[0], made[0]),
-        )
+        return (truth[::2], truth[1::2]) if world == TRUTH else (truth, drives)
+
+    @property
+    def _has_distances(self) -> bool:
+        return self.encoder is not None and len(self.seeds) >= 4
+
+    def _distances(self, world: str) -> tuple[Cell, Cell, Cell]:
+        """FDS early, late, and late over early."""
+        if not self._has_distances:
+            return None, None, None
+        pairs = self._compared(world)
+        early = [[one.parts[0] for one in drives] for drives in pairs]
+        late = [[one.late for one in drives] for drives in pairs]
+        return frechet_interval(*early), frechet_interval(*late), frechet_ratio(*late, *early)
 
     def _bars(self, world: str) -> list[str]:
         cells = self._cells(world)
         ratio, collapsed, growth = cells[3], cells[4], cells[9]
         said = []
         if isinstance(ratio, Interval):
-            reached = "yes" if ratio.value <= MOST_RATIO else "NO"
-            said.append(
-                f"Bar: FDS of the last third at most {MOST_RATIO:g} times that of the start: {reached} ({ratio})."
-            )
-        said.append(f"Bar: no collapse: {'NO' if collapsed else 'yes'} ({collapsed} of {cells[0]} drives).")
+            wanted = f"FDS of the last third at most {MOST_RATIO:g} times that of the start"
+            said.append(bar(wanted, ratio, ratio.value <= MOST_RATIO))
+        said.append(bar("no collapse", f"{collapsed} of {cells[0]} drives", not collapsed))
         if isinstance(growth, float):
-            reached = "yes" if growth <= MOST_GROWTH else "NO"
-            said.append(f"Bar: memory grows by at most {MOST_GROWTH:.0%} in any drive: {reached} ({growth:.2%}).")
+            wanted = f"memory grows by at most {MOST_GROWTH:.0%} in any drive"
+            said.append(bar(wanted, f"{growth:.2%}", growth <= MOST_GROWTH))
         return said
 
     def _how(self) -> list[str]:
-        detector = Detector.fitted([drive.course for drive in self.worlds[TRUTH]])
+        detector = self._detector()
         noticed = []
         for kind, courses in self.damages.items():
             times = [detector.collapse_s(one) for one in courses]
@@ -237,40 +239,29 @@ class Endurance:
 
     def over_time(self) -> Table:
         """FDS and collapsed drives for every ten seconds."""
-        spans = [(start, start + PART_S) for start in range(0, self.length_s - PART_S + 1, PART_S)]
+        spans = self.parts_s
         columns = ("world", *(f"FDS, {a} to {b} s" for a, b in spans), *(f"collapsed by {b} s" for _, b in spans))
-        rows: list[tuple[str, tuple[Cell, ...]]] = []
-        for world, drives in self.worlds.items():
-            truth = self.worlds[TRUTH]
-            if world == TRUTH:
-                truth, drives = truth[::2], truth[1::2]
+        rows: list[Row] = []
+        for world in self.worlds:
             distances: list[Cell] = [None] * len(spans)
-            if self.encoder is not None and len(self.seeds) >= 4:
-                for place in range(len(spans)):
-                    real = _known([one.parts[place] if one.parts else None for one in truth])
-                    made = _known([one.parts[place] if one.parts else None for one in drives])
-                    distances[place] = frechet_interval(real, made)
+            if self._has_distances:
+                pairs = self._compared(world)
+                distances = [
+                    frechet_interval(*([one.parts[i] for one in some] for some in pairs)) for i in range(len(spans))
+                ]
             when = [time for time in self.collapses(world) if time is not None]
             rows.append((world, (*distances, *(sum(time <= b for time in when) for _, b in spans))))
-        return Table("last-over-time", "Ten seconds at a time", columns, tuple(rows), (), len(self.seeds), None, {})
+        return Table("last-over-time", "Ten seconds at a time", columns, tuple(rows), len(self.seeds))
 
     def drives_table(self) -> Table:
         """Every drive by itself."""
-        detector = Detector.fitted([drive.course for drive in self.worlds[TRUTH]])
-        columns = (
-            "scene",
-            "world",
-            "collapsed at (s)",
-            "greatest strangeness held",
-            "least stir held",
-            "memory growth",
-        )
-        rows: list[tuple[str, tuple[Cell, ...]]] = []
-        for world, drives in self.worlds.items():
-            for seed, drive, when in zip(self.seeds, drives, self.collapses(world), strict=True):
-                rows.append((str(seed), (world, when, *detector.worst(drive.course), drive.memory_growth)))
-        return Table("last-drives", "Drive by drive", columns, tuple(rows), (), len(self.seeds), None, {})
-
-
-def _known(parts: Sequence[FloatArray | None]) -> list[FloatArray]:
-    return [part for part in parts if part is not None]
+        detector = self._detector()
+        columns = ("collapsed at (s)", "greatest strangeness held", "least stir held", "memory growth")
+        worlds = {
+            world: [
+                (when, *detector.worst(drive.course), drive.memory_growth)
+                for drive, when in zip(drives, self.collapses(world), strict=True)
+            ]
+            for world, drives in self.worlds.items()
+        }
+        return scenes_table("last-drives", "Drive by drive", columns, self.seeds, worlds, tuple)

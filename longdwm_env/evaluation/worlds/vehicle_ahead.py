@@ -9,6 +9,7 @@ from longdwm_env.boxes import seen_boxes, shares_hidden, shares_inside, straight
 from longdwm_env.clock import FPS
 from longdwm_env.evaluation.drives.drive_set import SIMULATOR, DriveSet
 from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.evaluation.worlds.objects import MOMENTS
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
 from longdwm_env.simulator.picture import draw_frame
@@ -27,9 +28,6 @@ LEAST_INSIDE = 0.9
 
 MOST_HIDDEN = 0.25
 """Share of its box that others before it may cover."""
-
-MOMENTS = [second * FPS for second in range(5)]
-"""Frames at which it is looked for: the start, and each of 4 s."""
 
 _AWAY_M = 1e5
 
@@ -75,11 +73,24 @@ def watched(drive: Drive) -> Watched | None:
     return None
 
 
-def taken_away(drives: DriveSet, seed: int, actor: str) -> Images:
-    """What the simulator shows at ``MOMENTS`` without a vehicle, (5, H, W, 3); drawn once and kept."""
-    real = drives.again(SIMULATOR, seed)
+def boxes_ahead(drive: Drive) -> FloatArray:
+    """(2, 5, 4) where the watched vehicle of a drive that has one may be; see ``Watched``."""
+    vehicle = watched(drive)
+    assert vehicle is not None, f"no vehicle is watched in scene {drive.seed}"
+    return vehicle.boxes_px
+
+
+def marked(drive: Drive) -> FloatArray:
+    """(5, 4) the box of the watched vehicle at ``MOMENTS``, as the simulator has it."""
+    return boxes_ahead(drive)[0]
+
+
+def taken_away(drives: DriveSet, real: Drive) -> Images:
+    """What the simulator shows at ``MOMENTS`` without the watched vehicle, (5, H, W, 3); drawn once and kept."""
+    vehicle = watched(real)
+    actor = None if vehicle is None else vehicle.actor
     name = f"{drives.plan.name}-without-a-vehicle"
-    shown = drives.kept(name, SIMULATOR, str(seed), lambda: replace(real, frames=without(real, actor, MOMENTS)))
+    shown = drives.kept(name, SIMULATOR, str(real.seed), lambda: replace(real, frames=without(real, actor, MOMENTS)))
     return shown.frames
 
 
