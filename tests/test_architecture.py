@@ -113,6 +113,20 @@ def test_layers_import_only_what_is_below_them(name):
         assert theirs in BELOW[ours], f"{name} ({ours}) imports {imported} ({theirs})"
 
 
+MEASURES = [name for name in MODULES if layer(name) == "evaluation"]
+MOST_FILES = 15
+
+
+def test_no_folder_of_evaluation_is_too_full_and_none_imports_in_a_circle():
+    folders = [MODULES[name].parent for name in MEASURES]
+    assert all(folders.count(folder) - 1 <= MOST_FILES for folder in folders), "__init__ does not count"
+    left = {name: {one for one in imports(name, MODULES[name]) if one in MEASURES} - {name} for name in MEASURES}
+    while free := [name for name, needed in left.items() if not needed & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, "these import one another"
+
+
 def test_only_the_factory_joins_the_environment_to_models_and_only_inside_functions():
     for imported in imports(FACTORY, MODULES[FACTORY], top_level_only=True):
         assert layer(imported) not in ("models", "training", "agents"), imported

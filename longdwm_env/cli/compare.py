@@ -36,22 +36,14 @@ def folders(
         for folder, group in zip((truth, made), names, strict=True)
     ]
     opened = opened_networks(networks)
-    found = measure(videos[0], videos[1], opened, is_paired=bool(both))
-    columns = ["videos", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM"]
-    cells = [found.fid, found.fvd, found.fds, found.psnr_db, found.ssim]
-    for second, (psnr, ssim) in enumerate(zip(found.psnr_per_second, found.ssim_per_second, strict=True)):
-        columns += [f"PSNR, second {second + 1} (dB)", f"SSIM, second {second + 1}"]
-        cells += [psnr, ssim]
+    found, left_out = measure(videos[0], videos[1], opened, is_paired=bool(both))
     if vbench:
-        scores = vbench_scores(generated, out / "vbench")
-        columns += list(scores)
-        cells += list(scores.values())
-    notes = tuple(f"{metric}: {reason}" for metric, reason in found.left_out.items())
+        found |= vbench_scores(generated, out / "vbench")
+    notes = tuple(f"{metric}: {reason}" for metric, reason in left_out.items())
     facts = {"real": real, "generated": generated, **opened.facts()}
-    rows = ((generated.name, tuple(cells)),)
-    return written(
-        Table("videos", "Generated against real videos", tuple(columns), rows, found.videos, facts, notes), out
-    )
+    rows = ((generated.name, tuple(found.values())),)
+    title = "Generated against real videos"
+    return written(Table("videos", title, ("videos", *found), rows, len(videos[1]), facts, notes), out)
 
 
 def compare_page(

@@ -42,37 +42,10 @@ class ReadMotion:
         return self.speed_error_mps / wanted if wanted > LEAST_SPEED_MPS else float("nan")
 
 
-@dataclass(frozen=True)
-class Compliance:
-    """How well videos follow their commands; intervals are over videos.
-
-    Attributes:
-        videos: how many.
-        speed_error_share: mean over videos of |speed read - speed commanded| over the commanded, slow videos left out.
-        speed_error_mps: mean absolute error.
-        yaw_rate_error_radps: mean absolute error.
-        speed_correlation, yaw_rate_correlation: over all windows of all videos; NaN where the command never varies.
-    """
-
-    videos: int
-    speed_error_share: Interval
-    speed_error_mps: Interval
-    yaw_rate_error_radps: Interval
-    speed_correlation: float
-    yaw_rate_correlation: float
-
-    @classmethod
-    def of(cls, drives: Sequence[ReadMotion]) -> "Compliance":
-        """Of all videos together."""
-        return cls(
-            len(drives),
-            *(
-                mean_interval(np.array([getattr(one, name) for one in drives]))
-                for name in ("speed_error_share", "speed_error_mps", "yaw_rate_error_radps")
-            ),
-            motion_correlation(drives, "speed_mps"),
-            motion_correlation(drives, "yaw_rate_radps"),
-        )
+def compliance_cells(drives: Sequence[ReadMotion]) -> tuple[Interval, Interval, float]:
+    """Speed error as a share, yaw rate error in rad/s, and the correlation of yaw rates, over videos."""
+    errors = np.array([(one.speed_error_share, one.yaw_rate_error_radps) for one in drives])
+    return mean_interval(errors[:, 0]), mean_interval(errors[:, 1]), motion_correlation(drives, "yaw_rate_radps")
 
 
 def motion_correlation(drives: Sequence[ReadMotion], name: str) -> float:

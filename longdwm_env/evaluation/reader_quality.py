@@ -4,16 +4,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.compliance import commanded, correlation
+from longdwm_env.evaluation.compliance import commanded
+from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.report import Row, Table
-from longdwm_env.evaluation.statistics import Interval, bootstrap
+from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation
 from longdwm_env.models.inverse_dynamics import InverseDynamics
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
+from longdwm_env.models.scorer import WINDOW_FRAMES, WINDOW_SIZE, DrivingEncoder, windows_of
+from longdwm_env.simulator.scene import TEST_SEEDS_START
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource
+from longdwm_env.training.data.simulator import unseen_clips
 from longdwm_env.training.losses.encoder import window_truth
 
 MOTION = ("speed_mps", "yaw_rate_radps", "lateral_m", "heading_error_rad")
@@ -83,6 +86,26 @@ def motion_quality(
     return _table("inverse-dynamics", "The inverse-dynamics model", rows, len(drives), facts)
 
 
+def quality_on_test_seeds(
+    networks: Networks, samples: int, first_seed: int = TEST_SEEDS_START, facts: Mapping[str, Any] | None = None
+) -> Table:
+    """How well the scorer, or else the inverse-dynamics model, reads the simulator's test seeds.
+
+    Args:
+        networks: one of the two.
+        samples: drives.
+        first_seed: of the drives.
+        facts: what else the numbers depend on.
+    """
+    # Twice as many: a clip that ends in a collision may be too short.
+    source = unseen_clips(2 * samples, WINDOW_SIZE, first_seed=first_seed)
+    described = {**networks.facts(), "data": source.description(), **(facts or {})}
+    if networks.encoder is not None:
+        return scorer_quality(networks.encoder, source, samples, described)
+    assert networks.reader is not None
+    return motion_quality(networks.reader, source, samples, described)
+
+
 def _table(name: str, what: str, rows: list[Row], drives: int, facts: Mapping[str, Any]) -> Table:
     columns = ("reading", "windows", "measure", "value", "beside", "its value")
     note = "Windows of a second of the simulator's own footage; intervals are over drives."
@@ -145,8 +168,7 @@ def _over_drives(
 def area_under_curve(said: np.ndarray, true: np.ndarray) -> float:
     """Area under the ROC curve: how often a true case is given more than a false one; NaN where one kind is missing."""
     positive = true > 0.5
-    count = int(positive.sum())
-    if count in (0, len(true)):
+    if positive.all() or not positive.any():
         return float("nan")
-    ranks = rankdata(said)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(true) - count)))
+    found = mannwhitneyu(said[positive], said[~positive], method="asymptotic")
+    return float(found.statistic / (positive.sum() * (~positive).sum()))

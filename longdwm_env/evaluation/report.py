@@ -38,6 +38,7 @@ class Table:
         notes: what a reader must know to compare.
         paper: (name, cells) as published, for the same columns; None where the paper has no number.
         paper_samples: how many the paper measured; None where it measured nothing of the kind.
+        picture: file beside the page that it shows below its title.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Table:
     notes: tuple[str, ...] = ()
     paper: tuple[Row, ...] = ()
     paper_samples: int | None = None
+    picture: str = ""
 
     def __post_init__(self) -> None:
         for name, cells in (*self.rows, *self.paper):

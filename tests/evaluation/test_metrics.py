@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, MissingWeights
-from longdwm_env.evaluation.compliance import Compliance, commanded, read_motion
+from longdwm_env.evaluation.compliance import commanded, compliance_cells, read_motion
 from longdwm_env.evaluation.frechet import Gaussian, fds_interval, frechet_distance, gaussian_of
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.networks import Networks
@@ -233,11 +233,11 @@ def test_compliance_of_a_perfect_reader_is_perfect() -> None:
         video = np.zeros((24, 2, 2, 3), np.uint8)
         video[..., 0], video[..., 1] = (10 * speed)[:, None, None], np.round(100 * yaw_rate)[:, None, None]
         videos.append(video)
-    found = Compliance.of(
+    error, _, follows = compliance_cells(
         [read_motion(Perfect(), *one) for one in zip(videos, cameras, speeds, yaw_rates, strict=True)]
     )
-    assert found.speed_error_share.value == pytest.approx(0, abs=1e-6)
-    assert found.yaw_rate_correlation == pytest.approx(1.0, abs=1e-3)
+    assert error.value == pytest.approx(0, abs=1e-6)
+    assert follows == pytest.approx(1.0, abs=1e-3)
     assert np.isnan(correlation(np.ones(5), np.arange(5.0)))
 
 
@@ -317,11 +317,15 @@ def test_folders_of_videos_are_paired_by_name(tmp_path: Path) -> None:
 
 def test_metrics_without_networks_say_what_is_left_out() -> None:
     videos = [noise(seed, 24, 16, 16, 3) for seed in range(2)]
-    found = measure(videos, videos, Networks(), is_paired=True)
-    assert found.psnr_db.value == 100.0
-    assert found.ssim.value == pytest.approx(1.0)
-    assert set(found.left_out) == {"FID", "FVD", "FDS"}
-    assert len(found.psnr_per_second) == 2
+    found, left_out = measure(videos, videos, Networks(), is_paired=True)
+    assert found["PSNR (dB)"].value == 100.0
+    assert found["SSIM"].value == pytest.approx(1.0)
+    assert set(left_out) == {"FID", "FVD", "FDS"}
+    drift = ["PSNR, second 1 (dB)", "SSIM, second 1", "PSNR, second 2 (dB)", "SSIM, second 2"]
+    assert list(found) == ["FID", "FVD", "FDS", "PSNR (dB)", "SSIM", *drift]
+    apart, why = measure(videos, videos, Networks(), is_paired=False)
+    assert apart["SSIM"] is None
+    assert "PSNR, SSIM" in why
 
 
 def test_tables_come_in_three_forms_and_confess_their_size(tmp_path: Path) -> None:

@@ -13,17 +13,9 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import protocols as run
 from longdwm_env.evaluation.paper.continuations import samples_from
+from longdwm_env.evaluation.paper.interpolators import Blend, FineBetween, WarpBetween
 from longdwm_env.evaluation.paper.protocols import Protocol
-from longdwm_env.evaluation.paper.systems import (
-    Autoregressive,
-    Blend,
-    Copy,
-    FineBetween,
-    LongDWM,
-    Reconstruction,
-    Warp,
-    WarpBetween,
-)
+from longdwm_env.evaluation.paper.systems import Autoregressive, Copy, LongDWM, Reconstruction, Warp
 from longdwm_env.models.bundled import MINI
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.inverse_dynamics import InverseDynamics

@@ -14,7 +14,8 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import samples_from
-from longdwm_env.evaluation.paper.systems import Blend, LongDWM, UnguidedPipeline
+from longdwm_env.evaluation.paper.interpolators import Blend
+from longdwm_env.evaluation.paper.systems import LongDWM, UnguidedPipeline
 from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.evaluation.studies.budget import budgeted, larger, stage_config
 from longdwm_env.evaluation.studies.estimates import Estimate, estimated, verdict

@@ -135,5 +135,5 @@ def test_metrics_take_the_bundled_scorer_unless_another_is_given(trained, tmp_pa
 
 def test_without_a_scorer_fds_is_left_out_and_says_why() -> None:
     videos = [np.zeros((24, 16, 16, 3), np.uint8)] * 2
-    assert "no trained scorer" in measure(videos, videos, Networks(), is_paired=True).left_out["FDS"]
+    assert "no trained scorer" in measure(videos, videos, Networks(), is_paired=True)[1]["FDS"]
     assert Networks().facts() == {}

@@ -180,12 +180,26 @@ def _varied_waypoints(ego: EgoState, road_map: RoadMap, rng: np.random.Generator
     speeds = np.full(4, max(ego.speed_mps, 0.5))
     lengths = np.asarray(speed_step(speeds, np.full(4, acceleration), times, LIMITS.max_speed_mps)[0])
     path, lateral = trace_lane(road_map, ego.pose, 10.0 + float(lengths[-1]))
-    places = path.at(lengths)
     progress = lengths / max(float(lengths[-1]), 1e-6)
-    easing = progress**2 * (3 - 2 * progress)
-    offsets = lateral + (aside - lateral) * easing
-    places[:, 0] -= offsets * np.sin(places[:, 2])
-    places[:, 1] += offsets * np.cos(places[:, 2])
+    return seen_from(ego, beside(path.at(lengths), eased(progress, lateral, aside)))
+
+
+def eased(shares: FloatArray, first: float, last: float) -> FloatArray:
+    """From one number to another, without a jolt at either end; at the last from a share of 1 on."""
+    shares = np.minimum(shares, 1.0)
+    return first + (last - first) * (shares**2 * (3 - 2 * shares))
+
+
+def beside(places: FloatArray, offsets_m: FloatArray) -> FloatArray:
+    """Poses (N, 3) moved to the left by offsets (N,)."""
+    moved = places.copy()
+    moved[:, 0] -= offsets_m * np.sin(places[:, 2])
+    moved[:, 1] += offsets_m * np.cos(places[:, 2])
+    return moved
+
+
+def seen_from(ego: EgoState, places: FloatArray) -> FloatArray:
+    """Positions (N, 2) of poses (N, 3) in the ego's frame."""
     return relative_to(places, np.broadcast_to(ego.pose, places.shape))[:, :2]
 
 

@@ -9,16 +9,13 @@ from typing import Literal
 import numpy as np
 
 from longdwm_env.agents.driving.prompts import with_conditions
-from longdwm_env.agents.privileged import LanePath, trace_lane
+from longdwm_env.agents.privileged import trace_lane
 from longdwm_env.clock import WAYPOINT_TIMES_S
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.drives.plans import LogPlan, Refused
+from longdwm_env.evaluation.drives.plans import LogPlan, Refused, beside, eased, seen_from
 from longdwm_env.evaluation.drives.recorder import Drive, Driver, Recorder
-from longdwm_env.geometry.pose import relative_to
 from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.simulator.scene import TEST_SEEDS_START
-from longdwm_env.state import EnvState
-from longdwm_env.types import FloatArray
 
 DIRECTIONS: Mapping[str, float] = {"left": 1.0, "straight": 0.0, "right": -1.0}
 """To which side a drive leaves the middle of its lane."""
@@ -72,8 +69,8 @@ def driven_in_directions(driver: Driver, seed: int, seconds: int, aside_m: float
         path, lateral_m = trace_lane(road_map, start.pose, speed_mps * (seconds + WAYPOINT_TIMES_S[-1]))
         for second in range(seconds):
             times_s = second + np.array(WAYPOINT_TIMES_S)
-            places = _beside(path, speed_mps * times_s, _eased(times_s / seconds, lateral_m, side * aside_m))
-            reason = recorder.step(_waypoints(places, recorder.state))
+            places = beside(path.at(speed_mps * times_s), eased(times_s / seconds, lateral_m, side * aside_m))
+            reason = recorder.step(seen_from(recorder.state.ego, places).astype(np.float32))
             if reason:
                 raise InvalidConfig(
                     f"scene {seed} cannot be driven {name}: {reason.replace('_', ' ')} after {second + 1} s; "
@@ -87,24 +84,6 @@ def driven_under_skies(driver: Driver, drive: Drive, start: SkyStart) -> dict[st
     """The same actions from the same moment, told sun, fog and night by the prompt."""
     prompts = {name: with_conditions(drive.prompt, conditions) for name, conditions in SKIES.items()}
     return {name: driver.again(drive, prompt, redrawn=start == "redrawn") for name, prompt in prompts.items()}
-
-
-def _beside(path: LanePath, lengths_m: FloatArray, offsets_m: FloatArray) -> FloatArray:
-    """Poses (N, 3) after arc lengths (N,), moved to the left by offsets (N,)."""
-    places = path.at(lengths_m)
-    places[:, 0] -= offsets_m * np.sin(places[:, 2])
-    places[:, 1] += offsets_m * np.cos(places[:, 2])
-    return places
-
-
-def _eased(shares: FloatArray, first: float, last: float) -> FloatArray:
-    """From one number to another, without a jolt at either end; at the last from a share of 1 on."""
-    shares = np.minimum(shares, 1.0)
-    return first + (last - first) * shares**2 * (3 - 2 * shares)
-
-
-def _waypoints(places: FloatArray, state: EnvState) -> FloatArray:
-    return relative_to(places, np.broadcast_to(state.ego.pose, places.shape))[:, :2].astype(np.float32)
 
 
 def _check_seed(seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,8 +10,13 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
+from longdwm_env.scenes.tables import is_nuscenes
 from longdwm_env.training.data.clip import BadClip, ClipSource
-from longdwm_env.types import Camera, FloatArray, Images, wrap_angle
+from longdwm_env.training.data.footage import Footage, is_footage
+from longdwm_env.training.data.nuscenes import NuScenesClips
+from longdwm_env.training.data.simulator import unseen_clips
+from longdwm_env.training.data.videos import VideoClips
+from longdwm_env.types import Camera, FloatArray, Images, ImageSize, wrap_angle
 
 
 @dataclass(frozen=True)
@@ -89,3 +95,29 @@ def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0
         made += 1
     if made == 0:
         raise InvalidConfig(f"{source.name} has no clip with poses of {first + num_frames + 1} frames")
+
+
+def clips_of(scenes: Path | None, split: str, count: int, first_seed: int, size: ImageSize, frames: int) -> ClipSource:
+    """Clips to continue.
+
+    Args:
+        scenes: dataroot of nuScenes, a folder of videos with poses, or one of recorded footage; None for the
+            simulator's test seeds.
+        split: of nuScenes.
+        count: how many are wanted of the simulator: twice as many are offered, since one that ends in a collision may
+            be too short.
+        first_seed: of the simulator.
+        size: (height, width).
+        frames: of a clip.
+
+    Raises:
+        InvalidConfig: recorded footage is of another size.
+    """
+    if scenes is None:
+        return unseen_clips(2 * count, size, frames, first_seed)
+    if is_footage(scenes):
+        source = Footage(scenes)
+        if (found := source.image_size) != size:
+            raise InvalidConfig(f"the footage in {scenes} is {found}; the model wants {size}")
+        return source
+    return NuScenesClips(scenes, size, frames, split) if is_nuscenes(scenes) else VideoClips(scenes, size, frames)

@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.compliance import Compliance, read_motion
-from longdwm_env.evaluation.frechet import fds_interval
+from longdwm_env.evaluation.compliance import compliance_cells, read_motion
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import published
 from longdwm_env.evaluation.paper.continuations import Sample, samples_from
-from longdwm_env.evaluation.paper.systems import Interpolator, System
-from longdwm_env.evaluation.paper.video_sets import fid, fvd
+from longdwm_env.evaluation.paper.interpolators import Interpolator
+from longdwm_env.evaluation.paper.systems import System
+from longdwm_env.evaluation.paper.video_sets import frechet_cells
 from longdwm_env.evaluation.report import Cell, Row, Table
 from longdwm_env.evaluation.statistics import Interval, bootstrap
 from longdwm_env.training.data.clip import ClipSource
@@ -61,19 +61,6 @@ class Protocol:
         """The same without FID, which is dear."""
         return replace(self, networks=replace(self.networks, inception=None))
 
-    def distances(self, real: list[Images], made: list[Images]) -> tuple[Cell, Cell, Cell]:
-        """FID on the generated frames, FVD on all, FDS: None where the network is not there.
-
-        As in Vista and the paper, the given frame counts for FVD and not for FID.
-        """
-        networks = self.networks
-        without_first = ([video[1:] for video in real], [video[1:] for video in made])
-        return (
-            None if networks.inception is None else fid(networks.inception, *without_first),
-            None if networks.i3d is None else fvd(networks.i3d, real, made),
-            None if networks.encoder is None else fds_interval(networks.encoder, real, made),
-        )
-
     def table(
         self,
         name: str,
@@ -109,29 +96,12 @@ class Protocol:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Continued:
-    """What one system made of all samples.
-
-    Attributes:
-        name: of the system.
-        videos: each (T + 1, H, W, 3), the given frame first.
-        seconds: wall clock per sample.
-    """
-
-    name: str
-    videos: list[Images]
-    seconds: float
-
-
-def continue_all(system: System, samples: Sequence[Sample], num_frames: int) -> Continued:
-    """Let a system continue every sample."""
-    begun = time.perf_counter()
-    videos = [
+def continue_all(system: System, samples: Sequence[Sample], num_frames: int) -> list[Images]:
+    """What a system makes of every sample, each (T + 1, H, W, 3), the given frame first."""
+    return [
         np.concatenate([sample.image[None], system.continued(sample, num_frames)])
         for sample in tqdm(samples, desc=system.name, unit="drive", leave=False)
     ]
-    return Continued(system.name, videos, (time.perf_counter() - begun) / len(samples))
 
 
 def _psnr(made: Sequence[Images], truth: Sequence[Images]) -> Interval:
@@ -149,9 +119,9 @@ def _measured(
     """For each system its name, its videos, and FID, FVD, FDS, PSNR and SSIM of the frames that it made."""
     real = [sample.real for sample in samples]
     for system in systems:
-        made = continue_all(system, samples, num_frames).videos
+        made = continue_all(system, samples, num_frames)
         pictures = picture_cells([video[1:] for video in made], [sample.truth for sample in samples])
-        yield system.name, made, (*protocol.distances(real, made), *pictures)
+        yield system.name, made, (*frechet_cells(protocol.networks, real, made, given=1), *pictures)
 
 
 def short(protocol: Protocol, systems: Sequence[System]) -> Table:
@@ -172,9 +142,9 @@ def long(protocol: Protocol, systems: Sequence[System], lengths: Sequence[int] =
         quality: list[Cell] = []
         seconds: list[Cell] = []
         for frames in lengths:
-            made = [video[:frames] for video in longest.videos]
+            made = [video[:frames] for video in longest]
             real = [sample.real[:frames] for sample in samples]
-            _, *distances = protocol.without_inception.distances(real, made)
+            _, *distances = frechet_cells(protocol.without_inception.networks, real, made)
             last_second = _psnr([video[-12:] for video in made], [video[-12:] for video in real])
             quality += [*distances, last_second]
             # Timed on its own: a shorter video may need fewer rollouts.
@@ -199,13 +169,12 @@ def controllable(protocol: Protocol, systems: Sequence[System]) -> Table:
         reader = protocol.networks.reader
         if reader is None:
             return (None, None, None)
-        found = Compliance.of(
+        return compliance_cells(
             [
                 read_motion(reader, video[1:], one.camera, one.speeds_mps, one.yaw_rates_radps)
                 for video, one in zip(videos, samples, strict=True)
             ]
         )
-        return found.speed_error_share, found.yaw_rate_error_radps, found.yaw_rate_correlation
 
     rows: list[Row] = [
         (name, (*cells[:3], *obeyed(made)))
@@ -233,7 +202,7 @@ def interpolation(protocol: Protocol, interpolators: Sequence[Interpolator]) -> 
             for sample in tqdm(samples, desc=interpolator.name, unit="gap", leave=False)
         ]
         pictures = picture_cells([video[1:-1] for video in made], [video[1:-1] for video in real])
-        rows.append((interpolator.name, (*protocol.distances(real, made), *pictures)))
+        rows.append((interpolator.name, (*frechet_cells(protocol.networks, real, made, given=1), *pictures)))
     columns = ("model", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM")
     title = "Interpolation between keyframes"
     paper, count = published.TABLE_8, published.INTERPOLATION_SAMPLES

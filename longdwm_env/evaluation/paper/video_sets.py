@@ -1,17 +1,18 @@
 """All metrics of two sets of videos: ``longdwm metrics --real DIR --generated DIR``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig, MissingDependency
 from longdwm_env.evaluation.frechet import fds_interval, frechet_distance, gaussian_of
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures
-from longdwm_env.evaluation.statistics import Interval, bootstrap
+from longdwm_env.evaluation.report import Cell
+from longdwm_env.evaluation.statistics import bootstrap
 from longdwm_env.types import Images
 
 
@@ -55,32 +56,28 @@ def fvd(i3d: Path, real: list[Images], generated: list[Images], batch: int = 4) 
     return frechet_distance(*map(gaussian_of, features))
 
 
-@dataclass(frozen=True)
-class Measures:
-    """Metrics of generated videos against real ones.
+def frechet_cells(
+    networks: Networks, real: list[Images], made: list[Images], given: int = 0
+) -> tuple[Cell, Cell, Cell]:
+    """FID, FVD and FDS; None where the network is not there.
 
-    Attributes:
-        videos: generated ones.
-        fid, fvd, fds: None where the network is not there.
-        psnr_db, ssim: over videos that are paired by name; None where none is.
-        psnr_per_second, ssim_per_second: how they fall with time (drift), each (seconds,).
-        left_out: metric to reason.
+    Args:
+        networks: at hand.
+        real: videos, uint8 (T, H, W, 3).
+        made: videos.
+        given: frames at the start of each video that were given; as in Vista and the paper, they count for FVD alone.
     """
-
-    videos: int
-    fid: float | None
-    fvd: float | None
-    fds: Interval | None
-    psnr_db: Interval | None
-    ssim: Interval | None
-    psnr_per_second: tuple[float, ...]
-    ssim_per_second: tuple[float, ...]
-    left_out: dict[str, str]
+    without = ([video[given:] for video in real], [video[given:] for video in made])
+    return (
+        None if networks.inception is None else fid(networks.inception, *without),
+        None if networks.i3d is None else fvd(networks.i3d, real, made),
+        None if networks.encoder is None else fds_interval(networks.encoder, real, made),
+    )
 
 
 def measure(
-    real: list[Images], generated: list[Images], networks: Networks, is_paired: bool, fps: int = 12
-) -> Measures:
+    real: list[Images], generated: list[Images], networks: Networks, is_paired: bool, fps: int = FPS
+) -> tuple[dict[str, Cell], dict[str, str]]:
     """Every metric that the networks at hand allow.
 
     Args:
@@ -89,41 +86,31 @@ def measure(
         networks: at hand.
         is_paired: whether video i of both shows the same drive, so that frames can be compared.
         fps: frames per second.
+
+    Returns:
+        By the name of a metric what was found, None where it is left out, with how PSNR and SSIM fall from second to
+        second (drift); and by the same names why.
     """
-    left_out = {}
-    if networks.inception is None:
-        left_out["FID"] = "no Inception weights given (--inception)"
-    if networks.i3d is None:
-        left_out["FVD"] = "no I3D weights given (--i3d)"
-    if networks.encoder is None:
-        left_out["FDS"] = "no trained scorer came with this installation, and none was given (--encoder)"
-    psnr = similarity = None
-    psnr_drift: tuple[float, ...] = ()
-    ssim_drift: tuple[float, ...] = ()
-    if is_paired:
-        lengths = [min(len(a), len(b)) for a, b in zip(real, generated, strict=True)]
-        pairs = [(a[:n], b[:n]) for a, b, n in zip(generated, real, lengths, strict=True)]
-        signal = [psnr_db(a, b) for a, b in pairs]
-        similar = [ssim(a, b) for a, b in pairs]
-        psnr = bootstrap(np.array([s.mean() for s in signal]))
-        similarity = bootstrap(np.array([s.mean() for s in similar]))
-        psnr_drift, ssim_drift = per_second(signal, fps), per_second(similar, fps)
-    else:
-        left_out["PSNR, SSIM"] = "no names are in both folders"
-    return Measures(
-        len(generated),
-        None if networks.inception is None else fid(networks.inception, real, generated),
-        None if networks.i3d is None else fvd(networks.i3d, real, generated),
-        None if networks.encoder is None else fds_interval(networks.encoder, real, generated),
-        psnr,
-        similarity,
-        psnr_drift,
-        ssim_drift,
-        left_out,
-    )
+    cells: dict[str, Cell] = dict(zip(("FID", "FVD", "FDS"), frechet_cells(networks, real, generated), strict=True))
+    reasons = {
+        "FID": "no Inception weights given (--inception)",
+        "FVD": "no I3D weights given (--i3d)",
+        "FDS": "no trained scorer came with this installation, and none was given (--encoder)",
+    }
+    left_out = {name: reason for name, reason in reasons.items() if cells[name] is None}
+    if not is_paired:
+        return cells | {"PSNR (dB)": None, "SSIM": None}, left_out | {"PSNR, SSIM": "no names are in both folders"}
+    lengths = [min(len(a), len(b)) for a, b in zip(real, generated, strict=True)]
+    pairs = [(a[:n], b[:n]) for a, b, n in zip(generated, real, lengths, strict=True)]
+    drift: dict[str, Cell] = {}
+    for name, unit, compared in (("PSNR", " (dB)", psnr_db), ("SSIM", "", ssim)):
+        values = [compared(*pair) for pair in pairs]
+        cells[name + unit] = bootstrap(np.array([one.mean() for one in values]))
+        drift |= {f"{name}, second {place}{unit}": one for place, one in enumerate(per_second(values, fps), 1)}
+    return cells | dict(sorted(drift.items(), key=lambda cell: int(cell[0].split()[2]))), left_out
 
 
-def per_second(values: list[np.ndarray], fps: int = 12) -> tuple[float, ...]:
+def per_second(values: list[np.ndarray], fps: int = FPS) -> tuple[float, ...]:
     """Mean over videos of each whole second that all of them have."""
     seconds = min(len(v) for v in values) // fps
     return tuple(float(np.mean([v[s * fps : (s + 1) * fps].mean() for v in values])) for s in range(seconds))

@@ -12,16 +12,9 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.image_quality import psnr_db
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import Sample, samples_from
+from longdwm_env.evaluation.paper.interpolators import Blend, FineBetween, Interpolator, SweepBetween, WarpBetween
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
-from longdwm_env.evaluation.paper.systems import (
-    Blend,
-    FineBetween,
-    Interpolator,
-    SweepBetween,
-    System,
-    UnguidedPipeline,
-    WarpBetween,
-)
+from longdwm_env.evaluation.paper.systems import System, UnguidedPipeline
 from longdwm_env.evaluation.studies.budget import Budget
 from longdwm_env.evaluation.studies.parts import assembled, with_fine
 from longdwm_env.evaluation.studies.questions import WARPS, Kind

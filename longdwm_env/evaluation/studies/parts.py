@@ -10,14 +10,7 @@ import torch
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.paper.systems import (
-    Autoregressive,
-    Copy,
-    LongDWM,
-    Reconstruction,
-    System,
-    UnguidedPipeline,
-)
+from longdwm_env.evaluation.paper.systems import Autoregressive, Copy, LongDWM, Reconstruction, System, UnguidedPipeline
 from longdwm_env.evaluation.studies.budget import CLIP, FRAME, STAGES, Budget, larger, stage_config, study_model
 from longdwm_env.evaluation.studies.study_folder import StudyFolder, save_whole
 from longdwm_env.evaluation.studies.variants import PARTS, Part, PartKind, Variant

@@ -113,8 +113,8 @@ def study_table(results: Results, study: Study, judged: Sequence[Judged], facts:
     notes = tuple(f"**{one.verdict}**: {sentence(study, one)}" for one in judged)
     columns = ("system", "seeds", *(measure.label for measure in measures))
     scenes = results.folder.options.scenes
-    told = (*notes, study.note, *HOW)
-    return Table(f"study-{study.name}", study.title, columns, tuple(rows), scenes, facts, told)
+    name, told = f"study-{study.name}", (*notes, study.note, *HOW)
+    return Table(name, study.title, columns, tuple(rows), scenes, facts, told, picture=f"{name}.png")
 
 
 def _shown(found: Estimate, measure: Measure) -> Interval:
@@ -156,20 +156,12 @@ def write_report(results: Results, studies: Sequence[Study], out: Path, facts: M
         # Nothing is trained for warps alone.
         told = facts if study.kind != "warps" else {name: facts[name] for name in ("command", "test seeds")}
         table = study_table(results, study, judged, told)
-        written += table.write(out)
-        picture = out / f"{table.name}.png"
-        atomic_write_bytes(picture, plot_study(results, study, judged))
-        _with_picture(out / f"{table.name}.md", picture)
-        written.append(picture)
+        atomic_write_bytes(out / table.picture, plot_study(results, study, judged))
+        written += [*table.write(out), out / table.picture]
     if not everything:
         return []
     index = index_table(everything, results.folder.options.scenes, facts)
     return [*index.write(out), *written]
-
-
-def _with_picture(page: Path, picture: Path) -> None:
-    title, _, rest = page.read_text().partition("\n")
-    atomic_write_bytes(page, f"{title}\n\n![{title.strip('# ')}]({picture.name})\n{rest}".encode())
 
 
 COLORS = ("#2a6fbb", "#d1602b", "#3a8f5c", "#8e5aa8", "#b8912e", "#6b6f76")
