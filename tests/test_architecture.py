@@ -25,7 +25,8 @@ BELOW = {
     "training": {"geometry", "core", "longdwm_env", "models", "training"},
     "agents": {"geometry", "core", "longdwm_env", "agents"},
     "examples": {"geometry", "core", "longdwm_env", "models", "training", "agents", "examples"},
-    "cli": {"geometry", "core", "longdwm_env", "models", "training", "agents", "cli"},
+    "evaluation": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation"},
+    "cli": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation", "cli"},
 }
 """Which layers a layer may import."""
 
@@ -35,7 +36,14 @@ CORE = {"clock", "types", "errors", "timing", "files"}
 FACTORY = "longdwm_env.factory"
 ENVIRONMENT = {"longdwm_env.env", "longdwm_env.vector_env", "longdwm_env.episode", "longdwm_env.imagine"}
 
-MAY_USE_TORCH = ("longdwm_env.models", "longdwm_env.training", "longdwm_env.agents", "longdwm_env.cli", "examples")
+MAY_USE_TORCH = (
+    "longdwm_env.models",
+    "longdwm_env.training",
+    "longdwm_env.agents",
+    "longdwm_env.evaluation",
+    "longdwm_env.cli",
+    "examples",
+)
 TORCH_FILES = {"longdwm_env.factory", "longdwm_env.geometry.warp_torch"}
 TORCH_PACKAGES = {"torch", "diffusers", "transformers", "accelerate", "torchmetrics", "torchvision"}
 
@@ -62,7 +70,7 @@ def layer(name):
         return None
     if len(parts) == 1:
         return "longdwm_env"
-    if parts[1] in ("models", "training", "agents", "geometry", "cli"):
+    if parts[1] in ("models", "training", "agents", "geometry", "evaluation", "cli"):
         return parts[1]
     return "core" if parts[1] in CORE else "longdwm_env"
 
@@ -123,6 +131,20 @@ def test_there_are_no_circles(part):
                 todo += graph.get(other, ())
         reached[name] = seen
     assert not [name for name, seen in reached.items() if name in seen]
+
+
+MEASURES = [name for name in MODULES if layer(name) == "evaluation"]
+MOST_FILES = 15
+
+
+def test_no_folder_of_evaluation_is_too_full_and_none_imports_in_a_circle():
+    folders = [MODULES[name].parent for name in MEASURES]
+    assert all(folders.count(folder) - 1 <= MOST_FILES for folder in folders), "__init__ does not count"
+    left = {name: {one for one in imports(name, MODULES[name]) if one in MEASURES} - {name} for name in MEASURES}
+    while free := [name for name, needed in left.items() if not needed & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, "these import one another"
 
 
 def test_only_the_factory_joins_the_environment_to_models_and_only_inside_functions():

@@ -108,7 +108,7 @@ def is_simulated(workspace: Workspace) -> bool:
 
 
 def results_in(folder: Path | None) -> list[dict[str, Any]]:
-    """Tables of results (``training.metrics.report.Table`` as JSON) of a folder, in the order of their files' names."""
+    """Tables of results (``evaluation.report.Table`` as JSON) of a folder, in the order of their files' names."""
     if folder is None or not folder.is_dir():
         return []
     found = [_json(path) for path in sorted(folder.glob("*.json"))]

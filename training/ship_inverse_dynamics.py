@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from longdwm_env.models.inverse_dynamics import load_inverse_dynamics
-from longdwm_env.training.metrics.report import Table
 from longdwm_env.training.ship_scorer import ship_network
 
 _ABOUT = """\
@@ -23,6 +22,6 @@ what it says of photographs and of real video has not been measured. No safety d
 """
 
 
-def ship_inverse_dynamics(source: Path, target: Path, training: dict[str, Any], quality: Table | None = None) -> str:
+def ship_inverse_dynamics(source: Path, target: Path, training: dict[str, Any], quality: str | None = None) -> str:
     """Write a trained reader in bfloat16, with its configuration and card; see ``ship_network``."""
     return ship_network(load_inverse_dynamics, _ABOUT, "inverse-dynamics", source, target, training, quality)

@@ -13,7 +13,6 @@ from longdwm_env.files import atomic_path, atomic_write_bytes
 from longdwm_env.models.readers import CONFIGURATION, WEIGHTS
 from longdwm_env.models.scorer import load_scorer
 from longdwm_env.training.data.latents import weights_hash
-from longdwm_env.training.metrics.report import Table
 from longdwm_env.training.model_card import CARD, NOT_MEASURED
 
 _ABOUT = """\
@@ -35,7 +34,7 @@ measured. No safety decision may rest on it.
 """
 
 
-def ship_scorer(source: Path, target: Path, training: dict[str, Any], quality: Table | None = None) -> str:
+def ship_scorer(source: Path, target: Path, training: dict[str, Any], quality: str | None = None) -> str:
     """Write a trained scorer in bfloat16, with its configuration and card; see ``ship_network``."""
     return ship_network(load_scorer, _ABOUT, "scorer", source, target, training, quality)
 
@@ -47,7 +46,7 @@ def ship_network(
     source: Path,
     target: Path,
     training: dict[str, Any],
-    quality: Table | None,
+    quality: str | None,
 ) -> str:
     """Write a trained network in bfloat16, with its configuration and card.
 
@@ -58,7 +57,7 @@ def ship_network(
         source: folder of the trained network.
         target: folder to write, such as ``models.scorer.BUNDLED``.
         training: how it was trained; printed on the card.
-        quality: what was measured of the exported weights; None if nothing was.
+        quality: what was measured of the exported weights, a page in markdown; None if nothing was.
 
     Returns:
         Hash of the exported weights, as tables of results name it.
@@ -81,7 +80,7 @@ def ship_network(
     lines = [about, "## How it was made", f"`longdwm train {stage}`, then `longdwm train ship-{stage}`.", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     lines += ["", "## How good it is", ""]
-    lines.append(NOT_MEASURED if quality is None else quality.as_markdown().replace("# ", "### ", 1))
+    lines.append(NOT_MEASURED if quality is None else quality.replace("# ", "### ", 1))
     atomic_write_bytes(target / CARD, ("\n".join(lines).rstrip() + "\n").encode())
     return exported
 

@@ -22,10 +22,10 @@ def folders(
         out: folder of the table.
         vbench: also run VBench's dimensions on the generated mp4 files.
     """
-    from longdwm_env.training.metrics.measure import measure
-    from longdwm_env.training.metrics.report import Table
-    from longdwm_env.training.metrics.vbench import vbench_scores
-    from longdwm_env.training.metrics.videos import VideoFolder, paired
+    from longdwm_env.evaluation.paper.vbench import vbench_scores
+    from longdwm_env.evaluation.paper.video_folders import VideoFolder, paired
+    from longdwm_env.evaluation.paper.video_sets import measure
+    from longdwm_env.evaluation.report import Table
 
     truth, made = VideoFolder(real), VideoFolder(generated)
     both = paired(truth, made)
@@ -36,23 +36,14 @@ def folders(
         for folder, group in zip((truth, made), names, strict=True)
     ]
     opened = opened_networks(networks)
-    found = measure(videos[0], videos[1], opened, is_paired=bool(both))
-    columns = ["videos", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM"]
-    cells = [found.fid, found.fvd, found.fds, found.psnr_db, found.ssim]
-    for second, (psnr, ssim) in enumerate(zip(found.psnr_per_second, found.ssim_per_second, strict=True)):
-        columns += [f"PSNR, second {second + 1} (dB)", f"SSIM, second {second + 1}"]
-        cells += [psnr, ssim]
+    found, left_out = measure(videos[0], videos[1], opened, is_paired=bool(both))
     if vbench:
-        scores = vbench_scores(generated, out / "vbench")
-        columns += list(scores)
-        cells += list(scores.values())
-    notes = tuple(f"{metric}: {reason}" for metric, reason in found.left_out.items())
+        found |= vbench_scores(generated, out / "vbench")
+    notes = tuple(f"{metric}: {reason}" for metric, reason in left_out.items())
     facts = {"real": real, "generated": generated, **opened.facts()}
-    table = Table(
-        "videos", "Generated against real videos", tuple(columns), ((generated.name, tuple(cells)),), (),
-        found.videos, found.videos, facts, notes,
-    )  # fmt: skip
-    return written(table, out)
+    rows = ((generated.name, tuple(found.values())),)
+    title = "Generated against real videos"
+    return written(Table("videos", title, ("videos", *found), rows, len(videos[1]), facts, notes), out)
 
 
 def compare_page(
@@ -76,7 +67,7 @@ def compare_page(
         seed: of order and sides.
     """
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.training.metrics.compare_page import Pair, build_page
+    from longdwm_env.evaluation.paper.human_comparison import Pair, build_page
 
     common = sorted({p.name for p in first.glob("*.mp4")} & {p.name for p in second.glob("*.mp4")})[:pairs]
     if not common:
@@ -97,8 +88,8 @@ def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/me
     """
     import json
 
-    from longdwm_env.training.metrics.compare_page import win_rates as count
-    from longdwm_env.training.metrics.report import Table
+    from longdwm_env.evaluation.paper.human_comparison import win_rates as count
+    from longdwm_env.evaluation.report import Table
 
     first, second = json.loads(key.read_text())["names"]
     found = count(key, answers)
@@ -107,6 +98,6 @@ def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/me
     total = sum(rate.answers for rate in found)
     table = Table(
         "win-rates", f"{first} against {second}, by people", ("question", "answers", f"{first} preferred", "share"),
-        rows, paper, total, 2400, {"people": len(answers)}, ("The paper's rows are LongDWM against Vista.",),
+        rows, total, {"people": len(answers)}, ("The paper's rows are LongDWM against Vista.",), paper, 2400,
     )  # fmt: skip
     return written(table, out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from longdwm_env.agents.quality.drives import Drive
+    from longdwm_env.evaluation.drives.recorder import Drive
 
 FIRST_STAYS_S, LAST_STAYS_S = 1.0, 1.2
 """How much longer a film rests at its start and at its end."""
@@ -51,9 +51,10 @@ def media(
         quality: of the compression, 0 to 100.
         device: where a learned world runs.
     """
-    from longdwm_env.agents.media import drives, pages
-    from longdwm_env.agents.media.files import write_animation, write_picture
-    from longdwm_env.agents.quality.drives import Driver
+    from longdwm_env.evaluation.drives.recorder import Driver
+    from longdwm_env.evaluation.media import pages
+    from longdwm_env.evaluation.media import shown_drives as drives
+    from longdwm_env.evaluation.media.webp import write_animation, write_picture
     from longdwm_env.files import atomic_write_json
 
     if min(drive_seconds, directions_seconds, weather_seconds) < 1 or not 0 <= quality <= 100:

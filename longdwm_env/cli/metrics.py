@@ -1,6 +1,7 @@
 """``longdwm metrics short | long | ... | scorer | inverse-dynamics``: the paper's protocols, and how well we read."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +10,11 @@ import tyro
 from longdwm_env.cli.tables import command_line, written
 
 if TYPE_CHECKING:
+    from longdwm_env.evaluation.networks import Networks
+    from longdwm_env.evaluation.paper.protocols import Protocol
+    from longdwm_env.evaluation.paper.systems import System
+    from longdwm_env.evaluation.report import Table
     from longdwm_env.models.pipeline import LongDWMPipeline
-    from longdwm_env.training.data.simulator import SimulatorClips
-    from longdwm_env.training.metrics.measure import Networks
-    from longdwm_env.training.metrics.report import Table
-    from longdwm_env.training.protocols.run import Protocol
-    from longdwm_env.training.protocols.systems import Interpolator, System
 
 
 @dataclass(frozen=True)
@@ -67,39 +67,42 @@ OWN_NETWORKS = NetworkOptions()
 
 def short(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Short prediction (LongDWM, Table 1)."""
-    from longdwm_env.training.protocols import run
+    from longdwm_env.evaluation.paper.protocols import short
 
-    pipeline, prepared = _prepared(protocol, networks)
-    return written(run.short(prepared, _systems(pipeline, protocol)), protocol.out)
+    return _compared(short, protocol, networks)
 
 
 def long(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Long prediction at 25, 69 and 113 frames (LongDWM, Table 2)."""
-    from longdwm_env.training.protocols import run
+    from longdwm_env.evaluation.paper.protocols import long
 
-    pipeline, prepared = _prepared(protocol, networks)
-    return written(run.long(prepared, _systems(pipeline, protocol)), protocol.out)
+    return _compared(long, protocol, networks)
 
 
 def controllable(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Prediction along trajectories, and whether they are obeyed (LongDWM, Table 4)."""
-    from longdwm_env.training.protocols import run
+    from longdwm_env.evaluation.paper.protocols import controllable
+
+    return _compared(controllable, protocol, networks)
+
+
+def _compared(
+    made: "Callable[[Protocol, list[System]], Table]", protocol: ProtocolOptions, networks: NetworkOptions
+) -> int:
+    from longdwm_env.evaluation.paper.systems import compared_systems
 
     pipeline, prepared = _prepared(protocol, networks)
-    return written(run.controllable(prepared, _systems(pipeline, protocol)), protocol.out)
+    return written(made(prepared, compared_systems(pipeline, protocol.baseline)), protocol.out)
 
 
 def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Filling gaps between recorded keyframes (LongDWM, Table 8)."""
-    from longdwm_env.training.protocols import run, systems
+    from longdwm_env.evaluation.paper.interpolators import Blend, FineBetween, WarpBetween
+    from longdwm_env.evaluation.paper.protocols import interpolation
 
     pipeline, prepared = _prepared(protocol, networks)
-    rivals: list[Interpolator] = [
-        systems.FineBetween(pipeline),
-        systems.Blend(),
-        systems.WarpBetween(pipeline.settings),
-    ]
-    return written(run.interpolation(prepared, rivals), protocol.out)
+    rivals = [FineBetween(pipeline), Blend(), WarpBetween(pipeline.settings)]
+    return written(interpolation(prepared, rivals), protocol.out)
 
 
 def ablation(
@@ -116,15 +119,13 @@ def ablation(
         networks: to measure with.
         frames: length of the videos.
     """
-    from longdwm_env.models.pipeline import LongDWMPipeline
-    from longdwm_env.training.protocols import run, systems
+    from longdwm_env.evaluation.paper.protocols import ablation
+    from longdwm_env.evaluation.paper.systems import LongDWM, same_size_baseline
 
     pipeline, prepared = _prepared(protocol, networks)
-    rivals: list[System] = list(_baseline(pipeline, protocol))
-    for name, folder in _named(variant).items():
-        rivals.append(systems.LongDWM(name, LongDWMPipeline.from_pretrained(str(folder))))
-    rivals.append(systems.LongDWM("complete", pipeline))
-    return written(run.ablation(prepared, rivals, frames), protocol.out)
+    parts = {**_named(variant), "complete": pipeline}
+    rivals = [*same_size_baseline(pipeline, protocol.baseline), *(LongDWM(*part) for part in parts.items())]
+    return written(ablation(prepared, rivals, frames), protocol.out)
 
 
 def distillation_steps(
@@ -143,27 +144,18 @@ def distillation_steps(
         frames: length of the videos.
         vbench: measure VBench's dimensions too.
     """
-    import tempfile
+    from functools import partial
 
-    from longdwm_env.models.pipeline import LongDWMPipeline
-    from longdwm_env.training.metrics.vbench import vbench_scores
-    from longdwm_env.training.protocols import run, systems
-    from longdwm_env.types import Images
-    from longdwm_env.video import write_video
+    from longdwm_env.evaluation.paper.protocols import distillation_steps
+    from longdwm_env.evaluation.paper.systems import LongDWM, System
+    from longdwm_env.evaluation.paper.vbench import vbench_of
 
     pipeline, prepared = _prepared(protocol, networks)
-    rivals: dict[int, System] = {0: systems.LongDWM("0", pipeline)}
-    for name, folder in _named(variant).items():
-        rivals[int(name)] = systems.LongDWM(name, LongDWMPipeline.from_pretrained(str(folder)))
-
-    def scores(videos: list[Images]) -> dict[str, float]:
-        with tempfile.TemporaryDirectory() as folder:
-            for number, video in enumerate(videos):
-                write_video(Path(folder) / f"{number:04d}.mp4", [video])
-            return vbench_scores(Path(folder), protocol.out / "vbench")
-
-    table = run.distillation_steps(prepared, rivals, scores if vbench else None, frames)
-    return written(table, protocol.out)
+    rivals: dict[int, System] = {
+        int(name): LongDWM(name, made) for name, made in {"0": pipeline, **_named(variant)}.items()
+    }
+    scores = partial(vbench_of, out=protocol.out / "vbench") if vbench else None
+    return written(distillation_steps(prepared, rivals, scores, frames), protocol.out)
 
 
 def scorer(
@@ -177,20 +169,10 @@ def scorer(
         first_seed: of the simulator's test seeds.
         out: folder of the table.
     """
-    opened = replace(opened_networks(NetworkOptions(encoder)), reader=None)
-    return written(scorer_table(opened, samples, first_seed, {"command": command_line()}), out)
+    from longdwm_env.evaluation.networks import Networks, opened_encoder
 
-
-def scorer_table(
-    networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
-) -> "Table":
-    """The scorer's quality on the simulator's test seeds; ``train ship-scorer`` prints it on the card."""
-    from longdwm_env.models.scorer import bundled_scorer
-    from longdwm_env.training.metrics.scorer_quality import scorer_quality
-
-    encoder, source = networks.encoder or bundled_scorer(), _unseen(samples, first_seed)
-    described = {**networks.facts(), "data": source.description(), **(facts or {})}
-    return scorer_quality(encoder, source, samples, described)
+    networks = Networks(opened_encoder(encoder, needed=True), encoder_from=str(encoder or "bundled"))
+    return _read(networks, samples, first_seed, out)
 
 
 def inverse_dynamics(
@@ -204,67 +186,35 @@ def inverse_dynamics(
         first_seed: of the simulator's test seeds.
         out: folder of the table.
     """
-    opened = replace(opened_networks(NetworkOptions(reader=reader)), encoder=None)
-    return written(reader_table(opened, samples, first_seed, {"command": command_line()}), out)
+    from longdwm_env.evaluation.networks import Networks, opened_reader
+
+    networks = Networks(reader=opened_reader(reader, needed=True), reader_from=str(reader or "bundled"))
+    return _read(networks, samples, first_seed, out)
 
 
-def reader_table(
-    networks: "Networks", samples: int, first_seed: int = 1_000_000, facts: dict[str, str] | None = None
-) -> "Table":
-    """The reader's errors on the simulator's test seeds; ``train ship-inverse-dynamics`` prints it on the card."""
-    from longdwm_env.models.inverse_dynamics import bundled_inverse_dynamics
-    from longdwm_env.training.metrics.scorer_quality import motion_quality
+def _read(networks: "Networks", samples: int, first_seed: int, out: Path) -> int:
+    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
 
-    reader, source = networks.reader or bundled_inverse_dynamics(), _unseen(samples, first_seed)
-    described = {**networks.facts(), "data": source.description(), **(facts or {})}
-    return motion_quality(reader, source, samples, described)
-
-
-def _unseen(samples: int, first_seed: int) -> "SimulatorClips":
-    """Footage of test seeds, twice as many clips as are wanted: one that ends in a collision may be too short."""
-    from longdwm_env.models.scorer import WINDOW_SIZE
-    from longdwm_env.training.data.simulator import unseen_clips
-
-    return unseen_clips(2 * samples, WINDOW_SIZE, first_seed=first_seed)
+    return written(quality_on_test_seeds(networks, samples, first_seed, {"command": command_line()}), out)
 
 
 def opened_networks(options: NetworkOptions) -> "Networks":
     """The networks that were asked for; the two that come with the package unless others are given."""
-    from longdwm_env.training.metrics.measure import Networks
+    from longdwm_env.evaluation.networks import Networks
 
     return Networks.opened(options.encoder, options.reader, options.inception, options.i3d)
 
 
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
-    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.evaluation.paper.continuations import clips_of
+    from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, Protocol
     from longdwm_env.models.pipeline import LongDWMPipeline
-    from longdwm_env.scenes.tables import is_nuscenes
-    from longdwm_env.training.data.clip import ClipSource
-    from longdwm_env.training.data.footage import Footage, is_footage
     from longdwm_env.training.data.latents import weights_hash
-    from longdwm_env.training.protocols.run import DRIVE_FRAMES, Protocol
 
     pipeline = LongDWMPipeline.from_pretrained(str(options.model))
     pipeline.set_progress_bar_config(disable=True)
     size = pipeline.settings.image_size
-    source: ClipSource
-    if options.scenes is None:
-        from longdwm_env.training.data.simulator import unseen_clips
-
-        # Twice as many: a clip that ends in a collision may be too short.
-        source = unseen_clips(2 * options.samples, size, DRIVE_FRAMES, options.first_seed)
-    elif is_footage(options.scenes):
-        source = Footage(options.scenes)
-        if (found := source.image_size) != size:
-            raise InvalidConfig(f"the footage in {options.scenes} is {found}; {options.model} wants {size}")
-    elif is_nuscenes(options.scenes):
-        from longdwm_env.training.data.nuscenes import NuScenesClips
-
-        source = NuScenesClips(options.scenes, size, DRIVE_FRAMES, options.split)
-    else:
-        from longdwm_env.training.data.videos import VideoClips
-
-        source = VideoClips(options.scenes, size, DRIVE_FRAMES)
+    source = clips_of(options.scenes, options.split, options.samples, options.first_seed, size, DRIVE_FRAMES)
     facts = {
         "model": options.model,
         "model hash": weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae),
@@ -273,36 +223,14 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
     return pipeline, Protocol(source, options.samples, opened_networks(networks), facts)
 
 
-def _baseline(pipeline: "LongDWMPipeline", options: ProtocolOptions) -> "list[System]":
-    from longdwm_env.models.dit import LongDWMTransformer3DModel
-    from longdwm_env.training.protocols.systems import Autoregressive
-
-    if options.baseline is None:
-        return []
-    transformer = LongDWMTransformer3DModel.from_pretrained(str(options.baseline)).eval()
-    return [Autoregressive("autoregressive, same size", pipeline, transformer)]
-
-
-def _systems(pipeline: "LongDWMPipeline", options: ProtocolOptions) -> "list[System]":
-    from longdwm_env.training.protocols import systems
-
-    return [
-        systems.LongDWM("LongDWM, twelve keyframes at once", pipeline),
-        systems.LongDWM("LongDWM, second by second", pipeline, at_once=1),
-        *_baseline(pipeline, options),
-        systems.Warp(pipeline.settings),
-        systems.Copy(),
-        systems.Reconstruction(pipeline),
-    ]
-
-
-def _named(variants: tuple[str, ...]) -> dict[str, Path]:
+def _named(variants: tuple[str, ...]) -> "dict[str, LongDWMPipeline]":
     from longdwm_env.errors import InvalidConfig
+    from longdwm_env.models.pipeline import LongDWMPipeline
 
     named = {}
     for entry in variants:
         name, equals, folder = entry.partition("=")
         if not equals or not Path(folder).is_dir():
             raise InvalidConfig(f"--variant {entry!r}: expected NAME=FOLDER of a saved pipeline")
-        named[name] = Path(folder)
+        named[name] = LongDWMPipeline.from_pretrained(folder)
     return named

@@ -1,6 +1,5 @@
-"""``longdwm metrics truth | obey | last | cars | text``: how good a world is, beside the simulator."""
+"""``longdwm metrics truth | obey | last | detail | cars | identity | text``: how good a world is."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -11,19 +10,15 @@ from longdwm_env.cli.tables import command_line, written
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from longdwm_env.agents.quality.sets import DriveSet, Plan
-    from longdwm_env.agents.quality.worlds import MeasuredWorlds
-    from longdwm_env.figures import SheetRow
-    from longdwm_env.models.inverse_dynamics import InverseDynamics
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.report import Table
+    from longdwm_env.evaluation.worlds.world_run import WorldRun
     from longdwm_env.models.scorer import DrivingEncoder
-    from longdwm_env.world import WorldModel
 
 ActionMode = Literal["trajectory", "control", "command", "goal"]
 """Those of ``actions``, whose import would delay every ``--help``."""
 
 FIRST_TEST_SEED = 1_000_000
-
-WITHOUT_SCORER = "left out: there is no trained scorer here (--encoder)"
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,10 @@ class WorldOptions:
 
 WorldFlag = Annotated[WorldOptions, tyro.conf.arg(name="")]
 
+WITHOUT_SCORER = "left out: there is no trained scorer here (--encoder)"
+SECONDS = (0, 1, 2, 3, 4)
+"""Moments of a drive of 4 s that contact sheets show."""
+
 
 def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
     """The same scenes and actions in the simulator and in worlds: PSNR, SSIM and FDS at 1, 2 and 4 s.
@@ -62,29 +61,18 @@ def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 
         scenes: how many.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
-    from longdwm_env.training.metrics.truth import TruthScores
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.truth import TruthScores
 
-    scorer = _scorer(options, needed=False)
-    names, drives = _worlds(options).names, _opened(LogPlan(seconds=4), options)
+    found, run = TruthScores(_scorer(options, needed=False)), _run(options)
+    drives = run.opened(LogPlan(seconds=4))
     seeds = drives.seeds(scenes)
-    scores = TruthScores(scorer)
-    shown = spread(seeds, sheets)
-    sheet: list[SheetRow] = []
-    for seed in _progress(seeds, "the same again"):
-        real = drives.truth(seed)
-        assert real is not None
-        made = {world: drives.again(world, seed) for world in names}
-        scores.add(seed, real.kind, real.frames, {world: drive.frames for world, drive in made.items()})
-        if seed in shown:
-            sheet += sheet_rows({"truth": real, **made}, (0, 0.5, 1, 2, 4))
-    facts = _facts(options, drives, seeds)
-    notes = (f"FDS is {WITHOUT_SCORER}.",) if scorer is None else ()
-    table = scores.table(names[0], names[1:], facts, notes)
-    _show(sheet, options.out, "truth", (1 + len(names)) * 3)
-    scores.scenes_table().write(options.out)
-    return written(table, options.out)
+    for real, made in run.driven(drives, seeds, "truth", (0, 0.5, 1, 2, 4), spread(seeds, sheets)):
+        found.add(real, made)
+    notes = (f"FDS is {WITHOUT_SCORER}.",) if found.encoder is None else ()
+    table = found.table(run.world, run.against, run.facts(drives, seeds), notes)
+    return _finished(run, table, found.scenes_table())
 
 
 def obey(
@@ -101,29 +89,26 @@ def obey(
         modes: action modes.
         sheets: scenes of each mode that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import VariedPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
-    from longdwm_env.training.metrics.obedience import Obedience
+    from longdwm_env.evaluation.drives.drive_set import SIMULATOR
+    from longdwm_env.evaluation.drives.plans import VariedPlan
+    from longdwm_env.evaluation.networks import Networks, opened_reader
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.controllability import Obedience
 
-    reader, read_by = _reader(options)
-    obedience, names = Obedience(reader), _worlds(options).names
-    sheet: list[SheetRow] = []
+    reader = opened_reader(options.reader, needed=True)
+    assert reader is not None
+    obedience, run = Obedience(reader), _run(options)
     facts: dict[str, Any] = {}
     for number, mode in enumerate(modes):
-        drives = _opened(VariedPlan(mode), options)
+        drives = run.opened(VariedPlan(mode))
         seeds = drives.seeds(scenes)
-        shown = spread(seeds[number % scenes :], sheets)
-        for seed in _progress(seeds, f"{mode}: the same again"):
-            made = {world: drives.again(world, seed) for world in ["simulator", *names]}
-            for world, drive in made.items():
-                obedience.add(world, mode, drive.frames, drive.camera, drive.speeds_mps, drive.yaw_rates_radps)
-            if seed in shown:
-                sheet += sheet_rows(made, (0, 1, 2, 3, 4))
-        own = _facts(options, drives, seeds)
-        facts |= {**own, f"seeds, {mode}": own["seeds"], f"scenes passed over, {mode}": own["scenes passed over"]}
-    del facts["seeds"], facts["scenes passed over"]
-    _show(sheet, options.out, "obey", 9)
-    return written(obedience.table(names[0], facts | {"inverse-dynamics model": read_by}), options.out)
+        for real, made in run.driven(drives, seeds, "obey", SECONDS, spread(seeds[number % scenes :], sheets)):
+            obedience.add({SIMULATOR: real, **made})
+        own = run.facts(drives, seeds)
+        facts |= {f"seeds, {mode}": own.pop("seeds"), f"scenes passed over, {mode}": own.pop("scenes passed over")}
+        facts = own | facts
+    facts |= Networks(reader=reader, reader_from=str(options.reader or "bundled")).facts()
+    return _finished(run, obedience.table(run.world, facts), rows_a_page=9)
 
 
 def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90) -> int:
@@ -136,32 +121,48 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
         scenes: how many drives.
         seconds: of each; the last third is compared with the first ten seconds.
     """
-    from longdwm_env.agents.quality.plans import LEAST_MEAN_SPEED_MPS, LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows
-    from longdwm_env.training.metrics.endurance import EARLY_S, Endurance
+    from longdwm_env.evaluation.drives.drive_set import SIMULATOR
+    from longdwm_env.evaluation.sheets import sheet_rows
+    from longdwm_env.evaluation.worlds.stability import EARLY_S, Endurance
 
     if seconds < 2 * EARLY_S[1]:
         raise InvalidConfig(
             f"--seconds {seconds}: early and late are told apart in drives of {2 * EARLY_S[1]} s or more"
         )
-    scorer = _scorer(options, needed=False)
-    names, drives = _worlds(options).names, _opened(LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS), options)
+    found, run = Endurance(_scorer(options, needed=False), seconds), _run(options)
+    drives = run.opened(_long_plan(seconds))
     seeds = drives.seeds(scenes)
-    endurance = Endurance(scorer, seconds)
-    sheets: dict[str, list[SheetRow]] = {name: [] for name in names}
     times = tuple(round(part * seconds / 6, 1) for part in range(7))
-    for seed in _progress(seeds, "long drives"):
-        made = {world: drives.again(world, seed) for world in ["simulator", *names]}
-        endurance.add(seed, {w: (d.frames, d.speeds_mps, d.seconds, d.memory_mb) for w, d in made.items()})
-        for name, rows in sheets.items():
-            rows += sheet_rows({name: made[name]}, times)
-    facts = _facts(options, drives, seeds) | ({"FDS": WITHOUT_SCORER} if scorer is None else {})
-    table = endurance.table(names[0], facts)
-    for name, rows in sheets.items():
-        _show(rows, options.out, f"last-{name}", 10)
-    for further in (endurance.over_time(), endurance.drives_table()):
-        further.write(options.out)
-    return written(table, options.out)
+    for real, made in run.driven(drives, seeds, "last", times, ()):
+        found.add({SIMULATOR: real, **made})
+        for world, drive in made.items():
+            run.show(f"last-{world}", sheet_rows({world: drive}, times))
+    facts = run.facts(drives, seeds) | ({"FDS": WITHOUT_SCORER} if found.encoder is None else {})
+    return _finished(run, found.table(run.world, facts), found.over_time(), found.drives_table(), rows_a_page=10)
+
+
+def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90, sheets: int = 6) -> int:
+    """How much fine detail the pictures have, over the simulator's at the same moment, up to 90 s into a drive.
+
+    The drives are those of `last`. Beside the worlds stands the first frame, kept as it is.
+
+    Args:
+        options: what is measured.
+        scenes: how many drives.
+        seconds: of each: detail is measured at 1, 2, 4, 12, 30, 60 and 90 s, as far as these go.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.detail import Detail
+
+    if seconds < 1:
+        raise InvalidConfig(f"--seconds {seconds}: drives last a second or more")
+    found, run = Detail.of_length(seconds), _run(options)
+    drives = run.opened(_long_plan(seconds))
+    seeds = drives.seeds(scenes)
+    for real, made in run.driven(drives, seeds, "detail", (0, *found.times_s), spread(seeds, sheets)):
+        found.add(real, made)
+    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
 
 
 def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
@@ -172,29 +173,38 @@ def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6
         scenes: how many that have a vehicle ahead.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LogPlan
-    from longdwm_env.agents.quality.sheets import sheet_rows, spread
-    from longdwm_env.agents.quality.vehicles import MOMENTS, taken_away, watched
-    from longdwm_env.training.metrics.persistence import Persistence
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.objects import Persistence
+    from longdwm_env.evaluation.worlds.vehicle_ahead import boxes_ahead, marked, taken_away, watched
 
-    plan = LogPlan(seconds=4)
-    names, drives = _worlds(options).names, _opened(plan, options)
+    plan, found, run = LogPlan(seconds=4), Persistence(), _run(options)
+    drives = run.opened(plan)
     # The log as it is: a driver who swerves away loses his leader in the truth too.
     seeds = drives.seeds(scenes, lambda drive: watched(drive) is not None, lambda seed: not plan.perturbs(seed))
-    found, shown = Persistence(), spread(seeds, sheets)
-    sheet: list[SheetRow] = []
-    for seed in _progress(seeds, "watching cars"):
-        made = {world: drives.again(world, seed) for world in ["simulator", *names]}
-        real = made["simulator"]
-        vehicle = watched(real)
-        assert vehicle is not None
-        absent = taken_away(drives, seed, vehicle.actor)
-        found.add(seed, vehicle.boxes_px, absent, {world: drive.frames[MOMENTS] for world, drive in made.items()})
-        if seed in shown:
-            sheet += sheet_rows(made, (0, 1, 2, 3, 4), {"simulator": vehicle.boxes_px[0]})
-    _show(sheet, options.out, "cars", (1 + len(names)) * 3)
-    found.scenes_table().write(options.out)
-    return written(found.table(names[0], _facts(options, drives, seeds)), options.out)
+    for real, made in run.driven(drives, seeds, "cars", SECONDS, spread(seeds, sheets), marked):
+        found.add(real, made, boxes_ahead(real), taken_away(drives, real))
+    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
+
+
+def identity(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
+    """Whether a house, tree or sign seen ahead stays the same one: its patch against the truth's at 1, 2, 3 and 4 s.
+
+    Args:
+        options: what is measured.
+        scenes: how many that have things to look at.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.identity import Identity, marked, things_ahead
+
+    plan, found, run = LogPlan(seconds=4), Identity(), _run(options)
+    drives = run.opened(plan)
+    seeds = drives.seeds(scenes, lambda drive: any(things_ahead(drive)), lambda seed: not plan.perturbs(seed))
+    for real, made in run.driven(drives, seeds, "identity", SECONDS, spread(seeds, sheets), marked):
+        found.add(real, made)
+    return _finished(run, found.table(run.world, run.against, run.facts(drives, seeds)), found.scenes_table())
 
 
 def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1) -> int:
@@ -207,101 +217,55 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
         scenes: how many for each of the two; they take the nine conditions in turn.
         sheets: how often each of the nine conditions is shown on contact sheets.
     """
-    from longdwm_env.agents.quality.plans import LogPlan
-    from longdwm_env.agents.quality.prompts import CHANGED, DRAWN, asked, conditions_of
-    from longdwm_env.agents.quality.sheets import sheet_rows
-    from longdwm_env.training.metrics.recognition import Recognition
+    from tqdm import tqdm
+
+    from longdwm_env.agents.driving.prompts import conditions_of
+    from longdwm_env.evaluation.drives.drive_set import ALL, CHANGED, DRAWN, SIMULATOR, asked
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import sheet_rows
+    from longdwm_env.evaluation.worlds.recognition import Recognition
 
     scorer = _scorer(options)
     assert scorer is not None
-    names, drives = _worlds(options).names, _opened(LogPlan(seconds=4), options)
+    recognition, run = Recognition(scorer), _run(options)
+    drives = run.opened(LogPlan(seconds=4))
     seeds = drives.seeds(scenes)
-    recognition = Recognition(scorer)
-    sheet: list[SheetRow] = []
-    for number, seed in enumerate(_progress(seeds, "prompts")):
-        real = drives.truth(seed)
-        assert real is not None
-        own = conditions_of(real.prompt)
+    for number, seed in enumerate(tqdm(seeds, desc="prompts", unit="scene")):
+        own = conditions_of(drives.again(SIMULATOR, seed).prompt)
         for way in (DRAWN, CHANGED):
             wanted = asked(own, number, way)
-            worlds = ["simulator", *names] if way == DRAWN else names
+            # A start that is drawn as prompted is the simulator's own work: beside it stands the heads' accuracy.
+            worlds = dict.fromkeys([SIMULATOR, *run.worlds.names] if way == DRAWN else run.worlds.names)
             made = {world: drives.prompted(world, seed, wanted, way) for world in worlds}
-            for world, drive in made.items():
-                recognition.add(world, way, wanted, own, drive.frames)
-            if number < 9 * sheets:
-                sheet += sheet_rows({f"{world}, {way}": drive for world, drive in made.items()}, (0, 1, 2, 3, 4))
-    _show(sheet, options.out, "text", 9)
-    recognition.confusion().write(options.out)
-    return written(recognition.table(names[0], _facts(options, drives, seeds)), options.out)
+            recognition.add(made, way, wanted, own)
+            if number < len(ALL) * sheets:
+                run.show("text", sheet_rows({f"{world}, {way}": drive for world, drive in made.items()}, SECONDS))
+    table = recognition.table(run.world, run.facts(drives, seeds))
+    return _finished(run, table, recognition.confusion(), rows_a_page=9)
+
+
+def _run(options: WorldOptions) -> "WorldRun":
+    from longdwm_env.evaluation.drives.drive_set import MeasuredWorlds
+    from longdwm_env.evaluation.worlds.world_run import WorldRun
+
+    worlds = MeasuredWorlds(options.world, options.against, options.device)
+    return WorldRun(worlds, options.drives, options.first_seed, options.out, command_line())
 
 
 def _scorer(options: WorldOptions, needed: bool = True) -> "DrivingEncoder | None":
-    from longdwm_env.models.scorer import bundled_scorer, has_bundled_scorer, load_scorer
+    from longdwm_env.evaluation.networks import opened_encoder
 
-    if options.encoder is not None:
-        return load_scorer(options.encoder)
-    return bundled_scorer() if needed or has_bundled_scorer() else None
+    return opened_encoder(options.encoder, needed)
 
 
-def _reader(options: WorldOptions) -> "tuple[InverseDynamics, str]":
-    """The inverse-dynamics model, and which it is."""
-    from longdwm_env.models.inverse_dynamics import bundled_inverse_dynamics, load_inverse_dynamics
-    from longdwm_env.training.data.latents import weights_hash
+def _long_plan(seconds: int) -> "LogPlan":
+    from longdwm_env.evaluation.drives.plans import LEAST_MEAN_SPEED_MPS, LogPlan
 
-    reader = bundled_inverse_dynamics() if options.reader is None else load_inverse_dynamics(options.reader)
-    return reader, f"{weights_hash(reader)} ({options.reader or 'bundled'})"
+    return LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS)
 
 
-def _worlds(options: WorldOptions) -> "MeasuredWorlds":
-    from longdwm_env.agents.quality.worlds import MeasuredWorlds
-
-    return MeasuredWorlds(options.world, options.against, options.device)
-
-
-def _opened(plan: "Plan", options: WorldOptions) -> "DriveSet":
-    return _worlds(options).drives(plan, options.drives, options.first_seed, _version)
-
-
-def _version(world: "WorldModel") -> str:
-    """What a world's drives depend on: the simulator's code, weights and settings of a learned one."""
-    import hashlib
-
-    from longdwm_env.factory import BUILT_IN_WORLDS
-    from longdwm_env.training.data.simulator import simulator_hash
-
-    text = simulator_hash()
-    if world.name not in BUILT_IN_WORLDS:
-        from longdwm_env.models.world import DiffusionWorld
-        from longdwm_env.training.data.latents import weights_hash
-
-        if isinstance(world, DiffusionWorld):
-            pipeline = world.pipeline
-            text += weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae) + repr(pipeline.settings)
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-
-
-def _facts(options: WorldOptions, drives: "DriveSet", seeds: list[int]) -> dict[str, Any]:
-    """What the numbers depend on."""
-    from longdwm_env.training.data.simulator import simulator_hash
-
-    facts: dict[str, Any] = {
-        "command": command_line(),
-        "seeds": f"{seeds[0]} to {seeds[-1]}, {len(seeds)} scenes",
-        "scenes passed over": drives.passed_over,
-        "simulator": simulator_hash(),
-        "image size": "{} x {}".format(*drives.drivers["simulator"].world.image_size),
-    }
-    return facts | {f"version of {name}": version for name, version in drives.store.versions.items()}
-
-
-def _progress(items: list[int], label: str) -> Iterable[int]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=label, unit="scene")
-
-
-def _show(rows: "list[SheetRow]", out: Path, name: str, rows_a_page: int) -> None:
-    from longdwm_env.agents.quality.sheets import write_sheets
-
-    for path in write_sheets(rows, out, name, rows_a_page):
+def _finished(run: "WorldRun", table: "Table", *further: "Table", rows_a_page: int | None = None) -> int:
+    """Write what was found; three scenes on a page of a contact sheet unless told otherwise."""
+    for path in run.write(further, rows_a_page or 3 * (1 + len(run.worlds.names))):
         print(f"  {path}")
+    return written(table, run.out)

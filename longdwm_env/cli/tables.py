@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longdwm_env.training.metrics.report import Table
+    from longdwm_env.evaluation.report import Table
 
 
 def written(table: "Table", out: Path) -> int:

@@ -234,9 +234,9 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
     """The simulator's test seeds, recorded once for all protocols."""
     import os
 
+    from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES
     from longdwm_env.training.data.footage import record_enough
     from longdwm_env.training.data.simulator import unseen_clips
-    from longdwm_env.training.protocols.run import DRIVE_FRAMES
 
     size = workspace.load().settings.image_size
 

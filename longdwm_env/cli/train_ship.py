@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from longdwm_env.cli.train import DEFAULTS, Options, opened
 
 if TYPE_CHECKING:
-    from longdwm_env.training.metrics.report import Table
     from longdwm_env.training.workspace import Workspace
 
 
@@ -40,13 +39,13 @@ def ship_scorer(options: Options = DEFAULTS, to: Path | None = None, samples: in
         to: folder to write; default: the one that ``models.scorer.bundled_scorer`` reads.
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
-    from longdwm_env.cli.metrics import scorer_table
+    from longdwm_env.evaluation.networks import Networks
+    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
     from longdwm_env.models.scorer import BUNDLED, load_scorer
-    from longdwm_env.training.metrics.measure import Networks
     from longdwm_env.training.ship_scorer import ship_scorer as ship_network
 
-    def measured(folder: Path) -> "Table":
-        return scorer_table(Networks(load_scorer(folder)), samples)
+    def measured(folder: Path) -> str:
+        return quality_on_test_seeds(Networks(load_scorer(folder)), samples).as_markdown()
 
     _, workspace = opened(options)
     return _shipped("scorer", ship_network, measured if samples else None, workspace, workspace.scorer, to or BUNDLED)
@@ -60,13 +59,13 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
         to: folder to write; default: the one that ``models.inverse_dynamics.bundled_inverse_dynamics`` reads.
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
-    from longdwm_env.cli.metrics import reader_table
+    from longdwm_env.evaluation.networks import Networks
+    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
     from longdwm_env.models.inverse_dynamics import BUNDLED, load_inverse_dynamics
-    from longdwm_env.training.metrics.measure import Networks
     from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
 
-    def measured(folder: Path) -> "Table":
-        return reader_table(Networks(reader=load_inverse_dynamics(folder)), samples)
+    def measured(folder: Path) -> str:
+        return quality_on_test_seeds(Networks(reader=load_inverse_dynamics(folder)), samples).as_markdown()
 
     _, workspace = opened(options)
     source, target = workspace.inverse_dynamics, to or BUNDLED
@@ -75,8 +74,8 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
 
 def _shipped(
     stage: str,
-    ship_network: "Callable[[Path, Path, dict[str, Any], Table | None], str]",
-    measured: "Callable[[Path], Table] | None",
+    ship_network: Callable[[Path, Path, dict[str, Any], str | None], str],
+    measured: Callable[[Path], str] | None,
     workspace: "Workspace",
     source: Path,
     target: Path,
@@ -92,7 +91,7 @@ def _shipped(
         with tempfile.TemporaryDirectory() as rounded:
             ship_network(source, Path(rounded), facts, None)
             quality = measured(Path(rounded))
-        print(quality.as_markdown())
+        print(quality)
     exported = ship_network(source, target, facts, quality)
     print(f"{stage} {exported} exported to {target}")
     return 0

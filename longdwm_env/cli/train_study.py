@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from longdwm_env.training.studies.budget import Budget
-    from longdwm_env.training.studies.folder import StudyFolder
+    from longdwm_env.evaluation.studies.budget import Budget
+    from longdwm_env.evaluation.studies.study_folder import StudyFolder
 
 StudyName = Literal["long", "ablation", "distillation-steps", "warp", "sweep", "interpolation", "warp-alone"]
 
@@ -51,13 +51,12 @@ def train_study(
     """
     import os
 
-    from longdwm_env.training.studies.budget import planned
-    from longdwm_env.training.studies.folder import StudyFolder, StudyOptions
-    from longdwm_env.training.studies.parts import measured_costs
-    from longdwm_env.training.studies.plan import Plan
-    from longdwm_env.training.studies.questions import STUDIES, chosen_studies
-    from longdwm_env.training.studies.report import Results, write_report
-    from longdwm_env.training.studies.runner import run
+    from longdwm_env.evaluation.studies.budget import planned
+    from longdwm_env.evaluation.studies.parts import measured_costs
+    from longdwm_env.evaluation.studies.questions import STUDIES, chosen_studies
+    from longdwm_env.evaluation.studies.schedule import Plan, run
+    from longdwm_env.evaluation.studies.study_folder import StudyFolder, StudyOptions
+    from longdwm_env.evaluation.studies.study_report import Results, write_report
     from longdwm_env.training.workspace import Workspace
 
     chosen = chosen_studies(only)
@@ -81,11 +80,11 @@ def train_study(
 
 def _facts(folder: "StudyFolder", budget: "Budget", seeds: int) -> dict[str, Any]:
     """What the figures rest on."""
+    from longdwm_env.evaluation.studies.budget import larger, study_model
+    from longdwm_env.evaluation.studies.measuring import open_networks
+    from longdwm_env.evaluation.studies.parts import processor_minutes
     from longdwm_env.training.data.latents import LatentStore
     from longdwm_env.training.estimate import parameter_count
-    from longdwm_env.training.studies.budget import larger, study_model
-    from longdwm_env.training.studies.evaluation import open_networks
-    from longdwm_env.training.studies.parts import processor_minutes
 
     config, options, made = study_model(folder), folder.options, folder.facts
     counts = [parameter_count(model) for model in (config.coarse, config.fine, larger(config))]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from longdwm_env.evaluation.paper.continuations import samples_from
+from longdwm_env.evaluation.paper.systems import LongDWM
 from longdwm_env.geometry.layout import draw_layout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
@@ -24,8 +26,6 @@ from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.coarse import CoarseObjective
 from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.rollout import Rollout, roll_history
-from longdwm_env.training.protocols.samples import samples_from
-from longdwm_env.training.protocols.systems import LongDWM
 
 from .scenery import NO_DROPS, PaintedRoad, driver_at, fine_objective, shaken, street
 

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.report import Table
+from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.factory import make_world
 from longdwm_env.models import bundled
-from longdwm_env.training.metrics.confidence import Interval
-from longdwm_env.training.metrics.report import Table
 from longdwm_env.training.model_card import CARD, NOT_MEASURED
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.ship import ship
@@ -115,9 +115,7 @@ def test_the_card_of_a_rebuild_says_how_long_it_took_and_where(workspace, weight
 def test_results_that_are_there_are_printed(workspace, weights, tmp_path):
     rows = (("mini", (Interval(21.5, 20.0, 23.0), None)),)
     paper = (("LongDWM", (1.0, 2.0)),)
-    table = Table(
-        "truth", "Against the truth", ("world", "PSNR", "FDS"), rows, paper, 200, None, {"seeds": "1000000 on"}
-    )
+    table = Table("truth", "Against the truth", ("world", "PSNR", "FDS"), rows, 200, {"seeds": "1000000 on"}, (), paper)
     table.write(tmp_path / "results")
     (tmp_path / "results" / "other.json").write_text("[1, 2]")
     ship(workspace, weights / "mini", tmp_path / "results")

@@ -10,14 +10,15 @@ from safetensors.torch import load_file
 
 from longdwm_env.cli.metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
+from longdwm_env.evaluation.networks import Networks
+from longdwm_env.evaluation.paper.video_sets import measure
+from longdwm_env.evaluation.reader_quality import area_under_curve, motion_quality, scorer_quality
 from longdwm_env.models import inverse_dynamics, scorer
 from longdwm_env.models.inverse_dynamics import InverseDynamics, load_inverse_dynamics
 from longdwm_env.models.readers import WEIGHTS
 from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, load_scorer
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.latents import weights_hash
-from longdwm_env.training.metrics.measure import Networks, measure
-from longdwm_env.training.metrics.scorer_quality import area_under_curve, motion_quality, scorer_quality
 from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics
 from longdwm_env.training.ship_scorer import ship_scorer, training_facts
 
@@ -91,7 +92,7 @@ def test_the_scorers_quality_is_a_row_for_each_reading(encoder, trained, tmp_pat
     assert rows["off_road"][-1] == pytest.approx(3 / 5)
     assert rows["danger"][-1] == pytest.approx(2 / 5)
     assert rows["weather"][-1] == 3
-    ship_scorer(trained, tmp_path / "shipped", {}, table)
+    ship_scorer(trained, tmp_path / "shipped", {}, table.as_markdown())
     assert "area under ROC curve" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
 
 
@@ -101,7 +102,7 @@ def test_the_inverse_dynamics_model_ships_in_the_same_way_with_its_own_errors(tm
     quality = motion_quality(load_inverse_dynamics(tmp_path / "trained"), LabelledRoad(2, FRAMES, (96, 144)), 2, {})
     assert [name for name, _ in quality.rows] == ["speed_mps", "yaw_rate_radps", "speed_mps"]
     assert quality.rows[2][1][1] == "error of all metres driven"
-    exported = ship_inverse_dynamics(tmp_path / "trained", tmp_path / "shipped", {"steps": 30}, quality)
+    exported = ship_inverse_dynamics(tmp_path / "trained", tmp_path / "shipped", {"steps": 30}, quality.as_markdown())
     assert weights_hash(load_inverse_dynamics(tmp_path / "shipped")) == exported
     assert {tensor.dtype for tensor in load_file(tmp_path / "shipped" / WEIGHTS).values()} == {torch.bfloat16}
     card = (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
@@ -134,5 +135,5 @@ def test_metrics_take_the_bundled_scorer_unless_another_is_given(trained, tmp_pa
 
 def test_without_a_scorer_fds_is_left_out_and_says_why() -> None:
     videos = [np.zeros((24, 16, 16, 3), np.uint8)] * 2
-    assert "no trained scorer" in measure(videos, videos, Networks(), is_paired=True).left_out["FDS"]
+    assert "no trained scorer" in measure(videos, videos, Networks(), is_paired=True)[1]["FDS"]
     assert Networks().facts() == {}

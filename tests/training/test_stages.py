@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.paper.continuations import samples_from
+from longdwm_env.evaluation.paper.systems import LongDWM
 from longdwm_env.models.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.config import Recipe
@@ -17,8 +19,6 @@ from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.samplers import CoarseSampler
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.rollout import Rollout, roll_history
-from longdwm_env.training.protocols.samples import samples_from
-from longdwm_env.training.protocols.systems import LongDWM
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.stages import export, prepare_latents, run_stage
 from longdwm_env.training.workspace import Workspace

@@ -1,0 +1,123 @@
+"""What a protocol hands to a model, and the truth that it keeps to itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from longdwm_env.clock import FRAMES_PER_INTERVAL
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.scenes.tables import is_nuscenes
+from longdwm_env.training.data.clip import BadClip, ClipSource
+from longdwm_env.training.data.footage import Footage, is_footage
+from longdwm_env.training.data.nuscenes import NuScenesClips
+from longdwm_env.training.data.simulator import unseen_clips
+from longdwm_env.training.data.videos import VideoClips
+from longdwm_env.types import Camera, FloatArray, Images, ImageSize, wrap_angle
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One drive to continue.
+
+    Attributes:
+        key: of the clip it was cut from.
+        image: uint8 (H, W, 3), the one frame that the model is given.
+        truth: uint8 (T, H, W, 3), what followed.
+        poses: (T', 3) in the ego frame of ``image``, T' the whole seconds that T frames need.
+        speeds_mps, yaw_rates_radps: (T,) of the frames to come.
+        camera: of the images.
+        prompt: caption.
+        seed: of the noise.
+        layout: of the road, in the ego frame of ``image``; None where the source has no map.
+    """
+
+    key: str
+    image: Images
+    truth: Images
+    poses: FloatArray
+    speeds_mps: FloatArray
+    yaw_rates_radps: FloatArray
+    camera: Camera
+    prompt: str
+    seed: int
+    layout: RoadLayout | None = None
+
+    @property
+    def real(self) -> Images:
+        """The given frame and the truth, (T + 1, H, W, 3)."""
+        return np.concatenate([self.image[None], self.truth])
+
+
+def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0) -> Iterator[Sample]:
+    """Cut samples from clips, one from each, until there are ``count``.
+
+    Args:
+        source: of clips with poses.
+        count: most samples; fewer where the source has fewer long enough.
+        num_frames: T, frames to continue.
+        first: frame of a clip that is given.
+
+    Raises:
+        InvalidConfig: no clip is long enough, or none has poses.
+    """
+    made = 0
+    seconds = -(-num_frames // FRAMES_PER_INTERVAL)
+    for index in range(len(source)):
+        if made == count:
+            return
+        try:
+            clip = source.clip(index)
+        except BadClip:
+            continue
+        last = first + seconds * FRAMES_PER_INTERVAL
+        if clip.poses is None or len(clip.images) <= last:
+            continue
+        poses = relative_to(clip.poses[first + 1 : last + 1], clip.poses[first])
+        every = np.concatenate([np.zeros((1, 3)), poses])
+        speeds = np.linalg.norm(np.diff(every[:, :2], axis=0), axis=1) * FRAMES_PER_INTERVAL
+        yaw_rates = wrap_angle(np.diff(every[:, 2])) * FRAMES_PER_INTERVAL
+        yield Sample(
+            clip.key,
+            clip.images[first],
+            clip.images[first + 1 : first + 1 + num_frames],
+            poses,
+            speeds[:num_frames],
+            yaw_rates[:num_frames],
+            clip.camera,
+            clip.prompt,
+            seed=made,
+            layout=None if clip.layout is None else clip.layout.seen_from(clip.poses[first]),
+        )
+        made += 1
+    if made == 0:
+        raise InvalidConfig(f"{source.name} has no clip with poses of {first + num_frames + 1} frames")
+
+
+def clips_of(scenes: Path | None, split: str, count: int, first_seed: int, size: ImageSize, frames: int) -> ClipSource:
+    """Clips to continue.
+
+    Args:
+        scenes: dataroot of nuScenes, a folder of videos with poses, or one of recorded footage; None for the
+            simulator's test seeds.
+        split: of nuScenes.
+        count: how many are wanted of the simulator: twice as many are offered, since one that ends in a collision may
+            be too short.
+        first_seed: of the simulator.
+        size: (height, width).
+        frames: of a clip.
+
+    Raises:
+        InvalidConfig: recorded footage is of another size.
+    """
+    if scenes is None:
+        return unseen_clips(2 * count, size, frames, first_seed)
+    if is_footage(scenes):
+        source = Footage(scenes)
+        if (found := source.image_size) != size:
+            raise InvalidConfig(f"the footage in {scenes} is {found}; the model wants {size}")
+        return source
+    return NuScenesClips(scenes, size, frames, split) if is_nuscenes(scenes) else VideoClips(scenes, size, frames)

@@ -1,0 +1,242 @@
+"""What can continue a drive: the model, its baselines, and doing nothing clever."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
+from longdwm_env.evaluation.paper.continuations import Sample
+from longdwm_env.geometry.pose import relative_to
+from longdwm_env.geometry.warp import warp_images
+from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.conditioning import Conditioning, motion_features
+from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.fine import FineModel
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.warped import clip_warps, layout_pictures
+from longdwm_env.training.draws import normal
+from longdwm_env.types import Images
+
+SEGMENT = FRAMES_PER_INTERVAL + 1
+
+
+class System(Protocol):
+    """Continues drives."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    def continued(self, sample: Sample, num_frames: int) -> Images:
+        """The ``num_frames`` frames after the sample's image, uint8 (num_frames, H, W, 3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LongDWM:
+    """The whole model: keyframes by the Coarse model, the rest by the Fine model.
+
+    Attributes:
+        name: in tables.
+        pipeline: trained.
+        at_once: keyframes of one rollout; None for the paper's twelve, 1 for a second at a time as in a closed loop.
+    """
+
+    name: str
+    pipeline: LongDWMPipeline
+    at_once: int | None = None
+
+    def continued(self, sample: Sample, num_frames: int) -> Images:
+        """See ``System``."""
+        seconds = -(-num_frames // FRAMES_PER_INTERVAL)
+        parts = self.pipeline.stream(
+            sample.image,
+            sample.poses[: seconds * FRAMES_PER_INTERVAL],
+            seconds=seconds * FRAMES_PER_INTERVAL / FPS,
+            prompt=sample.prompt,
+            camera=sample.camera,
+            generator=sample.seed,
+            keyframes_per_rollout=self.at_once,
+            layout=sample.layout,
+        )
+        return np.concatenate(list(parts))[:num_frames]
+
+
+class _UnguidedCoarse(CoarseModel):
+    def sample(self, conditioning: Conditioning, *arguments: Any, **named: Any) -> Tensor:
+        return super().sample(_unguided(conditioning), *arguments, **named)
+
+
+class _UnguidedFine(FineModel):
+    def sample(self, conditioning: Conditioning, *arguments: Any, **named: Any) -> Tensor:
+        return super().sample(_unguided(conditioning), *arguments, **named)
+
+
+def _unguided(conditioning: Conditioning) -> Conditioning:
+    told = conditioning.without_warp(torch.zeros(len(conditioning)))
+    return replace(told, warp=told.warp[:, :, :1], warp_mask=told.warp_mask[:, :, :1])
+
+
+class UnguidedPipeline(LongDWMPipeline):
+    """A pipeline whose models are told neither warps nor motion: for models that were trained without.
+
+    What is told in their place is what training with ``use_warp=False`` tells.
+    """
+
+    @classmethod
+    def of(cls, pipeline: LongDWMPipeline) -> "UnguidedPipeline":
+        """The same components and settings."""
+        return cls(**pipeline.components, settings=pipeline.settings.to_json())
+
+    @property
+    def coarse_model(self) -> CoarseModel:
+        """The Coarse model, without its trajectory."""
+        return _UnguidedCoarse(self.coarse, self.scheduler)
+
+    @property
+    def fine_model(self) -> FineModel:
+        """The Fine model, without its trajectory."""
+        return _UnguidedFine(self.fine, self.scheduler)
+
+
+@dataclass(frozen=True)
+class Autoregressive:
+    """The same-size baseline: the Fine architecture alone, each second continued from its own last frame.
+
+    It is given the warped frames of the commanded trajectory too, so that the hierarchy is all that differs.
+
+    Attributes:
+        name: in tables.
+        pipeline: for codec, text and scheduler.
+        transformer: trained without last frames.
+        use_warp: give it warps and motion.
+    """
+
+    name: str
+    pipeline: LongDWMPipeline
+    transformer: Any
+    use_warp: bool = True
+
+    @torch.no_grad()
+    def continued(self, sample: Sample, num_frames: int) -> Images:
+        """See ``System``."""
+        pipeline, codec, settings = self.pipeline, self.pipeline.codec, self.pipeline.settings
+        device = next(self.transformer.parameters()).device
+        model = FineModel(self.transformer, pipeline.scheduler)
+        text = pipeline.encode_text([sample.prompt])
+        image, made, origin = sample.image, [], np.zeros(3)
+        for second in range(-(-num_frames // FRAMES_PER_INTERVAL)):
+            first_frame = second * FRAMES_PER_INTERVAL
+            ahead = relative_to(sample.poses[first_frame : first_frame + FRAMES_PER_INTERVAL], origin)
+            first = codec.encode_keyframes(images_from_uint8(image[None, None], device))[:, 0]
+            warp = motion = between = None
+            if self.use_warp:
+                warp = codec.encode_clip(
+                    images_from_uint8(clip_warps(image, sample.camera, ahead, settings)[None], device)
+                )
+                # What is matched lies between two frames, of which one is known: the warp takes its place.
+                between = None if settings.matched_sweep is None else warp
+                ends = list(codec.last_frames(SEGMENT))
+                every = np.concatenate([np.zeros((1, 3)), ahead])
+                motion = torch.from_numpy(motion_features(every[ends]))[None].to(device)
+            count = codec.latent_frames(SEGMENT)
+            noise = normal(sample.seed, [second], "autoregressive", (count, *first.shape[1:])).to(device)
+            layout, layout_mask = self._layout(sample, first_frame, codec, device)
+            latents = model.clip(
+                first,
+                None,
+                noise,
+                text,
+                settings.fine_steps,
+                warp,
+                None,
+                motion,
+                between=between,
+                layout=layout,
+                layout_mask=layout_mask,
+            )
+            clip = uint8_from_images(codec.decode_clip(latents, SEGMENT))[0, 1:]
+            made.append(clip)
+            image, origin = clip[-1], sample.poses[first_frame + FRAMES_PER_INTERVAL - 1]
+        return np.concatenate(made)[:num_frames]
+
+    def _layout(self, sample: Sample, first: int, codec: Any, device: Any) -> tuple[Tensor | None, Tensor | None]:
+        """The road's layout in the second from a frame on, (1, F, C, h, w), and where it is known, (1, F)."""
+        if not self.transformer.config.layout_view:
+            return None, None
+        poses = np.concatenate([np.zeros((1, 3)), sample.poses])[first : first + SEGMENT]
+        drawn, known = layout_pictures(sample.layout, sample.camera, poses)
+        ends = list(codec.last_frames(SEGMENT))
+        latents = codec.encode_clip(images_from_uint8(drawn[None], device))
+        return latents, torch.from_numpy(known[ends])[None].to(device)
+
+
+@dataclass(frozen=True)
+class Warp:
+    """The depth-free warp alone, from second to second as the ``warp`` world does it."""
+
+    settings: Any
+    name: str = "warp"
+
+    def continued(self, sample: Sample, num_frames: int) -> Images:
+        """See ``System``."""
+        image, made, origin = sample.image, [], np.zeros(3)
+        for first in range(0, num_frames, FRAMES_PER_INTERVAL):
+            ahead = relative_to(sample.poses[first : first + FRAMES_PER_INTERVAL], origin)
+            clip = warp_images(image, sample.camera, ahead, self.settings.warp)
+            made.append(clip)
+            image, origin = clip[-1], sample.poses[first + FRAMES_PER_INTERVAL - 1]
+        return np.concatenate(made)[:num_frames]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The given frame, held."""
+
+    name: str = "copy of the first frame"
+
+    def continued(self, sample: Sample, num_frames: int) -> Images:
+        """See ``System``."""
+        return np.repeat(sample.image[None], num_frames, axis=0)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The truth through the codec: what no model of this codec can beat ("Reconstruction" of Table 1)."""
+
+    pipeline: LongDWMPipeline
+    name: str = "codec reconstruction"
+
+    @torch.no_grad()
+    def continued(self, sample: Sample, num_frames: int) -> Images:
+        """See ``System``."""
+        codec = self.pipeline.codec
+        device = next(self.pipeline.vae.parameters()).device
+        images = images_from_uint8(sample.truth[None, :num_frames], device)
+        return uint8_from_images(codec.decode_keyframes(codec.encode_keyframes(images)))[0]
+
+
+def same_size_baseline(pipeline: LongDWMPipeline, folder: Path | None) -> list[System]:
+    """The trained baseline of a folder; none without one."""
+    if folder is None:
+        return []
+    transformer = LongDWMTransformer3DModel.from_pretrained(str(folder)).eval()
+    return [Autoregressive("autoregressive, same size", pipeline, transformer)]
+
+
+def compared_systems(pipeline: LongDWMPipeline, baseline: Path | None) -> list[System]:
+    """The model, at once and second by second, its baselines, and what no model of its codec can beat."""
+    return [
+        LongDWM("LongDWM, twelve keyframes at once", pipeline),
+        LongDWM("LongDWM, second by second", pipeline, at_once=1),
+        *same_size_baseline(pipeline, baseline),
+        Warp(pipeline.settings),
+        Copy(),
+        Reconstruction(pipeline),
+    ]

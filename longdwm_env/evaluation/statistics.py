@@ -1,0 +1,108 @@
+"""How sure a figure is: 95 % intervals by scipy.stats. Whole scenes are drawn again, as frames of a scene are alike."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.types import FloatArray
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+UNKNOWN = Interval(math.nan, math.nan, math.nan)
+
+
+def bootstrap(
+    samples: np.ndarray,
+    statistic: Callable[[np.ndarray], float] = np.mean,
+    draws: int = 1000,
+    seed: int = 0,
+    centred: bool = False,
+) -> Interval:
+    """Percentile bootstrap over the first axis of samples (N, ...).
+
+    Args:
+        samples: a scene each; what is drawn again.
+        statistic: of samples, some of which come several times.
+        draws: how often.
+        seed: of the draws.
+        centred: for a statistic that is too high of few samples, and higher still of drawn-again ones: the interval
+            is moved so that the mean of the draws lies on the value.
+
+    Raises:
+        InvalidConfig: there is nothing to draw from.
+    """
+    if len(samples) < 1:
+        raise InvalidConfig("an interval needs at least one sample")
+    value = float(statistic(samples))
+    if len(samples) == 1:
+        return Interval(value, value, value)
+    found = stats.bootstrap(
+        (np.arange(len(samples)),),
+        lambda chosen: float(statistic(samples[chosen.astype(int)])),
+        n_resamples=draws,
+        vectorized=False,
+        method="percentile",
+        confidence_level=CONFIDENCE,
+        rng=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
+    moved = value - float(np.mean(found.bootstrap_distribution)) if centred else 0.0
+    return Interval(value, float(low) + moved, float(high) + moved)
+
+
+def mean_interval(values: FloatArray, statistic: Callable[[np.ndarray], float] = np.mean) -> Interval:
+    """Mean, or another statistic, over scenes (S,), those left out that are NaN; NaN where all are."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return bootstrap(known, statistic) if len(known) else UNKNOWN
+
+
+def ratio_interval(above: FloatArray, below: FloatArray) -> Interval:
+    """Sum of (S,) over sum of (S,), scenes drawn together."""
+
+    def ratio(pairs: np.ndarray) -> float:
+        total = pairs[:, 1].sum()
+        return float(pairs[:, 0].sum() / total) if total else math.nan
+
+    return bootstrap(np.stack([above, below], axis=1), ratio)
+
+
+def pooled_interval(statistic: Callable[[list[int]], float], scenes: int) -> Interval:
+    """A statistic of scenes that is no mean, such as a correlation over all their windows.
+
+    Args:
+        statistic: of the numbers of scenes, one of which may come several times.
+        scenes: how many there are.
+    """
+    return bootstrap(np.arange(scenes), lambda chosen: statistic(chosen.tolist()))
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """Interval of a share (Wilson 1927); with no trials it says nothing."""
+    if trials == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    found = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, "wilson")
+    return Interval(successes / trials, float(found.low), float(found.high))
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's; NaN where one of them does not vary."""
+    if len(a) < 2 or a.std() < 1e-9 or b.std() < 1e-9:
+        return math.nan
+    return float(stats.pearsonr(a, b).statistic)

@@ -1,0 +1,267 @@
+"""Whether a world lasts: long drives, their likeness to the simulator's early and late, and whether they collapse."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from longdwm_env.clock import FPS
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.evaluation.frechet import frechet_interval, frechet_ratio, window_features
+from longdwm_env.evaluation.report import Cell, Row, Table, bar, scenes_table
+from longdwm_env.evaluation.statistics import Interval, mean_interval, wilson
+from longdwm_env.evaluation.worlds.collapse import (
+    DAMAGES,
+    FALSE_ALARMS,
+    FROZEN_SHARE,
+    Course,
+    Detector,
+    course,
+    damaged,
+    left_out_alarms,
+)
+from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder
+from longdwm_env.types import FloatArray, Images
+
+EARLY_S, LATE_S = (0, 10), (60, 90)
+PART_S = 10
+"""The course over time is told in parts of this length."""
+
+WINDOWS_A_PART = 19
+"""Of a second each, in every part, and in the late one too: Frechet distances of more features are smaller."""
+
+MOST_RATIO, MOST_GROWTH = 2.0, 0.02
+"""The bars."""
+
+TRUTH = "simulator"
+TESTED = 10
+"""Drives of the simulator that are damaged on purpose."""
+
+
+@dataclass(frozen=True)
+class LongDrive:
+    """A long drive in numbers.
+
+    Attributes:
+        course: how it looks over time.
+        parts: for each 10 s the features (n, D) of its windows; empty without an encoder.
+        late: those of the last third.
+        seconds: wall clock per second.
+        memory_mb: after each second.
+    """
+
+    course: Course
+    parts: tuple[FloatArray, ...]
+    late: FloatArray
+    seconds: FloatArray
+    memory_mb: FloatArray
+
+    @property
+    def memory_growth(self) -> float:
+        """From the second ten seconds, when everything has been loaded, to the last ten, as a share."""
+        settled = self.memory_mb[PART_S : 2 * PART_S] if len(self.memory_mb) > 2 * PART_S else self.memory_mb[:1]
+        return float(self.memory_mb[-PART_S:].mean() / settled.mean() - 1)
+
+
+def spread_windows(frames: Images, span_s: tuple[int, int], count: int = WINDOWS_A_PART) -> Images:
+    """``count`` windows of a second, evenly over a span of a drive (T, H, W, 3) whose frame 0 is the start.
+
+    Raises:
+        InvalidConfig: the drive ends before the span does.
+    """
+    first, last = span_s[0] * FPS + 1, span_s[1] * FPS + 1
+    if len(frames) < last:
+        raise InvalidConfig(f"a drive of {(len(frames) - 1) / FPS:g} s has no seconds {span_s[0]} to {span_s[1]}")
+    starts = np.linspace(first, last - WINDOW_FRAMES, count).round().astype(int)
+    return np.stack([frames[start : start + WINDOW_FRAMES] for start in starts])
+
+
+@dataclass
+class Endurance:
+    """Long drives of several worlds, gathered one drive at a time; the same drives in the simulator are the truth.
+
+    Attributes:
+        encoder: for FDS; None leaves it out.
+        length_s: of every drive.
+    """
+
+    encoder: DrivingEncoder | None
+    length_s: int
+    seeds: list[int] = field(default_factory=list)
+    worlds: dict[str, list[LongDrive]] = field(default_factory=dict)
+    damages: dict[str, list[Course]] = field(default_factory=dict)
+
+    @property
+    def late_s(self) -> tuple[int, int]:
+        """The last third, which is ``LATE_S`` of a drive of 90 s."""
+        return self.length_s * LATE_S[0] // LATE_S[1], self.length_s
+
+    @property
+    def settled_s(self) -> tuple[int, int]:
+        """Seconds 5 to 10 of a drive of 90 s: the pictures that were given have left the model's memory."""
+        first = self.length_s // 18
+        return first, max(self.length_s // 9, first + 1)
+
+    @property
+    def parts_s(self) -> list[tuple[int, int]]:
+        """The spans of 10 s."""
+        return [(start, start + PART_S) for start in range(0, self.length_s - PART_S + 1, PART_S)]
+
+    def add(self, drives: Mapping[str, Drive]) -> None:
+        """One scene, driven in the simulator and in each world."""
+        truth = drives[TRUTH]
+        if len(self.seeds) < TESTED:
+            for kind in DAMAGES:
+                worse = damaged(truth.frames, kind, len(truth.frames) // 2)
+                self.damages.setdefault(kind, []).append(course(worse, truth.speeds_mps))
+        self.seeds.append(truth.seed)
+        for world, drive in drives.items():
+            parts = tuple(self._features(drive.frames, span) for span in self.parts_s)
+            late, shown = self._features(drive.frames, self.late_s), course(drive.frames, drive.speeds_mps)
+            long = LongDrive(shown, parts, late, drive.seconds, drive.memory_mb)
+            self.worlds.setdefault(world, []).append(long)
+
+    def _features(self, frames: Images, span_s: tuple[int, int]) -> FloatArray:
+        if self.encoder is None:
+            return np.empty((0, 0))
+        return window_features(self.encoder, spread_windows(frames, span_s))
+
+    def _detector(self) -> Detector:
+        """Set on the simulator's drives."""
+        return Detector.fitted([drive.course for drive in self.worlds[TRUTH]])
+
+    def collapses(self, world: str) -> list[float | None]:
+        """When each drive has collapsed; the simulator's are judged by a detector that is set on its other drives."""
+        if world == TRUTH:
+            return left_out_alarms([drive.course for drive in self.worlds[TRUTH]])
+        detector = self._detector()
+        return [detector.collapse_s(drive.course) for drive in self.worlds[world]]
+
+    def table(self, world: str, facts: Mapping[str, Any]) -> Table:
+        """Every world, and the simulator itself."""
+        early, late = f"{EARLY_S[0]} to {EARLY_S[1]} s", f"{self.late_s[0]} to {self.late_s[1]} s"
+        columns = (
+            "world", "drives", f"FDS, {early}", f"FDS, {late}", "ratio", "collapsed", "collapsed, share",
+            "first collapse (s)", "wall clock for a second (s)", "memory growth, mean", "memory growth, worst",
+            "strangeness, {} to {} s".format(*self.settled_s), f"strangeness, {late}",
+        )  # fmt: skip
+        rows = [(name, self._cells(name)) for name in self.worlds if name != TRUTH]
+        rows.append((f"{TRUTH} (collapsed: false alarms)", self._cells(TRUTH)))
+        title = f"Does {world} last {self.length_s} s?"
+        notes = (*self._bars(world), *self._how())
+        return Table("last", title, columns, tuple(rows), len(self.seeds), facts, notes)
+
+    def _cells(self, world: str) -> tuple[Cell, ...]:
+        drives, found = self.worlds[world], self.collapses(world)
+        when = [time for time in found if time is not None]
+        growth = np.array([drive.memory_growth for drive in drives])
+        # The simulator's drives are drawn after they are over, so their clock and memory say nothing.
+        cost: tuple[Cell, ...] = (None, None, None)
+        if world != TRUTH:
+            seconds = np.array([drive.seconds.mean() for drive in drives])
+            cost = (mean_interval(seconds), mean_interval(growth), float(growth.max()))
+        return (
+            len(drives),
+            *self._distances(world),
+            len(when),
+            wilson(len(when), len(found)),
+            min(when, default=None),
+            *cost,
+            *self._strangeness(world),
+        )
+
+    def _strangeness(self, world: str) -> tuple[Cell, Cell]:
+        """Means over drives of the median strangeness, soon after the start and in the last third."""
+        detector = self._detector()
+        strange = [detector.strangeness(drive.course) for drive in self.worlds[world]]
+        spans = [slice(first * FPS, last * FPS) for first, last in (self.settled_s, self.late_s)]
+        soon, late = (np.array([np.median(one[span]) for one in strange]) for span in spans)
+        return mean_interval(soon), mean_interval(late)
+
+    def _compared(self, world: str) -> tuple[list[LongDrive], list[LongDrive]]:
+        """The simulator's drives and a world's; of the simulator itself one half of its scenes and the other."""
+        truth, drives = self.worlds[TRUTH], self.worlds[world]
+        return (truth[::2], truth[1::2]) if world == TRUTH else (truth, drives)
+
+    @property
+    def _has_distances(self) -> bool:
+        return self.encoder is not None and len(self.seeds) >= 4
+
+    def _distances(self, world: str) -> tuple[Cell, Cell, Cell]:
+        """FDS early, late, and late over early."""
+        if not self._has_distances:
+            return None, None, None
+        pairs = self._compared(world)
+        early = [[one.parts[0] for one in drives] for drives in pairs]
+        late = [[one.late for one in drives] for drives in pairs]
+        return frechet_interval(*early), frechet_interval(*late), frechet_ratio(*late, *early)
+
+    def _bars(self, world: str) -> list[str]:
+        cells = self._cells(world)
+        ratio, collapsed, growth = cells[3], cells[4], cells[9]
+        said = []
+        if isinstance(ratio, Interval):
+            wanted = f"FDS of the last third at most {MOST_RATIO:g} times that of the start"
+            said.append(bar(wanted, ratio, ratio.value <= MOST_RATIO))
+        said.append(bar("no collapse", f"{collapsed} of {cells[0]} drives", not collapsed))
+        if isinstance(growth, float):
+            wanted = f"memory grows by at most {MOST_GROWTH:.0%} in any drive"
+            said.append(bar(wanted, f"{growth:.2%}", growth <= MOST_GROWTH))
+        return said
+
+    def _how(self) -> list[str]:
+        detector = self._detector()
+        noticed = []
+        for kind, courses in self.damages.items():
+            times = [detector.collapse_s(one) for one in courses]
+            seen = [time for time in times if time is not None]
+            after = f", after {np.median(seen) - self.length_s / 2:.1f} s" if seen else ""
+            noticed.append(f"{kind}: {len(seen)} of {len(times)}{after}")
+        return [
+            "FDS: between the world's and the simulator's footage of the same drives and the same seconds, "
+            f"{WINDOWS_A_PART} windows of a second a drive in either span. The simulator's row is the distance between "
+            "one half of its drives and the other: what is left if the pictures are perfect.",
+            "Collapse: for more than 2 s every frame is stranger than "
+            f"{detector.most_strange:.2f} spreads of the simulator's drives (sharpness, contrast, light, colours and "
+            f"the step at the horizon, relative to the drive's first second), or hardly changes (less than "
+            f"{detector.least_stir:.2f} of its mean slope in a quarter of a second, {FROZEN_SHARE:g} of the "
+            "simulator's median) though the car drives. The first threshold is where "
+            f"{FALSE_ALARMS:.1%} of the simulator's drives would cross it; its row counts "
+            "drives that a detector set on all the others takes for collapsed.",
+            "Strangeness: how many of those spreads the pictures are from the simulator's, median over the seconds and "
+            "mean over drives; a drive that goes on falling apart is stranger late than soon after its start.",
+            f"The detector on simulator drives damaged on purpose from half time on: {'; '.join(noticed)}.",
+            "Memory growth: the process in the last 10 s over that in seconds 10 to 20. Wall clock: of the "
+            "environment's step, pictures included.",
+        ]
+
+    def over_time(self) -> Table:
+        """FDS and collapsed drives for every ten seconds."""
+        spans = self.parts_s
+        columns = ("world", *(f"FDS, {a} to {b} s" for a, b in spans), *(f"collapsed by {b} s" for _, b in spans))
+        rows: list[Row] = []
+        for world in self.worlds:
+            distances: list[Cell] = [None] * len(spans)
+            if self._has_distances:
+                pairs = self._compared(world)
+                distances = [
+                    frechet_interval(*([one.parts[i] for one in some] for some in pairs)) for i in range(len(spans))
+                ]
+            when = [time for time in self.collapses(world) if time is not None]
+            rows.append((world, (*distances, *(sum(time <= b for time in when) for _, b in spans))))
+        return Table("last-over-time", "Ten seconds at a time", columns, tuple(rows), len(self.seeds))
+
+    def drives_table(self) -> Table:
+        """Every drive by itself."""
+        detector = self._detector()
+        columns = ("collapsed at (s)", "greatest strangeness held", "least stir held", "memory growth")
+        worlds = {
+            world: [
+                (when, *detector.worst(drive.course), drive.memory_growth)
+                for drive, when in zip(drives, self.collapses(world), strict=True)
+            ]
+            for world, drives in self.worlds.items()
+        }
+        return scenes_table("last-drives", "Drive by drive", columns, self.seeds, worlds, tuple)

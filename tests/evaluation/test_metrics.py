@@ -1,0 +1,373 @@
+"""Metrics: laws that hold for any of them, and values worked out by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from longdwm_env.errors import InvalidConfig, MissingDependency, MissingWeights
+from longdwm_env.evaluation.compliance import commanded, compliance_cells, read_motion
+from longdwm_env.evaluation.frechet import Gaussian, fds_interval, frechet_distance, gaussian_of
+from longdwm_env.evaluation.image_quality import psnr_db, ssim
+from longdwm_env.evaluation.networks import Networks
+from longdwm_env.evaluation.paper import vbench
+from longdwm_env.evaluation.paper.feature_networks import (
+    InceptionFeatures,
+    load_torchscript,
+    preprocessed_for_fvd,
+)
+from longdwm_env.evaluation.paper.human_comparison import Pair, build_page, win_rates
+from longdwm_env.evaluation.paper.video_folders import VideoFolder, paired
+from longdwm_env.evaluation.paper.video_sets import fid, fvd, measure, per_second
+from longdwm_env.evaluation.report import Table
+from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation, wilson
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.models.inverse_dynamics import Motion
+from longdwm_env.models.scorer import (
+    CORRUPTIONS,
+    WINDOW_FRAMES,
+    DrivingEncoder,
+    clips_from_uint8,
+    windows_of,
+)
+from longdwm_env.training.data.footage import record_footage
+from longdwm_env.training.losses.encoder import (
+    EncoderObjective,
+    WindowSampler,
+    corrupted,
+)
+from longdwm_env.types import Camera
+from longdwm_env.video import write_video
+
+from ..training.scenery import PaintedRoad
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+# Frechet distance
+
+
+def test_frechet_distance_in_one_dimension_by_hand() -> None:
+    # N(1, 4) and N(3, 9): (1 - 3)^2 + (2 - 3)^2 = 5.
+    a = Gaussian(10, np.array([1.0]), np.array([[4.0]]))
+    b = Gaussian(10, np.array([3.0]), np.array([[9.0]]))
+    assert frechet_distance(a, b) == pytest.approx(5.0)
+
+
+def test_frechet_distance_of_diagonal_gaussians_is_the_sum_over_axes() -> None:
+    a = Gaussian(9, np.array([0.0, 1.0]), np.diag([1.0, 4.0]))
+    b = Gaussian(9, np.array([2.0, 1.0]), np.diag([9.0, 4.0]))
+    assert frechet_distance(a, b) == pytest.approx(4 + (1 - 3) ** 2)
+
+
+def test_frechet_distance_is_symmetric_and_zero_to_itself() -> None:
+    rng = np.random.default_rng(0)
+    # Fewer samples than dimensions: covariances are singular, as with few videos.
+    a, b = (gaussian_of(rng.normal(size=(12, 30)) * s) for s in (1.0, 2.0))
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-6)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-5)
+
+
+def test_one_feature_is_too_few() -> None:
+    with pytest.raises(InvalidConfig, match="at least two"):
+        gaussian_of(np.zeros((1, 4)))
+
+
+# PSNR and SSIM
+
+
+def test_psnr_by_hand() -> None:
+    # Every value off by 5: 20 log10(255 / 5).
+    made, truth = np.full((2, 4, 4, 3), 105, np.uint8), np.full((2, 4, 4, 3), 100, np.uint8)
+    assert psnr_db(made, truth) == pytest.approx(20 * np.log10(51))
+    assert psnr_db(truth, truth).tolist() == [100, 100], "equal frames"
+
+
+def test_ssim_is_one_for_equal_frames_and_falls_with_noise() -> None:
+    frames = PaintedRoad(frames=13).clip(0).images[:2]
+    assert ssim(frames, frames) == pytest.approx([1.0, 1.0])
+    worse = [
+        ssim(np.clip(frames + noise(0, *frames.shape) * s, 0, 255).astype(np.uint8), frames).mean() for s in (0.05, 0.3)
+    ]
+    assert 1 > worse[0] > worse[1]
+
+
+def test_ssim_of_constant_frames_by_hand() -> None:
+    # Means 100 and 120, no variance: (2 * 100 * 120 + c1) / (100^2 + 120^2 + c1).
+    c1 = (0.01 * 255) ** 2
+    a, b = np.full((1, 16, 16, 3), 100, np.uint8), np.full((1, 16, 16, 3), 120, np.uint8)
+    assert ssim(a, b)[0] == pytest.approx((24000 + c1) / (24400 + c1), rel=1e-6)
+
+
+def test_ssim_is_torchmetrics_ssim() -> None:
+    functional = pytest.importorskip("torchmetrics.functional.image", reason="torchmetrics comes with the train extra")
+    a, b = noise(1, 1, 24, 32, 3), noise(2, 1, 24, 32, 3)
+    tensors = [torch.from_numpy(x).movedim(-1, 1).double() for x in (a, b)]
+    padded = functional.structural_similarity_index_measure(*tensors, data_range=255.0, return_full_image=True)[1][
+        ..., 5:-5, 5:-5
+    ]
+    assert ssim(a, b)[0] == pytest.approx(float(padded.mean()), abs=1e-6)
+
+
+def test_frames_of_different_shapes_are_refused() -> None:
+    with pytest.raises(InvalidConfig, match="one shape"):
+        psnr_db(noise(0, 2, 4, 4, 3), noise(0, 2, 4, 5, 3))
+
+
+def test_drift_is_the_mean_of_each_second() -> None:
+    values = [np.repeat([30.0, 20.0], 12), np.repeat([28.0, 22.0], 12)]
+    assert per_second(values) == (29.0, 21.0)
+
+
+# Intervals
+
+
+def test_a_share_of_nothing_is_unknown_and_of_all_is_not_certain() -> None:
+    assert wilson(0, 0).low == 0
+    assert wilson(0, 0).high == 1
+    assert wilson(10, 10).low < 1
+    # Wilson's interval of 5 of 10 is 0.5 -+ 0.2634.
+    assert wilson(5, 10).low == pytest.approx(0.2366, abs=1e-3)
+
+
+def test_bootstrap_covers_the_mean_and_narrows_with_samples() -> None:
+    rng = np.random.default_rng(0)
+    few, many = (bootstrap(rng.normal(5, 1, n)) for n in (10, 1000))
+    assert few.low < 5 < few.high
+    assert many.high - many.low < few.high - few.low
+
+
+# The encoder
+
+
+def test_corruptions_leave_intact_what_is_not_corrupted() -> None:
+    window = PaintedRoad(frames=13).clip(0).images[:12]
+    rng = np.random.default_rng(0)
+    for kind in CORRUPTIONS:
+        assert np.array_equal(corrupted(window, kind, 0.0, rng), window)
+        worse = [psnr_db(corrupted(window, kind, s, rng), window).mean() for s in (0.2, 1.0)]
+        assert kind == "none" or worse[0] > worse[1]
+
+
+def test_the_encoder_learns_to_read_speed(tmp_path: Path) -> None:
+    source = PaintedRoad(clips=6, frames=37)
+    clips = [source.clip(i) for i in range(6)]
+    extra = ("lateral_m", "heading_error_rad", "weather", "time_of_day", "drivable", "collided", "time_to_collision_s")
+
+    class Labelled(PaintedRoad):
+        def clip(self, index: int):
+            clip = clips[index]
+            labels = {**clip.labels, **{name: np.zeros(37, np.float32) for name in extra}}
+            labels["weather"] = np.full(37, index % 3, np.float32)
+            return type(clip)(clip.key, clip.images, clip.camera, clip.poses, clip.prompt, labels)
+
+    footage = record_footage(Labelled(clips=6, frames=37), tmp_path / "footage")
+    torch.manual_seed(0)
+    objective = EncoderObjective(DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=16), seed=0)
+    sampler = WindowSampler(footage, 0, range(6))
+    optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
+    losses = []
+    for step in range(16):
+        loss, _ = objective(sampler.batch(step, range(4 * step, 4 * step + 4)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+
+
+def test_footage_without_labels_cannot_train_the_encoder(tmp_path: Path) -> None:
+    footage = record_footage(PaintedRoad(clips=1, frames=13), tmp_path / "footage")
+    with pytest.raises(InvalidConfig, match="lacks the labels"):
+        WindowSampler(footage, 0, [0])
+
+
+def test_windows_slide_over_a_video() -> None:
+    video = noise(0, 25, 4, 6, 3)
+    windows = windows_of(video, stride=6)
+    assert windows.shape == (3, WINDOW_FRAMES, 4, 6, 3)
+    assert np.array_equal(windows[2], video[12:24])
+    speeds, yaw_rates = commanded(np.arange(25.0), np.zeros(25), stride=6)
+    assert speeds.tolist() == [5.5, 11.5, 17.5]
+    assert not yaw_rates.any()
+    with pytest.raises(ValueError, match="shorter"):
+        windows_of(video[:11])
+
+
+def test_readings_do_not_depend_on_the_batch() -> None:
+    encoder = DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=16).eval()
+    windows = noise(3, 3, WINDOW_FRAMES, 96, 144, 3)
+    together, alone = encoder.read(windows), encoder.read(windows[1:2])
+    torch.testing.assert_close(together.features[1:2], alone.features, atol=1e-5, rtol=1e-4)
+    assert clips_from_uint8(noise(0, 1, 12, 48, 72, 3)).shape == (1, 12, 3, 96, 144)
+
+
+def test_fds_of_a_set_with_itself_is_zero_and_grows_with_corruption() -> None:
+    torch.manual_seed(0)
+    encoder = DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=16).eval()
+    videos = [PaintedRoad(clips=4, frames=37).clip(i).images for i in range(4)]
+    rng = np.random.default_rng(0)
+    worse = [[corrupted(video, "noise", s, rng) for video in videos] for s in (0.2, 1.0)]
+    same, little, much = (fds_interval(encoder, videos, made).value for made in (videos, *worse))
+    assert same == pytest.approx(0, abs=1e-4)
+    assert much > little > 0
+
+
+def test_compliance_of_a_perfect_reader_is_perfect() -> None:
+    class Perfect:
+        def read(self, windows: np.ndarray, camera: Camera) -> Motion:
+            # The video carries its speed in its red and its yaw rate in its green channel.
+            assert camera is cameras[0]
+            means = windows[..., 0, 0, :].mean(axis=1)
+            return Motion(means[:, 0] / 10, means[:, 1] / 100)
+
+    cameras = [assumed_camera((2, 2))] * 2
+    speeds = [np.full(24, 4.0), np.full(24, 8.0)]
+    yaw_rates = [np.linspace(0, 1, 24), np.linspace(1, 0, 24)]
+    videos = []
+    for speed, yaw_rate in zip(speeds, yaw_rates, strict=True):
+        video = np.zeros((24, 2, 2, 3), np.uint8)
+        video[..., 0], video[..., 1] = (10 * speed)[:, None, None], np.round(100 * yaw_rate)[:, None, None]
+        videos.append(video)
+    error, _, follows = compliance_cells(
+        [read_motion(Perfect(), *one) for one in zip(videos, cameras, speeds, yaw_rates, strict=True)]
+    )
+    assert error.value == pytest.approx(0, abs=1e-6)
+    assert follows == pytest.approx(1.0, abs=1e-3)
+    assert np.isnan(correlation(np.ones(5), np.arange(5.0)))
+
+
+# Networks of others
+
+
+class Mean(torch.nn.Module):
+    """Stands for Inception and I3D: the mean colour, repeated."""
+
+    def forward(self, x: torch.Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False):
+        dims = list(range(2, x.dim()))
+        return x.float().mean(dim=dims).repeat(1, 700)[:, :2048]
+
+
+def scripted(path: Path) -> Path:
+    torch.jit.script(Mean()).save(str(path))
+    return path
+
+
+def test_fid_and_fvd_take_torchscript(tmp_path: Path) -> None:
+    pytest.importorskip("torchmetrics", reason="torchmetrics comes with the train extra")
+    network = scripted(tmp_path / "mean.pt")
+    videos = [noise(seed, 12, 8, 8, 3) for seed in range(3)]
+    brighter = [np.clip(video.astype(int) + 40, 0, 255).astype(np.uint8) for video in videos]
+    assert fvd(network, videos, videos) == pytest.approx(0, abs=1e-3)
+    assert fvd(network, videos, brighter) > 1e-3
+    assert fid(network, videos, brighter) > fid(network, videos, videos)
+    assert InceptionFeatures(network)(torch.zeros(2, 3, 4, 4, dtype=torch.uint8)).shape == (2, 2048)
+
+
+def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "pickled.pt")
+    with pytest.raises(InvalidConfig, match="pickled weights are not opened"):
+        load_torchscript(tmp_path / "pickled.pt", "FID")
+    with pytest.raises(MissingWeights, match="does not exist"):
+        load_torchscript(tmp_path / "none.pt", "FID")
+
+
+def test_fvd_preprocessing_keeps_the_range() -> None:
+    video = torch.zeros(1, 10, 3, 16, 24, dtype=torch.uint8)
+    video[:, 5] = 255
+    prepared = preprocessed_for_fvd(video)
+    assert prepared.shape == (1, 3, 10, 224, 224)
+    assert prepared[:, :, 5].min() == pytest.approx(1.0)
+    assert prepared[:, :, 0].max() == pytest.approx(-1.0)
+
+
+def test_fvd_refuses_videos_of_different_lengths(tmp_path: Path) -> None:
+    network = scripted(tmp_path / "mean.pt")
+    with pytest.raises(InvalidConfig, match="one length"):
+        fvd(network, [noise(0, 12, 4, 4, 3)], [noise(0, 13, 4, 4, 3)])
+    with pytest.raises(InvalidConfig, match="at least 10 frames"):
+        fvd(network, [noise(0, 6, 4, 4, 3)], [noise(0, 6, 4, 4, 3)])
+
+
+@pytest.mark.skipif(vbench.available(), reason="VBench is installed here")
+def test_a_missing_vbench_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(MissingDependency, match="pip install vbench"):
+        vbench.vbench_scores(tmp_path, tmp_path)
+
+
+# Folders, tables, people
+
+
+def test_folders_of_videos_are_paired_by_name(tmp_path: Path) -> None:
+    video = PaintedRoad(frames=25).clip(0).images
+    for folder, names in (("real", ("a", "b")), ("made", ("b", "c"))):
+        for name in names:
+            write_video(tmp_path / folder / f"{name}.mp4", [video])
+    real, made = VideoFolder(tmp_path / "real"), VideoFolder(tmp_path / "made")
+    assert paired(real, made) == ("b",)
+    assert real.read("a", (32, 48)).shape == (25, 32, 48, 3)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidConfig, match="neither videos nor folders"):
+        VideoFolder(tmp_path / "empty")
+
+
+def test_metrics_without_networks_say_what_is_left_out() -> None:
+    videos = [noise(seed, 24, 16, 16, 3) for seed in range(2)]
+    found, left_out = measure(videos, videos, Networks(), is_paired=True)
+    assert found["PSNR (dB)"].value == 100.0
+    assert found["SSIM"].value == pytest.approx(1.0)
+    assert set(left_out) == {"FID", "FVD", "FDS"}
+    drift = ["PSNR, second 1 (dB)", "SSIM, second 1", "PSNR, second 2 (dB)", "SSIM, second 2"]
+    assert list(found) == ["FID", "FVD", "FDS", "PSNR (dB)", "SSIM", *drift]
+    apart, why = measure(videos, videos, Networks(), is_paired=False)
+    assert apart["SSIM"] is None
+    assert "PSNR, SSIM" in why
+
+
+def test_tables_come_in_three_forms_and_confess_their_size(tmp_path: Path) -> None:
+    table = Table(
+        "short", "Short", ("model", "FVD"), (("ours", (Interval(3.0, 2.0, 4.0),)),), 5,
+        {"model hash": "abc", "seeds": "0 to 4"}, ("A note.",), (("Vista", (89.4,)),), 750,
+    )  # fmt: skip
+    paths = table.write(tmp_path)
+    assert {path.suffix for path in paths} == {".json", ".csv", ".md"}
+    value = json.loads((tmp_path / "short.json").read_text())
+    assert value["rows"][0] == {"from": "here", "model": "ours", "FVD": {"value": 3.0, "low": 2.0, "high": 4.0}}
+    assert value["rows"][1]["from"] == "paper"
+    text = (tmp_path / "short.md").read_text()
+    assert "SMALLER THAN THE PAPER'S: 5 of 750" in text
+    assert "model hash: abc" in text
+    assert "SMALLER" not in Table("x", "X", ("m", "v"), (("a", (1.0,)),), 750, paper_samples=750).as_markdown()
+
+
+def test_a_comparison_page_hides_which_side_is_which(tmp_path: Path) -> None:
+    for model in ("ours", "theirs"):
+        for scene in range(6):
+            write_video(tmp_path / model / f"{scene}.mp4", [noise(scene, 12, 16, 16, 3)])
+    pairs = [Pair(str(s), tmp_path / "ours" / f"{s}.mp4", tmp_path / "theirs" / f"{s}.mp4") for s in range(6)]
+    page, key = build_page(pairs, ("ours", "theirs"), tmp_path / "compare.html", seed=1)
+    text = page.read_text()
+    assert "ours" not in text.replace("hours", "").replace("yours", "").replace("your", "")
+    assert "http://" not in text
+    assert "https://" not in text
+    secret = json.loads(key.read_text())
+    assert {side["left"] for side in secret["sides"].values()} == {"ours", "theirs"}
+    # Somebody who always prefers "ours" in looks, and always the left side in motion.
+    answers = []
+    for pair, side in secret["sides"].items():
+        answers.append(
+            {"pair": int(pair), "question": "visual", "choice": "left" if side["left"] == "ours" else "right"}
+        )
+        answers.append({"pair": int(pair), "question": "motion", "choice": "left"})
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps({"page": secret["page"], "answers": answers}))
+    rates = {rate.question: rate for rate in win_rates(key, [file])}
+    assert rates["visual"].share.value == 1.0
+    assert rates["motion"].wins == sum(side["left"] == "ours" for side in secret["sides"].values())
+    file.write_text(json.dumps({"page": "another", "answers": []}))
+    with pytest.raises(InvalidConfig, match="another page"):
+        win_rates(key, [file])

@@ -1,0 +1,239 @@
+"""How good a world is: a perfect one is perfect by every measure, a broken one by none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.frechet import frechet_difference, frechet_interval, frechet_ratio
+from longdwm_env.evaluation.statistics import Interval, mean_interval, ratio_interval
+from longdwm_env.evaluation.worlds.collapse import DAMAGES, Detector, course, damaged, left_out_alarms
+from longdwm_env.evaluation.worlds.controllability import Obedience
+from longdwm_env.evaluation.worlds.recognition import Recognition
+from longdwm_env.evaluation.worlds.stability import Endurance, spread_windows
+from longdwm_env.evaluation.worlds.truth import KEPT, TruthScores, likeness, verdicts
+from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.models.inverse_dynamics import Motion
+from longdwm_env.models.scorer import DrivingEncoder, Readings
+from longdwm_env.simulator.conditions import Conditions
+from longdwm_env.types import Camera
+
+from ..training.scenery import PaintedRoad
+from .given import given
+
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=16).eval()
+
+
+@pytest.fixture(scope="module")
+def road():
+    """Eight drives of 20 s, as (frames, speeds)."""
+    source = PaintedRoad(clips=8, frames=SECONDS * 12 + 1)
+    return [(clip.images, clip.labels["speed_mps"].astype(float)) for clip in map(source.clip, range(8))]
+
+
+def columns_of(table, name):
+    return dict(zip(table.columns[1:], dict(table.rows)[name], strict=True))
+
+
+def test_the_truth_against_itself_is_perfect(encoder, road) -> None:
+    scores = TruthScores(encoder)
+    for seed, (frames, _) in enumerate(road):
+        real = given(frames, seed=seed)
+        scores.add(real, {"simulator": real, "dark": given(frames // 2)})
+    table = scores.table("simulator", ["dark"], {}, ())
+    perfect = columns_of(table, "simulator")
+    assert perfect["PSNR at 4 s (dB)"].value == 100
+    assert perfect["SSIM at 1 s"].value == pytest.approx(1)
+    assert perfect["FDS at 2 s"].value == pytest.approx(0, abs=1e-6)
+    better = columns_of(table, "simulator - dark")
+    assert better["PSNR at 1 s (dB)"].low > 0
+    assert better["FDS at 4 s"].high < 0
+    assert all("yes" in note for note in table.notes if note.startswith("Bar:") and "FDS" not in note)
+    assert KEPT in dict(table.rows)
+    assert len(scores.scenes_table().rows) == len(road) * 3
+
+
+def test_rows_of_a_kind_appear_where_there_are_several(road) -> None:
+    scores = TruthScores(None)
+    for seed, kind in enumerate(("log", "perturbed", "log")):
+        real = given(road[seed][0], seed=seed, kind=kind)
+        scores.add(real, {"same": real})
+    rows = dict(scores.table("same", [], {}, ()).rows)
+    assert rows["same, log"][0] == 2
+    assert rows["same, perturbed"][0] == 1
+    assert rows["same"][-1] is None, "no encoder, no FDS"
+
+
+def test_likeness_is_of_the_frames_at_1_2_and_4_s(road) -> None:
+    truth = road[0][0][:49]
+    made = truth.copy()
+    made[24] = 0
+    found = likeness(None, truth, made)
+    assert found.psnr_db[[0, 2]].tolist() == [100, 100]
+    assert found.psnr_db[1] < 20
+
+
+def test_verdicts_say_no_only_when_it_is_sure() -> None:
+    def said(low, high):
+        cells = [1] + [Interval((low + high) / 2, low, high)] * 11
+        return verdicts("mini", "warp", cells)
+
+    assert "yes" in said(1, 2)[0]
+    assert "NO" in said(1, 2)[-1], "a greater Frechet distance is worse"
+    assert "not shown" in said(-1, 1)[0]
+    assert len(said(1, 2)) == 9
+
+
+def test_intervals_of_pairs() -> None:
+    rng = np.random.default_rng(0)
+    real = [rng.normal(size=(4, 3)) for _ in range(20)]
+    worse = [part + 3 for part in real]
+    assert frechet_interval(real, real).value == pytest.approx(0, abs=1e-9)
+    difference = frechet_difference(real, worse, real)
+    assert difference.low > 20
+    assert frechet_difference(real, worse, worse).value == 0
+    assert frechet_ratio(real, worse, real, worse).value == pytest.approx(1)
+    assert mean_interval(np.array([1.0, np.nan, 3.0])).value == 2
+    assert np.isnan(mean_interval(np.array([np.nan])).value)
+    assert ratio_interval(np.array([1.0, 3.0]), np.array([10.0, 30.0])).value == pytest.approx(0.1)
+
+
+CAMERA = assumed_camera((4, 6))
+
+
+class Reader:
+    """Stands for a trained encoder: reads what the test tells it, in the order of the windows."""
+
+    def __init__(self, **said) -> None:
+        self.said = said
+
+    def read(self, windows, batch: int = 32) -> Readings:
+        count = len(windows)
+        blank = {name: torch.zeros(count) for name in Readings.__dataclass_fields__}
+        return Readings(**{**blank, **{name: values(windows) for name, values in self.said.items()}})
+
+
+class MotionReader:
+    """Stands for the inverse-dynamics model: speed lies in the pictures' red and yaw rate in their green."""
+
+    def read(self, windows, camera: Camera) -> Motion:
+        assert camera is CAMERA
+        return Motion(windows[..., 0].mean((1, 2, 3)) / 8, windows[..., 1].mean((1, 2, 3)) / 500 - 0.25)
+
+
+def test_a_world_that_shows_what_was_commanded_obeys() -> None:
+    obedience = Obedience(MotionReader())
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        speeds = np.repeat(rng.integers(4, 20), 49).astype(float)
+        green = np.repeat(rng.integers(0, 250, 49 // 7), 7)
+        frames = np.zeros((49, 4, 6, 3), np.uint8)
+        frames[..., 0], frames[..., 1] = speeds[:, None, None] * 8, green[:, None, None]
+        for mode in ("control", "goal"):
+            good = replace(given(frames, mode=mode, speeds=speeds, turns=green / 500 - 0.25), camera=CAMERA)
+            obedience.add({"obedient": good, "slow": replace(good, speeds_mps=speeds * 2)})
+    table = obedience.table("obedient", {})
+    good, slow = columns_of(table, "obedient, all"), columns_of(table, "slow, goal")
+    assert good["drives"] == 12
+    assert good["speed error"].value == pytest.approx(0, abs=1e-6)
+    assert good["yaw rate correlation"].value == pytest.approx(1)
+    assert slow["speed error"].value == pytest.approx(0.5)
+    assert slow["speed error of all metres driven"].value == pytest.approx(0.5)
+    bars = [note for note in table.notes if note.startswith("Bar")]
+    assert len(bars) == 6
+    assert all("yes" in bar for bar in bars)
+
+
+def test_a_prompt_is_recognised_over_the_seconds_that_count() -> None:
+    def classes(windows):
+        # The first second shows something else, as where the start does not agree with the prompt.
+        return torch.eye(3)[windows[:, 0, 0, 0, 0].astype(int)] * 5
+
+    recognition = Recognition(Reader(weather=classes, time_of_day=classes))
+    frames = np.full((49, 2, 3, 3), 2, np.uint8)
+    frames[:13] = 0
+    right, wrong = Conditions("rain", "night"), Conditions("fog", "night")
+    recognition.add({"mini": given(frames)}, "start as it was", right, Conditions("clear", "night"))
+    recognition.add({"mini": given(frames)}, "start as it was", wrong, Conditions("clear", "day"))
+    table = recognition.table("mini", {})
+    cells = columns_of(table, "mini, start as it was")
+    assert cells["weather"].value == 0.5
+    assert cells["time of day"].value == 1
+    assert cells["both"].value == 0.5
+    assert cells["time of day, where the prompt changes it"].value == 1
+    assert cells["weather at 1 s"].value == 0
+    assert cells["weather at 3 s"].value == 0.5
+    confusion = dict(recognition.confusion().rows)
+    assert confusion["mini, start as it was: fog"][:4] == (1, 0, 0, 1)
+    assert confusion["mini, start as it was: night"][4:] == (0, 0, 2)
+
+
+def test_the_detector_fires_on_every_damage_and_not_on_what_it_was_set_on(road) -> None:
+    courses = [course(*drive) for drive in road]
+    detector = Detector.fitted(courses)
+    assert [detector.collapse_s(one) for one in courses] == [None] * len(courses)
+    half = SECONDS * 12 // 2
+    for frames, speeds in road[:2]:
+        for kind in DAMAGES:
+            found = detector.collapse_s(course(damaged(frames, kind, half), speeds))
+            assert found is not None, kind
+            assert SECONDS / 2 + 1.9 < found < SECONDS / 2 + 4, kind
+    with pytest.raises(InvalidConfig, match="there is no damage"):
+        damaged(road[0][0], "boredom", 0)
+
+
+def test_a_collapse_must_last_and_a_car_that_stands_may_see_a_still_picture(road) -> None:
+    detector = Detector.fitted([course(*drive) for drive in road])
+    frames, speeds = road[0]
+    flash = frames.copy()
+    flash[60:80] = 0
+    assert detector.collapse_s(course(flash, speeds)) is None
+    assert detector.collapse_s(course(damaged(frames, "frozen", 120), np.zeros(len(frames)))) is None
+
+
+def test_the_simulators_own_alarms_are_found_with_each_drive_left_out(road) -> None:
+    alarms = left_out_alarms([course(*drive) for drive in road])
+    assert len(alarms) == len(road)
+    with pytest.raises(InvalidConfig, match="at least 3 drives"):
+        left_out_alarms([course(*drive) for drive in road[:2]])
+
+
+def test_a_world_that_lasts_and_one_that_does_not(encoder, road) -> None:
+    road = road[:4]
+    endurance = Endurance(encoder, SECONDS)
+    for seed, (frames, speeds) in enumerate(road):
+        cost = {"speeds": speeds, "seconds": np.full(SECONDS, 0.3), "memory": np.full(SECONDS, 500.0)}
+        good = given(frames, seed=seed, **cost)
+        bad = replace(
+            good, frames=damaged(frames, "blurred", 100), memory_mb=good.memory_mb * np.linspace(1, 2, SECONDS)
+        )
+        endurance.add({"simulator": good, "perfect": good, "blurring": bad})
+    table = endurance.table("blurring", {})
+    perfect, bad = columns_of(table, "perfect"), columns_of(table, "blurring")
+    assert perfect["collapsed"] == 0
+    assert bad["collapsed"] == len(road)
+    assert bad["first collapse (s)"] < 13
+    assert perfect["memory growth, worst"] == 0
+    assert bad["memory growth, worst"] > 0.2
+    assert perfect["FDS, 13 to 20 s"].value == pytest.approx(0, abs=1e-6)
+    assert bad["FDS, 13 to 20 s"].value > bad["FDS, 0 to 10 s"].value
+    assert sum("NO" in note for note in table.notes if note.startswith("Bar")) == 3
+    assert len(endurance.over_time().rows) == 3
+    assert len(endurance.drives_table().rows) == 3 * len(road)
+
+
+def test_windows_are_spread_over_a_span(road) -> None:
+    frames = np.arange(241, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 3), np.uint8)
+    windows = spread_windows(frames, (10, 20), 5)
+    assert windows[0, 0, 0, 0, 0] == 121
+    assert windows[-1, -1, 0, 0, 0] == 240
+    with pytest.raises(InvalidConfig, match="no seconds 10 to 30"):
+        spread_windows(frames, (10, 30))

@@ -1,1 +1,0 @@
-"""Measures of generated video; the protocols that drive models are in ``longdwm_env.training.protocols``."""
