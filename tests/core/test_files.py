@@ -1,12 +1,24 @@
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from longdwm_env import files
 from longdwm_env.cli import main
-from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path, atomic_write_bytes, atomic_write_json, check_output_file, check_output_folder
+from longdwm_env.errors import FolderInUse, InvalidConfig
+from longdwm_env.files import (
+    atomic_path,
+    atomic_write_bytes,
+    atomic_write_json,
+    check_output_file,
+    check_output_folder,
+    one_writer,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_trace(tmp_path):
@@ -104,3 +116,53 @@ def test_a_command_says_so_in_one_line_and_ends_with_2(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "is a file" in error
+
+
+HOLDING = """
+import sys, time
+from longdwm_env.files import one_writer
+with one_writer(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holding(tmp_path):
+    """A process that writes to a folder, and does not stop."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_second_writer_of_a_folder_is_told_who_is_there(tmp_path, holding, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE_S", 0.2)
+    told = rf"run is being written to by process {holding.pid} on .*since "
+    with pytest.raises(FolderInUse, match=told), one_writer(tmp_path / "run"):
+        raise AssertionError("there is somebody")
+
+
+def test_a_writer_that_was_killed_holds_nothing(tmp_path, holding):
+    holding.kill()
+    holding.wait()
+    with one_writer(tmp_path / "run"):
+        told = json.loads((tmp_path / "run" / ".lock.json").read_text())
+    assert told["process"] == os.getpid()
+    assert not (tmp_path / "run" / ".lock.json").exists()
+
+
+def test_whoever_waits_says_for_whom_and_comes_next(tmp_path, holding, caplog):
+    threading.Timer(1.0, holding.kill).start()
+    with one_writer(tmp_path / "run", wait=True):
+        assert holding.wait() == -signal.SIGKILL
+    assert f"waiting for process {holding.pid}" in caplog.text
+
+
+def test_a_writer_may_ask_again(tmp_path, holding):
+    with one_writer(tmp_path / "other"), one_writer(tmp_path / "other", wait=True):
+        assert (tmp_path / "other" / ".lock.json").is_file()
+    assert not (tmp_path / "other" / ".lock.json").exists()
