@@ -234,7 +234,8 @@ def mini(options: Options = TrainOptions()) -> int:
     recipe, workspace = opened(options)
 
     def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
-        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
+        launcher = ["longdwm_env.processes", "torch.distributed.run", "--standalone"]
+        launcher += ["--nproc_per_node", str(processes), "-m"]
         words = [sys.executable, "-m", *(launcher if processes > 1 else []), "longdwm_env.cli.train", part]
         words += ["--recipe", options.recipe, "--size", options.size]
         words += ["--out", str(workspace.root)] + (["--force"] if options.force else [])
@@ -375,7 +376,9 @@ PARTS = {
 if __name__ == "__main__":
     # How ``mini`` runs its parts, and what launchers of several processes run; otherwise people use ``longdwm train``.
     from longdwm_env.errors import LongDWMError
+    from longdwm_env.processes import end_with_parent
 
+    end_with_parent()
     try:
         sys.exit(tyro.cli(PARTS[sys.argv[1]], args=sys.argv[2:]))
     except LongDWMError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
-from longdwm_env.processes import child_environment
+from longdwm_env.processes import child_environment, end_with_parent
 from longdwm_env.training.studies.budget import Budget
 from longdwm_env.training.studies.evaluation import evaluate
 from longdwm_env.training.studies.folder import StudyFolder
@@ -79,7 +79,9 @@ def _all_done(work: Sequence[Job], jobs: int, deadline: float | None) -> bool:
         return all(_told(job, _begun(job, deadline)) for job in work)
     with (
         child_environment(threads=1, progress_bars=False),
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool,
+        ProcessPoolExecutor(
+            jobs, mp_context=get_context("spawn"), max_tasks_per_child=1, initializer=end_with_parent
+        ) as pool,
     ):
         waiting = {pool.submit(_begun, job, deadline): job for job in work}
         done = [_told(waiting[future], future.result()) for future in as_completed(waiting)]
