@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 from longdwm_env.errors import (
+    FolderInUse,
     InvalidAction,
     InvalidConfig,
     InvalidScene,
@@ -43,6 +44,7 @@ __all__ = [
     "Camera",
     "EgoState",
     "EnvState",
+    "FolderInUse",
     "Futures",
     "Intrinsics",
     "InvalidAction",

@@ -33,6 +33,10 @@ class LifecycleError(LongDWMError, RuntimeError):
     """A call at the wrong time: step before reset, after the episode's end, or anything after close."""
 
 
+class FolderInUse(LongDWMError, RuntimeError):
+    """Another process writes to a folder that has one writer at a time; the message says which."""
+
+
 class MissingDependency(LongDWMError, ImportError):
     """An optional package is not installed; the message says which extra brings it."""
 

@@ -34,14 +34,14 @@ class Progress:
     Attributes:
         step: optimizer steps done in all.
         finished: whether those are all of them; otherwise the call stopped early, with a checkpoint.
-        loss: mean loss of the last logged steps; NaN where nothing was logged.
+        loss: mean loss of the last logged steps, of whichever call; None where nothing was logged.
         samples_per_s: over this call.
         processor_s: processor time of this call, of all threads of this process.
     """
 
     step: int
     finished: bool
-    loss: float
+    loss: float | None
     samples_per_s: float
     processor_s: float = 0.0
 
@@ -112,10 +112,11 @@ def train(
                 run.log(rate)
             late = max_seconds is not None and elapsed > max_seconds
             over = run.agree(late or stopped.is_set())
-            if run.step % loop.checkpoint_every == 0 or run.step == loop.steps or over:
-                run.save()
             if loop.sample_every and (run.step % loop.sample_every == 0 or run.step == loop.steps):
                 run.sample(on_sample, validation)
+            # Last: what a checkpoint stands for is on disk, and what comes after it is done again.
+            if run.step % loop.checkpoint_every == 0 or run.step == loop.steps or over:
+                run.save()
             if over:
                 break
     accelerator.end_training()

@@ -12,7 +12,7 @@ from typing import Any
 from longdwm_env.errors import LongDWMError
 from longdwm_env.files import atomic_write_json
 from longdwm_env.models.machine import describe
-from longdwm_env.processes import on_sigterm
+from longdwm_env.processes import child_of_this, on_sigterm
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.workspace import Workspace
 
@@ -120,7 +120,7 @@ def rebuild(
 
 
 def _start(command: Sequence[str], threads: int | None) -> "subprocess.Popen[bytes]":
-    environment = dict(os.environ)
+    environment = {**os.environ, **child_of_this()}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
         environment.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))

@@ -20,6 +20,9 @@ from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.draws import counted_seed
 from longdwm_env.training.losses.objective import Objective
 
+SAMPLES = "samples"
+"""Folder of sample pictures, ``step-00001000.png``, in that of a run."""
+
 VALIDATION_BATCHES = 8
 VALIDATION_FIRST = 2**41
 """Numbers of the samples that validation draws: beyond any that a run trains on."""
@@ -59,12 +62,10 @@ class Run:
         )
         self.step = 0
         self.recent: list[dict[str, float]] = []
-        self.last_loss = math.nan
-        self.log_path = folder / "losses.jsonl"
+        self.last_loss: float | None = None
+        self.log_path, self.validation_path = folder / "losses.jsonl", folder / "validation.jsonl"
         if accelerator.is_main_process:
             folder.mkdir(parents=True, exist_ok=True)
-        if loop.tracker != "none":
-            accelerator.init_trackers("longdwm")
 
     @property
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -72,15 +73,21 @@ class Run:
         return inner
 
     def resume(self) -> None:
-        """Continue from the newest checkpoint, and cut the log to it."""
+        """Continue from the newest checkpoint; what was written after it is as if it had never been."""
         found = checkpoints(self.folder / "checkpoints")
-        if not found:
-            if self.accelerator.is_main_process:
+        if found:
+            self._continue_from(read_checkpoint(found[-1]))
+        if self.accelerator.is_main_process:
+            if not found:
                 atomic_write_json(self.folder / "run.json", self.facts)
-                self.log_path.unlink(missing_ok=True)
-            self.accelerator.wait_for_everyone()
-            return
-        checkpoint = read_checkpoint(found[-1])
+            self._forget_later(self.step if found else -1)
+        if self.loop.tracker != "none":
+            # The trackers' own way to take back what a run that was killed had told them.
+            taken_back = {"tensorboard": {"purge_step": self.step + 1 if found else 0}}
+            self.accelerator.init_trackers("longdwm", init_kwargs=taken_back)
+        self.accelerator.wait_for_everyone()
+
+    def _continue_from(self, checkpoint: Checkpoint) -> None:
         then, now = checkpoint.facts["run"], json.loads(json.dumps(self.facts))
         changed = sorted(key for key in {*then, *now} - {"config"} if then.get(key) != now.get(key))
         if changed:
@@ -100,10 +107,18 @@ class Run:
         restore(self.objective, self._optimizer, checkpoint)
         self.step = checkpoint.step
         self.recent = list(checkpoint.facts["recent"])
-        if self.accelerator.is_main_process and self.log_path.is_file():
-            kept = [line for line in self.log_path.read_text().splitlines() if _step_of(line) <= self.step]
-            atomic_write_bytes(self.log_path, "".join(f"{line}\n" for line in kept).encode())
-        self.accelerator.wait_for_everyone()
+        # Checkpoints of earlier versions do not say; the log does.
+        self.last_loss = checkpoint.facts.get("loss", _last_loss(self.log_path, self.step))
+
+    def _forget_later(self, step: int) -> None:
+        """Cut logs and pictures to a step."""
+        for path in (self.log_path, self.validation_path):
+            if path.is_file():
+                kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+                atomic_write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+        for picture in (self.folder / SAMPLES).glob("step-*.png"):
+            if int(picture.stem.removeprefix("step-")) > step:
+                picture.unlink()
 
     def advance(self, batches: Iterator[Any], accumulation: int) -> None:
         """One optimizer step."""
@@ -157,7 +172,7 @@ class Run:
                 ema = {name: tensor.clone() for name, tensor in gather(self.objective, self._optimizer)[0].items()}
         if self.accelerator.is_main_process:
             updates = self.average.optimization_step if self.average is not None else 0
-            facts = {"run": self.facts, "recent": self.recent}
+            facts = {"run": self.facts, "recent": self.recent, "loss": self.last_loss}
             write_checkpoint(
                 self.folder / "checkpoints",
                 Checkpoint(self.step, weights, ema, updates, moments, facts),
@@ -183,7 +198,7 @@ class Run:
                 mean = sum(losses) / len(losses)
                 self.accelerator.log({"validation_loss": mean}, step=self.step)
                 if self.accelerator.is_main_process:
-                    with (self.folder / "validation.jsonl").open("a") as file:
+                    with self.validation_path.open("a") as file:
                         file.write(json.dumps({"step": self.step, "loss": mean}) + "\n")
             if on_sample is not None and self.accelerator.is_main_process:
                 on_sample(self.step)
@@ -218,3 +233,10 @@ def _step_of(line: str) -> int:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return 2**62
+
+
+def _last_loss(log_path: Path, step: int) -> float | None:
+    """Of the newest entry up to a step."""
+    lines = log_path.read_text().splitlines() if log_path.is_file() else []
+    known = [json.loads(line)["loss"] for line in lines if _step_of(line) <= step]
+    return known[-1] if known else None

@@ -1,6 +1,8 @@
 """From a recipe to a trained component: each stage's data, objective, pictures and result."""
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.files import one_writer
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.inverse_dynamics import InverseDynamics
@@ -21,7 +24,7 @@ from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import Footage
-from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore, weights_hash
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.draws import numbers
@@ -37,6 +40,7 @@ from longdwm_env.training.losses.objective import NoiseChoices, Objective
 from longdwm_env.training.losses.rollout import Rollout
 from longdwm_env.training.losses.warp import WarpObjective
 from longdwm_env.training.pictures import PictureWriter
+from longdwm_env.training.run import SAMPLES
 from longdwm_env.training.workspace import Workspace
 
 Draw = Callable[[int, Sequence[int]], Any]
@@ -73,6 +77,25 @@ def run_stage(
         InvalidConfig: what the stage needs is missing.
     """
     config = config or recipe.stage(stage)
+    with stage_writer(workspace, stage):
+        return _run_stage(recipe, stage, workspace, config, device, max_seconds)
+
+
+def stage_writer(workspace: Workspace, stage: str) -> AbstractContextManager[None]:
+    """A stage's folder has one writer; of several processes that train together the first holds it for all."""
+    if os.environ.get("RANK", "0") != "0":
+        return nullcontext()
+    return one_writer(workspace.stage(stage), wait=True)
+
+
+def _run_stage(
+    recipe: Recipe,
+    stage: str,
+    workspace: Workspace,
+    config: StageConfig,
+    device: torch.device | str | None,
+    max_seconds: float | None,
+) -> Progress:
     pipeline = workspace.load()
     folder = workspace.stage(stage)
     here = PartialState(cpu=str(device) == "cpu").device
@@ -83,7 +106,7 @@ def run_stage(
     if str(device) == "cpu" or not torch.cuda.is_available():
         _lay_out_for_cpu(objective)
     facts = {"recipe": recipe.name, "size": recipe.size, "stage": stage, "config": as_json(config), "data": data}
-    pictures = PictureWriter(stage, objective, validation, pipeline, folder / "samples")
+    pictures = PictureWriter(stage, objective, validation, pipeline, folder / SAMPLES)
     progress = train(
         objective,
         draw,
@@ -316,7 +339,16 @@ def _inverse_dynamics(
     samplers = []
     for name, clips, share in zip(("seen", "unseen"), _seen_and_unseen(footage), (1, 16), strict=True):
         count = max(1, config.evidence_windows // share)
-        known = gathered(footage, pipeline.codec, clips, folder / name, count, seed, torch.get_num_threads())
+        known = gathered(
+            footage,
+            pipeline.codec,
+            clips,
+            folder / name,
+            count,
+            seed,
+            torch.get_num_threads(),
+            weights_hash(pipeline.vae),
+        )
         samplers.append(MotionSampler(known, seed))
     data = {"made_from": footage.description()}
     return InverseDynamicsObjective(reader, seed), samplers[0].batch, samplers[1].batch, data

@@ -257,7 +257,8 @@ def mini(options: Options = TrainOptions()) -> int:
     recipe, workspace = opened(options)
 
     def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
-        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
+        launcher = ["longdwm_env.processes", "torch.distributed.run", "--standalone"]
+        launcher += ["--nproc_per_node", str(processes), "-m"]
         words = [sys.executable, "-m", *(launcher if processes > 1 else []), "longdwm_env.cli.train", part]
         words += ["--recipe", options.recipe, "--size", options.size]
         words += ["--out", str(workspace.root)] + (["--force"] if options.force else [])
@@ -299,10 +300,9 @@ def _stage(name: str, options: TrainOptions) -> int:
     state = "finished" if progress.finished else "stopped; run again to go on"
     if not PartialState().is_main_process:
         return 0
-    print(
-        f"{name}: {state} at step {progress.step}, loss {progress.loss:.4f}, {progress.samples_per_s:.1f} samples/s; "
-        f"{workspace.stage(name)}"
-    )
+    loss = "" if progress.loss is None else f"loss {progress.loss:.4f}, "
+    speed = f"{progress.samples_per_s:.1f} samples/s"
+    print(f"{name}: {state} at step {progress.step}, {loss}{speed}; {workspace.stage(name)}")
     return 0
 
 
@@ -334,34 +334,39 @@ def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageCo
     return overridden(recipe.stage(stage), settings)
 
 
-def _source(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> "ClipSource":
+def _source(recipe: "Recipe", workspace: "Workspace", options: TrainOptions, clips: int | None) -> "ClipSource":
     from longdwm_env.training.data.sources import open_source
 
-    return open_source(recipe, workspace.load().settings.image_size, options.data, options.clips)
+    return open_source(recipe, workspace.load().settings.image_size, options.data, clips)
 
 
 def _footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> "ClipSource":
+    """All the footage that was asked for, now or in an earlier call; what is missing of it is made."""
     import os
 
-    from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, record_footage
+    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, record_footage, recorded, shards_of
     from longdwm_env.training.data.shards import BadLimit
     from longdwm_env.training.data.sources import twins_of
 
-    limit = BadLimit(recipe.data.bad_share)
-    if options.clips is None and (workspace.footage / "manifest.json").is_file() and recipe.data.kind == "simulator":
-        # More footage than the recipe asks for may have been made; less was asked for on purpose.
-        found = sorted(workspace.footage.glob("shard-*.safetensors"))
-        if found:
-            return Footage(workspace.footage, limit)
-    source = _source(recipe, workspace, options)
+    limit, folder = BadLimit(recipe.data.bad_share), workspace.footage
+    there, is_named = recorded(folder), options.data is not None or options.clips is not None
+    if there is not None and options.data is None and there.made_from.get("source") != "simulator":
+        if options.clips is not None or there.missing(there.asked()):
+            raise InvalidConfig(
+                f"{folder} was made from files and is not complete: say again where they are, by --data"
+            )
+        return Footage(folder, limit)
+    # More footage than the recipe asks for may have been made; less was asked for on purpose.
+    before = 0 if there is None else sum(count for shard, count in there.asked().items() if shard < TWIN_SHARDS)
+    source = _source(recipe, workspace, options, options.clips or before or None)
     if not recipe.data.record:
         return source
-    workers = options.workers or os.cpu_count() or 1
-    footage = record_footage(source, workspace.footage, workers, limit)
     twins = twins_of(source, recipe.data.twin_ratio)
-    if twins is None:
-        return footage
-    return record_footage(twins, workspace.footage, workers, limit, first_shard=TWIN_SHARDS)
+    if there is not None and not is_named and not there.missing(shards_of(source, twins)):
+        # Whichever version of the simulator drew it.
+        return Footage(folder, limit)
+    return record_footage(source, folder, options.workers or os.cpu_count() or 1, limit, twins)
 
 
 def _latents(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> int:
@@ -399,7 +404,9 @@ PARTS = {
 if __name__ == "__main__":
     # How ``mini`` runs its parts, and what launchers of several processes run; otherwise people use ``longdwm train``.
     from longdwm_env.errors import LongDWMError
+    from longdwm_env.processes import end_with_parent
 
+    end_with_parent()
     try:
         sys.exit(tyro.cli(PARTS[sys.argv[1]], args=sys.argv[2:]))
     except LongDWMError as error:

@@ -126,8 +126,7 @@ def test_a_twin_is_the_same_drive_under_other_conditions(tmp_path: Path) -> None
 
 def test_twins_stand_behind_all_clips_in_the_same_folder(tmp_path: Path) -> None:
     clips, folder = PaintedRoad(clips=8, frames=13), tmp_path / "footage"
-    record_footage(clips, folder)
-    record_footage(clips, folder, first_shard=TWIN_SHARDS)
+    record_footage(clips, folder, twins=clips)
     footage = record_footage(PaintedRoad(clips=16, frames=13), folder)
     assert [block for block, _ in blocks_of(footage)] == [0, 1, TWIN_SHARDS]
     assert np.array_equal(footage.clip(16).images, clips.clip(0).images)

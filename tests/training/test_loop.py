@@ -1,5 +1,6 @@
 """The loop: learns, survives being killed, and does not care how many processes share the work."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,11 +9,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from longdwm_env.errors import InvalidState
 from longdwm_env.models.presets import build, debug
@@ -22,7 +25,7 @@ from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.loop import train
-from longdwm_env.training.run import TrainingDiverged
+from longdwm_env.training.run import Run, TrainingDiverged
 
 from . import toy_run
 from .scenery import PaintedRoad
@@ -98,6 +101,87 @@ def test_killed_at_any_moment_and_resumed_the_curve_goes_on_bit_for_bit(tmp_path
     assert curve(folder) == curve(tmp_path / "whole")
     leftovers = [p for p in (folder / "checkpoints").iterdir() if p.name.startswith(".partial")]
     assert not leftovers
+
+
+class Unplugged(Exception):
+    """As if the power had gone."""
+
+
+WATCHED = replace(LOOP, steps=16, checkpoint_every=5, log_every=2, sample_every=4, tracker="tensorboard")
+
+
+def files_of(folder: Path) -> dict[str, Any]:
+    """What a run has written, but for speeds."""
+    events = EventAccumulator(str(folder / "tracker" / "longdwm"))
+    events.Reload()
+    entries = [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
+    return {
+        "log": [{name: value for name, value in entry.items() if name != "samples_per_s"} for entry in entries],
+        "validation": (folder / "validation.jsonl").read_text(),
+        "pictures": {path.name: path.read_text() for path in sorted((folder / "samples").iterdir())},
+        "tracker": {
+            tag: [(event.step, event.value) for event in events.Scalars(tag)]
+            for tag in events.Tags()["scalars"]
+            if tag != "samples_per_s"
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    toy_run.toy_train(folder, WATCHED)
+    return files_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("doing", "at", "is_after"),
+    [
+        ("sample", 1, True),
+        ("sample", 3, True),
+        ("log", 4, True),
+        ("save", 2, False),
+        ("save", 4, False),
+        ("save", 4, True),
+    ],
+)
+def test_every_file_of_an_interrupted_run_is_that_of_an_undisturbed_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    undisturbed: dict[str, Any],
+    doing: str,
+    at: int,
+    is_after: bool,
+) -> None:
+    whole, calls = getattr(Run, doing), itertools.count(1)
+
+    def unplugged(run: Run, *given: Any) -> None:
+        is_now = next(calls) == at
+        if is_now and not is_after:
+            raise Unplugged
+        whole(run, *given)
+        if is_now:
+            raise Unplugged
+
+    monkeypatch.setattr(Run, doing, unplugged)
+    with pytest.raises(Unplugged):
+        toy_run.toy_train(tmp_path, WATCHED)
+    monkeypatch.setattr(Run, doing, whole)
+    assert toy_run.toy_train(tmp_path, WATCHED).finished
+    assert files_of(tmp_path) == undisturbed
+
+
+def test_a_finished_run_that_is_called_again_knows_its_loss(tmp_path: Path) -> None:
+    first = train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True)
+    assert train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True).loss == first.loss
+    # A checkpoint of an earlier version does not hold it.
+    state = checkpoints(tmp_path / "checkpoints")[-1] / "state.json"
+    facts = json.loads(state.read_text())
+    del facts["facts"]["loss"]
+    state.write_text(json.dumps(facts))
+    assert train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True).loss == first.loss
+    (tmp_path / "losses.jsonl").unlink()
+    assert train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True).loss is None
 
 
 TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

@@ -195,7 +195,7 @@ def test_the_command_of_a_part_that_several_processes_train(tmp_path: Path, monk
     assert "-m longdwm_env.cli.train sharpen" in alone
     assert "torch.distributed.run" not in alone
     assert "--set" not in alone
-    assert "-m torch.distributed.run --standalone --nproc_per_node 2 -m longdwm_env.cli.train sharpen" in shared
+    assert "-m longdwm_env.processes torch.distributed.run --standalone --nproc_per_node 2 -m longdwm_env.cli" in shared
     assert "--set loop.micro_batch_size=2" in shared
     assert "--device cpu --threads 1" in shared
 

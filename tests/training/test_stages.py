@@ -74,6 +74,28 @@ def test_the_inverse_dynamics_model_learns_from_evidence_that_is_computed_once(t
     assert [file.stat().st_mtime_ns for file in files] == made_at
 
 
+def test_a_stage_that_was_stopped_before_its_mark_of_being_done_is_finished_by_the_next_run(tmp_path: Path) -> None:
+    made, workspace = recipe("mini-simulator", "debug"), Workspace(tmp_path / "mini")
+    workspace.prepare(made)
+    record_footage(PaintedRoad(clips=1, frames=13), workspace.footage)
+    few = quicker(made, "codec", 4)
+    run_stage(few, "codec", workspace, device="cpu")
+    mark = workspace.stage("codec") / "done.json"
+    told = mark.read_text()
+    mark.unlink()
+    assert run_stage(few, "codec", workspace, device="cpu").finished
+    assert mark.read_text() == told
+    # Nothing is known of the loss any more, and still it can be finished.
+    mark.unlink()
+    (workspace.stage("codec") / "losses.jsonl").unlink()
+    state = next((workspace.stage("codec") / "checkpoints").glob("*/state.json"))
+    facts = json.loads(state.read_text())
+    facts["facts"]["loss"] = None
+    state.write_text(json.dumps(facts))
+    assert run_stage(few, "codec", workspace, device="cpu").finished
+    assert workspace.done("codec")
+
+
 def test_the_papers_recipe_learns_with_its_own_classes(tmp_path: Path) -> None:
     made, workspace = recipe("cogvideox-2b-nuscenes", "debug"), Workspace(tmp_path / "full")
     workspace.prepare(made)

@@ -16,9 +16,10 @@ from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.draws import normal
-from longdwm_env.training.loop import train
+from longdwm_env.training.loop import Progress, train
 from longdwm_env.training.losses.fine import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
+from longdwm_env.training.run import SAMPLES
 
 LOOP = LoopConfig(
     steps=30, batch_size=8, micro_batch_size=8, checkpoint_every=4, log_every=1, sample_every=0, tracker="none"
@@ -61,6 +62,18 @@ def toy_draw(step: int, counts: Sequence[int]) -> ToyBatch:
 def fine_objective(pipeline: Any) -> FineObjective:
     return FineObjective(
         pipeline.fine, pipeline.scheduler, torch.zeros(5, 16), OpenChoices(), NoiseChoices(), 0, last_is_exact=True
+    )
+
+
+def toy_train(folder: Path, loop: LoopConfig = LOOP, objective: ToyObjective | None = None) -> Progress:
+    """A run that writes every kind of file that a stage writes."""
+
+    def picture(step: int) -> None:
+        (folder / SAMPLES).mkdir(exist_ok=True)
+        (folder / SAMPLES / f"step-{step:08d}.png").write_text(f"picture {step}")
+
+    return train(
+        objective or ToyObjective(), toy_draw, loop, OPTIMIZER, folder, on_sample=picture, validation=toy_draw, cpu=True
     )
 
 

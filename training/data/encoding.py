@@ -32,7 +32,7 @@ from longdwm_env.training.data.latents import (
     LatentStore,
     weights_hash,
 )
-from longdwm_env.training.data.shards import BadLimit, ShardFolder
+from longdwm_env.training.data.shards import BadLimit, ShardFolder, shards_to_make
 from longdwm_env.training.data.vehicles import vehicle_cover
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
@@ -84,27 +84,28 @@ def encode_latents(
         },
         "choices": asdict(choices),
     }
-    shards = ShardFolder(folder, made_from)
-    todo = [(block, clips) for block, clips in blocks_of(source) if not shards.path(block).is_file()]
-    workers = min(workers, len(todo))
-    encoder = _Encoder(_without_models(pipeline) if workers > 1 else pipeline, choices, device)
-    empty_text = folder / EMPTY_TEXT_FILE
-    if not empty_text.is_file():
-        with atomic_path(empty_text) as temporary:
-            save_file({"text": encoder.text("")}, temporary)
-    blocks = _Blocks(encoder, source, shards, limit)
-    bad = 0
-    total = sum(len(clips) for _, clips in todo)
-    with tqdm(total=total, unit="clip", desc="latents", disable=not todo, mininterval=1.0) as bar:
-        if workers <= 1:
-            for block, clips in todo:
-                bad = blocks.write(block, clips, bad, bar.update)
-        else:
-            threads = max(1, torch.get_num_threads() // workers)
-            for (_, clips), more in zip(todo, side_by_side(blocks.write, todo, workers, threads), strict=True):
-                bad += more
-                limit.check(bad, len(source), f"clips of {source.name}")
-                bar.update(len(clips))
+    of_source = blocks_of(source)
+    with shards_to_make(folder, made_from, {block: len(clips) for block, clips in of_source}) as (shards, missing):
+        todo = [(block, clips) for block, clips in of_source if block in set(missing)]
+        workers = min(workers, len(todo))
+        encoder = _Encoder(_without_models(pipeline) if workers > 1 else pipeline, choices, device)
+        empty_text = folder / EMPTY_TEXT_FILE
+        if not empty_text.is_file():
+            with atomic_path(empty_text) as temporary:
+                save_file({"text": encoder.text("")}, temporary)
+        blocks = _Blocks(encoder, source, shards, limit)
+        bad = 0
+        total = sum(len(clips) for _, clips in todo)
+        with tqdm(total=total, unit="clip", desc="latents", disable=not todo, mininterval=1.0) as bar:
+            if workers <= 1:
+                for block, clips in todo:
+                    bad = blocks.write(block, clips, bad, bar.update)
+            else:
+                threads = max(1, torch.get_num_threads() // workers)
+                for (_, clips), more in zip(todo, side_by_side(blocks.write, todo, workers, threads), strict=True):
+                    bad += more
+                    limit.check(bad, len(source), f"clips of {source.name}")
+                    bar.update(len(clips))
     return LatentStore(folder, limit)
 
 
@@ -129,7 +130,7 @@ class _Blocks:
                 log.warning("skipping clip %d of %s: %s", index, source.name, error)
                 self.limit.check(bad, len(source), f"clips of {source.name}")
             on_clip()
-        self.shards.write(block, entries)
+        self.shards.write(block, entries, len(clips))
         return bad
 
 

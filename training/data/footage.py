@@ -28,7 +28,7 @@ from longdwm_env.training.data.clip import (
     camera_from_json,
 )
 from longdwm_env.training.data.latents import EMPTY_TEXT_FILE
-from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
+from longdwm_env.training.data.shards import MANIFEST, BadLimit, Entry, ShardFolder, shards_to_make
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.types import ActorTracks, ImageSize
 
@@ -42,7 +42,11 @@ log = logging.getLogger(__name__)
 
 
 def record_footage(
-    source: ClipSource, folder: Path, workers: int = 1, limit: BadLimit | None = None, first_shard: int = 0
+    source: ClipSource,
+    folder: Path,
+    workers: int = 1,
+    limit: BadLimit | None = None,
+    twins: ClipSource | None = None,
 ) -> "Footage":
     """Record every clip of a source that is not there yet; safe to interrupt and to repeat with more clips.
 
@@ -51,7 +55,7 @@ def record_footage(
         folder: of the shards.
         workers: processes that record at the same time.
         limit: how many damaged clips are skipped with a report.
-        first_shard: number of the source's first shard in the folder.
+        twins: recorded behind the clips; see ``sources.twins_of``.
 
     Raises:
         InvalidConfig: the folder holds footage of another source.
@@ -59,22 +63,25 @@ def record_footage(
     """
     limit = limit or BadLimit()
     made_from = source.description()
-    shards = ShardFolder(folder, made_from)
-    todo = [first_shard + shard for shard in range(-(-len(source) // CLIPS_PER_SHARD))]
-    todo = [shard for shard in todo if not shards.path(shard).is_file()]
-    with tqdm(total=len(todo) * CLIPS_PER_SHARD, unit="clip", desc=f"footage {source.name}", disable=not todo) as bar:
-        record = partial(_record_shard, source, folder, made_from, first_shard)
-        for _ in side_by_side(record, [(shard,) for shard in todo], workers):
-            bar.update(CLIPS_PER_SHARD)
+    wanted = shards_of(source, twins)
+    with shards_to_make(folder, made_from, wanted) as (_, todo):
+        total = sum(wanted[shard] for shard in todo)
+        with tqdm(total=total, unit="clip", desc=f"footage {source.name}", disable=not todo) as bar:
+            record = partial(_record_shard, source, twins, folder, made_from)
+            for shard, _ in zip(todo, side_by_side(record, [(s,) for s in todo], workers), strict=True):
+                bar.update(wanted[shard])
     footage = Footage(folder, limit)
-    bad = sum("error" in entry.facts for entry in shards.entries(limit))
-    limit.check(bad, len(source), f"clips of {source.name}")
+    limit.check(footage.bad, sum(wanted.values()), f"clips of {source.name}")
     return footage
 
 
-def _record_shard(source: ClipSource, folder: Path, made_from: dict[str, Any], first_shard: int, shard: int) -> None:
+def _record_shard(
+    clips: ClipSource, twins: ClipSource | None, folder: Path, made_from: dict[str, Any], shard: int
+) -> None:
+    source, first = clips, shard * CLIPS_PER_SHARD
+    if twins is not None and shard >= TWIN_SHARDS:
+        source, first = twins, (shard - TWIN_SHARDS) * CLIPS_PER_SHARD
     entries: list[tuple[dict[str, Any], dict[str, torch.Tensor]]] = []
-    first = (shard - first_shard) * CLIPS_PER_SHARD
     for index in range(first, min(first + CLIPS_PER_SHARD, len(source))):
         try:
             clip = source.clip(index)
@@ -122,23 +129,24 @@ class Footage:
         limit: how many damaged shards are skipped with a report.
 
     Raises:
-        InvalidConfig: there is no footage in the folder.
+        InvalidConfig: there is no footage in the folder, or less than was asked for.
     """
 
     def __init__(self, folder: Path, limit: BadLimit | None = None) -> None:
-        manifest = folder / "manifest.json"
-        if not manifest.is_file():
-            raise InvalidConfig(f"{folder} holds no recorded footage (no manifest.json)")
-        self.name = str(folder)
-        self._made_from = json.loads(manifest.read_text())["made_from"]
-        self._shards = ShardFolder(folder, self._made_from)
-        self.entries: list[Entry] = [e for e in self._shards.entries(limit) if "error" not in e.facts]
+        shards = recorded(folder)
+        if shards is None:
+            raise InvalidConfig(f"{folder} holds no recorded footage (no {MANIFEST})")
+        shards.check_complete()
+        self.name, self._shards = str(folder), shards
+        entries = self._shards.entries(limit)
+        self.entries: list[Entry] = [entry for entry in entries if "error" not in entry.facts]
+        self.bad = len(entries) - len(self.entries)
         if not self.entries:
             raise InvalidConfig(f"{folder} holds no readable clip")
 
     def description(self) -> dict[str, Any]:
         """What the recorded source was made from."""
-        return dict(self._made_from)
+        return dict(self._shards.made_from)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -241,9 +249,33 @@ def record_enough(
             return footage
 
 
+def recorded(folder: Path) -> ShardFolder | None:
+    """The shards of a folder, complete or not; None where there are none yet."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return None
+    return ShardFolder(folder, json.loads(manifest.read_text())["made_from"])
+
+
 def is_footage(folder: Path) -> bool:
     """Whether ``record_footage`` wrote a folder: ``encode_latents`` leaves an embedding beside its shards."""
     return any(folder.glob("shard-*.safetensors")) and not (folder / EMPTY_TEXT_FILE).is_file()
+
+
+def shards_of(source: ClipSource, twins: ClipSource | None = None) -> dict[int, int]:
+    """How many clips each shard of a source's footage holds."""
+    wanted = {shard: len(indices) for shard, indices in blocks_of_number(len(source))}
+    if twins is not None:
+        wanted |= {TWIN_SHARDS + shard: len(indices) for shard, indices in blocks_of_number(len(twins))}
+    return wanted
+
+
+def blocks_of_number(count: int) -> list[tuple[int, list[int]]]:
+    """So many clips in blocks: (block, indices of its clips)."""
+    return [
+        (block, list(range(first, min(first + CLIPS_PER_SHARD, count))))
+        for block, first in enumerate(range(0, count, CLIPS_PER_SHARD))
+    ]
 
 
 def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:
@@ -253,11 +285,7 @@ def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:
     others are still being recorded.
     """
     if not isinstance(source, Footage):
-        count = len(source)
-        return [
-            (block, list(range(first, min(first + CLIPS_PER_SHARD, count))))
-            for block, first in enumerate(range(0, count, CLIPS_PER_SHARD))
-        ]
+        return blocks_of_number(len(source))
     blocks: dict[int, list[int]] = {}
     for index, entry in enumerate(source.entries):
         blocks.setdefault(int(entry.shard.stem.rpartition("-")[2]), []).append(index)

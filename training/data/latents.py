@@ -95,7 +95,7 @@ class LatentStore:
         limit: how many damaged shards are skipped with a report.
 
     Raises:
-        InvalidConfig: there are no latents in the folder.
+        InvalidConfig: there are no latents in the folder, or fewer than were asked for.
     """
 
     def __init__(self, folder: Path, limit: BadLimit | None = None) -> None:
@@ -105,6 +105,7 @@ class LatentStore:
         self.folder = folder
         self.made_from: dict[str, Any] = json.loads(manifest.read_text())["made_from"]
         self._shards = ShardFolder(folder, self.made_from)
+        self._shards.check_complete()
         self.entries: list[Entry] = self._shards.entries(limit)
         if not self.entries:
             raise InvalidConfig(f"{folder} holds no readable clip")

@@ -3,13 +3,15 @@
 A folder holds ``manifest.json``, which says what its contents were made from, and ``shard-00000.safetensors``, ... A
 shard holds the tensors of a run of entries, named ``{place}/{name}``, and in its header the entries' own JSON. Shards
 are written whole, so an interrupted run leaves only complete ones and continues with the missing ones; several
-processes may write different shards of one folder.
+processes of one run may write different shards of one folder. ``asked.json`` says how many clips each shard is to hold,
+so that a folder that is not full is never taken for one that is.
 """
 
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path, atomic_write_json
+from longdwm_env.files import atomic_path, atomic_write_json, one_writer
 from longdwm_env.training.data.clip import BadClip, TooManyBadClips
 
 LAYOUT_VERSION = 2
+MANIFEST, ASKED = "manifest.json", "asked.json"
+
+_UNREADABLE = (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError)
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +74,9 @@ class ShardFolder:
     def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
         self.folder = folder
         self._open: dict[Path, Any] = {}
-        manifest = {"layout": LAYOUT_VERSION, "made_from": json.loads(json.dumps(made_from))}
-        path = folder / "manifest.json"
+        self.made_from: dict[str, Any] = json.loads(json.dumps(made_from))
+        manifest = {"layout": LAYOUT_VERSION, "made_from": self.made_from}
+        path = folder / MANIFEST
         if path.is_file():
             found = json.loads(path.read_text())
             changed = _differences(found, manifest)
@@ -82,12 +88,53 @@ class ShardFolder:
         else:
             atomic_write_json(path, manifest)
 
+    def ask(self, clips: Mapping[int, int]) -> list[int]:
+        """Note how many clips each shard is to hold; which are missing, damaged, or made of fewer."""
+        if clips != self.asked():
+            atomic_write_json(self.folder / ASKED, {str(shard): count for shard, count in sorted(clips.items())})
+        return self.missing(clips)
+
+    def is_full(self, clips: Mapping[int, int]) -> bool:
+        """Whether ``ask`` would change nothing and find nothing missing."""
+        return self.asked() in ({}, clips) and not self.missing(clips)
+
+    def asked(self) -> dict[int, int]:
+        """How many clips each shard is to hold; empty where it was never said, as by earlier versions."""
+        path = self.folder / ASKED
+        return {int(shard): count for shard, count in json.loads(path.read_text()).items()} if path.is_file() else {}
+
+    def check_complete(self) -> None:
+        """Raise unless all that was asked for has been made; what was damaged later is another matter.
+
+        Raises:
+            InvalidConfig: shards are missing.
+        """
+        asked = self.asked()
+        lacking = [s for s in self.missing(asked) if not self.path(s).is_file() or 0 < self.holds(s) < asked[s]]
+        if lacking:
+            there = sum(count for shard, count in asked.items() if shard not in lacking)
+            raise InvalidConfig(
+                f"{self.folder} holds {there} of the {sum(asked.values())} clips that were asked for; run the command "
+                "that makes them again, and it goes on where it was interrupted"
+            )
+
     def path(self, shard: int) -> Path:
         """Path of a shard."""
         return self.folder / f"shard-{shard:05d}.safetensors"
 
-    def write(self, shard: int, entries: Sequence[tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]]) -> None:
-        """Write one shard whole: (facts, tensors) of each of its entries."""
+    def write(
+        self,
+        shard: int,
+        entries: Sequence[tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]],
+        made_of: int | None = None,
+    ) -> None:
+        """Write one shard whole.
+
+        Args:
+            shard: its number.
+            entries: (facts, tensors) of each.
+            made_of: clips, where some of them gave no entry.
+        """
         tensors = {
             f"{place}/{name}": tensor.contiguous()
             for place, (_, named) in enumerate(entries)
@@ -95,11 +142,20 @@ class ShardFolder:
         }
         facts = json.dumps([facts for facts, _ in entries], allow_nan=False)
         with atomic_path(self.path(shard)) as temporary:
-            save_file(tensors, temporary, metadata={"entries": facts})
+            save_file(tensors, temporary, metadata={"entries": facts, "made_of": str(made_of or len(entries))})
 
-    def missing(self, shards: int) -> list[int]:
-        """Which of the shards 0 .. ``shards`` - 1 are not there yet."""
-        return [shard for shard in range(shards) if not self.path(shard).is_file()]
+    def holds(self, shard: int) -> int:
+        """How many clips a shard was made of; 0 where it is missing or cannot be read."""
+        try:
+            with safe_open(self.path(shard), "pt") as file:
+                metadata = file.metadata()
+                return int(metadata.get("made_of") or len(json.loads(metadata["entries"])))
+        except _UNREADABLE:
+            return 0
+
+    def missing(self, clips: Mapping[int, int]) -> list[int]:
+        """Which shards are not there yet, damaged, or made of fewer clips than wanted."""
+        return [shard for shard, count in clips.items() if self.holds(shard) < count]
 
     def entries(self, limit: BadLimit | None = None) -> list[Entry]:
         """All entries of all readable shards, by shard and place; damaged shards are reported and skipped.
@@ -114,7 +170,7 @@ class ShardFolder:
             try:
                 with safe_open(path, "pt") as file:
                     listed = json.loads(file.metadata()["entries"])
-            except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+            except _UNREADABLE as error:
                 bad += 1
                 log.warning("skipping damaged shard %s: %s", path, error)
                 (limit or BadLimit()).check(bad, len(paths), f"shards of {self.folder}")
@@ -153,6 +209,28 @@ class ShardFolder:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}
+
+
+@contextmanager
+def shards_to_make(
+    folder: Path, made_from: Mapping[str, Any], clips: Mapping[int, int]
+) -> Iterator[tuple[ShardFolder, list[int]]]:
+    """A folder and its shards that are still to be made; it has no other writer meanwhile. A full one is only read.
+
+    Args:
+        folder: of the shards.
+        made_from: see ``ShardFolder``.
+        clips: of each shard.
+
+    Raises:
+        InvalidConfig: the folder was made from something else.
+    """
+    if (folder / MANIFEST).is_file() and ShardFolder(folder, made_from).is_full(clips):
+        yield ShardFolder(folder, made_from), []
+        return
+    with one_writer(folder, wait=True):
+        shards = ShardFolder(folder, made_from)
+        yield shards, shards.ask(clips)
 
 
 def _differences(found: Any, wanted: Any, name: str = "") -> list[str]:

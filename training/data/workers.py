@@ -1,18 +1,15 @@
 """Processes that make shards side by side."""
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing import get_context
 from typing import Any, TypeVar
 
 import cv2
 import torch
 
-from longdwm_env.processes import child_environment
+from longdwm_env.processes import child_environment, end_with_parent
 
 Result = TypeVar("Result")
 
@@ -61,16 +58,9 @@ def worker_pool(
 def _begin(threads: int, begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if begin is not None:
         begin(*given)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 _work_here: Callable[..., Any] | None = None

@@ -1,5 +1,8 @@
 """Evidence of motion, computed once: it has no weights, so training need not compute it again in every step."""
 
+import json
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,20 +10,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path
+from longdwm_env.files import atomic_path, atomic_write_json
 from longdwm_env.models.codec import Codec, images_from_uint8, uint8_from_images
 from longdwm_env.models.motion_volume import VALUES, WINDOW_FRAMES, YAW_RATES_RADPS, evidence
 from longdwm_env.models.scorer import CORRUPTIONS
 from longdwm_env.training.data.clip import camera_from_json
 from longdwm_env.training.data.footage import Footage
+from longdwm_env.training.data.shards import MANIFEST
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
 from longdwm_env.training.losses.encoder import corrupted
 from longdwm_env.types import Images
+
+log = logging.getLogger(__name__)
 
 BLOCK = 64
 """Windows of a file: what is lost when the work is interrupted."""
@@ -45,9 +52,18 @@ class Evidence:
 
 
 def gathered(
-    footage: Footage, codec: Codec, clips: Sequence[int], folder: Path, count: int, seed: int, workers: int = 1
+    footage: Footage,
+    codec: Codec,
+    clips: Sequence[int],
+    folder: Path,
+    count: int,
+    seed: int,
+    workers: int = 1,
+    codec_hash: str = "",
 ) -> Evidence:
     """Evidence of windows that are drawn by number, as far as it is not in the folder.
+
+    What is there of other footage, another codec or another version of this code is thrown away.
 
     Args:
         footage: with the simulator's labels.
@@ -58,14 +74,18 @@ def gathered(
         seed: of the draws.
         workers: processes of one thread each. Threads would wait for one another: a window is thousands of small
             steps, and with another program on one of two cores takes them five times as long as one thread.
+        codec_hash: of the codec's weights.
 
     Raises:
         InvalidConfig: the footage has no labels.
     """
     if not {"speed_mps", "yaw_rate_radps"} <= set(footage.entries[0].facts["labels"]):
         raise InvalidConfig(f"footage in {footage.name} lacks labels of motion; only the simulator's has them")
+    keys = [footage.entries[clip].facts["key"] for clip in clips]
+    made_from = {"footage": footage.description(), "clips": keys, "codec": codec_hash, "seed": seed, "values": VALUES}
+    _throw_away_unless(folder, json.loads(json.dumps(made_from)))
     blocks = [_Block(folder, first, min(BLOCK, count - first)) for first in range(0, count, BLOCK)]
-    todo = [block for block in blocks if not block.path.is_file()]
+    todo = [block for block in blocks if not block.is_whole]
     windows = _Windows(footage, codec, clips, seed)
     with tqdm(total=len(todo), desc=f"evidence {folder.name}", unit="block", disable=not todo) as bar:
         for _ in side_by_side(windows.write, [(block,) for block in todo], min(workers, len(todo))):
@@ -73,9 +93,17 @@ def gathered(
     loaded = [load_file(block.path) for block in blocks]
     parts = [(block["values"], block["motion"]) for block in loaded]
     values, motion = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if values.shape[1] != VALUES:
-        raise InvalidConfig(f"{folder} holds evidence of another version of this code; delete it")
     return Evidence(values, motion)
+
+
+def _throw_away_unless(folder: Path, made_from: dict[str, Any]) -> None:
+    manifest = folder / MANIFEST
+    if manifest.is_file() and json.loads(manifest.read_text()) == made_from:
+        return
+    if folder.exists():
+        log.info("%s holds evidence of other footage or another codec; it is made again", folder)
+        shutil.rmtree(folder)
+    atomic_write_json(manifest, made_from)
 
 
 @dataclass(frozen=True)
@@ -89,6 +117,15 @@ class _Block:
     @property
     def path(self) -> Path:
         return self.folder / f"{self.first:06d}-{self.count}.safetensors"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is there and can be read."""
+        try:
+            with safe_open(self.path, "numpy") as file:
+                return bool(file.keys())
+        except (OSError, SafetensorError):
+            return False
 
 
 @dataclass(frozen=True)
