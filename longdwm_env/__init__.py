@@ -15,6 +15,7 @@ from longdwm_env.errors import (
     LongDWMError,
     MissingDependency,
     MissingWeights,
+    NotFinite,
     UnknownScene,
     UnknownWorld,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "MissingDependency",
     "MissingWeights",
     "Mounting",
+    "NotFinite",
     "RewardTerm",
     "Scene",
     "Trajectory",

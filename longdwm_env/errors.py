@@ -33,6 +33,10 @@ class LifecycleError(LongDWMError, RuntimeError):
     """A call at the wrong time: step before reset, after the episode's end, or anything after close."""
 
 
+class NotFinite(LongDWMError, ArithmeticError):
+    """A network said something that is no finite number: no picture, and no judgement of one, can be made of it."""
+
+
 class MissingDependency(LongDWMError, ImportError):
     """An optional package is not installed; the message says which extra brings it."""
 

@@ -14,13 +14,10 @@ from longdwm_env.factory import make_world
 from longdwm_env.observation import ObservationMode, observation_space
 from longdwm_env.rewards import Reward, reward_from
 from longdwm_env.scenes import open_scenes
-from longdwm_env.types import Camera, ImageSize, SceneSource
+from longdwm_env.types import MAX_SIDE_PX, Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
 
 RENDER_MODES = ("rgb_array", "human")
-
-MAX_SIDE_PX = 4096
-"""Longest side of an image: beyond it, a typing error is likelier than a wish."""
 
 
 def open_episodes(

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 ImageSize = tuple[int, int]
 """(height, width) in pixels."""
 
+MAX_SIDE_PX = 4096
+"""Longest side of an image: beyond it, a typing error is likelier than a wish."""
+
 FloatArray = NDArray[np.float64]
 Images = NDArray[np.uint8]
 """uint8 RGB, (T, H, W, 3)."""

@@ -17,6 +17,7 @@ from longdwm_env.models.codec import Codec, CogVideoXCodec
 from longdwm_env.models.cpu_codec import quick_on_cpu
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.fine import FineModel
+from longdwm_env.models.folder import check_components_finite, check_finite, module_weights
 from longdwm_env.models.generation import Generation
 from longdwm_env.models.inputs import (
     as_list,
@@ -93,6 +94,7 @@ class LongDWMPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: ``use_safetensors=False`` is asked for.
+            MissingWeights: a weight is not a finite number.
         """
         if not kwargs.setdefault("use_safetensors", True):
             raise ValueError("weights are loaded from safetensors alone")
@@ -106,6 +108,7 @@ class LongDWMPipeline(DiffusionPipeline):
                 # of PyTorch's own, they give the same bits at every loading.
                 for tensor in (*component.parameters(), *component.buffers()):
                     tensor.data = tensor.data.clone()
+        check_components_finite(pipeline.components, pretrained_model_name_or_path)
         return pipeline
 
     @property
@@ -211,7 +214,9 @@ class LongDWMPipeline(DiffusionPipeline):
         """
         kwargs.setdefault("prefix", None)
         kwargs.setdefault("use_safetensors", True)
-        getattr(self, component).load_lora_adapter(weights, adapter_name=adapter_name, **kwargs)
+        transformer = getattr(self, component)
+        transformer.load_lora_adapter(weights, adapter_name=adapter_name, **kwargs)
+        check_finite(module_weights(transformer), f"{component} with this LoRA")
 
     @torch.no_grad()
     def stream(
