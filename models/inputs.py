@@ -14,9 +14,8 @@ from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.long_video import Drive
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.routes import open_route
+from longdwm_env.seeding import MAX_SEED
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
-
-MAX_SEED = 2**63 - 1
 
 
 def as_list(value: Any, count: int) -> list[Any]:
