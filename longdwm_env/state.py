@@ -114,7 +114,7 @@ class EnvState:
         )
         _require(self.camera.intrinsics.image_size == self.image_size, "the camera belongs to another image size")
         _require(self.ego_poses.shape == (count, 3), f"ego_poses are {self.ego_poses.shape}, expected ({count}, 3)")
-        moments = len(self.past_motion)
+        moments = self.past_motion.shape[0] if self.past_motion.ndim else 0
         _require(
             1 <= moments <= PAST_FRAMES + 1 and self.past_motion.shape == (moments, 3),
             f"past_motion is {self.past_motion.shape}, expected (1 to {PAST_FRAMES + 1}, 3)",
