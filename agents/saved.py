@@ -64,7 +64,7 @@ def read_policy(path: Path) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:
     """Header and weights of a saved policy.
 
     Raises:
-        InvalidConfig: there is no such file, or it is damaged or of another kind.
+        InvalidConfig: there is no such file, or it is damaged, of another kind or holds numbers that are not finite.
     """
     return _read(path, tensors=True)
 
@@ -99,11 +99,15 @@ def _read(path: Path, tensors: bool = False) -> tuple[PolicyHeader, dict[str, ND
             if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
                 raise InvalidConfig(f"{path} is not a policy of this package (format {FORMAT}, version {VERSION})")
             header = PolicyHeader(**json.loads(metadata["header"]))
-            return header, {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, InvalidConfig):
             raise
         raise InvalidConfig(f"{path} cannot be read as a policy: {error}") from error
+    for name, array in weights.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InvalidConfig(f"{path}: {name!r} holds numbers that are not finite, so no action can come of it")
+    return header, weights
 
 
 def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from longdwm_env.errors import (
     LongDWMError,
     MissingDependency,
     MissingWeights,
+    NotFinite,
     UnknownScene,
     UnknownWorld,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "MissingDependency",
     "MissingWeights",
     "Mounting",
+    "NotFinite",
     "RewardTerm",
     "Scene",
     "Trajectory",

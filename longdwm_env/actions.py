@@ -1,6 +1,7 @@
 """The four action modes. Each becomes one ``Trajectory``, so all obey the same geometry and the same limits."""
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -48,6 +49,8 @@ def action_space(mode: str) -> spaces.Space[Any]:
     Raises:
         InvalidConfig: no such mode.
     """
+    if not isinstance(mode, str) or mode not in ACTION_MODES:
+        raise InvalidConfig(f"action_mode={mode!r} does not exist; there are {', '.join(map(repr, ACTION_MODES))}")
     if mode == "trajectory":
         low = np.tile(np.array([-MAX_BEHIND_M, -MAX_ASIDE_M], np.float32), (len(WAYPOINT_TIMES_S), 1))
         high = np.tile(np.array([MAX_AHEAD_M, MAX_ASIDE_M], np.float32), (len(WAYPOINT_TIMES_S), 1))
@@ -58,9 +61,7 @@ def action_space(mode: str) -> spaces.Space[Any]:
         return spaces.Box(low, high, dtype=np.float32)
     if mode == "command":
         return spaces.Discrete(len(COMMANDS))
-    if mode == "goal":
-        return spaces.Box(np.float32(0), np.float32(1), (2,), np.float32)
-    raise InvalidConfig(f"action_mode={mode!r} does not exist; there are {', '.join(map(repr, ACTION_MODES))}")
+    return spaces.Box(np.float32(0), np.float32(1), (2,), np.float32)
 
 
 def checked_action(mode: str, action: Any, name: str = "action") -> Any:
@@ -80,9 +81,11 @@ def checked_action(mode: str, action: Any, name: str = "action") -> Any:
         return _checked_command(action, name)
     assert isinstance(space, spaces.Box)
     try:
-        array = np.asarray(action)
-    except ValueError as error:
-        raise InvalidAction(f"{name}: a {mode} action is an array of shape {space.shape}, got {action!r}") from error
+        array = np.asarray(as_arrays(action, name))
+    except Exception as error:  # whatever a stranger's object raises when it is asked for its numbers
+        raise InvalidAction(
+            f"{name}: a {mode} action is an array of shape {space.shape}, got a {type(action).__name__}: {error}"
+        ) from error
     if array.dtype.kind not in "iuf":
         raise InvalidAction(
             f"{name}: a {mode} action holds real numbers, got {array.dtype} from {type(action).__name__}"
@@ -100,7 +103,27 @@ def checked_action(mode: str, action: Any, name: str = "action") -> Any:
     return np.clip(array.astype(np.float32), space.low, space.high)
 
 
+def as_arrays(action: Any, name: str = "action") -> Any:
+    """Actions with every PyTorch tensor in them as an array, whatever its type and device, with or without gradient.
+
+    Raises:
+        InvalidAction: a tensor holds no numbers that can be read, such as one on the device "meta".
+    """
+    if isinstance(action, list | tuple):
+        return [as_arrays(each, name) for each in action]
+    torch = sys.modules.get("torch")  # whoever has no PyTorch has no tensors
+    if torch is None or not isinstance(action, torch.Tensor):
+        return action
+    try:
+        # NumPy has none of the narrow floating-point types.
+        narrow = action.is_floating_point() and action.dtype not in (torch.float16, torch.float32, torch.float64)
+        return (action.float() if narrow else action).numpy(force=True)
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise InvalidAction(f"{name}: the numbers of this tensor cannot be read: {error}") from error
+
+
 def _checked_command(action: Any, name: str) -> int:
+    action = as_arrays(action, name)
     array = np.asarray(action) if isinstance(action, int | np.integer | np.ndarray) else None
     allowed = ", ".join(f"{number} ({name})" for number, name in enumerate(COMMANDS))
     if array is None or array.shape != () or array.dtype.kind not in "iu":

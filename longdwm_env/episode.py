@@ -6,8 +6,8 @@ frames and the ego's poses -> reward terms and the end -> the next state.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -15,14 +15,22 @@ from longdwm_env.actions import ActionMode, checked_action, trajectory_from_acti
 from longdwm_env.boxes import body_poses, collisions
 from longdwm_env.clock import FPS
 from longdwm_env.driven import Driven, Learned
-from longdwm_env.errors import InvalidConfig, InvalidState, UnknownScene
+from longdwm_env.errors import InvalidConfig, InvalidState, LongDWMError, UnknownScene
 from longdwm_env.frames import Frames
 from longdwm_env.geometry.kinematics import CAR, Car
 from longdwm_env.geometry.pose import compose
 from longdwm_env.judges import learned_judges
+from longdwm_env.kept import Kept
 from longdwm_env.observation import ObservationMode, Timing, info_from, observation_from
 from longdwm_env.rewards import Reward
-from longdwm_env.starts import as_begun, camera_for_want_of_one, chosen_start, logged_clip, logged_poses
+from longdwm_env.starts import (
+    as_begun,
+    camera_for_want_of_one,
+    checked_options,
+    chosen_start,
+    logged_clip,
+    logged_poses,
+)
 from longdwm_env.state import PAST_FRAMES, EnvState
 from longdwm_env.timing import stage, stopwatch
 from longdwm_env.types import (
@@ -39,6 +47,10 @@ from longdwm_env.world import UndrawnWorld, WorldModel
 
 SCENES_KEPT = 64
 """Scenes that stay open: a vector environment goes back to each of its own at every step."""
+
+_MADE_HERE: WeakSet[EnvState] = WeakSet()
+"""States that an engine of this process made. A world can go on from these; of others, from files or built by hand, it
+may not know what to make."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +114,11 @@ class Episodes:
     scene_of_key: Callable[[str], Scene] = field(init=False)
 
     def __post_init__(self) -> None:
-        def scene_of_key(key: str) -> Scene:
-            return self.source.scene(self.source.index_of_key(key))
-
         # Keyed by content: a source gives the same scene for the same key at every call.
-        object.__setattr__(self, "scene_of_key", lru_cache(SCENES_KEPT)(scene_of_key))
+        object.__setattr__(self, "scene_of_key", Kept(self._scene_of_key, SCENES_KEPT))
+
+    def _scene_of_key(self, key: str) -> Scene:
+        return self.source.scene(self.source.index_of_key(key))
 
     def begin(self, seed: int, options: dict[str, Any] | None = None) -> EnvState:
         """The state at the start of an episode.
@@ -120,7 +132,7 @@ class Episodes:
             UnknownScene: the source has no such scene.
             InvalidScene: the scene cannot be read.
         """
-        index, prompt = chosen_start(self.source, seed, options or {}, self.prompt)
+        index, prompt = chosen_start(self.source, seed, checked_options(options), self.prompt)
         scene = self.source.scene(index)
         camera = self.camera or scene.camera or camera_for_want_of_one(scene, self.world.image_size)
         camera = camera.fitted(self.world.image_size)
@@ -143,6 +155,7 @@ class Episodes:
             world_state=world_state,
         )
         self._look(state)
+        _MADE_HERE.add(state)
         return state
 
     def check_actions(self, actions: Sequence[Any], names: Sequence[str]) -> list[Any]:
@@ -157,7 +170,27 @@ class Episodes:
             actions: B actions that ``check_actions`` returned.
             look: draw what an observation shows; else frames are drawn when somebody looks at them. Worlds that are
                 no ``UndrawnWorld`` make all of them in any case.
+
+        Raises:
+            InvalidState: a state that came from outside holds something that the world cannot go on from.
         """
+        known = all(state in _MADE_HERE for state in states)
+        try:
+            outcomes = self._advanced(states, actions, look)
+        except LongDWMError:
+            raise
+        except Exception as error:
+            if known:
+                raise
+            raise InvalidState(
+                f"world {self.world.name!r} cannot go on from this state, which did not come from here: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if known:
+            _MADE_HERE.update(outcome.state for outcome in outcomes)
+        return outcomes
+
+    def _advanced(self, states: Sequence[EnvState], actions: Sequence[Any], look: bool) -> list[Outcome]:
         with stopwatch() as seconds:
             with stage("geometry"):
                 trajectories = [

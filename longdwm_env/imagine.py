@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.actions import as_arrays
 from longdwm_env.episode import Episodes
 from longdwm_env.errors import InvalidAction
 from longdwm_env.frames import Frames
@@ -78,11 +79,12 @@ def imagine(episodes: Episodes, state: EnvState, actions: Any) -> Futures:
 
 
 def _checked_plans(episodes: Episodes, actions: Any) -> list[list[Any]]:
-    if not isinstance(actions, np.ndarray | Sequence) or isinstance(actions, str | bytes) or not len(actions):
+    actions = as_arrays(actions, "actions")
+    if not _is_sequence(actions) or not len(actions):
         raise InvalidAction(f"actions are (B, N, ...) with at least one future, got {type(actions).__name__}")
     plans = []
     for future, plan in enumerate(actions):
-        if not isinstance(plan, np.ndarray | Sequence) or isinstance(plan, str | bytes) or not np.shape(plan):
+        if not _is_sequence(plan):
             raise InvalidAction(f"actions are (B, N, ...): future {future} is {plan!r}, expected a sequence of actions")
         if len(plan) == 0 or len(plan) != len(actions[0]):
             raise InvalidAction(
@@ -91,3 +93,9 @@ def _checked_plans(episodes: Episodes, actions: Any) -> list[list[Any]]:
         names = [f"actions[{future}, {period}]" for period in range(len(plan))]
         plans.append(episodes.check_actions(list(plan), names))
     return plans
+
+
+def _is_sequence(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -56,7 +56,7 @@ def observation_space(mode: str, num_frames: int, image_size: ImageSize) -> spac
     Raises:
         InvalidConfig: no such mode.
     """
-    if mode not in OBSERVATION_MODES:
+    if not isinstance(mode, str) or mode not in OBSERVATION_MODES:
         raise InvalidConfig(f"obs_mode={mode!r} does not exist; there are {', '.join(map(repr, OBSERVATION_MODES))}")
     if mode == "frame":
         return spaces.Box(0, 255, (*image_size, 3), np.uint8)

@@ -1,9 +1,15 @@
 """Where the seeds of episodes come from: given, or drawn from the environment's own generator."""
 
+import operator
 from typing import NamedTuple
 
 import numpy as np
 from gymnasium.utils import seeding
+
+from longdwm_env.errors import InvalidConfig
+
+MAX_SEED = 2**63 - 1
+"""As large as an int64 holds: states keep seeds, and files and messages carry them."""
 
 FIRST_TEST_SEED = 1_000_000
 """Seeds from here on are kept for testing: they are used when somebody asks for them, and never drawn."""
@@ -22,10 +28,16 @@ class Seeds(NamedTuple):
             seed: starts the generator anew and is the episode's seed; None draws one.
 
         Raises:
-            gymnasium.error.Error: the seed is not a whole number from 0.
+            InvalidConfig: the seed is not a whole number from 0.
         """
         if seed is not None:
-            return int(seed), Seeds(*seeding.np_random(seed))
+            try:
+                given = operator.index(seed)
+            except TypeError as error:
+                raise InvalidConfig(f"a seed is a whole number from 0 or None, got {seed!r}") from error
+            if not 0 <= given <= MAX_SEED:
+                raise InvalidConfig(f"a seed is a whole number from 0 to {MAX_SEED}, got {given}")
+            return given, Seeds(*seeding.np_random(given))
         generator, used = self
         if generator is None:
             generator, used = seeding.np_random()

@@ -14,13 +14,10 @@ from longdwm_env.factory import make_world
 from longdwm_env.observation import ObservationMode, observation_space
 from longdwm_env.rewards import Reward, reward_from
 from longdwm_env.scenes import open_scenes
-from longdwm_env.types import Camera, ImageSize, SceneSource
+from longdwm_env.types import MAX_SIDE_PX, Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
 
 RENDER_MODES = ("rgb_array", "human")
-
-MAX_SIDE_PX = 4096
-"""Longest side of an image: beyond it, a typing error is likelier than a wish."""
 
 
 def open_episodes(
@@ -55,7 +52,7 @@ def open_episodes(
         raise InvalidConfig(f"prompt must be a string or None, got {prompt!r}")
     if device is not None and not isinstance(device, str):
         raise InvalidConfig(f"device must be a name such as 'cpu' or 'cuda', or None, got {device!r}")
-    if render_mode is not None and render_mode not in RENDER_MODES:
+    if render_mode is not None and (not isinstance(render_mode, str) or render_mode not in RENDER_MODES):
         raise InvalidConfig(f"render_mode={render_mode!r} does not exist; there are None, {_listed(RENDER_MODES)}")
     terms: Reward = reward_from(reward)
     return Episodes(
@@ -74,7 +71,7 @@ def open_episodes(
 def _control_frames(control_period_s: float) -> int:
     try:
         return control_frames(float(control_period_s))
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever a stranger's object raises when it is asked for its number
         raise InvalidConfig(
             f"control_period_s={control_period_s!r} is not allowed: it must be a whole number of frames of 1/{FPS} s, "
             f"from one to an interval of {INTERVAL_S:g} s"
@@ -94,7 +91,7 @@ def _image_size(image_size: ImageSize | None) -> ImageSize | None:
         return None
     try:
         height, width = image_size
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         raise InvalidConfig(f"image_size must be (height, width) or None, got {image_size!r}") from error
     for side in (height, width):
         whole = isinstance(side, int | np.integer) and not isinstance(side, bool)
@@ -107,3 +104,22 @@ def _image_size(image_size: ImageSize | None) -> ImageSize | None:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(map(repr, names))
+
+
+class Reopened:
+    """An environment that travels as its keywords and its present state, and is opened anew where it arrives.
+
+    So a worker process loads the world itself, from where the keywords say, and no weights or open files are sent.
+    """
+
+    _keywords: dict[str, Any]
+    episodes: Episodes
+    _window: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("episodes", "_window")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._window = None
+        self.episodes = open_episodes(**self._keywords)

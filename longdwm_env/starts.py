@@ -17,6 +17,19 @@ class AssumedCameraWarning(UserWarning):
     """A scene came without a camera, so one was assumed."""
 
 
+def checked_options(options: Any) -> Mapping[str, Any]:
+    """The options of a reset; none for None.
+
+    Raises:
+        InvalidConfig: they are no mapping.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise InvalidConfig(f"the options of a reset are a dict or None, got {type(options).__name__}")
+    return options
+
+
 def chosen_start(
     source: SceneSource, seed: int, options: Mapping[str, Any], prompt: str | None
 ) -> tuple[int, str | None]:

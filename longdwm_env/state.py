@@ -35,6 +35,9 @@ VERSION = 1
 PAST_FRAMES = 14
 """Frames of past motion that a state keeps: with the frame at hand, the longest window of the comfort terms."""
 
+MAX_COUNT = 2**63 - 1
+"""Largest seed and number of frames: what a file or a message can hold."""
+
 _WORLD = "world."
 _ACTORS = ("actors.poses", "actors.sizes_m", "actors.speeds_mps")
 _NOT_JSON = "$float"
@@ -84,6 +87,12 @@ class EnvState:
     reason: str = ""
 
     def __post_init__(self) -> None:
+        kinds = {"clip": Frames, "camera": Camera, "ego": EgoState, "world_state": WorldState}
+        for name, kind in kinds.items():
+            _require(isinstance(getattr(self, name), kind), f"{name} must be {kind.__name__}")
+        _require(
+            isinstance(self.image_size, list | tuple), f"image_size must be (height, width), got {self.image_size!r}"
+        )
         object.__setattr__(self, "image_size", tuple(self.image_size))
         object.__setattr__(self, "ego_poses", _read_only(self.ego_poses, np.float64))
         object.__setattr__(self, "past_motion", _read_only(self.past_motion, np.float64))
@@ -91,7 +100,8 @@ class EnvState:
             _require(isinstance(getattr(self, name), str), f"{name} must be a string")
         for name in ("seed", "frames_driven"):
             value = getattr(self, name)
-            _require(type(value) is int and value >= 0, f"{name} must be a whole number from 0, got {value!r}")
+            right = type(value) is int and 0 <= value <= MAX_COUNT
+            _require(right, f"{name} must be a whole number from 0 to {MAX_COUNT}, got {value!r}")
         for name in ("terminated", "truncated"):
             _require(type(getattr(self, name)) is bool, f"{name} must be true or false")
         _require(
@@ -105,13 +115,14 @@ class EnvState:
         )
         _require(self.camera.intrinsics.image_size == self.image_size, "the camera belongs to another image size")
         _require(self.ego_poses.shape == (count, 3), f"ego_poses are {self.ego_poses.shape}, expected ({count}, 3)")
-        moments = len(self.past_motion)
+        moments = self.past_motion.shape[0] if self.past_motion.ndim else 0
         _require(
             1 <= moments <= PAST_FRAMES + 1 and self.past_motion.shape == (moments, 3),
             f"past_motion is {self.past_motion.shape}, expected (1 to {PAST_FRAMES + 1}, 3)",
         )
         numbers = (*asdict(self.ego).values(), *self.ego_poses.flat, *self.past_motion.flat)
-        _require(all(math.isfinite(n) for n in numbers), "the ego's motion must be finite numbers")
+        real = all(isinstance(n, int | float | np.number) and not isinstance(n, bool) for n in numbers)
+        _require(real and all(math.isfinite(n) for n in numbers), "the ego's motion must be finite numbers")
 
     @property
     def frames(self) -> Images:
@@ -179,7 +190,16 @@ class EnvState:
             if metadata.get("sha256") != _digest(record, tensors):
                 raise InvalidState("its contents do not match their checksum")
             return _from_parts(json.loads(record), tensors)
-        except (SafetensorError, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+        except (
+            SafetensorError,
+            OSError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             raise InvalidState(f"{path} cannot be loaded as a state: {error}") from error
 
     def _tensors(self) -> dict[str, NDArray[Any]]:
@@ -284,7 +304,10 @@ def _read_only(array: Any, dtype: Any) -> NDArray[Any]:
     """The array itself where nobody can write to it, else a read-only copy."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and array.base is None and not array.flags.writeable:
         return array
-    return frozen_array(array, dtype)
+    try:
+        return frozen_array(array, dtype)
+    except Exception as error:  # whatever a stranger's object raises when it is asked for its numbers
+        raise InvalidState(f"a state's motion is numbers, got {type(array).__name__}: {error}") from error
 
 
 def _require(holds: bool, message: str) -> None:

@@ -14,8 +14,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.errors import InvalidState
+
 ImageSize = tuple[int, int]
 """(height, width) in pixels."""
+
+MAX_SIDE_PX = 4096
+"""Longest side of an image: beyond it, a typing error is likelier than a wish."""
 
 FloatArray = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -427,6 +432,11 @@ class WorldState:
     actors: ActorTracks | None = None
 
     def __post_init__(self) -> None:
+        named = all(isinstance(part, Mapping) for part in (self.arrays, self.values))
+        if not named or not all(isinstance(array, np.ndarray) for array in self.arrays.values()):
+            raise InvalidState("a world's state is a mapping of names to numpy arrays, and one of names to JSON values")
+        if self.actors is not None and not isinstance(self.actors, ActorTracks):
+            raise InvalidState(f"the road users of a world's state are ActorTracks, got {type(self.actors).__name__}")
         for array in self.arrays.values():
             array.flags.writeable = False
         object.__setattr__(self, "arrays", MappingProxyType(dict(self.arrays)))

@@ -9,22 +9,26 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from longdwm_env.actions import ActionMode, action_space
+from longdwm_env.actions import ActionMode, action_space, as_arrays
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidAction, InvalidConfig, LifecycleError
 from longdwm_env.factory import DEFAULT_WORLD
 from longdwm_env.observation import ObservationMode, Timing, info_from, observation_space
 from longdwm_env.seeding import Seeds
-from longdwm_env.settings import open_episodes
+from longdwm_env.settings import Reopened, open_episodes
+from longdwm_env.starts import checked_options
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
 from longdwm_env.types import Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
 
+MAX_ENVS = 1024
+"""Each takes about a megabyte for the bounds of its observations alone."""
+
 Step = tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
-class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
+class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
     """B episodes in one batch of the world. Each gives what ``LongDWMEnv`` gives for the same seed, bit for bit.
 
     Args:
@@ -58,25 +62,26 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         device: str | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if type(num_envs) is not int or num_envs < 1:
-            raise InvalidConfig(f"num_envs={num_envs!r} must be a whole number from 1")
-        if render_mode == "human":
+        if type(num_envs) is not int or not 1 <= num_envs <= MAX_ENVS:
+            raise InvalidConfig(f"num_envs={num_envs!r} must be a whole number from 1 to {MAX_ENVS}")
+        if isinstance(render_mode, str) and render_mode == "human":
             raise InvalidConfig("render_mode='human' shows one environment; a batch has None and 'rgb_array'")
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
-        self.episodes = open_episodes(
-            world=world,
-            scenes=scenes,
-            action_mode=action_mode,
-            control_period_s=control_period_s,
-            max_episode_s=max_episode_s,
-            obs_mode=obs_mode,
-            image_size=image_size,
-            camera=camera,
-            prompt=prompt,
-            reward=reward,
-            device=device,
-            render_mode=render_mode,
-        )
+        self._keywords: dict[str, Any] = {
+            "world": world,
+            "scenes": scenes,
+            "action_mode": action_mode,
+            "control_period_s": control_period_s,
+            "max_episode_s": max_episode_s,
+            "obs_mode": obs_mode,
+            "image_size": image_size,
+            "camera": camera,
+            "prompt": prompt,
+            "reward": reward,
+            "device": device,
+            "render_mode": render_mode,
+        }
+        self.episodes = open_episodes(**self._keywords)
         frames = self.episodes.control_frames
         self.num_envs = num_envs
         self.render_mode = render_mode
@@ -112,13 +117,9 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             LifecycleError: the environment is closed.
         """
         self._check_open()
-        options = dict(options or {})
+        options = dict(checked_options(options))
         chosen = self._masked(options.pop("reset_mask", None))
-        given = [seed] * self.num_envs if seed is None else seed
-        if isinstance(given, int | np.integer):
-            given = [int(given) + index for index in range(self.num_envs)]
-        if len(given) != self.num_envs:
-            raise InvalidConfig(f"a list of seeds holds one for each of {self.num_envs} environments, got {len(given)}")
+        given = self._seeds_from(seed)
         with stopwatch() as seconds:
             begun = {index: self._begun(index, given[index], options) for index in chosen}
         # Only now, so that a reset that fails changes nothing.
@@ -195,8 +196,9 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             LifecycleError: the environment is closed.
         """
         self._check_open()
-        if len(states) != self.num_envs:
-            raise InvalidConfig(f"{self.num_envs} environments take as many states, got {len(states)}")
+        if not isinstance(states, Sequence) or len(states) != self.num_envs:
+            count = len(states) if isinstance(states, Sequence) else type(states).__name__
+            raise InvalidConfig(f"{self.num_envs} environments take as many states, got {count}")
         for state in states:
             self.episodes.check_state(state)
         self._states = list(states)
@@ -211,10 +213,22 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         return self.episodes.begin(chosen, options), seeds
 
     def _checked(self, actions: Any, going: list[int]) -> list[Any]:
-        if not isinstance(actions, np.ndarray | Sequence) or len(actions) != self.num_envs:
-            count = len(actions) if isinstance(actions, np.ndarray | Sequence) else type(actions).__name__
+        actions = as_arrays(actions, "actions")
+        several = isinstance(actions, Sequence) or (isinstance(actions, np.ndarray) and actions.ndim > 0)
+        if not several or len(actions) != self.num_envs:
+            count = len(actions) if several else type(actions).__name__
             raise InvalidAction(f"{self.num_envs} environments take as many actions, got {count}")
         return self.episodes.check_actions([actions[i] for i in going], [f"actions[{i}]" for i in going])
+
+    def _seeds_from(self, seed: Any) -> Sequence[Any]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + index for index in range(self.num_envs)]
+        several = isinstance(seed, Sequence) or (isinstance(seed, np.ndarray) and seed.ndim > 0)
+        if not several or len(seed) != self.num_envs:
+            raise InvalidConfig(f"reset takes None, a seed, or one for each of {self.num_envs}, got {seed!r}")
+        return seed
 
     def _masked(self, mask: Any) -> list[int]:
         if mask is None:
@@ -255,6 +269,6 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
     try:
         return AutoresetMode(mode)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         modes = ", ".join(repr(known.value) for known in AutoresetMode)
         raise InvalidConfig(f"autoreset_mode={mode!r} does not exist; there are {modes}") from error

@@ -20,7 +20,8 @@ from longdwm_env import clock
 from longdwm_env.errors import InvalidScene, MissingWeights
 from longdwm_env.files import atomic_write_json
 from longdwm_env.geometry.camera import assumed_camera
-from longdwm_env.types import Images, Scene, SceneSource
+from longdwm_env.models.folder import check_finite, module_weights
+from longdwm_env.types import MAX_SIDE_PX, Images, Scene, SceneSource
 
 KEYFRAMES = 8
 """Keyframes that a caption is made from."""
@@ -48,7 +49,6 @@ FIELDS = ("Weather", "Time", "Road environment", "Critical objects")
 
 _MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 _STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
-_SIDE_LIMIT = 4096
 
 
 class Annotator:
@@ -81,7 +81,7 @@ class Annotator:
             max_new_tokens: longest answer.
 
         Raises:
-            MissingWeights: the folder holds no such model.
+            MissingWeights: the folder holds no such model, or one with numbers that are not finite.
         """
         folder = Path(folder)
         if not (folder / "config.json").is_file():
@@ -98,6 +98,7 @@ class Annotator:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
             raise MissingWeights(f"{folder} cannot be loaded as LLaVA-NeXT-Video: {error}") from error
+        check_finite(module_weights(model), folder)
         return cls(model.to(chosen), tokenizer, max_new_tokens)
 
     def pixel_values(self, clip: Images) -> Tensor:
@@ -156,8 +157,8 @@ def keyframes_of(scene: Scene) -> Images:
     """
     count = min(KEYFRAMES, scene.log.num_future // KEYFRAME_STRIDE + 1)
     size = (360, 640) if scene.camera is None else scene.camera.intrinsics.image_size
-    if max(size) > _SIDE_LIMIT:
-        raise InvalidScene(f"scene {scene.key!r} has frames of {size}, more than {_SIDE_LIMIT} pixels a side")
+    if max(size) > MAX_SIDE_PX:
+        raise InvalidScene(f"scene {scene.key!r} has frames of {size}, more than {MAX_SIDE_PX} pixels a side")
     camera = assumed_camera(size) if scene.camera is None else scene.camera
     frames = scene.log.images(0, (count - 1) * KEYFRAME_STRIDE + 1, camera)[::KEYFRAME_STRIDE]
     return np.concatenate([frames, np.repeat(frames[-1:], KEYFRAMES - count, axis=0)])

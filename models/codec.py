@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 
+from longdwm_env.errors import NotFinite
 from longdwm_env.types import Images
 
 
@@ -53,7 +54,16 @@ def images_from_uint8(frames: Images, device: torch.device | str = "cpu", dtype:
 
 
 def uint8_from_images(images: Tensor) -> Images:
-    """(..., 3, H, W) in [-1, 1] -> uint8 (..., H, W, 3); what lies outside is clipped."""
+    """(..., 3, H, W) in [-1, 1] -> uint8 (..., H, W, 3); what lies outside is clipped.
+
+    Raises:
+        NotFinite: they hold NaN or infinity, which would show as black.
+    """
+    if not images.isfinite().all():
+        raise NotFinite(
+            f"{int((~images.isfinite()).sum())} of {images.numel()} numbers of generated pictures are not finite: the "
+            "weights have diverged, or their type is too narrow for them (float32 has the widest range)"
+        )
     scaled = (images.detach().to(torch.float32) + 1) * 127.5
     return scaled.round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous().cpu().numpy()
 

@@ -20,11 +20,19 @@ class Denoiser:
     Args:
         transformer: predicts in the parametrization that ``scheduler.config.prediction_type`` names.
         scheduler: a diffusers scheduler.
+        guidance: asked before each step for the scale of ``sample``, in place of that which it was called with: for a
+            caller who may change it on the way.
     """
 
-    def __init__(self, transformer: LongDWMTransformer3DModel, scheduler: Any) -> None:
+    def __init__(
+        self,
+        transformer: LongDWMTransformer3DModel,
+        scheduler: Any,
+        guidance: Callable[[], float] | None = None,
+    ) -> None:
         self.transformer = transformer
         self.scheduler = scheduler
+        self.guidance = guidance
 
     def output(
         self, noisy: Float[Tensor, "b f c h w"], timesteps: Int[Tensor, "b"], conditioning: Conditioning
@@ -84,18 +92,19 @@ class Denoiser:
         Raises:
             ValueError: guidance is asked for without the text to guide away from.
         """
-        if guidance_scale != 1 and unconditional_text is None:
-            raise ValueError("guidance needs unconditional_text, the embedding of the empty prompt")
         told = conditioning.to(noise.device, noise.dtype)
         untold = told if unconditional_text is None else told.with_text(unconditional_text)
 
         def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
+            scale = guidance_scale if self.guidance is None else self.guidance()
+            if scale != 1 and unconditional_text is None:
+                raise ValueError("guidance needs unconditional_text, the embedding of the empty prompt")
             output = self.output(latents, timesteps, told)
-            if guidance_scale == 1:
+            if scale == 1:
                 return output
             # One after the other, not one batch of two: the result of a sample then never depends on a batch's size.
             base = self.output(latents, timesteps, untold)
-            return base + guidance_scale * (output - base)
+            return base + scale * (output - base)
 
         latents = denoise(self.scheduler, predict, noise, num_steps, on_step)
         exact = told.exact_mask[:, :, None, None, None]

@@ -3,6 +3,7 @@
 With every option off this is CogVideoX's transformer: the same modules under the same names, the same arithmetic.
 """
 
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401
 from torch import Tensor, nn
 
+from longdwm_env.models.settings import TransformerConfig
 from longdwm_env.models.stem import ConvHead, ConvStem
 
 _LEAST_SHARE = 0.02
@@ -51,6 +53,7 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
     """
 
     _no_split_modules = ["CogVideoXBlock", "CogVideoXPatchEmbed"]  # noqa: RUF012 - diffusers' own convention
+    _repeated_blocks = ["CogVideoXBlock"]  # noqa: RUF012 - what ``compile_repeated_blocks`` compiles
 
     @register_to_config
     def __init__(
@@ -96,6 +99,9 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         head_blocks: int = 1,
         frames_per_token: int = 1,
     ) -> None:
+        # All arguments are in the configuration by now; nothing is built before they are known to make sense.
+        asked = {field.name: self.config[field.name] for field in fields(TransformerConfig)}
+        TransformerConfig(**{**asked, "out_channels": out_channels or in_channels})
         if use_rotary_positional_embeddings or patch_size_t is not None or ofs_embed_dim is not None:
             raise ValueError("CogVideoX-2B's architecture is supported; 5B's and 1.5's rotary embeddings are not")
         super().__init__(
@@ -161,6 +167,10 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         before_compression = (frames - 1) * embed.temporal_compression_ratio + 1
         if embed.use_learned_positional_embeddings:
             return embed.pos_embedding.to(like.dtype)
+        if torch.compiler.is_compiling():
+            return embed._get_positional_embeddings(height, width, before_compression, device=like.device).to(
+                like.dtype
+            )
         key = (frames, height, width, like.device, like.dtype)
         if key not in self._positions:
             table = embed._get_positional_embeddings(height, width, before_compression, device=like.device)
@@ -218,7 +228,9 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
             # A frame is left out only where the whole batch knows it, yet no sample's result depends on the others: a
             # known frame's warps count as zeros, and its output is replaced, in either case.
             warp_channels = warp_channels * (1 - known_mask.to(dtype))[:, :, None, None, None]
-            made = made[(known_mask < 0.5).any(dim=0)]
+            if not torch.compiler.is_compiling():
+                # Compiled, none is left out: shapes that depend on a mask's values would break the graph.
+                made = made[(known_mask < 0.5).any(dim=0)]
 
         features, skip = hidden_states, None
         if self.stem is not None:

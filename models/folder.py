@@ -1,20 +1,40 @@
 """Is this folder a saved pipeline, and is it whole? Answered before any weights are loaded, naming the file."""
 
 import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+from diffusers import AutoencoderKLCogVideoX
 from safetensors import SafetensorError, safe_open
 from torch import nn
+from transformers import T5Config, T5EncoderModel
 
 from longdwm_env.errors import MissingWeights, UnknownWorld
+from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.text import PromptEncoder
 
 INDEX = "model_index.json"
 COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor")
 _OPTIONAL = ("tokenizer", "text_encoder", "compositor")
 _CONFIGURATIONS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
+_LIBRARIES = ("diffusers", "transformers")
+"""Whose classes a pipeline's components may be, beside our own: a folder does not choose what is imported."""
+
+_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "LongDWMTransformer3DModel": LongDWMTransformer3DModel.from_config,
+    "MiniAutoencoder": MiniAutoencoder.from_config,
+    "PromptEncoder": PromptEncoder.from_config,
+    "AutoencoderKLCogVideoX": AutoencoderKLCogVideoX.from_config,
+    "T5EncoderModel": lambda config: T5EncoderModel(T5Config(**config)),
+}
+_MOST_LAYERS, _MOST = 1024, 1 << 24
+"""Numbers in a configuration that no model reaches."""
 
 
 def check_pipeline_folder(path: Path) -> None:
@@ -46,22 +66,49 @@ def check_pipeline_folder(path: Path) -> None:
             if name not in _OPTIONAL:
                 raise MissingWeights(f"{path / INDEX} leaves out {name!r}, which every pipeline needs")
             continue
-        _check_component(path / name, name)
+        library, class_name = (str(part) for part in entry)
+        if library not in _LIBRARIES and not library.startswith("longdwm_env.models."):
+            raise UnknownWorld(f"{path / INDEX} takes {name!r} from {library!r}; allowed are {', '.join(_LIBRARIES)}")
+        _check_component(path / name, name, class_name)
 
 
-def _check_component(folder: Path, name: str) -> None:
+def _check_component(folder: Path, name: str, class_name: str) -> None:
     configuration = folder / _CONFIGURATIONS.get(name, "config.json")
     if not configuration.is_file():
         raise MissingWeights(f"{configuration} is missing; expected the configuration of the pipeline's {name!r}")
-    _read_json(configuration)
+    config = _read_json(configuration)
     if name in _CONFIGURATIONS:
         return
     files = weight_files(folder)
     if not files:
         expected = folder / "diffusion_pytorch_model.safetensors"
         raise MissingWeights(f"{expected} is missing; expected the weights of the pipeline's {name!r} as safetensors")
+    stored: dict[str, tuple[int, ...]] = {}
     for file in files:
-        tensor_shapes(file)
+        stored |= tensor_shapes(file)
+    _check_size(configuration, class_name, config, stored)
+
+
+def _check_size(path: Path, class_name: str, config: dict[str, Any], stored: dict[str, tuple[int, ...]]) -> None:
+    """Refuse a configuration of another size than the weights beside it, before memory is taken for it."""
+    for key, value in config.items():
+        most = _MOST_LAYERS if "layers" in key or "blocks" in key else _MOST
+        if isinstance(value, int) and not -most <= value <= most:
+            raise MissingWeights(f"{path} is damaged: {key} is {value}, and no model has more than {most}")
+    if class_name not in _BUILDERS:
+        return
+    try:
+        with torch.device("meta"):
+            weights = _BUILDERS[class_name](config).state_dict()
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ZeroDivisionError) as error:
+        raise MissingWeights(f"{path} is damaged: no {class_name} can be built of it: {error}") from error
+    for key, weight in weights.items():
+        if key in stored and stored[key] != tuple(weight.shape):
+            raise MissingWeights(f"{path} asks for {key} of shape {tuple(weight.shape)}, stored is {stored[key]}")
+    asked = sum(weight.numel() for weight in weights.values())
+    there = sum(math.prod(shape) for shape in stored.values())
+    if asked > 2 * there:  # tied weights are stored once
+        raise MissingWeights(f"{path} asks for {asked} numbers, but the weights beside it have {there}")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -122,14 +169,52 @@ def check_weights_match(path: Path, components: dict[str, Any]) -> None:
                 raise MissingWeights(f"{path / name}: {key} has shape {shape}, expected {wanted[key]}")
 
 
+def check_finite(weights: Iterable[tuple[str, torch.Tensor]], where: str | Path) -> None:
+    """Refuse weights with NaN or infinity: whatever is computed from them is neither an error nor a picture.
+
+    Args:
+        weights: names and tensors, such as ``named_parameters`` gives.
+        where: what to call them in an error.
+
+    Raises:
+        MissingWeights: the first that holds a number that is not finite.
+    """
+    for name, tensor in weights:
+        if not tensor.is_floating_point() or tensor.is_meta or not tensor.numel():
+            continue
+        # Least and largest are found in one pass without memory of the tensor's size; NaN is passed on to both.
+        wide = tensor.float() if tensor.element_size() == 1 else tensor
+        if not all(bool(bound.isfinite()) for bound in wide.aminmax()):
+            raise MissingWeights(
+                f"{where}: {name!r} holds numbers that are not finite (NaN or infinity), so training has diverged or "
+                "the file is damaged; take the weights of an earlier checkpoint or another copy"
+            )
+
+
+def check_components_finite(components: Mapping[str, Any], where: str | Path) -> None:
+    """``check_finite`` of every network among a pipeline's components."""
+    for name, part in components.items():
+        if isinstance(part, nn.Module):
+            check_finite(module_weights(part), f"{where}, {name}")
+
+
+def module_weights(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and tensors of a network: all that ``check_finite`` looks at."""
+    return chain(module.named_parameters(), module.named_buffers())
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise MissingWeights(f"{path} is damaged ({error}); expected JSON") from error
     if not isinstance(value, dict):
         raise MissingWeights(f"{path} is damaged: expected a JSON object")
     return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:

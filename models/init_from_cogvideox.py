@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.files import atomic_write_json
 from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.folder import INDEX, weight_files
+from longdwm_env.models.folder import INDEX, check_finite, weight_files
 from longdwm_env.models.presets import cogvideox_2b
 from longdwm_env.models.settings import LongDWMSettings
 
@@ -96,6 +96,7 @@ def starting_transformer(folder: Path) -> LongDWMTransformer3DModel:
     weights: dict[str, torch.Tensor] = {}
     for file in files:
         weights |= load_file(file)
+    check_finite(weights.items(), folder)
     try:
         model = LongDWMTransformer3DModel(**given, **_OURS)
     except (TypeError, ValueError) as error:

@@ -14,9 +14,8 @@ from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.long_video import Drive
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.routes import open_route
+from longdwm_env.seeding import MAX_SEED
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
-
-MAX_SEED = 2**63 - 1
 
 
 def as_list(value: Any, count: int) -> list[Any]:
@@ -121,7 +120,7 @@ def check_call(
     prompts: Sequence[str],
     batch: int,
     output_type: str,
-    callback_tensor_inputs: Sequence[str],
+    callback_tensor_inputs: Sequence[str] | None,
     callback_tensor_inputs_allowed: Sequence[str],
 ) -> None:
     """Refuse what cannot be meant by a call of the pipeline.
@@ -133,8 +132,20 @@ def check_call(
         raise ValueError(f"{len(prompts)} prompts for {batch} pictures; give one, or one each")
     if output_type not in ("pil", "np", "pt", "latent"):
         raise ValueError(f"output_type must be 'pil', 'np', 'pt' or 'latent', got {output_type!r}")
-    if unknown := set(callback_tensor_inputs) - set(callback_tensor_inputs_allowed):
+    if unknown := set(callback_tensor_inputs or ()) - set(callback_tensor_inputs_allowed):
         raise ValueError(f"a callback may ask for {callback_tensor_inputs_allowed}, not for {sorted(unknown)}")
+
+
+def rollout_length(settings: LongDWMSettings, keyframes_per_rollout: int | None) -> int:
+    """Keyframes of a rollout, from the argument as in ``LongDWMPipeline.stream``.
+
+    Raises:
+        ValueError: the Coarse model does not make so many at once.
+    """
+    at_once = settings.keyframes - 1 if keyframes_per_rollout is None else keyframes_per_rollout
+    if not 1 <= at_once < settings.keyframes:
+        raise ValueError(f"keyframes_per_rollout is 1 to {settings.keyframes - 1}, got {at_once}")
+    return at_once
 
 
 def drive_from(
@@ -154,9 +165,7 @@ def drive_from(
         ValueError: an argument is out of range; the message says what is allowed.
     """
     num_frames = clock.frames_in(seconds)
-    at_once = settings.keyframes - 1 if keyframes_per_rollout is None else keyframes_per_rollout
-    if not 1 <= at_once < settings.keyframes:
-        raise ValueError(f"keyframes_per_rollout is 1 to {settings.keyframes - 1}, got {at_once}")
+    at_once = rollout_length(settings, keyframes_per_rollout)
     history, camera = prepare_history(image, camera, settings)
     most = min(settings.history_keyframes, settings.keyframes - at_once)
     return Drive(history, camera, path_poses(trajectory, num_frames), text, seed, num_frames, at_once, most, layout)

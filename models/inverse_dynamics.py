@@ -19,7 +19,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, silu
 
-from longdwm_env.models import bundled
+from longdwm_env.errors import NotFinite
+from longdwm_env.models import bundled, limits
 from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.motion_volume import (
     FAR_CHANNELS,
@@ -58,6 +59,8 @@ class InverseDynamics(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(self, channels: int = 16, coarse_channels: int = 32) -> None:
+        limits.whole("channels", channels, 1, 1024)
+        limits.whole("coarse_channels", coarse_channels, 1, 1024)
         super().__init__()
         given = sum(ROAD_CHANNELS) + FAR_CHANNELS + len(_PLACES)
         self.mix = nn.Conv2d(given, 2 * channels, 1)
@@ -102,9 +105,12 @@ class InverseDynamics(ModelMixin, ConfigMixin):
 
         Raises:
             ValueError: windows and camera differ in size, or a window is not 12 frames long.
+            NotFinite: its numbers overflow.
         """
         read = Lanes(torch.get_num_threads()).run([partial(self._read, window, camera) for window in windows])
         speeds, yaw_rates = (np.array(values, dtype=np.float64) for values in zip(*read, strict=True))
+        if not np.isfinite([speeds, yaw_rates]).all():
+            raise NotFinite("the inverse-dynamics model read a motion that is not finite: its weights have diverged")
         return Motion(speeds, yaw_rates)
 
     @torch.no_grad()

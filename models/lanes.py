@@ -113,6 +113,17 @@ def _enter_lane() -> None:
     _here.in_lane = True
 
 
+def _begin_in_child() -> None:
+    """Threads do not survive a fork: the child makes its own lanes, and computes by itself otherwise.
+
+    OpenMP's threads in particular: where the parent had several, a child that asks for several waits for them for ever.
+    """
+    global _choosing
+    _choosing = threading.Lock()
+    _pool.cache_clear()
+    _here.in_lane = False
+    torch.set_num_threads(1)
+
+
 if hasattr(os, "register_at_fork"):
-    # Threads do not survive a fork; the child makes its own.
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_begin_in_child)

@@ -90,6 +90,14 @@ def drive_on(
         driven += count * STEP
 
 
+def passes(generation: Generation, num_frames: int, at_once: int, fill: bool = True) -> tuple[int, int]:
+    """How often ``drive_on`` samples with the Coarse and the Fine model for one video."""
+    seconds = -(-num_frames // STEP)
+    rollouts = [min(at_once, seconds - start) for start in range(0, seconds, at_once)]
+    gaps = sum(-(-count // generation.micro_batch) for count in rollouts) if fill else 0
+    return len(rollouts), gaps
+
+
 def _gaps(present: Present, ahead: FloatArray, latents: Tensor, keyframes: Images) -> list[Gap]:
     """The gaps between the present frame and each new keyframe.
 

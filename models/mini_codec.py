@@ -9,10 +9,13 @@ detail.
 import numpy as np
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models import limits
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.stem import ResidualBlock, conv
 from longdwm_env.types import Images
@@ -76,11 +79,18 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         decoder_mean: tuple[float, ...] | None = None,
         decoder_std: tuple[float, ...] | None = None,
     ) -> None:
+        limits.whole("patch, in pixels,", patch, 8, 8)
+        limits.whole("latent_channels, components of a patch of 8 pixels,", latent_channels, 1, 3 * patch * patch)
+        limits.whole("encoder_channels", encoder_channels, 0, 1024)
+        if not isinstance(decoder_channels, list | tuple) or len(decoder_channels) not in (0, 3):
+            raise InvalidConfig(f"decoder_channels are three widths or none, got {decoder_channels}")
+        for index, width in enumerate(decoder_channels):
+            limits.whole(f"decoder_channels[{index}]", width, 1, 1024)
+        for name, given in (("mean", (latents_mean, decoder_mean)), ("std", (latents_std, decoder_std))):
+            for numbers in given:
+                if numbers is not None:
+                    limits.reals(f"statistics ({name})", numbers, 1e-9 if name == "std" else -1e9, 1e9, latent_channels)
         super().__init__()
-        if patch != 8 or latent_channels > 3 * patch * patch:
-            raise ValueError(f"patches are 8 pixels wide and have 192 components, got {patch} and {latent_channels}")
-        if len(decoder_channels) not in (0, 3):
-            raise ValueError(f"decoder_channels are three widths or none, got {decoder_channels}")
         self.analysis = nn.Conv2d(3, latent_channels, kernel_size=patch, stride=patch)
         self.synthesis = nn.ConvTranspose2d(latent_channels, 3, kernel_size=patch, stride=patch)
         basis = torch.from_numpy(cosine_basis(patch, latent_channels)).float()
@@ -136,9 +146,10 @@ class MiniAutoencoder(ModelMixin, ConfigMixin):
         mean, std = self._statistics(raw, self.config.decoder_mean, self.config.decoder_std)
         return images + self.decoder((raw - mean) / std)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Reconstruct (N, 3, H, W)."""
-        return self.decode(self.encode(images))
+    def forward(self, images: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
+        """Reconstruct (N, 3, H, W): ``sample``, or the only member of a tuple, as diffusers' autoencoders give it."""
+        decoded = self.decode(self.encode(images))
+        return DecoderOutput(sample=decoded) if return_dict else (decoded,)
 
     def latent_frames(self, num_frames: int) -> int:
         """As many as frames."""

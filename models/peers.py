@@ -14,6 +14,7 @@ from torch import Tensor
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.models.codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.folder import check_components_finite
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.sampler import counted_noise
 from longdwm_env.types import Images, ImageSize
@@ -197,7 +198,7 @@ class DiffusersPeer:
 
         Raises:
             InvalidConfig: there is no such peer.
-            MissingWeights: the folder does not hold that pipeline.
+            MissingWeights: the folder does not hold that pipeline, or weights that are not finite.
         """
         if name not in PEERS:
             raise InvalidConfig(f"no peer {name!r}; there are {', '.join(PEERS)}")
@@ -208,6 +209,7 @@ class DiffusersPeer:
             pipeline = expected.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
             raise MissingWeights(f"{folder} cannot be loaded as a {expected.__name__}: {error}") from error
+        check_components_finite(pipeline.components, folder)
         return cls(name, pipeline.to(device=device, dtype=dtype), **options)
 
     @torch.no_grad()

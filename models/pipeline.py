@@ -1,12 +1,14 @@
 """The diffusers pipeline: components, saving and loading, and long videos without an agent."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any, Literal
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, DiffusionPipeline
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.utils import BaseOutput, is_accelerate_available
 from torch import Tensor
 
@@ -18,24 +20,28 @@ from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.cpu_codec import quick_on_cpu
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.fine import FineModel
+from longdwm_env.models.folder import check_components_finite, check_finite, module_weights
 from longdwm_env.models.generation import Generation
 from longdwm_env.models.inputs import (
     as_list,
     check_call,
     drive_from,
     output_from_parts,
+    rollout_length,
     seed_from,
     seeds_from,
 )
 from longdwm_env.models.lanes import Lanes
-from longdwm_env.models.long_video import drive_on
+from longdwm_env.models.long_video import drive_on, passes
 from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.sampler import steps_of
 from longdwm_env.models.samples import Sampling
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.text import encode_prompts
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
 
 OutputType = Literal["pil", "np", "pt", "latent"]
+Callback = Callable[..., dict[str, Any] | None]
 
 
 @dataclass
@@ -102,6 +108,7 @@ class LongDWMPipeline(DiffusionPipeline):
 
         Raises:
             ValueError: ``use_safetensors=False`` is asked for.
+            MissingWeights: a weight is not a finite number.
         """
         if not kwargs.setdefault("use_safetensors", True):
             raise ValueError("weights are loaded from safetensors alone")
@@ -115,6 +122,7 @@ class LongDWMPipeline(DiffusionPipeline):
                 # of PyTorch's own, they give the same bits at every loading.
                 for tensor in (*component.parameters(), *component.buffers()):
                     tensor.data = tensor.data.clone()
+        check_components_finite(pipeline.components, pretrained_model_name_or_path)
         return pipeline
 
     @property
@@ -149,7 +157,7 @@ class LongDWMPipeline(DiffusionPipeline):
 
     @property
     def num_timesteps(self) -> int:
-        """Denoising steps of one pass of each model, in the call in progress or the last one."""
+        """Denoising steps of the call in progress or the last one: of all passes of both models, for all pictures."""
         return self._num_timesteps
 
     @property
@@ -221,7 +229,9 @@ class LongDWMPipeline(DiffusionPipeline):
         """
         kwargs.setdefault("prefix", None)
         kwargs.setdefault("use_safetensors", True)
-        getattr(self, component).load_lora_adapter(weights, adapter_name=adapter_name, **kwargs)
+        transformer = getattr(self, component)
+        transformer.load_lora_adapter(weights, adapter_name=adapter_name, **kwargs)
+        check_finite(module_weights(transformer), f"{component} with this LoRA")
 
     @torch.no_grad()
     def stream(
@@ -238,7 +248,7 @@ class LongDWMPipeline(DiffusionPipeline):
         keyframes_per_rollout: int | None = None,
         prompt_embeds: Tensor | None = None,
         negative_prompt_embeds: Tensor | None = None,
-        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
+        callback_on_step_end: Callback | None = None,
         micro_batch: int | None = None,
         layout: RoadLayout | None = None,
     ) -> Iterator[Images]:
@@ -260,7 +270,9 @@ class LongDWMPipeline(DiffusionPipeline):
                 1 goes second by second with the last few keyframes in view, as a closed loop does.
             prompt_embeds: (1, S, D) in place of ``prompt``.
             negative_prompt_embeds: (1, S, D) in place of ``negative_prompt``.
-            callback_on_step_end: called as in diffusers, ``(pipeline, step, timestep, {"latents": ...})``.
+            callback_on_step_end: called as in diffusers, ``(pipeline, step, timestep, {"latents": ...})``, with steps
+                that run from 0 to ``num_timesteps - 1``; what it returns as "latents", if anything, goes on in their
+                place, and a ``_guidance_scale`` that it sets holds from the next step on.
             micro_batch: see ``generation``.
             layout: of the road, in the ego frame of the image, for models that know it (``settings.road_layout``); None
                 where there is no map.
@@ -269,8 +281,11 @@ class LongDWMPipeline(DiffusionPipeline):
             uint8 (T, H, W, 3), T = 12 but for a last part: the frames after the image, ``seconds`` * 12 in all.
         """
         text = self._embed([prompt], prompt_embeds)
-        unconditional = self._guide(guidance_scale, [negative_prompt], negative_prompt_embeds)
-        sampling = self._sampling(num_inference_steps, unconditional, callback_on_step_end)
+        unconditional = self._guide(guidance_scale, [negative_prompt], negative_prompt_embeds, callback_on_step_end)
+        generation = self._for_call(micro_batch, callback_on_step_end)
+        sampling = self._sampling(num_inference_steps, callback_on_step_end, ("latents",))
+        sampling = replace(sampling, unconditional_text=unconditional)
+        self._count_steps(generation, sampling, clock.frames_in(seconds), keyframes_per_rollout)
         drive = drive_from(
             self.settings,
             image,
@@ -283,7 +298,7 @@ class LongDWMPipeline(DiffusionPipeline):
             layout,
         )
         self._interrupt = False
-        for clip, _ in drive_on(self.generation(micro_batch), drive, sampling, lambda: self._interrupt):
+        for clip, _ in drive_on(generation, drive, sampling, lambda: self._interrupt):
             yield clip
         self.maybe_free_model_hooks()
 
@@ -304,8 +319,8 @@ class LongDWMPipeline(DiffusionPipeline):
         negative_prompt_embeds: Tensor | None = None,
         output_type: OutputType = "pil",
         return_dict: bool = True,
-        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
-        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        callback_on_step_end: Callback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] | None = ("latents",),
         micro_batch: int | None = None,
         layout: RoadLayout | None = None,
     ) -> LongDWMPipelineOutput | tuple[Any]:
@@ -327,7 +342,7 @@ class LongDWMPipeline(DiffusionPipeline):
             output_type: see ``LongDWMPipelineOutput``; "latent" makes keyframes alone.
             return_dict: False returns a tuple.
             callback_on_step_end: as in ``stream``.
-            callback_on_step_end_tensor_inputs: which tensors the callback gets; there is ``latents``.
+            callback_on_step_end_tensor_inputs: which tensors the callback gets; there is ``latents``. None for none.
             micro_batch: as in ``stream``.
             layout: as in ``stream``, the same for all.
 
@@ -341,17 +356,22 @@ class LongDWMPipeline(DiffusionPipeline):
         batch = len(images)
         prompts, negatives = as_list(prompt, batch), as_list(negative_prompt, batch)
         num_frames = clock.frames_in(seconds)
-        check_call(prompts, batch, output_type, callback_on_step_end_tensor_inputs, self._callback_tensor_inputs)
+        shown = callback_on_step_end_tensor_inputs
+        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
+            shown = callback_on_step_end.tensor_inputs
+        check_call(prompts, batch, output_type, shown, self._callback_tensor_inputs)
         text = self._embed(prompts, prompt_embeds)
-        unconditional = self._guide(guidance_scale, negatives, negative_prompt_embeds)
+        unconditional = self._guide(guidance_scale, negatives, negative_prompt_embeds, callback_on_step_end)
         seeds = seeds_from(generator, batch)
-        generation = self.generation(micro_batch)
+        generation = self._for_call(micro_batch, callback_on_step_end)
+        sampling = self._sampling(num_inference_steps, callback_on_step_end, shown or ())
+        fill = output_type != "latent"
+        self._count_steps(generation, sampling, num_frames, keyframes_per_rollout, fill, batch)
         self._interrupt = False
         videos = []
         with self.progress_bar(total=batch * -(-num_frames // clock.FRAMES_PER_INTERVAL)) as progress:
             for index, picture in enumerate(images):
                 own = None if unconditional is None else unconditional[index : index + 1]
-                sampling = self._sampling(num_inference_steps, own, callback_on_step_end)
                 drive = drive_from(
                     self.settings,
                     picture,
@@ -364,8 +384,8 @@ class LongDWMPipeline(DiffusionPipeline):
                     layout,
                 )
                 parts = []
-                fill = output_type != "latent"
-                for clip, latent in drive_on(generation, drive, sampling, lambda: self._interrupt, fill):
+                guided = replace(sampling, unconditional_text=own)
+                for clip, latent in drive_on(generation, drive, guided, lambda: self._interrupt, fill):
                     parts.append(clip if fill else latent[None].cpu())
                     progress.update()
                 videos.append(parts)
@@ -379,16 +399,24 @@ class LongDWMPipeline(DiffusionPipeline):
             return given.to(self._execution_device, self.coarse.dtype).expand(len(prompts), -1, -1)
         return self.encode_text(prompts).to(self.coarse.dtype)
 
-    def _guide(self, guidance_scale: float | None, negatives: Sequence[str], given: Tensor | None) -> Tensor | None:
-        """Set the scale of this call; the embedding to guide away from, None without guidance."""
+    def _guide(
+        self, guidance_scale: float | None, negatives: Sequence[str], given: Tensor | None, callback: Callback | None
+    ) -> Tensor | None:
+        """Set the scale of this call; the embedding to guide away from, None where no guidance can begin."""
         self._guidance_scale = self.settings.guidance_scale if guidance_scale is None else float(guidance_scale)
-        return self._embed(negatives, given) if self.do_classifier_free_guidance else None
+        may_begin = callback is not None and (given is not None or self.text_encoder is not None)
+        return self._embed(negatives, given) if self.do_classifier_free_guidance or may_begin else None
+
+    def _for_call(self, micro_batch: int | None, callback: Callback | None) -> Generation:
+        """Models that look up the scale before each step; in one lane where a callback counts steps."""
+        generation = self.generation(micro_batch)
+        generation.coarse.guidance = generation.fine.guidance = lambda: self._guidance_scale
+        if callback is not None:
+            generation.lanes = Lanes(1)
+        return generation
 
     def _sampling(
-        self,
-        num_inference_steps: int | tuple[int, int] | None,
-        unconditional: Tensor | None,
-        callback: Callable[..., dict[str, Any]] | None,
+        self, num_inference_steps: int | tuple[int, int] | None, callback: Callback | None, shown: Sequence[str]
     ) -> Sampling:
         settings = self.settings
         coarse, fine = settings.coarse_steps, settings.fine_steps
@@ -397,9 +425,26 @@ class LongDWMPipeline(DiffusionPipeline):
             coarse, fine = (given, given) if isinstance(given, int) else given
         if min(coarse, fine) < 1:
             raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
-        self._num_timesteps = coarse + fine
+        numbers = count()
 
         def on_step(step: int, timestep: int, latents: Tensor) -> Tensor | None:
-            return None if callback is None else callback(self, step, timestep, {"latents": latents}).get("latents")
+            if callback is None:
+                return None
+            answer = callback(self, next(numbers), timestep, {"latents": latents} if "latents" in shown else {})
+            return None if answer is None else answer.get("latents")
 
-        return Sampling(coarse, fine, self._guidance_scale, unconditional, on_step, on_step)
+        return Sampling(coarse, fine, self._guidance_scale, None, on_step, on_step)
+
+    def _count_steps(
+        self,
+        generation: Generation,
+        sampling: Sampling,
+        num_frames: int,
+        keyframes_per_rollout: int | None,
+        fill: bool = True,
+        videos: int = 1,
+    ) -> None:
+        at_once = rollout_length(self.settings, keyframes_per_rollout)
+        coarse, fine = passes(generation, num_frames, at_once, fill)
+        steps = [steps_of(self.scheduler, asked) for asked in (sampling.coarse_steps, sampling.fine_steps)]
+        self._num_timesteps = videos * (coarse * steps[0] + fine * steps[1])

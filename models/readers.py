@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from longdwm_env.errors import MissingWeights
+from longdwm_env.models.folder import check_finite, module_weights
 
 CONFIGURATION, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 
@@ -42,6 +43,9 @@ def load_network(kind: type[NetworkT], folder: Path, stage: str, device: str | t
         with torch.device("meta"):
             network = kind.from_config(config)
         network.load_state_dict(tensors, strict=True, assign=True)
+        check_finite(module_weights(network), folder)
+    except MissingWeights:
+        raise
     except (SafetensorError, OSError, UnicodeDecodeError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise MissingWeights(
             f"the {stage} in {folder} is damaged or does not fit its configuration: {error}"

@@ -113,9 +113,7 @@ def denoise(
     Returns:
         (B, ...) clean latents.
     """
-    # A scheduler remembers where it is; samples that are made side by side each need their own.
-    scheduler = copy.copy(scheduler)
-    scheduler.set_timesteps(num_steps, device=noise.device)
+    scheduler = _stepped(scheduler, num_steps, noise.device)
     latents = noise * scheduler.init_noise_sigma
     for step, timestep in enumerate(scheduler.timesteps):
         batch = torch.full((len(latents),), int(timestep), device=latents.device, dtype=torch.long)
@@ -125,3 +123,15 @@ def denoise(
             replaced = on_step(step, int(timestep), latents)
             latents = latents if replaced is None else replaced
     return latents
+
+
+def steps_of(scheduler: Any, num_steps: int) -> int:
+    """How many steps ``denoise`` takes when it is asked for ``num_steps``: some schedulers take more."""
+    return len(_stepped(scheduler, num_steps, "cpu").timesteps)
+
+
+def _stepped(scheduler: Any, num_steps: int, device: torch.device | str) -> Any:
+    # A scheduler remembers where it is; samples that are made side by side each need their own.
+    own = copy.copy(scheduler)
+    own.set_timesteps(num_steps, device=device)
+    return own

@@ -21,7 +21,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from longdwm_env import clock
-from longdwm_env.models import bundled
+from longdwm_env.errors import NotFinite
+from longdwm_env.models import bundled, limits
 from longdwm_env.models.lanes import Lanes
 from longdwm_env.models.readers import has_weights, load_bundled, load_network
 from longdwm_env.types import FloatArray, Images
@@ -81,6 +82,9 @@ class DrivingEncoder(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(self, channels: tuple[int, ...] = (32, 48, 96, 160), feature_dim: int = 192) -> None:
+        for index, width in enumerate(channels):
+            limits.whole(f"channels[{index}]", width, 8, 4096)
+        limits.whole("feature_dim", feature_dim, 1, 65536)
         super().__init__()
         first, second, third, fourth = channels
         self.levels = nn.Sequential(
@@ -136,10 +140,16 @@ class DrivingEncoder(ModelMixin, ConfigMixin):
 
         Returns:
             Readings on the CPU.
+
+        Raises:
+            NotFinite: its numbers overflow.
         """
         parts = [self(clips_from_uint8(windows[i : i + batch]).to(self.device)) for i in range(0, len(windows), batch)]
         names = Readings.__dataclass_fields__
-        return Readings(**{name: torch.cat([vars(part)[name].float().cpu() for part in parts]) for name in names})
+        said = {name: torch.cat([vars(part)[name].float().cpu() for part in parts]) for name in names}
+        if not all(tensor.isfinite().all() for tensor in said.values()):
+            raise NotFinite("the scorer read numbers that are not finite: its weights have diverged")
+        return Readings(**said)
 
     def judge(self, windows: Images) -> FloatArray:
         """How likely each window ends in danger, and off the road; a window gets what it would get alone, bit for bit.

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from longdwm_env import clock
+from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.geometry.warp import WarpSettings
+from longdwm_env.models import limits
 from longdwm_env.types import ImageSize
 
 WarpVariant = Literal["plane", "ground"]
@@ -71,33 +73,25 @@ class LongDWMSettings:
     prompts: Prompts = "text"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_size", tuple(int(side) for side in self.image_size))
-        if len(self.image_size) != 2 or min(self.image_size) < 1:
-            raise ValueError(f"image_size is (height, width) in pixels, got {self.image_size}")
-        if not 2 <= self.history_keyframes + 1 <= self.keyframes:
-            raise ValueError(
+        limits.check(vars(self), limits.SETTINGS_WHOLE, limits.SETTINGS_REAL, limits.SETTINGS_SWITCHES)
+        object.__setattr__(self, "image_size", limits.image_size(self.image_size))
+        if self.history_keyframes + 1 > self.keyframes:
+            raise InvalidConfig(
                 f"history_keyframes={self.history_keyframes} must leave room for a new one among {self.keyframes}"
             )
-        if isinstance(self.matched_sweep, Mapping):
-            # JSON has lists for tuples.
-            given = {k: tuple(map(tuple, v)) if k == "planes" else v for k, v in self.matched_sweep.items()}
-            object.__setattr__(self, "matched_sweep", SweepSettings(**given))
+        for name, kind in (("warp_variant", WarpVariant), ("prompts", Prompts)):
+            if getattr(self, name) not in get_args(kind):
+                raise InvalidConfig(f"{name} is one of {get_args(kind)}, got {getattr(self, name)!r}")
+        object.__setattr__(self, "matched_sweep", limits.sweep(self.matched_sweep))
         if (self.matched_sweep is not None or self.held_ends) and not self.backward_warp:
-            raise ValueError("matched_sweep and held_ends look from both ends of a second, so they need backward_warp")
+            raise InvalidConfig(
+                "matched_sweep and held_ends look from both ends of a second, so they need backward_warp"
+            )
         if self.road_layout and self.backward_warp and self.matched_sweep is None and not self.held_ends:
-            raise ValueError("road_layout beside backward_warp needs matched_sweep or held_ends, which fix its place")
-        if self.coarse_steps < 1 or self.fine_steps < 1:
-            raise ValueError(f"at least one denoising step is needed, got {self.coarse_steps} and {self.fine_steps}")
-        if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
-            raise ValueError(f"guidance_scale is a number of at least 0, got {self.guidance_scale}")
-        planes = tuple((float(depth), float(zoom)) for depth, zoom in self.coarse_sweep)
-        if any(depth <= 0 or zoom <= 1 for depth, zoom in planes):
-            raise ValueError(f"coarse_sweep has pairs of a depth above 0 m and a zoom above 1, got {planes}")
-        object.__setattr__(self, "coarse_sweep", planes)
-        if self.prompts not in get_args(Prompts):
-            raise ValueError(f"prompts is one of {get_args(Prompts)}, got {self.prompts!r}")
-        if self.coarse_warp_horizon_s < 0:
-            raise ValueError(f"coarse_warp_horizon_s is a time of at least 0 s, got {self.coarse_warp_horizon_s}")
+            raise InvalidConfig(
+                "road_layout beside backward_warp needs matched_sweep or held_ends, which fix its place"
+            )
+        object.__setattr__(self, "coarse_sweep", limits.planes("coarse_sweep", self.coarse_sweep))
 
     @property
     def warp(self) -> WarpSettings:
@@ -120,13 +114,15 @@ class LongDWMSettings:
         """From what ``to_json`` gave.
 
         Raises:
-            ValueError: a field is unknown, missing or out of range.
+            InvalidConfig: a field is unknown, missing or out of range.
         """
+        if not isinstance(values, Mapping):
+            raise InvalidConfig(f"settings are a table of names and values, got {type(values).__name__}")
         known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ValueError(f"unknown settings {unknown}; there are {sorted(known)}")
+        if unknown := sorted(str(name) for name in values if name not in known):
+            raise InvalidConfig(f"unknown settings {unknown}; there are {sorted(known)}")
         if "image_size" not in values:
-            raise ValueError("settings need an image_size, (height, width)")
+            raise InvalidConfig("settings need an image_size, (height, width)")
         return cls(**values)
 
 
@@ -248,18 +244,45 @@ class TransformerConfig:
     frames_per_token: int = 1
 
     def __post_init__(self) -> None:
+        limits.check(vars(self), limits.TRANSFORMER_WHOLE, limits.TRANSFORMER_REAL, limits.TRANSFORMER_SWITCHES)
         if self.residual_warp and not self.warp_views:
-            raise ValueError("residual_warp adds the warp to the output, so warp_views must be at least 1")
+            raise InvalidConfig("residual_warp adds the warp to the output, so warp_views must be at least 1")
         if self.layout_view and self.warp_views < 2:
-            raise ValueError("the layout is a view beside the warp, so warp_views must be at least 2")
+            raise InvalidConfig("the layout is a view beside the warp, so warp_views must be at least 2")
         if self.mix_views and not (self.residual_warp and self.stem_channels):
-            raise ValueError("mix_views is a kind of residual_warp that the stem's head chooses, so both must be on")
+            raise InvalidConfig("mix_views is a kind of residual_warp that the stem's head chooses, so both must be on")
         if self.keep_known and not (self.stem_channels and self.known_frames):
-            raise ValueError("keep_known leaves out parts of the stem, so stem_channels and known_frames must be on")
+            raise InvalidConfig("keep_known leaves out parts of the stem, so stem_channels and known_frames must be on")
         if self.frames_per_token > 1 and not self.stem_channels:
-            raise ValueError("frames_per_token above 1 is folded by the stem, so stem_channels must be above 0")
+            raise InvalidConfig("frames_per_token above 1 is folded by the stem, so stem_channels must be above 0")
         if self.sample_height % self.patch_size or self.sample_width % self.patch_size:
-            raise ValueError(f"latents of {self.sample_height} x {self.sample_width} do not divide into patches")
+            raise InvalidConfig(f"latents of {self.sample_height} x {self.sample_width} do not divide into patches")
+        if self.dim % 16:
+            raise InvalidConfig(f"positions in space and time need a width that 16 divides; heads give {self.dim}")
+        if self.parameters > limits.MOST_PARAMETERS:
+            raise InvalidConfig(
+                f"a transformer of {self.num_layers} layers of width {self.dim} has about {self.parameters:.1e} "
+                f"parameters and positions; at most {limits.MOST_PARAMETERS:.0e} are built"
+            )
+
+    @property
+    def dim(self) -> int:
+        """Width of a token."""
+        return self.num_attention_heads * self.attention_head_dim
+
+    @property
+    def parameters(self) -> int:
+        """About how many numbers the model keeps: weights, and the table of positions."""
+        block = 12 * self.dim**2 + 12 * self.time_embed_dim * self.dim + bool(self.warp_views) * self.dim**2
+        stem = 9 * self.stem_channels**2 * (2 * self.stem_blocks + 2 * self.head_blocks + 3)
+        channels = (self.in_channels + 1) * (1 + self.known_frames + self.warp_views)
+        inputs = channels * (9 * self.stem_channels + self.frames_per_token * self.patch_size**2 * self.dim)
+        tokens = self.stem_channels * self.frames_per_token or max(self.in_channels, self.out_channels)
+        embeddings = (2 * tokens * self.patch_size**2 + self.text_embed_dim + self.time_embed_dim) * self.dim
+        frames = (self.sample_frames - 1) // self.temporal_compression_ratio + 1
+        patches = frames * self.sample_height * self.sample_width // self.patch_size**2
+        positions = (patches + self.max_text_seq_length) * self.dim
+        return self.num_layers * block + stem + inputs + embeddings + positions
 
     def to_kwargs(self) -> dict[str, Any]:
         """As keyword arguments of the model."""

@@ -9,6 +9,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizer
 
+from longdwm_env.models import limits
 from longdwm_env.simulator.conditions import Conditions, caption, parts_from_prompt
 
 PROMPT_FIELDS = 4
@@ -35,7 +36,7 @@ class PromptTokenizer(PreTrainedTokenizer):
     model_input_names = ["input_ids"]  # noqa: RUF012 - transformers' own convention
 
     def __init__(self, buckets: int = 2048, **kwargs: Any) -> None:
-        self.buckets = buckets
+        self.buckets = limits.whole("buckets", buckets, 1, 1 << 20)
         kwargs.setdefault("pad_token", _SPECIALS[_PAD_ID])
         kwargs.setdefault("unk_token", _SPECIALS[_UNKNOWN_ID])
         super().__init__(buckets=buckets, **kwargs)
@@ -111,6 +112,8 @@ class PromptEncoder(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(self, vocab_size: int = 2051, dim: int = 64) -> None:
+        limits.whole("vocab_size", vocab_size, len(_SPECIALS) + 1, 1 << 20)
+        limits.whole("dim", dim, 1, 4096)
         super().__init__()
         self.words = nn.Embedding(vocab_size, dim, padding_idx=_PAD_ID)
         self.places = nn.Parameter(torch.zeros(PROMPT_FIELDS + 1, dim))

@@ -7,7 +7,6 @@ and traffic are not known. The camera comes from a ``camera.json`` beside the fi
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS, FRAME_S, HORIZON_S, INTERVAL_S
 from longdwm_env.errors import InvalidScene
+from longdwm_env.kept import Kept
 from longdwm_env.scenes.pictures import IMAGE_SUFFIXES, read_image
 from longdwm_env.scenes.record import RecordedLog
 from longdwm_env.scenes.sidecar import read_sidecar
@@ -87,7 +87,7 @@ class MediaScenes:
         times = [[0.0] if facts is None else video_starts_s(facts.last_s) for facts in self._facts]
         self._times_s = times
         self._index = StartIndex(self.name, [file.name for file in self._files], times)
-        self._scene = lru_cache(maxsize=8)(self._make_scene)
+        self._scene = Kept(self._make_scene, 8)
         if len(self._files) == 1:
             self.scene(0)
 
@@ -130,7 +130,7 @@ class MediaScenes:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
-        self._scene = lru_cache(maxsize=8)(self._make_scene)
+        self._scene = Kept(self._make_scene, 8)
 
 
 def is_video(path: Path) -> bool:

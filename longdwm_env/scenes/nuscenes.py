@@ -10,7 +10,6 @@ counting from the scene's first front camera frame; a sample token is understood
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from longdwm_env.clock import INTERVAL_S
 from longdwm_env.errors import InvalidScene, MissingDependency
+from longdwm_env.kept import Kept
 from longdwm_env.scenes.nuscenes_map import road_map_of
 from longdwm_env.scenes.nuscenes_record import (
     CAMERA_CHANNEL,
@@ -70,8 +70,8 @@ class NuScenesScenes:
             ]
             self._index = StartIndex(self.name, [str(record["name"]) for record in self._records], times_s)
             self._captions = _captions(self._dataroot, self._folder)
-        self._scene = lru_cache(maxsize=8)(self._make_scene)
-        self._recording = lru_cache(maxsize=8)(self._make_recording)
+        self._scene = Kept(self._make_scene, 8)
+        self._recording = Kept(self._make_recording, 8)
 
     def __len__(self) -> int:
         return len(self._index)

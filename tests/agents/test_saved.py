@@ -72,3 +72,12 @@ def test_damaged_files_are_our_own_error(tmp_path_factory, place, byte):
         read_header(path)
     except InvalidConfig:
         return
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    header = PolicyHeader("cloned", "trajectory", "video", {})
+    write_policy(tmp_path / "p.safetensors", header, {"fine": np.ones(2, np.float32), "bad": np.float32([0, value])})
+    assert read_header(tmp_path / "p.safetensors") == header
+    with pytest.raises(InvalidConfig, match="'bad' holds numbers that are not finite"):
+        read_policy(tmp_path / "p.safetensors")

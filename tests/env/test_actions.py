@@ -188,3 +188,75 @@ def test_goals_are_on_the_side_that_was_pointed_at(kit):
     left, right = (goal_waypoints(np.array([u, 0.75]), 5.0, kit.a_camera()) for u in (0.2, 0.8))
     assert left[-1, 1] > 0.3
     assert right[-1, 1] < -0.3
+
+
+TENSOR_TYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "int64", "int32", "int8", "uint8")
+
+
+@pytest.mark.parametrize("dtype", TENSOR_TYPES)
+@pytest.mark.parametrize("gradient", [False, True])
+def test_tensors_of_any_type_are_actions(make, kit, dtype, gradient):
+    torch = pytest.importorskip("torch")
+    numbers = torch.tensor(kit.ahead(6.0)).round().to(getattr(torch, dtype))
+    if gradient and numbers.is_floating_point():
+        numbers.requires_grad_()
+    expected = numbers.detach().float().numpy()
+    for given_as in (numbers, list(numbers), [list(row) for row in numbers], numbers.T.contiguous().T):
+        np.testing.assert_array_equal(checked_action("trajectory", given_as), expected)
+    env = _one_of(make, "trajectory")
+    frames = []
+    for each in (numbers, expected):
+        env.reset(seed=0)
+        frames.append(env.step(each)[0]["frames"])
+    np.testing.assert_array_equal(*frames)
+
+
+def test_tensors_in_batches_futures_and_commands(make, kit):
+    torch = pytest.importorskip("torch")
+    actions = torch.tensor(np.stack([kit.ahead(), kit.ahead(4.0)]), requires_grad=True)
+    vector = make(vector=2)
+    seen = []
+    for each in (actions, list(actions), actions.detach().numpy()):
+        vector.reset(seed=0)
+        seen.append(vector.step(each)[0]["frames"])
+    np.testing.assert_array_equal(seen[0], seen[2])
+    np.testing.assert_array_equal(seen[1], seen[2])
+    env = _one_of(make, "trajectory")
+    env.reset(seed=0)
+    futures = [env.unwrapped.imagine(each).frames for each in (actions[:, None], actions.detach().numpy()[:, None])]
+    np.testing.assert_array_equal(*futures)
+    assert checked_action("command", torch.tensor(2)) == 2
+    assert checked_action("command", torch.tensor(2, dtype=torch.int8)) == 2
+
+
+def test_tensors_without_numbers_are_refused():
+    torch = pytest.importorskip("torch")
+    for tensor in (torch.zeros(4, 2, device="meta"), torch.zeros(4, 2).to_sparse(), torch.zeros(4, 2) * 1j):
+        with pytest.raises(InvalidAction):
+            checked_action("trajectory", tensor)
+    for tensor in (torch.tensor(1.0), torch.tensor([1]), torch.tensor(True)):
+        with pytest.raises(InvalidAction, match="whole numbers"):
+            checked_action("command", tensor)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "7", [1], True + 0.5])
+def test_seeds_that_are_none_are_refused(make, seed):
+    with pytest.raises(InvalidConfig, match="a seed is a whole number"):
+        _one_of(make, "trajectory").reset(seed=seed)
+
+
+def test_seeds_of_any_whole_type_are_the_same_seed(make):
+    env = _one_of(make, "trajectory")
+    for seed in (np.int64(7), np.uint8(7), np.array(7)):
+        env.reset(seed=seed)
+        state = env.unwrapped.get_state()
+        assert type(state.seed) is int
+        assert state.seed == 7
+
+
+@pytest.mark.parametrize("options", [[], 3, "scene", ("scene", 1), {1: 2}])
+def test_options_that_are_none_are_refused(make, options):
+    with pytest.raises(InvalidConfig, match="option"):
+        _one_of(make, "trajectory").reset(options=options)
+    with pytest.raises(InvalidConfig, match="option"):
+        make(vector=2).reset(options=options)

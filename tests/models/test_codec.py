@@ -4,6 +4,7 @@ import torch
 from diffusers.models.downsampling import CogVideoXDownsample3D
 from diffusers.models.upsampling import CogVideoXUpsample3D
 
+from longdwm_env.errors import NotFinite
 from longdwm_env.models.codec import Codec, CogVideoXCodec, images_from_uint8, uint8_from_images
 from longdwm_env.models.mini_codec import MiniAutoencoder, cosine_basis
 
@@ -131,9 +132,9 @@ def test_an_untrained_codec_already_shows_the_picture(picture):
 def test_fitting_reaches_the_optimum_of_linear_codecs_and_normalises(picture):
     frames = np.stack([picture((96, 144), seed) for seed in range(6)])
     codec = MiniAutoencoder(latent_channels=4, encoder_channels=0, decoder_channels=())
-    before = psnr(frames, uint8_from_images(codec(images_from_uint8(frames))))
+    before = psnr(frames, uint8_from_images(codec(images_from_uint8(frames)).sample))
     codec.fit_pca(frames)
-    after = psnr(frames, uint8_from_images(codec(images_from_uint8(frames))))
+    after = psnr(frames, uint8_from_images(codec(images_from_uint8(frames)).sample))
     assert after > before
     latents = codec.encode_keyframes(images_from_uint8(frames)[None])
     assert torch.allclose(latents.mean(dim=(0, 1, 3, 4)), torch.zeros(4), atol=1e-3)
@@ -159,10 +160,10 @@ def test_measuring_the_latents_again_does_not_change_what_they_decode_to(picture
     for weight in codec.parameters():
         weight.add_(0.01 * torch.randn_like(weight))
     images = images_from_uint8(picture((96, 144), 5)[None])
-    before = codec(images)
+    before = codec(images).sample
     latents = codec.encode_keyframes(images[None])
     codec.fit_statistics(np.stack([picture((96, 144), seed) for seed in range(5, 9)]))
-    assert torch.equal(codec(images), before)
+    assert torch.equal(codec(images).sample, before)
     moved = codec.encode_keyframes(images[None])
     assert not torch.allclose(moved, latents, atol=0.01)
     assert torch.allclose(codec.decode_keyframes(moved)[0], before, atol=1e-4)
@@ -183,7 +184,7 @@ def test_a_coloured_patch_keeps_its_colour_when_colour_counts_more(picture):
     for weight in (1.0, 3.0):
         codec = MiniAutoencoder(latent_channels=6, encoder_channels=0, decoder_channels=())
         codec.fit_pca(grey, chroma_weight=weight)
-        made = uint8_from_images(codec(images_from_uint8(grey)))
+        made = uint8_from_images(codec(images_from_uint8(grey)).sample)
         errors[weight] = np.abs(made[dots].astype(int) - grey[dots]).mean()
     assert errors[3.0] < errors[1.0]
 
@@ -200,11 +201,11 @@ def test_refining_the_codec_beats_its_linear_part(picture):
     codec = MiniAutoencoder(latent_channels=4, encoder_channels=8, decoder_channels=(16, 8, 8))
     codec.fit_pca(frames)
     with torch.no_grad():
-        before = float((codec(images) - images).square().mean())
+        before = float((codec(images).sample - images).square().mean())
     optimizer = torch.optim.Adam(codec.parameters(), lr=1e-3)
     for _ in range(40):
         optimizer.zero_grad()
-        loss = (codec(images) - images).square().mean()
+        loss = (codec(images).sample - images).square().mean()
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < 0.8 * before
@@ -216,3 +217,19 @@ def test_cogvideox_latents_are_scaled(cogvideox, clip):
     with torch.no_grad():
         raw = cogvideox.vae.encode(images.movedim(1, 2)).latent_dist.mode()
         assert torch.allclose(cogvideox.encode_keyframes(images)[0, 0], raw[0, :, 0] * 1.15258426)
+
+
+def test_the_small_codec_reconstructs_as_diffusers_autoencoders_do(picture):
+    codec, images = MiniAutoencoder().eval(), images_from_uint8(picture((32, 48)))[None]
+    with torch.no_grad():
+        (alone,) = codec(images, return_dict=False)
+        assert torch.equal(codec(images).sample, alone)
+        assert torch.equal(codec(images, return_dict=True)[0], alone)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_are_not_finite_are_no_picture(value):
+    images = torch.zeros(2, 3, 4, 4)
+    images[1, 2, 3, 0] = value
+    with pytest.raises(NotFinite, match="1 of 96 numbers"):
+        uint8_from_images(images)

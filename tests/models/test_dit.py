@@ -299,3 +299,33 @@ def test_configurations_that_do_not_fit_are_refused(options, message):
 def test_other_architectures_of_cogvideox_are_refused():
     with pytest.raises(ValueError, match="rotary"):
         LongDWMTransformer3DModel(**TINY, use_rotary_positional_embeddings=True)
+
+
+@pytest.mark.parametrize("preset", ["debug", "debug-cogvideox"])
+@pytest.mark.parametrize("which", ["coarse", "fine"])
+def test_both_models_compile_as_one_graph(built, preset, which):
+    """Whatever is known, in the same graph; a mask's values decide no shape."""
+    ours = getattr(built(preset), which)
+    config = ours.config
+    torch._dynamo.reset()
+    graphs = []
+    compiled = torch.compile(ours, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    size = (config.in_channels, config.sample_height, config.sample_width)
+    for known in (4, 2, 5):
+        generator = torch.Generator().manual_seed(known)
+        draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731, B023
+        mask = (torch.arange(5) < known).float()[None]
+        given = {
+            "hidden_states": draw(1, 5, *size),
+            "encoder_hidden_states": draw(1, config.max_text_seq_length, config.text_embed_dim),
+            "timestep": torch.tensor([500]),
+            "known": draw(1, 5, *size) * mask[:, :, None, None, None],
+            "known_mask": mask,
+            "warp": draw(1, 5, config.warp_views, *size),
+            "warp_mask": torch.ones(1, 5, config.warp_views),
+            "motion": draw(1, 5, 6),
+        }
+        with torch.no_grad():
+            assert torch.allclose(compiled(**given).sample, ours(**given).sample, atol=1e-5)
+    assert len(graphs) == 1
+    torch._dynamo.reset()

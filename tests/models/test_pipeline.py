@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.sweep import SweepSettings
@@ -190,13 +191,84 @@ def test_steps_are_counted_and_the_callback_sees_and_changes_latents(pipeline, i
 
     expected = run(pipeline, image, num_inference_steps=(3, 2))
     assert np.array_equal(run(pipeline, image, num_inference_steps=(3, 2), callback_on_step_end=watch), expected)
-    assert [step for step, _ in seen] == [0, 1, 2, 0, 1, 0, 1]
-    assert pipeline.num_timesteps == 5
+    assert [step for step, _ in seen] == list(range(7))
+    assert [timestep for _, timestep in seen[3:5]] == [timestep for _, timestep in seen[5:]]
+    assert pipeline.num_timesteps == 7
 
     def blank(pipe, step, timestep, tensors):
         return {"latents": torch.zeros_like(tensors["latents"])}
 
     assert not np.array_equal(run(pipeline, image, callback_on_step_end=blank), run(pipeline, image))
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({"seconds": 13.0, "num_inference_steps": (2, 1)}, 2 * 2 + 13),
+        ({"seconds": 3.0, "keyframes_per_rollout": 1, "num_inference_steps": 2}, 3 * (2 + 2)),
+        ({"seconds": 5.0, "micro_batch": 2, "num_inference_steps": 1}, 1 + 3),
+        ({"seconds": 2.5, "output_type": "latent", "num_inference_steps": 3}, 3),
+        ({"seconds": 1.0, "num_inference_steps": 1, "generator": [1, 2]}, 2 * 2),
+    ],
+)
+def test_steps_run_through_a_whole_call(pipeline, image, changes, steps):
+    seen, batch = [], len(changes.get("generator", [0]))
+    run(pipeline, [image] * batch, **changes, callback_on_step_end=lambda pipe, step, t, tensors: seen.append(step))
+    assert seen == list(range(steps))
+    assert pipeline.num_timesteps == steps
+    if batch == 1:
+        seen.clear()
+        options = {key: value for key, value in changes.items() if key != "output_type"}
+        for _ in pipeline.stream(image, **options, callback_on_step_end=lambda pipe, step, t, _: seen.append(step)):
+            pass
+        assert seen == list(range(pipeline.num_timesteps))
+
+
+def test_a_guidance_scale_that_a_callback_changes_takes_effect(pipeline, image):
+    """As in diffusers' ``test_callback_cfg``; also where guidance was off at first."""
+
+    def raised(pipe, step, timestep, tensors):
+        pipe._guidance_scale += 1.0
+        return tensors
+
+    for scale in (2.0, 1.0):
+        steady = run(pipeline, image, guidance_scale=scale)
+        assert not np.array_equal(run(pipeline, image, guidance_scale=scale, callback_on_step_end=raised), steady)
+        assert pipeline.guidance_scale == scale + pipeline.num_timesteps
+
+    class Cutoff(PipelineCallback):
+        tensor_inputs = ()
+
+        def callback_fn(self, pipe, step, timestep, tensors):
+            assert tensors == {}
+            pipe._guidance_scale = 1.0
+            return tensors
+
+    both = MultiPipelineCallbacks([Cutoff(), Cutoff()])
+    guided, cut = (run(pipeline, image, guidance_scale=4.0, callback_on_step_end=each) for each in (None, both))
+    assert not np.array_equal(guided, cut)
+
+
+def test_a_callback_gets_what_it_asks_for_and_may_say_nothing(pipeline, image):
+    """As in diffusers' ``test_callback_inputs``."""
+    expected, asked = run(pipeline, image), []
+
+    def watch(pipe, step, timestep, tensors):
+        asked.append(tuple(tensors))
+
+    for names in (None, (), ["latents"], pipeline._callback_tensor_inputs):
+        shown = run(pipeline, image, callback_on_step_end=watch, callback_on_step_end_tensor_inputs=names)
+        assert np.array_equal(shown, expected)
+        assert set(asked) == {tuple(names or ())}
+        asked.clear()
+
+    def blank_at_last(pipe, step, timestep, tensors):
+        last = step == pipe.num_timesteps - 1
+        return {"latents": torch.zeros_like(tensors["latents"])} if last else {}
+
+    blanked = run(pipeline, image, callback_on_step_end=blank_at_last)
+    assert not np.array_equal(blanked[:, 12:], expected[:, 12:])
+    assert np.array_equal(blanked[:, :12], expected[:, :12])
 
 
 def test_a_callback_may_stop_after_the_rollout(pipeline, image):
@@ -318,7 +390,7 @@ def test_settings_are_checked_and_survive_json():
     with pytest.raises(ValueError, match="baseline_frames"):
         LongDWMSettings.from_json({**swept.to_json(), "matched_sweep": {"baseline_frames": 0}})
     for wrong in ({"history_keyframes": 13}, {"fine_steps": 0}, {"guidance_scale": -1.0}):
-        with pytest.raises(ValueError, match=r"history_keyframes|at least one|guidance_scale"):
+        with pytest.raises(ValueError, match=r"history_keyframes|fine_steps|guidance_scale"):
             LongDWMSettings(image_size=(96, 144), **wrong)
     with pytest.raises(ValueError, match="unknown settings"):
         LongDWMSettings.from_json({"image_size": [96, 144], "speed": 1})

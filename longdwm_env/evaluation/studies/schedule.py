@@ -14,7 +14,7 @@ from longdwm_env.evaluation.studies.parts import train_part
 from longdwm_env.evaluation.studies.questions import Kind, Study
 from longdwm_env.evaluation.studies.study_folder import StudyFolder
 from longdwm_env.evaluation.studies.variants import PARTS, VARIANTS, Views, needed_parts
-from longdwm_env.processes import child_environment
+from longdwm_env.processes import child_environment, end_with_parent
 from longdwm_env.training.data.latents import LatentStore
 
 _SHORTER, _LONGEST = sum(LONG_FRAMES[:-1]), LONG_FRAMES[-1]
@@ -179,7 +179,9 @@ def _all_done(work: Sequence[Job], jobs: int, deadline: float | None) -> bool:
         return all(_told(job, _begun(job, deadline)) for job in work)
     with (
         child_environment(threads=1, progress_bars=False),
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool,
+        ProcessPoolExecutor(
+            jobs, mp_context=get_context("spawn"), max_tasks_per_child=1, initializer=end_with_parent
+        ) as pool,
     ):
         waiting = {pool.submit(_begun, job, deadline): job for job in work}
         done = [_told(waiting[future], future.result()) for future in as_completed(waiting)]

@@ -1,0 +1,104 @@
+"""Environments in other processes: sent there whole, or started there by Gymnasium and Stable-Baselines3."""
+
+import pickle
+import subprocess
+import sys
+
+import cloudpickle
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from longdwm_env.scenes import open_scenes
+from longdwm_env.worlds.warp import WarpWorld
+
+SIZE = (32, 48)
+
+
+@pytest.fixture(params=["names", "photograph", "objects"])
+def keywords(request, photograph):
+    if request.param == "names":
+        return {"world": "simulator", "image_size": SIZE}
+    if request.param == "photograph":
+        return {"world": "warp", "image_size": SIZE, "scenes": str(photograph)}
+    return {"world": WarpWorld(SIZE), "scenes": open_scenes(photograph)}
+
+
+@pytest.mark.parametrize("library", [pickle, cloudpickle])
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.filterwarnings("ignore::longdwm_env.AssumedCameraWarning")
+def test_an_environment_that_was_sent_goes_on_as_the_one_that_stayed(make, kit, keywords, library, count):
+    env = make(vector=count, **keywords)
+    fresh = library.loads(library.dumps(env))
+    assert fresh.action_space == env.action_space
+    env.action_space.seed(3)
+    env.reset(seed=5)
+    sent = library.loads(library.dumps(env))
+    action = np.stack([kit.ahead()] * count) if count else kit.ahead()
+    for _ in range(2):
+        here, there = env.step(action), sent.step(action)
+        np.testing.assert_array_equal(here[0]["frames"], there[0]["frames"])
+        np.testing.assert_array_equal(here[1], there[1])
+    np.testing.assert_array_equal(env.action_space.sample(), sent.action_space.sample())
+    here, there = env.reset()[1], sent.reset()[1]
+    np.testing.assert_array_equal(here["scene"], there["scene"])
+    for each in (fresh, sent):
+        each.close()
+
+
+def test_a_closed_environment_stays_closed(make):
+    env = make("warp")
+    env.close()
+    sent = pickle.loads(pickle.dumps(env))
+    with pytest.raises(Exception, match="closed"):
+        sent.reset()
+
+
+def test_stable_baselines3_starts_it_in_new_processes(kit):
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env", reason="stable-baselines3 is not installed")
+
+    def start():
+        return gym.make("longdwm_env:LongDWM-v0", world="warp", image_size=SIZE, obs_mode="frame")
+
+    envs = vec_env.SubprocVecEnv([start, start], start_method="spawn")
+    try:
+        assert envs.reset().shape == (2, *SIZE, 3)
+        assert envs.step(np.stack([kit.ahead()] * 2))[0].shape == (2, *SIZE, 3)
+    finally:
+        envs.close()
+
+
+ASYNC = """
+import faulthandler, sys
+import gymnasium as gym, numpy as np
+import longdwm_env
+
+if __name__ == "__main__":
+    faulthandler.dump_traceback_later(300, exit=True)
+    context, world = sys.argv[1:]
+    # Whoever has used a world already has its threads, which a forked process does not.
+    used = gym.make("LongDWM-v0", world=world)
+    ahead = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
+    used.reset(seed=0)
+    alone = used.step(ahead)[0]["frames"]
+    envs = gym.make_vec(
+        "LongDWM-v0", num_envs=2, vectorization_mode="async", world=world, vector_kwargs={"context": context or None}
+    )
+    envs.reset(seed=[0, 0])
+    together = envs.step(np.stack([ahead, ahead]))[0]["frames"]
+    envs.close()
+    assert np.array_equal(together[0], alone) and np.array_equal(together[1], alone)
+    print("as alone")
+"""
+
+
+@pytest.mark.parametrize("context", ["", "spawn", "forkserver"])
+def test_gymnasiums_asynchronous_vector_runs_mini(tmp_path, context):
+    """By default Gymnasium forks; the child of a process with OpenMP's threads waited for them for ever."""
+    pytest.importorskip("torch")
+    script = tmp_path / "drive.py"
+    script.write_text(ASYNC)
+    done = subprocess.run(
+        [sys.executable, str(script), context, "mini"], capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.stdout.strip().endswith("as alone"), done.stderr[-2000:]

@@ -1,0 +1,148 @@
+"""What comes from outside, on seeds: nothing but errors of our own, and the environment is as it was."""
+
+import copy
+import json
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from longdwm_env import EnvState, InvalidState, LongDWMError, WorldState
+from longdwm_env.env import LongDWMEnv
+from longdwm_env.state import FORMAT, VERSION, _digest
+from longdwm_env.vector_env import LongDWMVectorEnv
+
+
+class Hostile:
+    def __array__(self, *args, **kwargs):
+        raise KeyError("numbers")
+
+    def __float__(self):
+        raise LookupError("a number")
+
+
+ODD = (None, True, -1, 0, 1, 3, 10**30, 0.5, float("nan"), float("inf"), "", "x", "\ud800", b"x", [], [1], [None])
+ODD += ((), (40, 60), (0, 0), (1e9, 1e9), {}, {"a": 1}, {1: 2}, {"scene": -1}, {"scene": 10**30}, {"prompt": 7})
+ODD += (object(), Hostile(), np.int64(3), np.nan, np.array(3), np.zeros(2), np.full((4, 2), np.nan), np.array(["a"]))
+ODD += (np.zeros((0, 3)), np.zeros((2, 4, 2)), np.ones((4, 2), complex), set(), range(3), int, 1j, Ellipsis, slice(2))
+JSON = (None, True, 0, 1, -1, 10**30, 0.5, {"$float": "nan"}, {"$float": "x"}, "", "a", [], [1], {}, {"a": 1}, 1e308)
+KEYWORDS = ("scenes", "action_mode", "control_period_s", "max_episode_s", "obs_mode", "image_size", "camera", "prompt")
+KEYWORDS += ("reward", "device", "render_mode", "world")
+
+
+def pick(random, values=ODD):
+    return values[random.integers(len(values))]
+
+
+def attempt(call):
+    """Whether it was refused, in our own words."""
+    try:
+        call()
+    except LongDWMError:
+        return True
+    return False
+
+
+def test_keywords(kit):
+    random, refused = np.random.default_rng(0), 0
+    for _ in range(500):
+        changed = {pick(random, KEYWORDS): pick(random) for _ in range(random.integers(1, 3))}
+        keywords = {"world": kit.NoiseWorld(), "scenes": [kit.a_scene()], **changed}
+        if random.random() < 0.3:
+            refused += attempt(lambda k=keywords: LongDWMVectorEnv(2 if random.random() < 0.5 else pick(random), **k))
+        else:
+            refused += attempt(lambda k=keywords: LongDWMEnv(**k))
+    assert refused > 300
+
+
+def test_calls(make, kit):
+    env, vector, commands = (make().unwrapped, make(vector=2).unwrapped, make(action_mode="command").unwrapped)
+    random, refused = np.random.default_rng(1), 0
+    for each in (env, vector, commands):
+        each.reset(seed=0)
+    states = env.get_state(), vector.get_state(), commands.get_state()
+    calls = (
+        lambda: env.reset(seed=pick(random)),
+        lambda: env.reset(seed=0, options=pick(random)),
+        lambda: env.step(pick(random)),
+        lambda: env.step([pick(random) for _ in range(4)]),
+        lambda: env.imagine(pick(random) if random.random() < 0.5 else [[pick(random)]]),
+        lambda: env.set_state(pick(random)),
+        lambda: vector.step(pick(random) if random.random() < 0.5 else [pick(random), pick(random)]),
+        lambda: vector.reset(seed=pick(random) if random.random() < 0.5 else [pick(random), pick(random)]),
+        lambda: vector.reset(seed=0, options={"reset_mask": pick(random)}),
+        lambda: vector.set_state(pick(random)),
+        lambda: commands.step(pick(random)),
+    )
+    for _ in range(600):
+        before = env.get_state(), vector.get_state(), commands.get_state()
+        if attempt(pick(random, calls)):
+            refused += 1
+            assert (env.get_state(), vector.get_state(), commands.get_state()) == before
+        for each, state in zip((env, vector, commands), states, strict=True):
+            each.set_state(state)
+    assert refused > 400
+
+
+@pytest.mark.parametrize("world", ["warp", "simulator"])
+def test_states(make, kit, world, tmp_path):
+    """Built by hand, or read from a file with another record: the file's checksum is right in each."""
+    env = make(world).unwrapped
+    env.reset(seed=0)
+    good = env.get_state()
+    record, tensors = good._record(), good._tensors()
+    names = [field.name for field in fields(EnvState)]
+    random, refused = np.random.default_rng(2), 0
+    for number in range(300):
+        if number % 3 == 0:
+            changed = {pick(random, names): pick(random) for _ in range(random.integers(1, 3))}
+            made = lambda c=changed: replace(good, **c)  # noqa: E731
+        elif number % 3 == 1:
+            made = lambda: replace(good, world_state=WorldState(pick(random), {"a": pick(random)}))  # noqa: E731
+        else:
+            data = changed_file(random, record, tensors)
+            (tmp_path / "state.safetensors").write_bytes(data)
+            made = lambda: EnvState.load(tmp_path / "state.safetensors")  # noqa: E731
+
+        def go_on(made=made):
+            env.set_state(made())
+            env.step(kit.ahead())
+
+        refused += attempt(go_on)
+        env.set_state(good)
+    assert refused > 200
+    env.step(kit.ahead())
+
+
+def changed_file(random, record, tensors):
+    record, tensors = copy.deepcopy(record), dict(tensors)
+    part = record
+    while True:
+        key = pick(random, list(part)) if isinstance(part, dict) else int(random.integers(len(part)))
+        if not isinstance(part[key], dict | list) or not part[key] or random.random() < 0.2:
+            part[key] = pick(random, JSON)
+            break
+        part = part[key]
+    if random.random() < 0.3:
+        name = pick(random, list(tensors))
+        array = tensors[name]
+        tensors[name] = pick(random, (array.astype(np.float64), array[:0], array.reshape(-1), np.zeros((3, 3))))
+    text = json.dumps(record)
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    metadata = {"format": FORMAT, "version": str(VERSION), "state": text, "sha256": _digest(text, tensors)}
+    return save(tensors, metadata)
+
+
+def test_a_world_s_own_mistakes_stay_what_they_are(make, kit):
+    """Only states from outside are suspected: an error of a world that went on from its own is shown as it is."""
+    world = kit.NoiseWorld()
+    env = make(world).unwrapped
+    env.reset(seed=0)
+    state = env.get_state()
+    world.advance = lambda *args: {}["mistake"]
+    with pytest.raises(KeyError, match="mistake"):
+        env.step(kit.ahead())
+    env.set_state(replace(state))
+    with pytest.raises(InvalidState, match="KeyError: 'mistake'"):
+        env.step(kit.ahead())
