@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longdwm_env.errors import InvalidConfig, InvalidState
 from longdwm_env.factory import DEFAULT_WORLD
+from longdwm_env.files import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
     from longdwm_env.state import EnvState
@@ -74,7 +75,9 @@ def rollout(
         raise InvalidConfig(f"seconds={seconds:g} must be a whole number, at least 1")
     if world == "simulator" and not image.startswith(BUILT_IN):
         raise InvalidConfig(f"the simulator draws built-in scenes alone: give image={BUILT_IN}7, not {image!r}")
+    check_output_file(out)
     run = Run(request, out)
+    check_output_folder(run.folder)
     if restart:
         run.discard()
     reason = run.go_on()
