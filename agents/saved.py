@@ -190,10 +190,21 @@ def _dtype(value: Mapping[str, Any]) -> np.dtype[Any]:
     return dtype
 
 
+def _bound(bound: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    numbers = np.asarray(bound, dtype=np.float64)
+    if dtype.kind in "iu":
+        ends = np.iinfo(dtype)
+        if not ((numbers >= ends.min) & (numbers <= ends.max)).all():
+            raise ValueError(f"bounds of {dtype} from {ends.min} to {ends.max}, got {str(bound)[:100]}")
+        return np.asarray(bound).astype(dtype)
+    with np.errstate(over="ignore"):
+        return numbers.astype(dtype)
+
+
 def _space(value: Mapping[str, Any]) -> spaces.Space[Any]:
     if "box" in value:
         shape, dtype = _shape(value), _dtype(value)
-        low, high = (np.broadcast_to(np.array(bound, dtype=dtype), shape) for bound in value["box"])
+        low, high = (np.broadcast_to(_bound(bound, dtype), shape) for bound in value["box"])
         return spaces.Box(low, high, shape, dtype.type)
     if "discrete" in value:
         return spaces.Discrete(value["discrete"])

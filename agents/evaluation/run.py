@@ -19,6 +19,8 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import SceneSource
 from longdwm_env.world import WorldModel
 
+MOST_PROCESSES = 512
+
 
 def check_policies(config: EvaluationConfig) -> list[Record]:
     """Make every policy and ask it for one action, in a process of its own.
@@ -61,8 +63,8 @@ def evaluate(
         NotKept: what was driven cannot be written.
     """
     _check_rank(rank_by)
-    if processes < 1:
-        raise InvalidConfig(f"processes must be at least 1, got {processes}")
+    if not 1 <= processes <= MOST_PROCESSES:
+        raise InvalidConfig(f"processes must be from 1 to {MOST_PROCESSES}, got {processes}")
     read = hashes(config)
     folder = EvaluationFolder(out, config, read)
     jobs = folder.missing()

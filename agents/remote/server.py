@@ -30,6 +30,7 @@ from longdwm_env.agents.remote.messages import (
 from longdwm_env.agents.remote.waiting import SEND_S, at_most
 from longdwm_env.agents.saved import space_bytes, space_from_json
 from longdwm_env.errors import InvalidConfig, LongDWMError, MissingDependency
+from longdwm_env.types import Camera
 from longdwm_env.words import clean
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Session:
             raise Refusal("values", "'info' is a JSON object")
         self._told = {name: told[name] for name in TOLD if name in told}
         if message.values.get("camera") is not None:
-            self._told["camera"] = camera_from_json(message.values["camera"])
+            self._told["camera"] = self._fitting(camera_from_json(message.values["camera"]))
         self._driving = False
         policy.reset(*self._seen(message.arrays))
         self._driving = True
@@ -170,6 +171,16 @@ class Session:
         if isinstance(context.action_space, spaces.Discrete):
             return Message("action", {"action": int(action)})
         return Message("action", {}, {"action": np.asarray(action, np.float32)})
+
+    def _fitting(self, camera: Camera) -> Camera:
+        """The camera, if it is that of the announced pictures: what a policy makes of it is as large as they are."""
+        assert self._context is not None
+        space = self._context.observation_space
+        parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+        sizes = [tuple(part.shape[-3:-1]) for part in parts if part.shape is not None and len(part.shape) >= 3]
+        if camera.intrinsics.image_size not in sizes:
+            raise Refusal("values", f"the camera is of {camera.intrinsics.image_size} pixels, the pictures of {sizes}")
+        return camera
 
     def _introduced(self) -> tuple[Policy, PolicyContext]:
         if self._policy is None or self._context is None:
