@@ -19,6 +19,9 @@ PERSISTENCE = 0.7
 FULL_NOISE_MPS = 5.0
 """A car that plans to go slower than this is shaken in proportion: nobody drifts sideways out of a standstill."""
 
+MOST = 1000.0
+"""Of noise, delay and aggression: a driver as bad as that cannot get worse."""
+
 STEERING_RAD_PER_NOISE = 0.05
 ACCELERATION_MPS2_PER_AGGRESSION = 2.0
 
@@ -43,12 +46,14 @@ class Degradation:
     def __post_init__(self) -> None:
         for name in ("noise", "aggression"):
             value = self.__dict__[name]
-            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a finite number from 0, got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST:
+                raise ValueError(f"{name} must be a number from 0 to {MOST:g}, got {value!r}")
         for name in ("delay", "degrade_seed"):
             value = self.__dict__[name]
             if type(value) is not int or value < 0:
                 raise ValueError(f"{name} must be a whole number from 0, got {value!r}")
+        if self.delay > MOST:
+            raise ValueError(f"delay is at most {MOST:g} control periods, got {self.delay}")
 
 
 class Degraded:

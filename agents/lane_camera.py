@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.agents.policy import PolicyContext, episode_camera, last_frames, present_speed_mps
 from longdwm_env.clock import WAYPOINT_TIMES_S
+from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.kinematics import LIMITS
 from longdwm_env.types import Camera, FloatArray
 
@@ -138,6 +139,8 @@ class CameraLaneKeeping:
 
     def __init__(self, context: PolicyContext, speed_mps: float = 10.0) -> None:
         context.require("trajectory", "control", policy="camera lane keeping")
+        if isinstance(speed_mps, bool) or not 0 < speed_mps <= LIMITS.max_speed_mps:
+            raise InvalidConfig(f"the desired speed is above 0, up to {LIMITS.max_speed_mps:g} m/s, got {speed_mps!r}")
         self._context = context
         self._speed_mps = speed_mps
         self._camera: Camera | None = None

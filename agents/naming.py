@@ -24,6 +24,7 @@ from typing import Any, cast
 
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.errors import InvalidConfig, LongDWMError
+from longdwm_env.words import clean
 
 PolicyFactory = Callable[..., Policy]
 
@@ -76,6 +77,8 @@ class PolicySpec:
         Raises:
             InvalidConfig: a parameter that is not ``key=value``, or one given twice.
         """
+        if not isinstance(text, str):
+            raise InvalidConfig(f"a policy is named by a text, got {clean(repr(text), 100)}; {_allowed()}")
         target, *rest = _PARAMETERS.split(text.strip(), maxsplit=1)
         parameters: dict[str, Any] = {}
         for part in rest[0].split(",") if rest else ():
@@ -164,8 +167,9 @@ def _factory(spec: PolicySpec) -> PolicyFactory:
 def _imported(spec: PolicySpec, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        raise InvalidConfig(f"policy {spec.text!r}: cannot import {module!r}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
+        told = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise InvalidConfig(f"policy {spec.text!r}: cannot import {module!r}: {told}{clean(error)}") from error
 
 
 def _attribute(module: ModuleType, name: str, spec: PolicySpec) -> PolicyFactory:
@@ -179,7 +183,11 @@ def _attribute(module: ModuleType, name: str, spec: PolicySpec) -> PolicyFactory
 
 
 def _in_file(path: Path) -> PolicyFactory:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise InvalidConfig(f"policy {str(path)[:200]!r} cannot be a file: {clean(error, 100)}") from error
+    if not there:
         raise InvalidConfig(f"policy {str(path)!r}: there is no such file")
     name = f"longdwm_policy_{abs(hash(str(path.resolve())))}"
     specification = importlib.util.spec_from_file_location(name, path)
@@ -189,9 +197,9 @@ def _in_file(path: Path) -> PolicyFactory:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file does when it is run
+    except (Exception, SystemExit) as error:  # whatever the user's file does when it is run
         raise InvalidConfig(
-            f"policy {str(path)!r}: running the file failed: {type(error).__name__}: {error}"
+            f"policy {str(path)!r}: running the file failed: {type(error).__name__}: {clean(error)}"
         ) from error
     for wanted in ("make_policy", "Policy"):
         if callable(vars(module).get(wanted)):
@@ -205,14 +213,15 @@ def _call(spec: PolicySpec, factory: PolicyFactory, context: PolicyContext) -> P
         return factory(context, **spec.parameters)
     except LongDWMError:
         raise
-    except (TypeError, ValueError) as error:
-        raise InvalidConfig(f"policy {spec.text!r} cannot be made: {error}") from error
+    except (Exception, SystemExit) as error:  # the factory is the user's
+        told = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+        raise InvalidConfig(f"policy {spec.text!r} cannot be made: {told}{clean(error)}") from error
 
 
 def _checked(spec: PolicySpec, kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     try:
         return kind(**values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidConfig(f"policy {spec.text!r}: {error}") from error
 
 
@@ -232,7 +241,7 @@ def _check_names(spec: PolicySpec, factory: PolicyFactory, given: int, values: M
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

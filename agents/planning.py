@@ -25,6 +25,12 @@ from longdwm_env.agents.policy import PolicyContext, episode_random, present_spe
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import FloatArray
 
+MOST = 10_000
+"""Of each setting: beyond it, a typing error is likelier than a wish."""
+
+MOST_ACTIONS = 20_000
+"""Of one batch: samples times periods. Each is a drive with its pictures."""
+
 
 @dataclass(frozen=True)
 class PlannerSettings:
@@ -55,12 +61,14 @@ class PlannerSettings:
     def __post_init__(self) -> None:
         for name in ("samples", "iterations", "periods"):
             value = self.__dict__[name]
-            if type(value) is not int or value < 1:
-                raise InvalidConfig(f"{name} of a planner must be a whole number from 1, got {value!r}")
+            if type(value) is not int or not 1 <= value <= MOST:
+                raise InvalidConfig(f"{name} of a planner must be a whole number from 1 to {MOST}, got {value!r}")
         for name in ("lateral_mps2", "longitudinal_mps2", "temperature", "elites", "speed_mps"):
             value = self.__dict__[name]
-            if not (math.isfinite(value) and value > 0):
-                raise InvalidConfig(f"{name} of a planner must be finite and above zero, got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST:
+                raise InvalidConfig(f"{name} of a planner must be a number above 0, up to {MOST}, got {value!r}")
+        if self.samples * self.periods > MOST_ACTIONS:
+            raise InvalidConfig(f"samples times periods of a planner is at most {MOST_ACTIONS}")
         if self.elites > 1 or self.samples < 4:
             raise InvalidConfig("a planner needs at least 4 samples and a share of elites of at most 1")
 

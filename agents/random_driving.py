@@ -26,9 +26,10 @@ class RandomDriving:
     def __init__(
         self, context: PolicyContext, lateral_mps2: float = 1.5, longitudinal_mps2: float = 1.5, seed: int = 0
     ) -> None:
-        if min(lateral_mps2, longitudinal_mps2) < 0 or seed < 0:
+        if not (0 <= lateral_mps2 <= 1000 and 0 <= longitudinal_mps2 <= 1000 and type(seed) is int and seed >= 0):
             raise InvalidConfig(
-                f"standard deviations and seed are 0 or more: {lateral_mps2}, {longitudinal_mps2}, {seed}"
+                "standard deviations are from 0 to 1000 and the seed is a whole number from 0: "
+                f"{lateral_mps2!r}, {longitudinal_mps2!r}, {seed!r}"
             )
         self._context = context
         self._scale = np.array([lateral_mps2, longitudinal_mps2])

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,12 @@ FORMAT = "longdwm-policy"
 VERSION = 1
 KINDS = ("cloned", "sb3")
 
-MAX_SPACE_NUMBERS = 1 << 26
-"""Numbers in one observation: more than any camera gives, less than what would exhaust memory."""
+MAX_SPACE_BYTES = 1 << 26
+"""One observation in all its parts, as large as one message may be: twelve frames of 4K would be more."""
+
+MAX_SPACES = 16
+MAX_DIMENSIONS = 5
+MAX_COMMANDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -128,20 +132,84 @@ def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
 
 
 def space_from_json(value: Mapping[str, Any]) -> spaces.Space[Any]:
-    """The space that ``space_to_json`` wrote.
+    """The space that ``space_to_json`` wrote. Nothing is made before all of it is known to be small enough.
 
     Raises:
-        InvalidConfig: the value is not one.
+        InvalidConfig: the value is not one, or its parts together are larger than any observation.
     """
     try:
-        if "box" in value:
-            shape, dtype = tuple(int(side) for side in value["shape"]), np.dtype(value["dtype"])
-            if not 0 < math.prod(shape) <= MAX_SPACE_NUMBERS or min(shape) < 1:
-                raise ValueError(f"a space of shape {shape} is empty or larger than {MAX_SPACE_NUMBERS} numbers")
-            low, high = (np.broadcast_to(np.array(bound, dtype=dtype), shape) for bound in value["box"])
-            return spaces.Box(low.copy(), high.copy(), shape, dtype.type)
-        if "discrete" in value:
-            return spaces.Discrete(int(value["discrete"]))
-        return spaces.Dict({key: space_from_json(part) for key, part in value["dict"].items()})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidConfig(f"not a saved space: {value!r} ({error})") from error
+        space_bytes(value)
+        return _space(value)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        if isinstance(error, InvalidConfig):
+            raise
+        raise InvalidConfig(f"not a saved space: {str(value)[:200]} ({str(error)[:200]})") from error
+
+
+def space_bytes(value: Mapping[str, Any]) -> int:
+    """Bytes of one sample of the space that ``space_from_json`` would make, all its parts together.
+
+    Raises:
+        InvalidConfig: more of them, or larger ones, than any observation has.
+        ValueError: the value is not a space.
+    """
+    parts = list(_parts(value, depth=2))
+    if len(parts) > MAX_SPACES:
+        raise InvalidConfig(f"a space of {len(parts)} parts; allowed are {MAX_SPACES}")
+    size = sum(parts)
+    if size > MAX_SPACE_BYTES:
+        raise InvalidConfig(f"a space of {size} bytes is larger than allowed: {MAX_SPACE_BYTES}, all parts together")
+    return size
+
+
+def _parts(value: Mapping[str, Any], depth: int) -> Iterator[int]:
+    """Bytes of each part of a space."""
+    if depth == 0:
+        raise ValueError("a dict within a dict of dicts is no observation")
+    if "box" in value:
+        yield math.prod(_shape(value)) * _dtype(value).itemsize
+    elif "discrete" in value:
+        if type(value["discrete"]) is not int or not 1 <= value["discrete"] <= MAX_COMMANDS:
+            raise ValueError(f"a discrete space is of 1 to {MAX_COMMANDS} numbers")
+        yield 8
+    else:
+        if not isinstance(value["dict"], Mapping):
+            raise ValueError("'dict' holds spaces by name")
+        for part in value["dict"].values():
+            yield from _parts(part, depth - 1)
+
+
+def _shape(value: Mapping[str, Any]) -> tuple[int, ...]:
+    shape = value["shape"]
+    sides = isinstance(shape, list | tuple) and 1 <= len(shape) <= MAX_DIMENSIONS
+    if not sides or not all(type(side) is int and 1 <= side <= MAX_SPACE_BYTES for side in shape):
+        raise ValueError(f"a shape is 1 to {MAX_DIMENSIONS} whole numbers from 1")
+    return tuple(shape)
+
+
+def _dtype(value: Mapping[str, Any]) -> np.dtype[Any]:
+    dtype = np.dtype(value["dtype"])
+    if dtype.kind not in "iuf" or dtype.shape:
+        raise ValueError(f"numbers of type {dtype}; allowed are whole numbers and floats")
+    return dtype
+
+
+def _bound(bound: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    numbers = np.asarray(bound, dtype=np.float64)
+    if dtype.kind in "iu":
+        ends = np.iinfo(dtype)
+        if not ((numbers >= ends.min) & (numbers <= ends.max)).all():
+            raise ValueError(f"bounds of {dtype} from {ends.min} to {ends.max}, got {str(bound)[:100]}")
+        return np.asarray(bound).astype(dtype)
+    with np.errstate(over="ignore"):
+        return numbers.astype(dtype)
+
+
+def _space(value: Mapping[str, Any]) -> spaces.Space[Any]:
+    if "box" in value:
+        shape, dtype = _shape(value), _dtype(value)
+        low, high = (np.broadcast_to(_bound(bound, dtype), shape) for bound in value["box"])
+        return spaces.Box(low, high, shape, dtype.type)
+    if "discrete" in value:
+        return spaces.Discrete(value["discrete"])
+    return spaces.Dict({key: _space(part) for key, part in value["dict"].items()})

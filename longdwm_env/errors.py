@@ -35,6 +35,8 @@ class LifecycleError(LongDWMError, RuntimeError):
 
 class FolderInUse(LongDWMError, RuntimeError):
     """Another process writes to a folder that has one writer at a time; the message says which."""
+
+
 class NotFinite(LongDWMError, ArithmeticError):
     """A network said something that is no finite number: no picture, and no judgement of one, can be made of it."""
 

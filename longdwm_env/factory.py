@@ -54,6 +54,17 @@ def make_world(
     return DiffusionWorld.from_pretrained(folder, device=device, image_size=image_size, name=name)
 
 
+def world_folder(world: str) -> Path | None:
+    """The folder of weights behind a world's name, where it is one on this machine: what a run's results depend on."""
+    if world in BUILT_IN_WORLDS:
+        return None
+    if world == MINI:
+        from longdwm_env.models.bundled import bundled_pipeline_folder
+
+        return bundled_pipeline_folder()
+    return Path(world) if Path(world).is_dir() else None
+
+
 def make_scorer(device: str = "cpu") -> Scorer:
     """The network that judges pixels where there is no geometry to judge; loaded once per process and device.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from longdwm_env.files import atomic_path, atomic_write_bytes
 from longdwm_env.types import FloatArray, Images
+from longdwm_env.words import ascii_only, for_figure
 
 CELL_WIDTH_PX = 216
 MARGIN_PX = 6
@@ -54,7 +55,7 @@ def _draw_row(row: SheetRow, width: int) -> Images:
 
 
 def _write(page: Images, text: str, origin: tuple[int, int], scale: float) -> None:
-    cv2.putText(page, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
+    cv2.putText(page, ascii_only(text), origin, cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
 
 
 def save_picture(path: str | os.PathLike[str], picture: Images) -> None:
@@ -98,7 +99,7 @@ def plot_paths(path: str | os.PathLike[str], drives: Sequence[DrivenPath], frame
             ahead, aside = _from_start(waypoints, drive.driven[0])
             label = "commanded waypoints" if index == 0 else None
             above.plot(-aside, ahead, "o", color="tab:orange", ms=4, mfc="none", label=label)
-        above.set(title=drive.title, xlabel="to the right (m)", ylabel="ahead (m)")
+        above.set(title=for_figure(drive.title), xlabel="to the right (m)", ylabel="ahead (m)")
         above.set_aspect("equal", adjustable="datalim")
         above.legend(loc="best", frameon=False)
         times = np.arange(len(drive.speeds_mps)) * frame_s

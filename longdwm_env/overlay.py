@@ -6,6 +6,7 @@ import numpy as np
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
+from longdwm_env.words import ascii_only
 
 PATH_COLOUR = (64, 224, 160)
 TEXT_COLOUR = (255, 255, 255)
@@ -74,8 +75,7 @@ def _text(
     """Text whose bottom left (or the corner that the flags say) is at a pixel, dark-rimmed to read on any picture."""
     font = cv2.FONT_HERSHEY_DUPLEX
     thickness = max(1, round(1.6 * scale))
-    # The font has no glyphs beyond ASCII.
-    text = text.encode("ascii", "replace").decode()
+    text = ascii_only(text)
     (width, height), _ = cv2.getTextSize(text, font, scale, thickness)
     origin = (corner[0] - width if right else corner[0], corner[1] + height if top else corner[1])
     cv2.putText(canvas, text, origin, font, scale, (0, 0, 0), thickness + max(2, round(3 * scale)), cv2.LINE_AA)

@@ -34,7 +34,7 @@ class TermAgreement:
         name: of ``FACTS``.
         policies: that have it in both worlds.
         simulator, world: (P,) means over the same scenes.
-        simulator_interval, world_interval: (P, 2).
+        simulator_interval, world_interval: (P, 2); NaN for a policy that has the number in one scene only.
         r2, spearman, mmrv: of the policies' means; MMRV in the unit of the number.
         error: mean over policies of |world - simulator|.
         bias: mean over policies of world - simulator.
@@ -79,17 +79,23 @@ def agreement(
     weights = resampled_scenes(len(scenes), 1000)
     drawn = [_means(found, known, weights) for found in values]
 
+    several = known.sum(axis=1) > 1
+
+    def ends(draws: FloatArray) -> FloatArray:
+        return np.where(several[:, None], np.quantile(draws, _ENDS, axis=0).T, np.nan)
+
     def interval(statistic: Callable[[FloatArray, FloatArray], float]) -> Interval:
         found = np.array([statistic(a, b) for a, b in zip(*drawn, strict=True)])
-        return _interval(statistic(*means), found[np.isfinite(found)])
+        # Draws of one scene are all the same: that is no interval of width zero but none.
+        return _interval(statistic(*means), found[np.isfinite(found) & several.any()])
 
     return TermAgreement(
         name=name,
         policies=tuple(policy for policy, has in zip(policies, having, strict=True) if has),
         simulator=means[0],
         world=means[1],
-        simulator_interval=np.quantile(drawn[0], _ENDS, axis=0).T,
-        world_interval=np.quantile(drawn[1], _ENDS, axis=0).T,
+        simulator_interval=ends(drawn[0]),
+        world_interval=ends(drawn[1]),
         r2=interval(r_squared),
         spearman=interval(spearman),
         mmrv=interval(mean_maximum_rank_violation),

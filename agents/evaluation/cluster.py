@@ -1,7 +1,7 @@
 """Many machines: episodes as Ray tasks. A worker loads its world once; a lost worker's episodes are run again."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job
@@ -28,7 +28,7 @@ def drive(config_json: str, job_json: str) -> tuple[dict[str, Any], bytes | None
 
 def run_on_cluster(
     config: EvaluationConfig, jobs: Sequence[Job], cluster: str, gpus_per_worker: float = 0.0
-) -> Iterator[tuple[Job, EpisodeResult]]:
+) -> Generator[tuple[Job, EpisodeResult], None, None]:
     """Drive episodes as Ray tasks and hand back each as it ends, in any order. The results are those of one process.
 
     Args:

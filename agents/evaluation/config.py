@@ -2,12 +2,15 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.words import clean
+
+MOST_POLICIES, MOST_EPISODES, MOST_SECONDS = 1000, 100_000, 1e6
+"""Beyond these a typing error is likelier than a wish, and the list of what is to be driven would fill the memory."""
 
 TRIAL = -1
 """The "episode" in which a policy is only checked."""
@@ -50,23 +53,36 @@ class EvaluationConfig:
     step_timeout_s: float = 120.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "policies", tuple(self.policies))
-        if self.image_size is not None:
-            object.__setattr__(self, "image_size", tuple(self.image_size))
-        if not self.policies:
-            raise InvalidConfig("an evaluation needs at least one policy")
+        for name in ("policies", "image_size"):
+            if isinstance(self.__dict__[name], list):
+                object.__setattr__(self, name, tuple(self.__dict__[name]))
+        if not isinstance(self.policies, tuple) or not self.policies:
+            raise InvalidConfig("an evaluation needs at least one policy, in a tuple of names")
+        if len(self.policies) > MOST_POLICIES:
+            raise InvalidConfig(f"an evaluation has at most {MOST_POLICIES} policies, got {len(self.policies)}")
+        for policy in (*self.policies, *([] if self.reference is None else [self.reference])):
+            PolicySpec.parse(policy)
         if len(set(self.policies)) < len(self.policies):
             raise InvalidConfig("a policy is named twice; each is evaluated once")
-        for policy in (*self.policies, *([self.reference] if self.reference else [])):
-            PolicySpec.parse(policy)
-        for name, least in (("episodes", 1), ("first_scene", 0), ("seed", 0)):
+        for name in ("world", "action_mode", "obs_mode"):
+            self._require(name, isinstance(self.__dict__[name], str), "a text")
+        for name in ("scenes", "device", "prompt"):
+            self._require(name, self.__dict__[name] is None or isinstance(self.__dict__[name], str), "a text or None")
+        self._require("videos", type(self.videos) is bool, "true or false")
+        for name, least, most in (("episodes", 1, MOST_EPISODES), ("first_scene", 0, 1 << 62), ("seed", 0, 1 << 62)):
             value = self.__dict__[name]
-            if type(value) is not int or value < least:
-                raise InvalidConfig(f"{name} must be a whole number from {least}, got {value!r}")
+            self._require(name, type(value) is int and least <= value <= most, f"a whole number from {least} to {most}")
         for name in ("control_period_s", "max_episode_s", "step_timeout_s"):
             value = self.__dict__[name]
-            if not (math.isfinite(value) and value > 0):
-                raise InvalidConfig(f"{name} must be finite and above zero, got {value!r}")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            self._require(name, number and 0 < value <= MOST_SECONDS, f"a number above 0, up to {MOST_SECONDS:g}")
+        size = self.image_size
+        sides = isinstance(size, tuple) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
+        self._require("image_size", size is None or sides, "two whole numbers, height and width, or None")
+
+    def _require(self, name: str, fits: bool, allowed: str) -> None:
+        if not fits:
+            raise InvalidConfig(f"{name} must be {allowed}, got {clean(repr(self.__dict__[name]), 100)}")
 
     def to_json(self) -> str:
         """As text; ``from_json`` brings it back."""
@@ -74,9 +90,18 @@ class EvaluationConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "EvaluationConfig":
-        """The config that ``to_json`` wrote."""
-        values = json.loads(text)
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        """The config that ``to_json`` wrote.
+
+        Raises:
+            InvalidConfig: it did not.
+        """
+        try:
+            values = json.loads(text)
+            return cls(**{field.name: values[field.name] for field in fields(cls)})
+        except InvalidConfig:
+            raise
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InvalidConfig(f"not the configuration of an evaluation: {clean(error, 200)}") from error
 
     @property
     def digest(self) -> str:

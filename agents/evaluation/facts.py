@@ -30,26 +30,43 @@ class Fact:
         unit: of the number.
         better: +1 where more is better, -1 where less is, 0 where neither.
         about: what it is and where it comes from.
+        least, most: what it can be; None where it has no bound.
     """
 
     label: str
     unit: str
     better: int
     about: str
+    least: float | None = 0.0
+    most: float | None = None
 
 
 FACTS: Mapping[str, Fact] = {
-    "pdm_score": Fact("PDM score", "0 to 1", 1, "NAVSIM: NC x DAC x (5 EP + 5 TTC + 2 C) / 12"),
-    "return": Fact("return", "", 1, "sum of the rewards"),
-    "progress_m": Fact("progress", "m", 1, "metres along the lane, or driven where there is no map"),
-    "route_completion": Fact("route completion", "share", 1, "share of the logged or reference path that was driven"),
-    "collision": Fact("collisions", "share of episodes", -1, "the ego touched another road user"),
-    "at_fault_collision": Fact("at-fault collisions", "share of episodes", -1, "nuPlan's definition of fault"),
-    "off_road": Fact("off road", "share of episodes", -1, "a corner of the car left the drivable area"),
-    "off_road_share": Fact("corners off road", "share", -1, "share of corners and frames off the drivable area"),
-    "unsafe_time": Fact("unsafe time", "share of frames", -1, "time to collision below 0.95 s"),
-    "min_ttc_s": Fact("least time to collision", "s", 1, f"at most {TTC_HORIZON_S:g} s, which means none was seen"),
-    "comfort": Fact("comfort", "share of frames", 1, "within nuPlan's comfort limits"),
+    "pdm_score": Fact("PDM score", "0 to 1", 1, "NAVSIM: NC x DAC x (5 EP + 5 TTC + 2 C) / 12", most=1.0),
+    "return": Fact("return", "", 1, "sum of the rewards", least=None),
+    "progress_m": Fact(
+        "progress", "m", 1, "metres along the lane (against it: below 0), or driven where there is no map", least=None
+    ),
+    "route_completion": Fact(
+        "route completion", "share", 1, "share of the logged or reference path that was driven", most=1.0
+    ),
+    "collision": Fact("collisions", "share of episodes", -1, "the ego touched another road user", most=1.0),
+    "at_fault_collision": Fact(
+        "at-fault collisions", "share of episodes", -1, "nuPlan's definition of fault", most=1.0
+    ),
+    "off_road": Fact("off road", "share of episodes", -1, "a corner of the car left the drivable area", most=1.0),
+    "off_road_share": Fact(
+        "corners off road", "share", -1, "share of corners and frames off the drivable area", most=1.0
+    ),
+    "unsafe_time": Fact("unsafe time", "share of frames", -1, "time to collision below 0.95 s", most=1.0),
+    "min_ttc_s": Fact(
+        "least time to collision",
+        "s",
+        1,
+        f"at most {TTC_HORIZON_S:g} s, which means none was seen",
+        most=TTC_HORIZON_S,
+    ),
+    "comfort": Fact("comfort", "share of frames", 1, "within nuPlan's comfort limits", most=1.0),
     "lane_offset": Fact("lane offset", "share of half width", -1, "mean distance from the middle of the lane"),
     "infeasible_m": Fact("infeasible requests", "m", -1, "mean distance by which plans had to be moved"),
     "ade_m": Fact("ADE", "m", -1, "mean distance from the logged car at the same times"),

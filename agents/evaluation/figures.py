@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longdwm_env.agents.evaluation.agreement import TermAgreement
-from longdwm_env.agents.evaluation.facts import FACTS
+from longdwm_env.agents.evaluation.facts import FACTS, Fact
 from longdwm_env.agents.evaluation.statistics import Estimate, scene_means
 from longdwm_env.agents.evaluation.summary import Record, Summary
+from longdwm_env.words import for_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,7 @@ def ranking_figure(summary: Summary) -> bytes:
     axes.set_ylim(-0.6, len(shown) - 0.4 + 0.25)
     fact = FACTS[summary.ranked_by]
     axes.set_xlabel(f"{fact.label} {f'({fact.unit})' if fact.unit else ''}, mean over scenes with 95% interval")
+    _within(axes.xaxis, fact)
     _plain(axes)
     return as_png(figure)
 
@@ -73,10 +75,13 @@ def scenes_figure(records: Sequence[Record], policies: Sequence[str], name: str)
         marker = "osD^vP*X"[index // len(COLORS) % 8]
         color = COLORS[index % len(COLORS)]
         axes.plot(places, list(means.values()), marker, color=color, ms=5, alpha=0.8, label=_short(policy))
-    axes.set_xticks(range(len(scenes)), [scene.rsplit(":")[-1][-14:] for scene in scenes], rotation=90, size=7)
+    axes.set_xticks(
+        range(len(scenes)), [for_figure(scene.rsplit(":")[-1][-14:]) for scene in scenes], rotation=90, size=7
+    )
     fact = FACTS[name]
     axes.set_ylabel(f"{fact.label} {f'({fact.unit})' if fact.unit else ''}")
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _within(axes.yaxis, fact)
     _plain(axes)
     return as_png(figure)
 
@@ -109,8 +114,28 @@ def terms_figure(summary: Summary, names: Sequence[str]) -> bytes:
         arrow = {1: " (more is better)", -1: " (less is better)", 0: ""}[FACTS[name].better]
         axes.set_title(f"{FACTS[name].label}{arrow}", size=8)
         axes.tick_params(axis="x", labelsize=7)
+        _within(axes.xaxis, FACTS[name])
         _plain(axes)
     return as_png(figure)
+
+
+def _within(axis: object, fact: Fact) -> None:
+    """No tick where the number cannot be, and where all values are the same, room on the side where others could be."""
+    from matplotlib.axis import Axis
+
+    assert isinstance(axis, Axis)
+    low, high = axis.get_data_interval()
+    least = -np.inf if fact.least is None else fact.least
+    most = np.inf if fact.most is None else fact.most
+    if np.isfinite([low, high]).all() and high - low < 1e-9:
+        room = 1.0 if fact.most is None else fact.most - (fact.least or 0.0)
+        ends = max(low - room, least), min(high + room, most)
+        margin = 0.05 * (ends[1] - ends[0])
+        axis.axes.set(**{f"{axis.axis_name}lim": (ends[0] - margin, ends[1] + margin)})  # type: ignore[attr-defined]
+    shown = axis.get_view_interval()
+    axis.set_ticks(
+        [tick for tick in axis.get_majorticklocs() if least <= tick <= most and shown[0] <= tick <= shown[1]]
+    )
 
 
 def _plain(axes: object) -> None:
@@ -124,7 +149,7 @@ def _plain(axes: object) -> None:
 
 
 def _short(policy: str, limit: int = 34) -> str:
-    return policy if len(policy) <= limit else f"{policy[: limit - 12]}...{policy[-9:]}"
+    return for_figure(policy if len(policy) <= limit else f"{policy[: limit - 12]}...{policy[-9:]}")
 
 
 def curves_figure(curves: Mapping[str, Mapping[str, FloatCurve]], labels: Mapping[str, str]) -> bytes:
@@ -136,7 +161,7 @@ def curves_figure(curves: Mapping[str, Mapping[str, FloatCurve]], labels: Mappin
     for axes, (title, named) in zip(panels, curves.items(), strict=True):
         for index, (name, (seconds, mean, low, high)) in enumerate(named.items()):
             color = COLORS[index % len(COLORS)]
-            axes.plot(seconds, mean, color=color, lw=2, label=name)
+            axes.plot(seconds, mean, color=color, lw=2, label=for_figure(name))
             axes.fill_between(seconds, low, high, color=color, alpha=0.18, lw=0)
         axes.set(title=title, xlabel="time in the episode (s)", ylabel=labels[title])
         axes.legend(frameon=False, fontsize=8)
@@ -159,9 +184,10 @@ def agreement_figure(terms: Sequence[TermAgreement], world: str) -> bytes:
             axes.set_axis_off()
             continue
         term = terms[place]
-        both = np.concatenate([term.simulator_interval.ravel(), term.world_interval.ravel()])
-        margin = 0.06 * max(float(np.ptp(both)), 1e-3)
-        ends = float(both.min()) - margin, float(both.max()) + margin
+        drawn = (term.simulator, term.world, term.simulator_interval.ravel(), term.world_interval.ravel())
+        both = np.concatenate(drawn)
+        margin = 0.06 * max(float(np.nanmax(both) - np.nanmin(both)), 1e-3)
+        ends = float(np.nanmin(both)) - margin, float(np.nanmax(both)) + margin
         axes.plot(ends, ends, color="#9a9da2", lw=1, ls="--")
         for row, policy in enumerate(term.policies):
             color, marker = marks[policy]
@@ -171,8 +197,10 @@ def agreement_figure(terms: Sequence[TermAgreement], world: str) -> bytes:
             axes.plot([x], [y], marker, color=color, ms=6)
         r2 = "-" if term.r2.value is None else f"{term.r2.value:.2f}"
         axes.set_title(f"{FACTS[term.name].label}   R2 {r2}", size=9)
-        axes.set(xlim=ends, ylim=ends, xlabel="simulator", ylabel=world[-20:])
+        axes.set(xlim=ends, ylim=ends, xlabel="simulator", ylabel=for_figure(world[-20:]))
         axes.tick_params(labelsize=7)
+        for axis in (axes.xaxis, axes.yaxis):
+            _within(axis, FACTS[term.name])
         _plain(axes)
     handles = [
         panels.flat[0].plot([], [], marker, color=color, ms=6, ls="", label=_short(name))[0]

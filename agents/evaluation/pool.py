@@ -6,13 +6,15 @@ failed.
 """
 
 import json
+import os
 import signal
+import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -21,6 +23,7 @@ import cv2
 from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.processes import child_environment
+from longdwm_env.words import clean
 
 START_S = 600.0
 """A worker has this long to load its world."""
@@ -55,7 +58,7 @@ def run_in_processes(
     processes: int,
     progress: Progress = lambda job, seconds: None,
     threads: int = 1,
-) -> Iterator[tuple[Job, EpisodeResult]]:
+) -> Generator[tuple[Job, EpisodeResult], None, None]:
     """Drive episodes in worker processes and hand back each as it ends, in any order.
 
     Args:
@@ -154,7 +157,7 @@ def _listen(worker: _Running, progress: Progress) -> bool:
     return False
 
 
-def _finished(worker: _Running) -> Iterator[tuple[Job, EpisodeResult]]:
+def _finished(worker: _Running) -> Generator[tuple[Job, EpisodeResult], None, None]:
     if worker.pending and worker.job is not None:
         job, pending = worker.job, worker.pending
         worker.job, worker.pending = None, {}
@@ -165,6 +168,7 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
     """What a worker process does: load the world, then drive what it is told until nobody tells any more."""
     # Ctrl-C goes to the whole group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(threads)
     from longdwm_env.agents.evaluation.worker import Worker
 
@@ -174,7 +178,7 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
     try:
         worker = Worker(EvaluationConfig.from_json(config_json))
     except LongDWMError as error:
-        say({"type": "unfit", "problem": str(error)})
+        say({"type": "unfit", "problem": clean(error)})
         return
     say({"type": "ready"})
     try:
@@ -190,6 +194,14 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
                 connection.send_bytes(result.video)
     except (EOFError, BrokenPipeError):
         return
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed ends nobody; a policy that hangs would stay behind for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _traced(error: Exception) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from longdwm_env.agents.evaluation.config import EvaluationConfig
 from longdwm_env.agents.evaluation.facts import FACTS
 from longdwm_env.agents.evaluation.figures import ranking_figure, scenes_figure, terms_figure
 from longdwm_env.agents.evaluation.statistics import Estimate
 from longdwm_env.agents.evaluation.summary import PolicySummary, Record, Summary
 from longdwm_env.files import atomic_write_bytes
+from longdwm_env.words import clean
 
 STYLE = """
 :root { color-scheme: light; }
@@ -23,7 +26,8 @@ p.note { color: #63676d; max-width: 60rem; } code { font-size: .88em; background
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid #e2e2de; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { font-weight: 600; vertical-align: bottom; white-space: normal; }
-.from td { text-align: left; white-space: normal; }
+td code, small.why { display: inline-block; max-width: 17rem; white-space: normal; overflow-wrap: anywhere; }
+.from td { text-align: left; white-space: normal; } .from td code { max-width: 52rem; }
 td small { color: #777b81; display: block; } td.none { color: #a0a3a8; } tr.sure td { background: #eef4fa; }
 img { max-width: 100%; }
 .videos { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 1rem; }
@@ -31,6 +35,12 @@ figure { margin: 0; } figcaption { font-size: .84rem; color: #4c5056; } video { 
 """
 
 MAX_VIDEOS = 24
+
+LONGEST_SHOWN = 100_000
+"""Characters of a text: a configuration with many policies is long, and is shown whole."""
+
+TERMS_A_TABLE = 6
+"""So many numbers with their intervals fit beside a policy's name on a page of 1,300 pixels."""
 
 
 def write_report(
@@ -43,17 +53,17 @@ def write_report(
     order = [policy.policy for policy in summary.policies]
     failed = sum(record["status"] == "failed" for record in judged)
     parts = [
-        f"<h1>{len(order)} policies in {html.escape(config.world)}</h1>",
+        f"<h1>{len(order)} policies in {_shown(config.world)}</h1>",
         f'<p class="note">{_described(config, judged, failed)}</p>',
-        f"<h2>Ranking by {html.escape(FACTS[summary.ranked_by].label)}</h2>",
+        f"<h2>Ranking by {_shown(FACTS[summary.ranked_by].label)}</h2>",
         picture(ranking_figure(summary), "ranking with intervals"),
         _ranking_table(summary),
         "<h2>Differences over the same scenes</h2>",
         '<p class="note">First minus second, 95% interval by resampling scenes. Shaded: the interval leaves out 0.</p>',
         _differences_table(summary),
         "<h2>Term by term</h2>",
-        picture(terms_figure(summary, names), "every term with intervals"),
-        _terms_table(summary, names),
+        *([picture(terms_figure(summary, names), "every term with intervals")] if names else []),
+        *_terms_tables(summary, names),
         _missing_table(summary, missing),
         "<h2>Scene by scene</h2>",
         picture(scenes_figure(judged, order, summary.ranked_by), "policies per scene"),
@@ -69,17 +79,17 @@ def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
     """A page of our style."""
     body = "\n".join(parts)
     page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_shown(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
         f"<body>\n{body}\n</body></html>\n"
     )
-    atomic_write_bytes(path, page.encode())
+    atomic_write_bytes(path, page.encode("utf-8", "backslashreplace"))
 
 
 def picture(png: bytes, about: str) -> str:
     """A picture inside the page."""
     data = base64.b64encode(png).decode()
-    return f'<p><img alt="{html.escape(about)}" src="data:image/png;base64,{data}"></p>'
+    return f'<p><img alt="{_shown(about)}" src="data:image/png;base64,{data}"></p>'
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], sure: Sequence[bool] = ()) -> str:
@@ -102,9 +112,14 @@ def cell(estimate: Estimate | None, unavailable: int = 0) -> str:
     return f"{estimate.mean:.3g}<small>{estimate.low:.3g} to {estimate.high:.3g}</small>{lacking}"
 
 
+def _shown(words: object) -> str:
+    """Words from anywhere as HTML; see ``words.clean``."""
+    return html.escape(clean(words, LONGEST_SHOWN))
+
+
 def _described(config: EvaluationConfig, records: Sequence[Record], failed: int) -> str:
     scenes = len({record["scene"] for record in records if record["scene"]})
-    where = "built-in scenes" if config.scenes is None else html.escape(config.scenes)
+    where = "built-in scenes" if config.scenes is None else _shown(config.scenes)
     text = (
         f"{len(records)} episodes of at most {config.max_episode_s:g} s in {scenes} scenes ({where}, from index "
         f"{config.first_scene}), an action every {config.control_period_s:g} s. All met the same scenes and seeds."
@@ -116,23 +131,25 @@ def _ranking_table(summary: Summary) -> str:
     rows = []
     for place, policy in enumerate(summary.policies, start=1):
         term = policy.terms[summary.ranked_by]
-        ended = ", ".join(f"{count} {html.escape(how.replace('_', ' '))}" for how, count in policy.endings.items())
+        ended = ", ".join(f"{count} {_shown(how.replace('_', ' '))}" for how, count in policy.endings.items())
         failures = sum(policy.failures.values())
         thinking = "" if policy.act_s is None else f"{1000 * policy.act_s:.0f} ms"
-        name = f"{place}. <code>{html.escape(policy.policy)}</code>"
+        name = f"{place}. <code>{_shown(policy.policy)}</code>"
         rows.append([name, cell(term.estimate, term.unavailable), ended, f"{failures}{_why(policy)}", thinking])
-    label = html.escape(FACTS[summary.ranked_by].label)
+    label = _shown(FACTS[summary.ranked_by].label)
     return table(["policy", label, "episodes ended by", "failed", "time per action"], rows)
 
 
 def _why(policy: PolicySummary) -> str:
-    return "".join(f"<small>{count} x {html.escape(text[:120])}</small>" for text, count in policy.failures.items())
+    return "".join(
+        f'<small class="why">{count} x {_shown(text[:120])}</small>' for text, count in policy.failures.items()
+    )
 
 
 def _differences_table(summary: Summary) -> str:
     rows, sure = [], []
     for (first, second), estimate in summary.differences.items():
-        names = [f"<code>{html.escape(name)}</code>" for name in (first, second)]
+        names = [f"<code>{_shown(name)}</code>" for name in (first, second)]
         rows.append([*names, cell(estimate), str(estimate.scenes)])
         sure.append(estimate.low is not None and estimate.high is not None and (estimate.low > 0 or estimate.high < 0))
     if not rows:
@@ -140,15 +157,20 @@ def _differences_table(summary: Summary) -> str:
     return table(["first", "second", "difference", "scenes"], rows, sure)
 
 
+def _terms_tables(summary: Summary, names: Sequence[str]) -> list[str]:
+    count = max(1, -(-len(names) // TERMS_A_TABLE))
+    return [_terms_table(summary, [str(name) for name in part]) for part in np.array_split(names, count) if len(part)]
+
+
 def _terms_table(summary: Summary, names: Sequence[str]) -> str:
     header = ["policy"]
     for name in names:
         fact = FACTS[name]
-        header.append(f'<span title="{html.escape(fact.about)}">{html.escape(fact.label)}</span>')
+        header.append(f'<span title="{_shown(fact.about)}">{_shown(fact.label)}</span>')
     rows = []
     for policy in summary.policies:
         cells = [cell(policy.terms[name].estimate, policy.terms[name].unavailable) for name in names]
-        rows.append([f"<code>{html.escape(policy.policy)}</code>", *cells])
+        rows.append([f"<code>{_shown(policy.policy)}</code>", *cells])
     return table(header, rows)
 
 
@@ -161,8 +183,8 @@ def _missing_table(summary: Summary, missing: Sequence[str]) -> str:
         for policy in summary.policies:
             for reason, count in policy.terms[name].reasons.items():
                 reasons[reason] = reasons.get(reason, 0) + count
-        told = "; ".join(f"{html.escape(reason)} ({count} episodes)" for reason, count in reasons.items())
-        lines.append(f"<li>{html.escape(FACTS[name].label)}: {told}</li>")
+        told = "; ".join(f"{_shown(reason)} ({count} episodes)" for reason, count in reasons.items())
+        lines.append(f"<li>{_shown(FACTS[name].label)}: {told}</li>")
     return f'<p class="note">Not available here, and not counted:</p><ul>{"".join(lines)}</ul>'
 
 
@@ -171,7 +193,7 @@ def _videos(folder: Path, records: Sequence[Record], summary: Summary) -> str:
     better = FACTS[name].better or 1
     figures = []
     for policy in summary.policies:
-        own = [r for r in records if r["policy"] == policy.policy and r.get("video") and name in r["numbers"]]
+        own = [r for r in records if r["policy"] == policy.policy and name in r["numbers"] and _has_video(folder, r)]
         own.sort(key=lambda record: better * record["numbers"][name])
         figures += [_video(folder, record, "best", name) for record in own[-1:]]
         figures += [_video(folder, record, "worst", name) for record in own[:-1][:1]]
@@ -179,21 +201,25 @@ def _videos(folder: Path, records: Sequence[Record], summary: Summary) -> str:
     return f'<div class="videos">{"".join(shown)}</div>' if shown else "<p>No videos were recorded.</p>"
 
 
+def _has_video(folder: Path, record: Record) -> bool:
+    return bool(record.get("video")) and (folder / record["video"]).is_file()
+
+
 def _video(folder: Path, record: Record, word: str, name: str) -> str:
     data = base64.b64encode((folder / record["video"]).read_bytes()).decode()
-    ended = html.escape(record["ended"].replace("_", " "))
+    ended = _shown(record["ended"].replace("_", " "))
     caption = (
-        f"<b>{html.escape(record['policy'])}</b>, {word}: "
-        f"{html.escape(FACTS[name].label)} {record['numbers'][name]:.3g}, "
-        f"{html.escape(str(record['scene']))}, ended by {ended} after {record['numbers']['duration_s']:.0f} s"
+        f"<b>{_shown(record['policy'])}</b>, {word}: "
+        f"{_shown(FACTS[name].label)} {record['numbers'][name]:.3g}, "
+        f"{_shown(str(record['scene']))}, ended by {ended} after {record['numbers']['duration_s']:.0f} s"
     )
     source = f'<video controls preload="metadata" loop muted src="data:video/mp4;base64,{data}"></video>'
     return f"<figure>{source}<figcaption>{caption}</figcaption></figure>"
 
 
 def _origin(config: EvaluationConfig, origin: dict[str, Any]) -> str:
-    rows = [["command", f"<code>{html.escape(origin['command'])}</code>"]]
-    rows += [[html.escape(name), html.escape(version)] for name, version in origin["versions"].items()]
-    rows += [[f"SHA-256 of {html.escape(name)}", f"<code>{value}</code>"] for name, value in origin["hashes"].items()]
-    rows.append(["configuration", f"<code>{html.escape(config.to_json())}</code>"])
+    rows = [["command", f"<code>{_shown(origin['command'])}</code>"]]
+    rows += [[_shown(name), _shown(version)] for name, version in origin["versions"].items()]
+    rows += [[f"SHA-256 of {_shown(name)}", f"<code>{value}</code>"] for name, value in origin["hashes"].items()]
+    rows.append(["configuration", f"<code>{_shown(config.to_json())}</code>"])
     return f'<div class="from">{table(["", ""], rows)}</div>'

@@ -1,7 +1,8 @@
 """Run an evaluation: check the policies, drive what is missing, put it together, write the results."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,12 +12,14 @@ from longdwm_env.agents.evaluation.facts import FACTS
 from longdwm_env.agents.evaluation.pool import run_in_processes
 from longdwm_env.agents.evaluation.provenance import command, hashes, versions
 from longdwm_env.agents.evaluation.report import write_report
-from longdwm_env.agents.evaluation.store import EvaluationFolder
+from longdwm_env.agents.evaluation.store import EvaluationFolder, NotKept
 from longdwm_env.agents.evaluation.summary import Record, Summary, complete, summarize
 from longdwm_env.agents.evaluation.tables import write_tables
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import SceneSource
 from longdwm_env.world import WorldModel
+
+MOST_PROCESSES = 512
 
 
 def check_policies(config: EvaluationConfig) -> list[Record]:
@@ -55,14 +58,15 @@ def evaluate(
         quiet: no progress bar.
 
     Raises:
-        InvalidConfig: the folder holds another evaluation, or a policy cannot drive in it.
+        InvalidConfig: the folder holds another evaluation or cannot be written to, or a policy cannot drive here.
         MissingDependency: a cluster is asked for and Ray is not installed.
+        NotKept: what was driven cannot be written.
     """
-    if rank_by is not None and rank_by not in FACTS:
-        raise InvalidConfig(f"there is no number {rank_by!r} to rank by; there are {', '.join(FACTS)}")
-    if processes < 1:
-        raise InvalidConfig(f"processes must be at least 1, got {processes}")
-    folder = EvaluationFolder(out, config, hashes(config))
+    _check_rank(rank_by)
+    if not 1 <= processes <= MOST_PROCESSES:
+        raise InvalidConfig(f"processes must be from 1 to {MOST_PROCESSES}, got {processes}")
+    read = hashes(config)
+    folder = EvaluationFolder(out, config, read)
     jobs = folder.missing()
     if jobs:
         check_policies(config)
@@ -72,7 +76,7 @@ def evaluate(
             from longdwm_env.agents.evaluation.cluster import run_on_cluster
 
             keep(folder, jobs, config, run_on_cluster(config, jobs, cluster), quiet)
-    return finish(folder, rank_by)
+    return finish(folder, rank_by, read)
 
 
 def evaluate_here(
@@ -94,30 +98,45 @@ def evaluate_here(
         quiet: no progress bar.
 
     Raises:
-        InvalidConfig: the folder holds another evaluation, or a policy cannot drive in it.
+        InvalidConfig: the folder holds another evaluation or cannot be written to, or a policy cannot drive here.
+        NotKept: what was driven cannot be written.
     """
     from longdwm_env.agents.evaluation.worker import Worker
 
-    folder = EvaluationFolder(out, config, hashes(config))
+    _check_rank(rank_by)
+    read = hashes(config)
+    folder = EvaluationFolder(out, config, read)
     jobs = folder.missing()
     if jobs:
         worker = Worker(config, world, source)
         _refuse_unfit([worker.run(trial).record for trial in trials(config)])
         keep(folder, jobs, config, ((job, worker.run(job)) for job in jobs), quiet)
-    return finish(folder, rank_by)
+    return finish(folder, rank_by, read)
+
+
+def _check_rank(rank_by: str | None) -> None:
+    if rank_by is not None and rank_by not in FACTS:
+        raise InvalidConfig(f"there is no number {rank_by!r} to rank by; there are {', '.join(FACTS)}")
 
 
 def keep(
     folder: EvaluationFolder,
     jobs: list[Job],
     config: EvaluationConfig,
-    results: Iterable[tuple[Job, EpisodeResult]],
+    results: Generator[tuple[Job, EpisodeResult], None, None],
     quiet: bool,
 ) -> None:
-    """Write each episode as it comes, and show how far the run is."""
-    stream: Iterator[tuple[Job, EpisodeResult]] = iter(results)
+    """Write each episode as it comes, and show how far the run is.
+
+    Raises:
+        NotKept: an episode cannot be written; whoever drives is ended first.
+    """
     title = f"episodes in {Path(config.world).name}"
-    with tqdm(total=len(jobs), desc=title, unit="episode", disable=quiet, file=sys.stderr) as progress:
+    # Closed here, not when it is forgotten: an error's traceback remembers it, and workers would go on meanwhile.
+    with (
+        closing(results) as stream,
+        tqdm(total=len(jobs), desc=title, unit="episode", disable=quiet, file=sys.stderr) as progress,
+    ):
         failed = 0
         for job, result in stream:
             folder.write(job, result)
@@ -127,11 +146,32 @@ def keep(
             progress.update()
 
 
-def finish(folder: EvaluationFolder, rank_by: str | None) -> Summary:
-    """Put the episodes together and write report, tables and summary."""
+def finish(folder: EvaluationFolder, rank_by: str | None, read: dict[str, str]) -> Summary:
+    """Put the episodes together and write report, tables and summary.
+
+    Args:
+        folder: with all episodes.
+        rank_by: see ``evaluate``.
+        read: hashes of what the episodes were driven with.
+
+    Raises:
+        InvalidConfig: some of it has changed since, so nothing tells which episodes were driven with what.
+        NotKept: the files cannot be written.
+    """
+    now = hashes(folder.config)
+    changed = sorted(name for name in {*read, *now} if read.get(name) != now.get(name))
+    if changed:
+        folder.mark_mixed(changed)
+        folder.refuse_mixed()
     records = complete(folder.config, folder.records())
     summary = summarize(folder.config, records, rank_by)
-    origin = {"command": command(), "versions": versions(), "hashes": hashes(folder.config)}
-    write_tables(folder.path, folder.config, records, summary, origin)
-    write_report(folder.path, folder.config, records, summary, origin)
+    origin = {"command": command(), "versions": versions(), "hashes": read}
+    try:
+        write_tables(folder.path, folder.config, records, summary, origin)
+        write_report(folder.path, folder.config, records, summary, origin)
+    except OSError as error:
+        raise NotKept(
+            f"the report cannot be written to {folder.path}: {error.strerror or error}. The episodes are kept: the "
+            "same command writes it again"
+        ) from error
     return summary

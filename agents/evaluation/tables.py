@@ -26,7 +26,7 @@ def write_tables(
     for record in records:
         numbers = [record["numbers"].get(name, "") for name in FACTS]
         writer.writerow([*(record[name] for name in COLUMNS), *numbers, record["act_s"], record["wall_s"]])
-    atomic_write_bytes(folder / "episodes.csv", rows.getvalue().encode())
+    atomic_write_bytes(folder / "episodes.csv", rows.getvalue().encode("utf-8", "backslashreplace"))
     atomic_write_json(folder / "summary.json", summary_json(config, summary) | origin)
 
 

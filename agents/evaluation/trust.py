@@ -182,7 +182,7 @@ def _trust(tables: Sequence[Mapping[str, FloatArray]]) -> Trust:
 
 
 def _curve(values: FloatArray) -> FloatCurve:
-    """Mean and interval over episodes (E, S), second by second, leaving out what is NaN."""
+    """Mean and interval over episodes (E, S), second by second, without what is NaN; of one there is no interval."""
     seconds = np.arange(values.shape[1]) + 0.5
     if not len(values):
         return seconds, seconds * np.nan, seconds * np.nan, seconds * np.nan
@@ -194,4 +194,6 @@ def _curve(values: FloatArray) -> FloatCurve:
     share = weights @ known
     drawn = np.where(share > 0, (weights @ filled) / np.maximum(share, 1e-12), mean)
     low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    # One episode has no interval, which is not the same as one of width zero.
+    low, high = (np.where(known.sum(axis=0) > 1, end, np.nan) for end in (low, high))
     return seconds, mean, low, high

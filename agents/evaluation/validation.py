@@ -20,7 +20,7 @@ from longdwm_env.agents.evaluation.summary import Record, complete
 from longdwm_env.agents.evaluation.trust import Trust, measure_trust, replayable
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
-from longdwm_env.files import atomic_write_json
+from longdwm_env.files import atomic_write_json, check_output_folder
 
 LEAST_POLICIES = 8
 TRUST_EPISODES = 12
@@ -77,6 +77,7 @@ def validate(
         raise InvalidConfig("a validation runs in the built-in scenes, which the simulator can drive; leave out scenes")
     if config.world == "simulator":
         raise InvalidConfig("a validation compares another world with the simulator; name it with world=")
+    check_output_folder(out)
     # The pictures are compared pixel by pixel, so the simulator draws what the world draws.
     config = replace(config, image_size=make_world(config.world, config.image_size, config.device).image_size)
     configs = {"simulator": replace(config, world="simulator", device=None), "world": config}
@@ -150,22 +151,21 @@ def _panels(result: Validation) -> dict[str, dict[str, Any]]:
 def _as_json(result: Validation) -> dict[str, Any]:
     terms = []
     for term in result.terms:
-        values = {
-            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(term).items()
-        }
-        terms.append({name: asdict(v) if isinstance(v, Interval) else v for name, v in values.items()})
-    curves = {
-        name: [[None if np.isnan(v) else float(v) for v in row] for row in curve]
-        for name, curve in result.trust.curves.items()
-    }
+        terms.append({name: _plain(value) for name, value in vars(term).items()})
+    curves = {name: [_plain(row) for row in curve] for name, curve in result.trust.curves.items()}
     trust = {"curves": curves, "horizon_s": result.trust.horizon_s, "episodes": result.trust.episodes}
     return {"world": result.world, "terms": terms, "unavailable": list(result.unavailable), "trust": trust}
 
 
 def _plain(value: Any) -> Any:
+    """As JSON values; None where there is no number."""
     if isinstance(value, Interval):
         return asdict(value)
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _text(interval: Interval) -> str:

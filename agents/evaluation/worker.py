@@ -1,8 +1,10 @@
 """One worker: a world loaded once, and episodes driven in it one after another."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -22,6 +24,7 @@ from longdwm_env.scenes import open_scenes
 from longdwm_env.state import EnvState
 from longdwm_env.types import ActorTracks, Images, Scene, SceneSource
 from longdwm_env.video import VideoWriter
+from longdwm_env.words import clean
 from longdwm_env.world import WorldModel
 
 VIDEO_HEIGHT_PX = 192
@@ -53,6 +56,7 @@ class Worker:
         self, config: EvaluationConfig, world: WorldModel | None = None, source: SceneSource | None = None
     ) -> None:
         self.config = config
+        self._folder = Path.cwd()
         self.source = source or open_scenes(config.scenes)
         self._world = world or make_world(config.world, config.image_size, config.device)
         self._environments: dict[tuple[str, str], LongDWMEnv] = {}
@@ -72,15 +76,19 @@ class Worker:
             environment.episodes.check_actions([policy.act(observation, info)], ["its action"])
             return {**record, "make_s": made - begun, "act_s": time.perf_counter() - made}
         except LongDWMError as error:
-            return {**record, "failure": str(error)}
-        except Exception as error:  # the policy is the user's: whatever it raises is what the check is for
-            return {**record, "failure": f"{type(error).__name__}: {error}"}
+            return {**record, "failure": clean(error)}
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # the policy is the user's: whatever it raises is what the check is for
+            return {**record, "failure": clean(f"{type(error).__name__}: {clean(error)}")}
         finally:
-            if isinstance(policy, Closing):
-                policy.close()
+            _let_go(policy)
 
     def run(self, job: Job, heartbeat: Heartbeat = lambda seconds: None) -> EpisodeResult:
         """Drive one episode. What goes wrong in the policy fails the episode; what goes wrong elsewhere is raised."""
+        # A policy may have left the folder that its own name and the scenes' are relative to.
+        os.chdir(self._folder)
         if job.is_trial:
             return EpisodeResult(self._try(job))
         begun = time.perf_counter()
@@ -94,11 +102,10 @@ class Worker:
                 record |= {"scene": info["scene"], "seed": info["seed"]}
                 policy = make_policy(spec, PolicyContext.of(environment))
             except LongDWMError as error:
-                return EpisodeResult(_failed(record, str(error), begun))
+                return EpisodeResult(_failed(record, clean(error), begun))
             return self._drive(environment, policy, observation, info, record, heartbeat, begun)
         finally:
-            if isinstance(policy, Closing):
-                policy.close()
+            _let_go(policy)
 
     def _drive(
         self,
@@ -121,12 +128,12 @@ class Worker:
         asked = time.perf_counter()
         try:
             policy.reset(observation, info)
-        except Exception as error:  # the policy is the user's
+        except (Exception, SystemExit) as error:  # the policy is the user's
             return EpisodeResult(_failed(record, _told(error), begun))
         while not (state.terminated or state.truncated):
             try:
                 action = policy.act(observation, info)
-            except Exception as error:  # the policy is the user's
+            except (Exception, SystemExit) as error:  # the policy is the user's
                 failure = _told(error)
                 break
             thinking.append(time.perf_counter() - asked)
@@ -149,6 +156,8 @@ class Worker:
         if failure:
             return EpisodeResult(_failed(record, failure, begun), video)
         numbers, missing = facts.numbers()
+        for name in [name for name, value in numbers.items() if not np.isfinite(value)]:
+            missing[name] = f"it came to {numbers.pop(name)}"
         numbers["duration_s"] = state.frames_driven / FPS
         path = np.concatenate([facts.start_pose[None], *facts.poses])
         record |= {
@@ -214,9 +223,16 @@ def failed_record(config: EvaluationConfig, job: Job, failure: str) -> dict[str,
 
 def _failed(record: dict[str, Any], failure: str, begun: float) -> dict[str, Any]:
     empty: dict[str, Any] = {"scene": None, "seed": None, "ended": "", "numbers": {}, "unavailable": {}, "path": []}
-    told = {"status": "failed", "failure": failure[:2000], "wall_s": time.perf_counter() - begun}
+    told = {"status": "failed", "failure": clean(failure), "wall_s": time.perf_counter() - begun}
     return {**empty, "speeds_mps": [], "act_s": None, **record, **told}
 
 
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, PolicyFailure) else f"{type(error).__name__}: {error}"
+def _told(error: BaseException) -> str:
+    return clean(error) if isinstance(error, PolicyFailure) else f"{type(error).__name__}: {clean(error)}"
+
+
+def _let_go(policy: Policy | None) -> None:
+    if isinstance(policy, Closing):
+        # The episode is over: what a policy says at its end changes nothing.
+        with suppress(Exception, SystemExit):
+            policy.close()

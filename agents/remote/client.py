@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from gymnasium import spaces
@@ -18,8 +18,10 @@ from longdwm_env.agents.remote.messages import (
     decode,
     encode,
 )
+from longdwm_env.agents.remote.waiting import at_most
 from longdwm_env.agents.saved import space_to_json
 from longdwm_env.errors import MissingDependency
+from longdwm_env.words import clean
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -39,11 +41,18 @@ class RemotePolicy:
         context: of the environment.
         timeout_s: for each answer.
         connect_timeout_s: for the connection.
+
+    Raises:
+        ValueError: a time that is no number of seconds above zero.
     """
 
     def __init__(
         self, address: str, context: PolicyContext, timeout_s: float = 10.0, connect_timeout_s: float = 10.0
     ) -> None:
+        for name, seconds in (("timeout_s", timeout_s), ("connect_timeout_s", connect_timeout_s)):
+            # A day is more than any answer takes, and less than what clocks cannot count.
+            if type(seconds) not in (int, float) or not 0 < seconds <= 86400:
+                raise ValueError(f"{name} is a number of seconds from above 0 to 86400, got {str(seconds)[:50]}")
         self._address, self._context = address, context
         self._timeout_s, self._connect_timeout_s = timeout_s, connect_timeout_s
         self._connection: ClientConnection | None = None
@@ -82,16 +91,21 @@ class RemotePolicy:
                 self._fail(f"answered {str(number)[:100]!r} where a command is a whole number")
             return number
         action = answer.arrays.get("action")
-        if action is None or action.shape != space.shape or not np.isfinite(action).all():
+        if action is None or action.shape != space.shape:
             given = "no array 'action'" if action is None else f"an action of shape {action.shape}"
             self._fail(f"answered {given}; expected finite numbers of shape {space.shape}")
-        assert action is not None
-        return action.astype(np.float32)
+        with np.errstate(over="ignore"):
+            numbers = action.astype(np.float32)
+        if not np.isfinite(numbers).all():
+            self._fail("answered an action of numbers that are not finite")
+        return numbers
 
     def close(self) -> None:
         """Hang up."""
         self._connection = None
-        self._held.close()
+        # However the other side takes it: the connection is no longer used.
+        with suppress(Exception):
+            self._held.close()
 
     def _ask(self, message: Message, expected: str) -> Message:
         assert self._connection is not None, "reset comes before act"
@@ -100,12 +114,12 @@ class RemotePolicy:
         except PolicyFailure as error:
             self._fail(str(error))
         if answer.type != expected:
-            self._fail(f"answered {answer.type!r} where {expected!r} was due")
+            self._fail(f"answered {answer.type[:50]!r} where {expected!r} was due")
         return answer
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str) -> NoReturn:
         self.close()
-        raise PolicyFailure(f"the policy at {self._address} {reason}")
+        raise PolicyFailure(f"the policy at {self._address} {clean(reason)}")
 
 
 @contextmanager
@@ -135,8 +149,8 @@ def connected(address: str, timeout_s: float) -> "Iterator[ClientConnection]":
                     compression=None,
                 )
             )
-        except (OSError, WebSocketException, ValueError) as error:
-            raise PolicyFailure(f"the policy at {address} cannot be reached: {error}") from error
+        except (OSError, WebSocketException, ValueError, OverflowError) as error:
+            raise PolicyFailure(f"the policy at {address} cannot be reached: {clean(error)}") from error
         yield connection
 
 
@@ -149,17 +163,18 @@ def ask(connection: "ClientConnection", message: Message, timeout_s: float) -> M
     from websockets.exceptions import WebSocketException
 
     try:
-        connection.send(encode(message))
+        with at_most(connection, timeout_s):
+            connection.send(encode(message))
         answer = decode(connection.recv(timeout=timeout_s))
     except TimeoutError as error:
         raise PolicyFailure(f"did not answer {message.type!r} within {timeout_s:g} s") from error
     except (OSError, WebSocketException) as error:
-        raise PolicyFailure(f"hung up: {error}") from error
+        raise PolicyFailure(f"hung up: {clean(error)}") from error
     except MalformedMessage as error:
-        raise PolicyFailure(f"sent a malformed message: {error}") from error
+        raise PolicyFailure(f"sent a malformed message: {clean(error)}") from error
     if answer.type == "error":
-        said = str(answer.values.get("message", ""))[:500]
-        raise PolicyFailure(f"answered with an error ({str(answer.values.get('code', 'unknown'))[:50]}): {said}")
+        said, code = (clean(answer.values.get(name, ""), limit) for name, limit in (("message", 500), ("code", 50)))
+        raise PolicyFailure(f"answered with an error ({code or 'unknown'}): {said}")
     return answer
 
 

@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.errors import LongDWMError
-from longdwm_env.types import Camera, Intrinsics, Mounting
+from longdwm_env.scenes.sidecar import mounting_from
+from longdwm_env.settings import MAX_SIDE_PX
+from longdwm_env.types import Camera, Intrinsics
 
 VERSION = 1
 MAX_HEADER_BYTES = 1 << 18
@@ -86,18 +88,33 @@ def decode(data: Any) -> Message:
     arrays = _arrays(header.pop("arrays", []), data, 4 + length)
     version, kind = header.pop("version"), header.pop("type")
     if version != VERSION:
-        raise MalformedMessage(f"the message has version {version!r}, this program speaks {VERSION}")
+        raise MalformedMessage(f"the message has version {str(version)[:50]}, this program speaks {VERSION}")
     return Message(kind, header, arrays)
 
 
 def _header(text: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(text.decode("utf-8"), parse_constant=_refuse)
+        words = text.decode("utf-8")
+        header = json.loads(words, parse_constant=_refuse)
+        # Half a surrogate pair comes as an escape only. It could be written to no file, terminal or page.
+        if "\\ud" in words.lower():
+            header = _whole(header)
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"the header is not JSON in UTF-8: {error}") from error
     if not isinstance(header, dict) or not isinstance(header.get("type"), str) or "version" not in header:
         raise MalformedMessage("the header is a JSON object with 'version' and 'type' (a text)")
     return header
+
+
+def _whole(value: Any) -> Any:
+    """The same JSON value with U+FFFD for each half of a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    if isinstance(value, dict):
+        return {_whole(key): _whole(part) for key, part in value.items()}
+    return value
 
 
 def _refuse(constant: str) -> Any:
@@ -153,7 +170,10 @@ def camera_from_json(value: Any) -> Camera:
     """
     try:
         fx, fy, cx, cy = (float(n) for n in value["intrinsics"])
-        inner = Intrinsics(fx, fy, cx, cy, int(value["width_px"]), int(value["height_px"]))
-        return Camera(inner, Mounting(tuple(value["translation_m"]), tuple(value["rotation_wxyz"])))
+        sides = [value["width_px"], value["height_px"]]
+        if not all(type(side) is int and 1 <= side <= MAX_SIDE_PX for side in sides):
+            raise ValueError(f"width and height are whole numbers from 1 to {MAX_SIDE_PX}")
+        mounting = mounting_from(value["translation_m"], value["rotation_wxyz"])
+        return Camera(Intrinsics(fx, fy, cx, cy, *sides), mounting)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MalformedMessage(f"not a camera: {str(value)[:200]} ({error})") from error
+        raise MalformedMessage(f"not a camera: {str(value)[:200]} ({str(error)[:200]})") from error

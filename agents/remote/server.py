@@ -1,4 +1,8 @@
-"""Serve a policy to evaluations elsewhere: one thread and one policy for each connection."""
+"""Serve a policy to evaluations elsewhere: one thread and one policy for each connection.
+
+A message is judged by what it would cost before it costs it: how long it may be depends on what was announced, and what
+all connections announce together is limited too.
+"""
 
 import hmac
 import http
@@ -13,7 +17,9 @@ from gymnasium import spaces
 
 from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext
+from longdwm_env.agents.remote.client import TOLD
 from longdwm_env.agents.remote.messages import (
+    MAX_HEADER_BYTES,
     MAX_MESSAGE_BYTES,
     MalformedMessage,
     Message,
@@ -21,8 +27,11 @@ from longdwm_env.agents.remote.messages import (
     decode,
     encode,
 )
-from longdwm_env.agents.saved import space_from_json
+from longdwm_env.agents.remote.waiting import SEND_S, at_most
+from longdwm_env.agents.saved import space_bytes, space_from_json
 from longdwm_env.errors import InvalidConfig, LongDWMError, MissingDependency
+from longdwm_env.types import Camera
+from longdwm_env.words import clean
 
 if TYPE_CHECKING:
     from websockets.http11 import Request, Response
@@ -35,6 +44,30 @@ IDLE_S = 600.0
 
 MAX_CONNECTIONS = 16
 
+MAX_HELD_BYTES = 1 << 30
+"""What the spaces of all connections take in memory, together."""
+
+COPIES = 6
+"""Bytes that a space takes for each byte of an observation: its bounds, which of them are finite, and making them."""
+
+ROOM_BYTES = 4 + MAX_HEADER_BYTES + (1 << 20)
+"""Of a message beside the observation: its header, the poses and the ego's motion."""
+
+
+class Memory:
+    """Bytes that may still be taken, shared by all connections."""
+
+    def __init__(self, free: int = MAX_HELD_BYTES) -> None:
+        self._free, self._lock = free, threading.Lock()
+
+    def exchange(self, given_back: int, taken: int) -> bool:
+        """Give back and take at once; False, and nothing done, where there is not enough."""
+        with self._lock:
+            if taken > self._free + given_back:
+                return False
+            self._free += given_back - taken
+            return True
+
 
 class Refusal(LongDWMError):
     """What the client is told when its message cannot be answered: a code and a message."""
@@ -45,10 +78,15 @@ class Refusal(LongDWMError):
 
 
 class Session:
-    """One connection's policy and what may come next. Pure bookkeeping: bytes in, bytes out."""
+    """One connection's policy and what may come next. Pure bookkeeping: bytes in, bytes out.
 
-    def __init__(self, spec: PolicySpec) -> None:
-        self._spec = spec
+    Attributes:
+        longest_bytes: of a message that could be answered now.
+    """
+
+    def __init__(self, spec: PolicySpec, memory: Memory | None = None) -> None:
+        self._spec, self._memory, self._held = spec, memory or Memory(), 0
+        self.longest_bytes = ROOM_BYTES
         self._policy: Policy | None = None
         self._context: PolicyContext | None = None
         self._driving = False
@@ -65,9 +103,19 @@ class Session:
             return _error(error.code, str(error))
         except LongDWMError as error:
             return _error("policy", str(error))
-        except Exception as error:  # the policy is the user's: what it raises is for its episode, not for the server
+        except (Exception, SystemExit) as error:  # the policy is the user's: what it raises is for its episode only
             log.exception("the policy failed")
-            return _error("policy_failed", f"{type(error).__name__}: {error}")
+            return _error("policy_failed", f"{type(error).__name__}: {clean(error)}")
+
+    def close(self) -> None:
+        """Let go of what was announced."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._policy = self._context = None
+        self._driving = False
+        self._memory.exchange(self._held, 0)
+        self._held, self.longest_bytes = 0, ROOM_BYTES
 
     def _reply(self, message: Message) -> Message:
         if message.type == "describe":
@@ -84,14 +132,22 @@ class Session:
 
     def _hello(self, message: Message) -> Message:
         values = message.values
+        self._forget()
         try:
-            observed, acts = (space_from_json(values[key]) for key in ("observation_space", "action_space"))
+            described = [values[key] for key in ("observation_space", "action_space")]
+            observed_bytes, acts_bytes = (space_bytes(space) for space in described)
+            cost = COPIES * (observed_bytes + acts_bytes)
+            if not self._memory.exchange(0, cost):
+                raise Refusal("busy", f"{cost} bytes are not free: other connections announced large observations")
+            self._held = cost
+            observed, acts = (space_from_json(space) for space in described)
             context = PolicyContext(observed, acts, values["action_mode"], float(values["control_period_s"]))
         except KeyError as error:
             raise Refusal("values", f"hello needs {error}") from error
-        except (InvalidConfig, TypeError, ValueError) as error:
+        except (InvalidConfig, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Refusal("values", str(error)) from error
-        self._policy, self._context, self._driving = make_policy(self._spec, context), context, False
+        self._policy, self._context = make_policy(self._spec, context), context
+        self.longest_bytes = min(ROOM_BYTES + observed_bytes, MAX_MESSAGE_BYTES)
         return Message("ready", {"policy": self._spec.text})
 
     def _reset(self, message: Message) -> Message:
@@ -99,9 +155,9 @@ class Session:
         told = message.values.get("info", {})
         if not isinstance(told, dict):
             raise Refusal("values", "'info' is a JSON object")
-        self._told = dict(told)
+        self._told = {name: told[name] for name in TOLD if name in told}
         if message.values.get("camera") is not None:
-            self._told["camera"] = camera_from_json(message.values["camera"])
+            self._told["camera"] = self._fitting(camera_from_json(message.values["camera"]))
         self._driving = False
         policy.reset(*self._seen(message.arrays))
         self._driving = True
@@ -115,6 +171,16 @@ class Session:
         if isinstance(context.action_space, spaces.Discrete):
             return Message("action", {"action": int(action)})
         return Message("action", {}, {"action": np.asarray(action, np.float32)})
+
+    def _fitting(self, camera: Camera) -> Camera:
+        """The camera, if it is that of the announced pictures: what a policy makes of it is as large as they are."""
+        assert self._context is not None
+        space = self._context.observation_space
+        parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+        sizes = [tuple(part.shape[-3:-1]) for part in parts if part.shape is not None and len(part.shape) >= 3]
+        if camera.intrinsics.image_size not in sizes:
+            raise Refusal("values", f"the camera is of {camera.intrinsics.image_size} pixels, the pictures of {sizes}")
+        return camera
 
     def _introduced(self) -> tuple[Policy, PolicyContext]:
         if self._policy is None or self._context is None:
@@ -147,7 +213,7 @@ class Session:
 
 
 def _error(code: str, message: str) -> bytes:
-    return encode(Message("error", {"code": code, "message": message[:2000]}))
+    return encode(Message("error", {"code": code, "message": clean(message)}))
 
 
 def start_server(policy: str, host: str = "127.0.0.1", port: int = 8765, token: str | None = None) -> "Server":
@@ -173,7 +239,7 @@ def start_server(policy: str, host: str = "127.0.0.1", port: int = 8765, token: 
     if spec.is_remote:
         raise InvalidConfig("a remote policy cannot be served again; name the policy itself")
     environment_needs(spec)
-    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+    places, memory = threading.BoundedSemaphore(MAX_CONNECTIONS), Memory()
 
     def check(connection: "ServerConnection", request: "Request") -> "Response | None":
         given = request.headers.get("Authorization", "")
@@ -185,16 +251,29 @@ def start_server(policy: str, host: str = "127.0.0.1", port: int = 8765, token: 
         if not places.acquire(blocking=False):
             connection.close(1013, f"at most {MAX_CONNECTIONS} connections at once")
             return
+        session = Session(spec, memory)
         try:
-            _converse(connection, Session(spec))
+            _converse(connection, session)
         finally:
+            session.close()
             places.release()
 
     try:
         return serve(
-            converse, host, port, process_request=check, max_size=MAX_MESSAGE_BYTES, compression=None, open_timeout=10
+            converse,
+            host,
+            port,
+            process_request=check,
+            # Browsers name the page that asks: whatever page is open there, it may not talk to a policy here.
+            origins=[None],
+            max_size=ROOM_BYTES,
+            # One message is read while the one before is answered.
+            max_queue=1,
+            compression=None,
+            open_timeout=10,
+            close_timeout=2,
         )
-    except OSError as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise InvalidConfig(f"cannot listen on {host}:{port}: {error}") from error
 
 
@@ -203,11 +282,24 @@ def _converse(connection: "ServerConnection", session: Session) -> None:
 
     try:
         while True:
-            connection.send(session.answer(connection.recv(timeout=IDLE_S)))
+            answer = session.answer(connection.recv(timeout=IDLE_S))
+            _limit(connection, session.longest_bytes)
+            with at_most(connection, SEND_S):
+                connection.send(answer)
     except TimeoutError:
-        connection.close(1001, f"nothing was asked for {IDLE_S:g} s")
+        with at_most(connection, SEND_S):
+            connection.close(1001, f"nothing was asked for {IDLE_S:g} s, or no answer taken for {SEND_S:g} s")
     except ConnectionClosed:
         return
+
+
+def _limit(connection: "ServerConnection", size: int) -> None:
+    """Longer messages than this end the connection before they are read."""
+    protocol: Any = connection.protocol
+    # Called the one or the other, depending on the version of websockets.
+    for name in ("max_message_size", "max_size"):
+        if hasattr(protocol, name):
+            setattr(protocol, name, size)
 
 
 def _is_loopback(host: str) -> bool:

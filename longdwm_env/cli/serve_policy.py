@@ -1,6 +1,10 @@
 """``longdwm serve-policy``: answer evaluations elsewhere."""
 
+import signal
 from pathlib import Path
+
+LAST_ANSWER_S = 5.0
+"""How long a server that is to end waits for the policy's answer under way."""
 
 
 def serve_policy(policy: str, host: str = "127.0.0.1", port: int = 8765, token_file: Path | None = None) -> int:
@@ -13,6 +17,8 @@ def serve_policy(policy: str, host: str = "127.0.0.1", port: int = 8765, token_f
         token_file: file whose first line clients must present; else the environment variable LONGDWM_POLICY_TOKEN.
     """
     import os
+    import sys
+    import threading
 
     from longdwm_env.agents.remote.client import TOKEN_VARIABLE
     from longdwm_env.agents.remote.server import start_server
@@ -32,5 +38,12 @@ def serve_policy(policy: str, host: str = "127.0.0.1", port: int = 8765, token_f
     try:
         server.serve_forever()
     finally:
-        server.shutdown()
+        ending = threading.Thread(target=server.shutdown, daemon=True)
+        ending.start()
+        ending.join(LAST_ANSWER_S)
+        if ending.is_alive():
+            # A thread that a policy holds cannot be ended, and the interpreter would wait for it for ever.
+            print(f"longdwm serve-policy: the policy gave no answer for {LAST_ANSWER_S:g} s; left", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(128 + signal.SIGINT)
     return 0

@@ -34,6 +34,14 @@ class Misbehaving:
             return STRAIGHT
         if self.kind == "raises":
             raise RuntimeError("out of coffee")
+        if self.kind == "surrogate":
+            raise RuntimeError("half a pair \ud800 and \x1b[2J a bell \x07")
+        if self.kind == "exits":
+            raise SystemExit(3)
+        if self.kind == "unspeakable":
+            raise Unspeakable
+        if self.kind == "leaves":
+            os.chdir("/")
         if self.kind == "nonsense":
             return STRAIGHT * np.nan
         if self.kind == "dies":
@@ -44,3 +52,8 @@ class Misbehaving:
         if self.kind == "hangs":
             time.sleep(600)
         return STRAIGHT
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError("no words")

@@ -6,7 +6,8 @@ import pytest
 from longdwm_env.agents.evaluation import run
 from longdwm_env.agents.evaluation.agreement import agreement
 from longdwm_env.agents.evaluation.config import EvaluationConfig
-from longdwm_env.agents.evaluation.trust import compliance, psnr_db, sharpness
+from longdwm_env.agents.evaluation.figures import agreement_figure
+from longdwm_env.agents.evaluation.trust import QUANTITIES, _trust, compliance, psnr_db, sharpness
 from longdwm_env.agents.evaluation.validation import validate
 from longdwm_env.agents.evaluation.worker import Worker
 from longdwm_env.errors import InvalidConfig
@@ -110,3 +111,32 @@ def test_the_warp_world_is_validated_end_to_end(tmp_path, monkeypatch):
     told = json.loads((tmp_path / "validation.json").read_text())
     assert len(told["terms"]) == len(result.terms)
     assert "the world can be trusted" in result.as_text()
+
+
+def test_one_scene_gives_no_interval_rather_than_one_of_width_zero():
+    one = [record for record in made_up(range(8), noise=0.5) if record["scene"] == "s0"]
+    found = agreement(one, made_up(range(8)), NAMES, "return")
+    assert found.scenes == 1
+    for interval in (found.r2, found.spearman, found.mmrv, found.error, found.bias):
+        assert interval.value is not None
+        assert (interval.low, interval.high) == (None, None)
+    assert np.isnan(found.simulator_interval).all()
+    assert agreement_figure([found], "world").startswith(b"\x89PNG")
+
+
+def test_a_policy_known_in_one_scene_has_no_interval_while_the_others_have():
+    some = made_up(range(8), missing={(0, scene) for scene in range(1, 12)})
+    found = agreement(made_up(range(8)), some, NAMES, "return")
+    assert np.isnan(found.world_interval[0]).all()
+    assert np.isfinite(found.world_interval[1:]).all()
+
+
+def test_curves_of_one_episode_have_no_band():
+    table = {name: np.array([1.0, 2.0]) for name in QUANTITIES}
+    _, mean, low, high = _trust([table]).curves["agreement"]
+    assert mean.tolist() == [1.0, 2.0]
+    assert np.isnan([low, high]).all()
+    shorter = {name: np.array([3.0]) for name in QUANTITIES}
+    _, _, low, high = _trust([table, shorter]).curves["agreement"]
+    assert np.isfinite([low[0], high[0]]).all()
+    assert np.isnan([low[1], high[1]]).all()

@@ -1,5 +1,11 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,15 +14,17 @@ from hypothesis import strategies as st
 
 pytest.importorskip("websockets", reason="websockets is not installed")
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.server import ServerProtocol
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import PolicyContext, PolicyFailure
-from longdwm_env.agents.remote.client import TOKEN_VARIABLE
+from longdwm_env.agents.remote import server as serving_module
+from longdwm_env.agents.remote.client import TOKEN_VARIABLE, ask, connected
 from longdwm_env.agents.remote.messages import MAX_MESSAGE_BYTES, Message, decode, encode
-from longdwm_env.agents.remote.server import Session, start_server
+from longdwm_env.agents.remote.server import ROOM_BYTES, Memory, Session, start_server
 from longdwm_env.agents.saved import space_to_json
 from longdwm_env.errors import InvalidConfig
 
@@ -192,3 +200,178 @@ def test_nobody_there_is_a_policy_failure(make_environment):
     environment = make_environment()
     with pytest.raises(PolicyFailure, match="cannot be reached"):
         make_policy("ws://127.0.0.1:9", PolicyContext.of(environment)).reset(*environment.reset(seed=0))
+
+
+def box(side, dtype="uint8"):
+    return {"box": [0, 255], "shape": [side, side, 3], "dtype": dtype}
+
+
+def hello(observation, **changed):
+    values = {
+        "action_mode": "trajectory",
+        "control_period_s": 1.0,
+        "observation_space": observation,
+        "action_space": {"box": [-1, 1], "shape": [4, 2], "dtype": "float32"},
+    }
+    return encode(Message("hello", {**values, **changed}))
+
+
+HOSTILE = {
+    "many large parts": {"dict": {str(i): box(4096) for i in range(9)}},
+    "more parts than arrays": {"dict": {str(i): box(1) for i in range(17)}},
+    "one large part": box(20_000, "float64"),
+    "parts within parts": {"dict": {"a": {"dict": {"b": {"dict": {"c": box(9)}}}}}},
+    "wide numbers": {"box": [0, 1], "shape": [9], "dtype": "S100000000"},
+    "objects": {"box": [0, 1], "shape": [9], "dtype": "O"},
+    "more sizes than numpy has": {"box": [0, 1], "shape": [1] * 5000, "dtype": "uint8"},
+    "a size with many digits": {"box": [0, 1], "shape": [10**4000], "dtype": "uint8"},
+    "no number": {"discrete": 1e308},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_what_a_hello_would_cost_is_judged_before_it_costs_it(kind):
+    session = Session(PolicySpec.parse("constant-velocity"))
+    message = hello(HOSTILE[kind])
+    tracemalloc.start()
+    answer = decode(session.answer(message))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answer.values["code"] == "values"
+    assert peak < 20e6
+
+
+def test_what_connections_announce_is_limited_together():
+    memory = Memory(6 * (3 * 1000**2 + 32))
+    one, other = (Session(PolicySpec.parse("constant-velocity"), memory) for _ in range(2))
+    assert decode(one.answer(hello(box(1000)))).type == "ready"
+    assert decode(other.answer(hello(box(1000)))).values["code"] == "busy"
+    assert decode(one.answer(hello(box(1000)))).type == "ready"  # a second hello gives back what the first took
+    assert decode(one.answer(hello({"discrete": -1}))).type == "error"
+    assert decode(other.answer(hello(box(1000)))).type == "ready"
+    other.close()
+    assert decode(one.answer(hello(box(1000)))).type == "ready"
+
+
+def test_messages_may_be_as_long_as_what_was_announced_and_no_longer(serving):
+    poses = {"ego_pose": np.zeros((12, 3))}
+    with connect(serving(), compression=None, max_size=None) as connection:
+        connection.send(hello(box(1000)))
+        assert decode(connection.recv()).type == "ready"
+        connection.send(encode(Message("reset", {}, {"frame": np.zeros((1000, 1000, 3), np.uint8), **poses})))
+        assert decode(connection.recv()).type == "ok"
+        connection.send(bytes(ROOM_BYTES + 3 * 1000**2 + 1))
+        with pytest.raises(ConnectionClosed, match="1009"):
+            connection.recv()
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8765"])
+def test_no_page_in_a_browser_may_connect(serving, origin):
+    with pytest.raises(InvalidStatus, match="403"), connect(serving(), origin=origin):
+        pass
+
+
+def test_a_side_that_takes_no_answers_is_cut_off(serving, monkeypatch):
+    monkeypatch.setattr(serving_module, "SEND_S", 0.5)
+    # A policy with a name so long that some answers fill what the system keeps for a reader that does not read.
+    port = int(serving(f"constant-velocity:action_mode={'x' * 100_000}").rpartition(":")[2])
+    question = encode(Message("describe"))
+    frame = bytes([0x82, 0x80 | len(question), 0, 0, 0, 0]) + question
+    asking = (
+        "GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.settimeout(60)
+        line.sendall(asking.encode())
+
+        def ask_without_end():
+            while True:
+                line.sendall(frame)
+                time.sleep(0.01)
+
+        with pytest.raises(ConnectionError):
+            ask_without_end()
+
+
+def test_a_client_does_not_wait_for_a_server_that_takes_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken = []
+
+        def handshake():
+            line, _ = listening.accept()
+            taken.append(line)
+            protocol = ServerProtocol()
+            while not protocol.events_received():
+                protocol.receive_data(line.recv(65536))
+                for event in protocol.events_received():
+                    protocol.send_response(protocol.accept(event))
+                    line.sendall(b"".join(protocol.data_to_send()))
+                    return
+
+        threading.Thread(target=handshake, daemon=True).start()
+        address = f"ws://127.0.0.1:{listening.getsockname()[1]}"
+        large = Message("act", {}, {"frame": np.zeros((4000, 4000, 3), np.uint8)})
+        with connected(address, 5.0) as connection, pytest.raises(PolicyFailure, match="did not answer"):
+            ask(connection, large, 0.5)
+
+
+STRANGE = (
+    b'{"version": 1, "arrays": [], "type": "error", "code": "\\udc80", "message": "half a pair \\ud800, \\u001b[2J"}'
+)
+
+
+def test_what_a_remote_policy_says_is_cleaned_where_it_comes_in(answering, make_environment):
+    environment = make_environment()
+    answer = len(STRANGE).to_bytes(4, "little") + STRANGE
+    policy = make_policy(answering(lambda m: answer if m.type == "act" else good(m)), PolicyContext.of(environment))
+    observation, info = environment.reset(seed=0)
+    policy.reset(observation, info)
+    with pytest.raises(PolicyFailure, match="half a pair \ufffd, \ufffd") as caught:
+        policy.act(observation, info)
+    str(caught.value).encode("utf-8")
+
+
+@pytest.mark.parametrize("address", ["ws://127.0.0.1:99999", "ws://\udce9", "ws://", "ws://[", "ws://a:b", "wss://."])
+def test_an_address_that_is_none_is_a_policy_failure(make_environment, address):
+    environment = make_environment()
+    with pytest.raises(PolicyFailure):
+        make_policy(address, PolicyContext.of(environment)).reset(*environment.reset(seed=0))
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "NaN", "1e9", "soon", "true"])
+def test_a_time_limit_that_is_none_is_refused(make_environment, seconds):
+    with pytest.raises(InvalidConfig, match="timeout_s"):
+        make_policy(f"ws://127.0.0.1:9:timeout_s={seconds}", PolicyContext.of(make_environment()))
+
+
+HANGING = """
+import time
+class Policy:
+    def __init__(self, context): pass
+    def reset(self, observation, info): time.sleep(600)
+    def act(self, observation, info): return None
+"""
+
+
+def test_a_server_ends_when_asked_though_its_policy_hangs(tmp_path):
+    (tmp_path / "hanging.py").write_text(HANGING)
+    program = (
+        "import sys\nfrom longdwm_env.cli import main, serve_policy\nserve_policy.LAST_ANSWER_S = 0.5\n"
+        f"sys.exit(main(['serve-policy', '--policy', {str(tmp_path / 'hanging.py')!r}, '--port', '0']))"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    address = server.stdout.readline().split()[-1]
+    with connect(address, compression=None) as connection:
+        connection.send(hello(box(4)))
+        assert decode(connection.recv()).type == "ready"
+        arrays = {"frame": np.zeros((4, 4, 3), np.uint8), "ego_pose": np.zeros((12, 3))}
+        connection.send(encode(Message("reset", {}, arrays)))
+        time.sleep(0.2)
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=60)
+    assert server.returncode == 128 + signal.SIGINT
+    assert "no answer" in said
+    assert "Traceback" not in said

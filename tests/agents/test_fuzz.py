@@ -1,0 +1,374 @@
+"""Bad policies, messages, answers, files and settings, on seeds: our own errors come of them, and nothing else.
+
+``LONGDWM_FUZZ_CASES=20000`` in the environment tries as many of each.
+"""
+
+import json
+import os
+import random
+import struct
+from contextlib import suppress
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from longdwm_env.agents.driving.journal import Journal
+from longdwm_env.agents.evaluation.config import EvaluationConfig, Job, all_jobs
+from longdwm_env.agents.evaluation.store import EvaluationFolder
+from longdwm_env.agents.evaluation.summary import complete, summarize
+from longdwm_env.agents.evaluation.tables import summary_json
+from longdwm_env.agents.evaluation.worker import Worker
+from longdwm_env.agents.naming import REGISTRY, PolicySpec, make_policy
+from longdwm_env.agents.policy import PolicyContext
+from longdwm_env.agents.remote.client import RemotePolicy
+from longdwm_env.agents.remote.messages import MalformedMessage, Message, decode, encode
+from longdwm_env.agents.remote.server import Session
+from longdwm_env.agents.saved import PolicyHeader, read_policy, space_from_json, space_to_json, write_policy
+from longdwm_env.errors import LongDWMError
+from longdwm_env.scenes import ListedScenes
+
+CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "200"))
+WORDS = (
+    "",
+    "idm",
+    "x",
+    "caf\udce9",
+    "\ud800",
+    "\x00",
+    "../..",
+    "a" * 5000,
+    "NaN",
+    "1e999",
+    "$x$",
+    "ws://",
+    "frames",
+    "9" * 30,
+)
+NUMBERS = (0, -1, 1, 2, 3.5, 1 << 31, 1 << 63, 10**400, -(10**400), 1e308, -0.0, float("inf"), float("nan"), True, None)
+
+
+def anything(chance: random.Random, depth: int = 3):
+    """A JSON value, or what Python's reader makes of one."""
+    kind = chance.randrange(8 if depth else 5)
+    if kind < 3:
+        return chance.choice(NUMBERS)
+    if kind < 5:
+        return chance.choice(WORDS)
+    if kind < 7:
+        return [anything(chance, depth - 1) for _ in range(chance.randrange(4))]
+    return {chance.choice(WORDS + KEYS): anything(chance, depth - 1) for _ in range(chance.randrange(4))}
+
+
+KEYS = (
+    "box",
+    "shape",
+    "dtype",
+    "dict",
+    "discrete",
+    "action",
+    "camera",
+    "info",
+    "intrinsics",
+    "width_px",
+    "seed",
+    "numbers",
+)
+
+
+def changed(chance: random.Random, value):
+    """A JSON value with something in it replaced, left out or doubled."""
+    if isinstance(value, dict) and value and chance.random() < 0.85:
+        key = chance.choice(list(value))
+        if chance.random() < 0.15:
+            return {name: part for name, part in value.items() if name != key}
+        return {**value, key: changed(chance, value[key])}
+    if isinstance(value, list) and value and chance.random() < 0.85:
+        place = chance.randrange(len(value))
+        return [*value[:place], changed(chance, value[place]), *value[place + chance.randrange(2) :]]
+    return anything(chance)
+
+
+def array(chance: random.Random):
+    shape = chance.choice([(), (0,), (1,), (4, 2), (5,), (12, 3), (2, 24, 36, 3), (12, 24, 36, 3), (24, 36, 3)])
+    kind = chance.choice([np.uint8, np.int64, np.float32, np.float64])
+    values = np.full(shape, chance.choice([0, 1, 7]), kind)
+    if values.size and kind in (np.float32, np.float64) and chance.random() < 0.4:
+        values.flat[chance.randrange(values.size)] = chance.choice([np.nan, np.inf, 1e30, -1e30])
+    return values
+
+
+def message(chance: random.Random, kinds, values, good=None) -> bytes:
+    """A message of our own format, damaged now and then, with ``good`` arrays or any others."""
+    header = {"version": 1, "type": chance.choice(kinds), "arrays": [], **values}
+    blobs = []
+    named = dict(good) if good and chance.random() < 0.5 else {}
+    for name in chance.sample(["frames", "frame", "ego", "ego_pose", "action"], chance.randrange(3)):
+        named[name] = array(chance)
+    for name, given in named.items():
+        header["arrays"].append({"name": name, "dtype": given.dtype.name, "shape": list(given.shape)})
+        blobs.append(given.tobytes())
+    for _ in range(chance.randrange(3)):
+        header = changed(chance, header)
+    text = json.dumps(header).encode()
+    data = bytearray(b"".join([struct.pack("<I", len(text)), text, *blobs]))
+    if chance.random() < 0.2:
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    return bytes(data[: chance.randrange(len(data))] if chance.random() < 0.05 else data)
+
+
+def cases():
+    return (random.Random(seed) for seed in range(CASES))
+
+
+def test_sessions_of_the_server(make_environment):
+    environment = make_environment()
+    hello = {
+        "action_mode": "trajectory",
+        "control_period_s": 1.0,
+        "observation_space": space_to_json(environment.observation_space),
+        "action_space": space_to_json(environment.action_space),
+    }
+    observation, info = environment.reset(seed=0)
+    arrays = {**observation, "ego_pose": info["ego_pose"]}
+    camera = {"intrinsics": [50, 50, 18, 12], "width_px": 36, "height_px": 24, "translation_m": [1.7, 0.0, 1.5]}
+    told = {"info": {"scene": "x", "seed": 3}, "camera": {**camera, "rotation_wxyz": [0.5, -0.5, 0.5, -0.5]}}
+    answered = set()
+    for chance in cases():
+        session = Session(PolicySpec.parse(chance.choice(["random", "lane-camera", "constant-velocity", "idm"])))
+        if chance.random() < 0.8:
+            session.answer(encode(Message("hello", hello)))
+        if chance.random() < 0.5:
+            session.answer(encode(Message("reset", told, arrays)))
+        for _ in range(2):
+            answer = decode(
+                session.answer(message(chance, ["describe", "hello", "reset", "act"], {**hello, **told}, arrays))
+            )
+            answered.add(answer.values.get("code", answer.type))
+        session.close()
+    assert {"malformed", "values", "observation", "action", "ready"} <= answered
+
+
+class Told:
+    """A connection on which the other side has said something already."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def send(self, data):
+        pass
+
+    def recv(self, timeout):
+        return self.said
+
+
+def test_answers_of_remote_policies(make_environment):
+    environment = make_environment()
+    commands = make_environment(action_mode="command")
+    outcomes = set()
+    for chance in cases():
+        driven = chance.choice([environment, commands])
+        observation, info = driven.reset(seed=0)
+        policy = RemotePolicy("ws://nowhere:1", PolicyContext.of(driven))
+        policy._connection = Told(
+            message(chance, ["action", "action", "error"], {"action": 2, "code": "x", "message": "y"})
+        )
+        try:
+            driven.step(policy.act(observation, info))
+        except LongDWMError as error:
+            str(error).encode("utf-8")
+            outcomes.add("refused")
+        else:
+            outcomes.add("driven")
+    assert outcomes == {"refused", "driven"}
+
+
+TARGETS = ("json:loads", "os:getcwd", "no.such:thing", "x.py", "x.safetensors", "x.zip", ":", "a:", ":b", ".")
+PARAMETERS = (
+    *("noise", "delay", "aggression", "degrade_seed", "samples", "iterations", "periods", "temperature", "elites"),
+    *(
+        "speed_mps",
+        "seed",
+        "time_gap_s",
+        "lateral_mps2",
+        "longitudinal_mps2",
+        "traffic",
+        "action_mode",
+        "obs_mode",
+        "x",
+    ),
+)
+
+
+def test_names_and_settings_of_policies(make_environment):
+    environment = make_environment()
+    targets = [*REGISTRY, *TARGETS]
+    values = [
+        *map(str, NUMBERS[:7]),
+        "1e400",
+        "NaN",
+        "Infinity",
+        "-1e400",
+        "true",
+        "null",
+        "[]",
+        "{",
+        "[" * 3000,
+        "idm",
+        "\ud800",
+    ]
+    made = 0
+    for chance in cases():
+        given = ",".join(f"{chance.choice(PARAMETERS)}={chance.choice(values)}" for _ in range(chance.randrange(4)))
+        text = chance.choice([*targets, chance.choice(WORDS)]) + (f":{given}" if given else "")
+        try:
+            policy = make_policy(text, PolicyContext.of(environment))
+        except LongDWMError:
+            continue
+        made += hasattr(policy, "act")
+    assert made
+
+
+def test_configurations_of_evaluations():
+    good = json.loads(EvaluationConfig(("idm", "random"), scenes="x", image_size=(24, 36), prompt="fog").to_json())
+    kept = 0
+    for chance in cases():
+        values = changed(chance, good)
+        # A keyword that does not exist is Python's own to refuse.
+        known = (
+            {name: values[name] for name in good if name in values} if isinstance(values, dict) else {"policies": ()}
+        )
+        for make in (
+            lambda values=known: EvaluationConfig(**{"policies": (), **values}),
+            lambda values=values: EvaluationConfig.from_json(json.dumps(values)),
+        ):
+            try:
+                config = make()
+            except LongDWMError:
+                continue
+            kept += len(all_jobs(config)) > 0 and EvaluationConfig.from_json(config.to_json()) == config
+    assert kept
+
+
+def test_records_of_episodes(make_scene, grey_world, tmp_path):
+    config = EvaluationConfig(("constant-velocity",), world="grey", episodes=1, max_episode_s=2.0, reference=None)
+    record = Worker(config, grey_world, ListedScenes([make_scene()])).run(all_jobs(config)[0]).record
+    folder = EvaluationFolder(tmp_path, config, {})
+    (tmp_path / "episodes").mkdir()
+    for chance in cases():
+        (tmp_path / "episodes" / "p00-e00000.json").write_text(json.dumps(changed(chance, record)))
+        try:
+            records = complete(config, folder.records())
+        except LongDWMError:
+            continue
+        json.dumps(summary_json(config, summarize(config, records)), allow_nan=False)
+
+
+def test_saved_policies_and_spaces(tmp_path):
+    path = tmp_path / "policy.safetensors"
+    write_policy(
+        path, PolicyHeader("cloned", "trajectory", "video", {"hidden": 3}), {"w": np.zeros((2, 3), np.float32)}
+    )
+    whole = path.read_bytes()
+    spaces = [{"box": [0, 255], "shape": [4, 4, 3], "dtype": "uint8"}, {"dict": {"a": {"discrete": 3}}}]
+    for chance in cases():
+        damaged = bytearray(whole)
+        for _ in range(chance.randrange(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged[: chance.randrange(len(damaged))] if chance.random() < 0.2 else damaged)
+        header = {"kind": "cloned", "action_mode": "trajectory", "obs_mode": "video", "settings": {}}
+        for attempt in (
+            lambda: read_policy(path),
+            lambda chance=chance: space_from_json(changed(chance, chance.choice(spaces))),
+            lambda chance=chance, header=header: _with_header(path, changed(chance, header)),
+        ):
+            with suppress(LongDWMError):
+                attempt()
+
+
+def _with_header(path, header):
+    record = {"format": "longdwm-policy", "version": "1", "header": json.dumps(header)}
+    save_file({"w": np.zeros(2, np.float32)}, path, record)
+    assert load_file(path)
+    return read_policy(path)
+
+
+def test_replay_files(tmp_path):
+    good = {
+        "format": "longdwm-drive",
+        "version": 1,
+        "world": "warp",
+        "scene": "x",
+        "seed": 1,
+        "prompt": None,
+        "scenes": None,
+        "image_size": [24, 36],
+        "control_frames": 3,
+        "steps": [
+            {"do": "drive", "mode": "control", "action": [0.0, 1.0], "frames": 3},
+            {"do": "world", "world": "mini"},
+            {"do": "back", "number": 0},
+        ],
+        "shown_from": 0,
+    }
+    path = tmp_path / "drive.json"
+    Journal("warp", "x", 1, None, None, (24, 36), 3).save(path)
+    good |= {name: json.loads(path.read_text())[name] for name in ("format", "version")}
+    read = 0
+    for chance in cases():
+        path.write_text(json.dumps(changed(chance, good)))
+        try:
+            Journal.load(path)
+        except LongDWMError:
+            continue
+        read += 1
+    assert read
+
+
+class Odd:
+    """A policy whose actions and errors are whatever chance says."""
+
+    def __init__(self, chance):
+        self.chance = chance
+
+    def reset(self, observation, info):
+        if self.chance.random() < 0.05:
+            raise self.chance.choice(
+                [KeyError("x"), SystemExit(1), MemoryError(), RecursionError("\ud800"), StopIteration()]
+            )
+
+    def act(self, observation, info):
+        kind = self.chance.randrange(8)
+        if kind == 0:
+            raise self.chance.choice([ValueError("\udce9"), SystemExit(), AssertionError()])
+        if kind == 1:
+            return anything(self.chance)
+        if kind == 2:
+            return array(self.chance)
+        if kind == 3:
+            return np.array(["a", "b"])
+        if kind == 4:
+            return object()
+        return np.full((4, 2), self.chance.choice([1.0, 5.0, 1e30, -3.0]), np.float32)
+
+
+def test_policies_of_all_kinds_in_an_evaluation(make_scene, grey_world, monkeypatch):
+    config = EvaluationConfig(("odd",), world="grey", max_episode_s=3.0, videos=False, reference=None)
+    worker = Worker(config, grey_world, ListedScenes([make_scene()]))
+    seen = set()
+    for chance in cases():
+        monkeypatch.setattr("longdwm_env.agents.evaluation.worker.make_policy", lambda *_, chance=chance: Odd(chance))
+        record = worker.run(Job("odd", 0, 0)).record
+        json.dumps(record, allow_nan=False)
+        record["failure"].encode("utf-8")
+        seen.add(record["status"])
+    assert seen == {"failed", "done"}
+
+
+def test_damaged_bytes_are_a_message_or_our_own_error():
+    longest = 0
+    for chance in cases():
+        try:
+            decode(message(chance, ["act", "hello"], {"action": 1}))
+        except MalformedMessage as error:
+            longest = max(longest, len(str(error)))
+    assert 0 < longest < 2000
