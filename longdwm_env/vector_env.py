@@ -18,6 +18,7 @@ from longdwm_env.seeding import Seeds
 from longdwm_env.settings import open_episodes
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
+from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.types import Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
 
@@ -33,7 +34,7 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             ignored), "SameStep" (at once; the last observation and info are in ``infos["final_obs"]`` and
             ``infos["final_info"]``) or "Disabled" (when ``reset(options={"reset_mask": ...})`` says so).
         world, scenes, action_mode, control_period_s, max_episode_s, obs_mode, image_size, camera, prompt, reward,
-            device: as for ``LongDWMEnv``.
+            device, traffic: as for ``LongDWMEnv``.
         render_mode: None or "rgb_array".
 
     Raises:
@@ -57,6 +58,7 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         reward: Any = None,
         device: str | None = None,
         render_mode: str | None = None,
+        traffic: TrafficKind | None = None,
     ) -> None:
         if type(num_envs) is not int or num_envs < 1:
             raise InvalidConfig(f"num_envs={num_envs!r} must be a whole number from 1")
@@ -76,6 +78,7 @@ class LongDWMVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             reward=reward,
             device=device,
             render_mode=render_mode,
+            traffic=traffic,
         )
         frames = self.episodes.control_frames
         self.num_envs = num_envs

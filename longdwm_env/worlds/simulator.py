@@ -69,6 +69,7 @@ class SimulatorWorld:
             "weather": conditions.weather,
             "time_of_day": conditions.time_of_day,
             "frame": 0,
+            "traffic": "reactive",
         }
         return WorldState(_arrays(now, ego_pose(now)), values, actor_tracks([now], one.road.table, 0))
 
@@ -108,7 +109,7 @@ class SimulatorWorld:
                 number = first + index + 1
                 return draw_frame(road, seed, steps[index + 1], number, conditions, camera, poses[index])
 
-        new_values = {**values, "frame": first + num_frames}
+        new_values = {**values, "frame": first + num_frames, "traffic": "reactive"}
         tracks = actor_tracks(steps, road.table, first)
         return WorldState(_arrays(steps[-1], poses[-1]), new_values, tracks), Frames(num_frames, self.image_size, draw)
 
