@@ -16,6 +16,7 @@ from longdwm_env.seeding import Seeds
 from longdwm_env.settings import RENDER_MODES, Reopened, open_episodes
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
+from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.types import Camera, ImageSize, Scene, SceneSource
 from longdwm_env.world import WorldModel
 
@@ -42,6 +43,8 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
         reward: None for the default, or a mapping from a term's name or a ``RewardTerm`` to its weight.
         device: where a learned world runs, such as "cuda"; None to choose.
         render_mode: None, "rgb_array" (the newest frame as the agent sees it) or "human" (a window).
+        traffic: of a learned world: "reactive" (road users who see the ego), "constant" (only those at the start, at
+            their speed) or "none"; None for what a scene has: reactive where its map has lanes, none in photographs.
 
     Raises:
         InvalidConfig: a keyword is not allowed; ``UnknownWorld`` for a world that does not exist.
@@ -64,6 +67,7 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
         reward: Any = None,
         device: str | None = None,
         render_mode: str | None = None,
+        traffic: TrafficKind | None = None,
     ) -> None:
         self._keywords: dict[str, Any] = {
             "world": world,
@@ -78,6 +82,7 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
             "reward": reward,
             "device": device,
             "render_mode": render_mode,
+            "traffic": traffic,
         }
         self.episodes = open_episodes(**self._keywords)
         frames = self.episodes.control_frames

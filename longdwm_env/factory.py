@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, UnknownWorld
+from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.types import ImageSize
 from longdwm_env.world import Scorer, WorldModel
 
@@ -21,7 +22,10 @@ BUILT_IN_WORLDS = ("simulator", "warp")
 
 
 def make_world(
-    world: str | Path | WorldModel, image_size: ImageSize | None = None, device: str | None = None
+    world: str | Path | WorldModel,
+    image_size: ImageSize | None = None,
+    device: str | None = None,
+    traffic: TrafficKind | None = None,
 ) -> WorldModel:
     """The world that the environment's ``world`` keyword asks for.
 
@@ -30,18 +34,25 @@ def make_world(
             ``WorldModel``.
         image_size: (height, width) of its frames; None for the world's own.
         device: where a learned world runs, such as "cuda"; the others run on the CPU and take none.
+        traffic: of a learned world, "reactive", "constant" or "none"; None for what a scene has. The simulator's is
+            always reactive, and the warp world has none.
 
     Raises:
         UnknownWorld: there is no such world; the message lists those that exist.
-        InvalidConfig: the world does not have this image size, or takes no device.
+        InvalidConfig: the world does not have this image size or traffic, or takes no device.
         MissingWeights: the world's weights are missing or damaged.
     """
     if not isinstance(world, str | Path):
+        if traffic is not None:
+            raise InvalidConfig(f"traffic={traffic!r} is for worlds that are named; a given one has its own")
         return _given_world(world, image_size)
     name = str(world)
     if name in BUILT_IN_WORLDS:
         if device not in (None, "cpu"):
             raise InvalidConfig(f"world={name!r} runs on the CPU; device={device!r} is for learned worlds")
+        only = {"simulator": "reactive", "warp": "none"}[name]
+        if traffic not in (None, only):
+            raise InvalidConfig(f"world={name!r} has traffic={only!r}; traffic={traffic!r} is for learned worlds")
         return _built_in_world(name, image_size or DEFAULT_IMAGE_SIZE)
     if name != MINI and not _is_pipeline(name):
         raise UnknownWorld(f"world={name!r} does not exist. {_listed()}")
@@ -51,7 +62,7 @@ def make_world(
     except ModuleNotFoundError as error:
         raise MissingDependency(f"world={name!r} is a saved pipeline, which needs {error.name}") from error
     folder = bundled_pipeline_folder() if name == MINI else name
-    return DiffusionWorld.from_pretrained(folder, device=device, image_size=image_size, name=name)
+    return DiffusionWorld.from_pretrained(folder, device=device, image_size=image_size, name=name, traffic=traffic)
 
 
 def world_folder(world: str) -> Path | None:

@@ -92,6 +92,7 @@ def info_from(state: EnvState, timing: Timing) -> dict[str, Any]:
         "prompt": state.prompt,
         # Worlds with a text encoder remember what they made of the prompt.
         "prompt_understood": state.world_state.values.get("prompt", state.prompt),
+        "traffic": state.world_state.values.get("traffic", "none"),
         "ego": ego_numbers(state),
         "ego_pose": state.ego_poses.copy(),
         "termination": state.reason or None,

@@ -14,6 +14,7 @@ from longdwm_env.factory import make_world
 from longdwm_env.observation import ObservationMode, observation_space
 from longdwm_env.rewards import Reward, reward_from
 from longdwm_env.scenes import open_scenes
+from longdwm_env.traffic.meanwhile import TrafficKind, checked_traffic
 from longdwm_env.types import MAX_SIDE_PX, Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
 
@@ -34,6 +35,7 @@ def open_episodes(
     reward: Any,
     device: str | None,
     render_mode: str | None,
+    traffic: TrafficKind | None = None,
 ) -> Episodes:
     """The rules that the environment's keywords ask for; what each means is said at ``LongDWMEnv``.
 
@@ -56,7 +58,7 @@ def open_episodes(
         raise InvalidConfig(f"render_mode={render_mode!r} does not exist; there are None, {_listed(RENDER_MODES)}")
     terms: Reward = reward_from(reward)
     return Episodes(
-        world=make_world(world, size, device),
+        world=make_world(world, size, device, checked_traffic(traffic)),
         source=open_scenes(scenes),
         action_mode=action_mode,
         obs_mode=obs_mode,

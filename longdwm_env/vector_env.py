@@ -19,6 +19,7 @@ from longdwm_env.settings import Reopened, open_episodes
 from longdwm_env.starts import checked_options
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
+from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.types import Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
 
@@ -37,7 +38,7 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
             ignored), "SameStep" (at once; the last observation and info are in ``infos["final_obs"]`` and
             ``infos["final_info"]``) or "Disabled" (when ``reset(options={"reset_mask": ...})`` says so).
         world, scenes, action_mode, control_period_s, max_episode_s, obs_mode, image_size, camera, prompt, reward,
-            device: as for ``LongDWMEnv``.
+            device, traffic: as for ``LongDWMEnv``.
         render_mode: None or "rgb_array".
 
     Raises:
@@ -61,6 +62,7 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         reward: Any = None,
         device: str | None = None,
         render_mode: str | None = None,
+        traffic: TrafficKind | None = None,
     ) -> None:
         if type(num_envs) is not int or not 1 <= num_envs <= MAX_ENVS:
             raise InvalidConfig(f"num_envs={num_envs!r} must be a whole number from 1 to {MAX_ENVS}")
@@ -80,6 +82,7 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
             "reward": reward,
             "device": device,
             "render_mode": render_mode,
+            "traffic": traffic,
         }
         self.episodes = open_episodes(**self._keywords)
         frames = self.episodes.control_frames

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS
-from longdwm_env.simulator.lanes import NO_LANE, LaneTable
+from longdwm_env.simulator.lanes import NO_LANE, IntArray, LaneTable
 from longdwm_env.simulator.traffic import Traffic
 from longdwm_env.simulator.vehicles import COLOURS_RGB, VEHICLE_KINDS
 from longdwm_env.types import FloatArray
@@ -39,8 +39,10 @@ def colours_of(traffic: Traffic) -> NDArray[np.uint8]:
     return np.where(lorries[:, None], cargo_rgb(traffic), COLOURS_RGB[traffic.colours]).astype(np.uint8)
 
 
-def lights_of(table: LaneTable, traffic: Traffic, frame: int) -> NDArray[np.bool_]:
+def lights_of(table: LaneTable, traffic: Traffic, frame: int | IntArray) -> NDArray[np.bool_]:
     """(N, 3) whether brake lights, left and right indicator shine at a frame; those who blink are dark half the time.
+
+    ``frame`` may be one for each vehicle, (N,).
 
     Indicators announce a change to the lane beside, and a turn at a junction.
     """

@@ -16,7 +16,7 @@ from longdwm_env.simulator.looks import colours_of, lights_of
 from longdwm_env.simulator.picture import draw_frame
 from longdwm_env.simulator.stepping import step
 from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, traffic_from_arrays
-from longdwm_env.simulator.vehicles import VEHICLE_KINDS
+from longdwm_env.simulator.vehicles import SIZES_M, VEHICLE_KINDS
 from longdwm_env.timing import stage
 from longdwm_env.types import (
     ROAD_USER_CLASSES,
@@ -69,6 +69,7 @@ class SimulatorWorld:
             "weather": conditions.weather,
             "time_of_day": conditions.time_of_day,
             "frame": 0,
+            "traffic": "reactive",
         }
         return WorldState(_arrays(now, ego_pose(now)), values, actor_tracks([now], one.road.table, 0))
 
@@ -108,7 +109,7 @@ class SimulatorWorld:
                 number = first + index + 1
                 return draw_frame(road, seed, steps[index + 1], number, conditions, camera, poses[index])
 
-        new_values = {**values, "frame": first + num_frames}
+        new_values = {**values, "frame": first + num_frames, "traffic": "reactive"}
         tracks = actor_tracks(steps, road.table, first)
         return WorldState(_arrays(steps[-1], poses[-1]), new_values, tracks), Frames(num_frames, self.image_size, draw)
 
@@ -132,28 +133,23 @@ def actor_tracks(steps: Sequence[Traffic], table: LaneTable, first: int) -> Acto
         table: the lanes that it drives on.
         first: number of the first frame.
     """
+    count = len(steps[0].lanes)
+    # All moments in one row after another: most of the time is the calls, not the numbers.
+    every = Traffic(**{name: np.concatenate([now.arrays[name] for now in steps]) for name in steps[0].arrays})
+    moments, rows = np.divmod(np.arange(len(every.lanes)), count)
+    delta = every.positions_m - every.positions_m[moments * count + EGO]
+    near = (np.hypot(delta[:, 0], delta[:, 1]) < ACTORS_WITHIN_M) & (rows != EGO)
+    sightings = np.flatnonzero(near)
     columns: dict[tuple[int, int], int] = {}
-    sightings = []
-    for t, now in enumerate(steps):
-        delta = now.positions_m - now.positions_m[EGO]
-        near = np.hypot(delta[:, 0], delta[:, 1]) < ACTORS_WITHIN_M
-        near[EGO] = False
-        for row in np.flatnonzero(near):
-            name = int(row), int(now.generations[row])
-            sightings.append((t, columns.setdefault(name, len(columns)), row))
-    poses = np.full((len(steps), len(columns), 3), np.nan)
-    speeds = np.full((len(steps), len(columns)), np.nan)
-    sizes = np.zeros((len(columns), 3))
-    classes, colours = np.zeros(len(columns), np.uint8), np.zeros((len(columns), 3), np.uint8)
-    lights = np.zeros((len(steps), len(columns), 3), bool)
-    shining = [lights_of(table, now, first + t) for t, now in enumerate(steps)]
-    bodies = [colours_of(now) for now in steps]
-    for t, column, row in sightings:
-        now = steps[t]
-        classes[column], colours[column] = CLASSES[now.kinds[row]], bodies[t][row]
-        lights[t, column] = shining[t][row]
-        poses[t, column] = (*now.positions_m[row], now.headings_rad[row])
-        speeds[t, column] = now.speeds_mps[row]
-        sizes[column] = now.sizes_m[row]
-    names = tuple(f"{row}-{generation}" for row, generation in columns)
-    return ActorTracks(poses, sizes, speeds, names, classes, colours, lights)
+    names = zip(rows[sightings].tolist(), every.generations[sightings].tolist(), strict=True)
+    column = np.array([columns.setdefault(name, len(columns)) for name in names], dtype=int)
+    moment, actors = moments[sightings], len(columns)
+    poses, speeds = np.full((len(steps), actors, 3), np.nan), np.full((len(steps), actors), np.nan)
+    poses[moment, column], speeds[moment, column] = every.poses[sightings], every.speeds_mps[sightings]
+    lights = np.zeros((len(steps), actors, 3), bool)
+    lights[moment, column] = lights_of(table, every, first + moments)[sightings]
+    sizes, classes, colours = np.zeros((actors, 3)), np.zeros(actors, np.uint8), np.zeros((actors, 3), np.uint8)
+    sizes[column] = SIZES_M[every.kinds[sightings]]
+    classes[column], colours[column] = CLASSES[every.kinds[sightings]], colours_of(every)[sightings]
+    ids = tuple(f"{row}-{generation}" for row, generation in columns)
+    return ActorTracks(poses, sizes, speeds, ids, classes, colours, lights)

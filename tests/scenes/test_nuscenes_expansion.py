@@ -6,6 +6,8 @@ import pytest
 from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, DrawnRoadMap
 from longdwm_env.scenes import open_scenes
+from longdwm_env.traffic.meanwhile import begin, kind_of, react
+from longdwm_env.types import WorldState
 
 from .expansion import at, install_expansion
 
@@ -32,6 +34,28 @@ def test_map_expansion_brings_lanes(dataset):
     path.write_text("{}")
     with pytest.raises(InvalidScene, match=r"boston-seaport\.json"):
         open_scenes(dataset).scene(0)
+
+
+def test_recorded_road_users_react_where_the_expansion_knows_their_lanes(dataset, shared_dataset):
+    plain = open_scenes(shared_dataset).scene(0)
+    assert kind_of(plain, None) == "constant"
+    install_expansion(dataset, VERSION, tuple(plain.start.pose))
+    scene = open_scenes(dataset).scene(0)
+    assert kind_of(scene, None) == "reactive"
+    begun = begin(scene)
+    names = list(scene.actors.ids)
+    assert begun.values["road_users"] == names
+    state = WorldState({"track": scene.start.pose[None], **begun.arrays}, begun.values, begun.actors)
+    ego = np.asarray(scene.log.ego_poses)[scene.log.num_past + 1 :][:12]
+    logged = react(state, 0, ego, np.full(12, 10.0)).tracks
+    for column, name in enumerate(logged.ids):
+        np.testing.assert_array_equal(logged.poses[:, column], scene.actors.poses[:13, names.index(name)])
+    assert np.array_equal(logged.classes, [scene.actors.classes[names.index(name)] for name in logged.ids])
+    standing = react(state, 0, np.repeat(scene.start.pose[None], 12, axis=0), np.zeros(12))
+    assert standing.after(12)["traffic.left"]
+    assert not standing.after(1)["traffic.left"], "a frame of standing is no departure yet"
+    there = standing.tracks.poses[:, [name in logged.ids for name in standing.tracks.ids]]
+    assert np.isfinite(there[-1]).any()
 
 
 def test_map_expansion_says_what_is_painted_where(dataset, shared_dataset):
