@@ -4,6 +4,10 @@
 class LongDWMError(Exception):
     """Base of every error that this package raises on purpose."""
 
+    def __str__(self) -> str:
+        # A file's name may hold bytes that are not UTF-8: what cannot be printed must not hide what was wrong.
+        return super().__str__().encode("utf-8", "backslashreplace").decode()
+
 
 class InvalidAction(LongDWMError, ValueError):
     """An action with the wrong shape, a number that is not finite, or one outside the action space."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from longdwm_env.errors import InvalidScene
+from longdwm_env.names import printable
 
 
 def export_simulator(
@@ -39,7 +40,7 @@ def export_simulator(
     refuse_occupied(out)
     seeds = _progress(range(seed, seed + scenes), "scenes")
     export_nuscenes((simulator_clip(number, seconds, image_size, camera, style) for number in seeds), out)
-    print(f"wrote {scenes} scenes of up to {seconds:g} s to {out}; open them with scenes={str(out)!r}")
+    _say(f"wrote {scenes} scenes of up to {seconds:g} s to {out}; open them with scenes={str(out)!r}")
     return 0
 
 
@@ -60,12 +61,18 @@ def check(path: Annotated[Path, tyro.conf.Positional], most: int = 200) -> int:
         print(f"longdwm data check: error: {error}", file=sys.stderr)
         return 2
     for line in grouped(report.problems, most):
-        print(line)
+        _say(line)
     if report.problems:
-        print(f"{path}: {len(report.problems)} problems ({report.summary})")
+        _say(f"{path}: {len(report.problems)} problems ({report.summary})")
         return 1
-    print(f"{path}: OK ({report.summary})")
+    _say(f"{path}: OK ({report.summary})")
     return 0
+
+
+def _say(line: str) -> None:
+    """Print what a terminal of any encoding can show of a line."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _progress(items: Iterable[Any], name: str) -> Iterable[Any]:

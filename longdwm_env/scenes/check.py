@@ -1,16 +1,24 @@
-"""What is wrong with a dataset: every problem names its file, and a dataset without problems says what it holds."""
+"""What is wrong with a dataset: every problem names its file, and a dataset without problems says what it holds.
+
+A nuScenes dataset in which nothing was found is opened, and every scene begun, as an environment would; so whatever
+opening or resetting would stumble over is found here.
+"""
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from longdwm_env.clock import FRAME_S
-from longdwm_env.errors import InvalidScene
+from longdwm_env.errors import InvalidScene, MissingDependency
+from longdwm_env.names import inside, printable
 from longdwm_env.scenes.media import is_video, media_files
-from longdwm_env.scenes.nuscenes_record import CAMERA_CHANNEL, MAX_GAP_S
+from longdwm_env.scenes.nuscenes_record import CAMERA_CHANNEL, MAX_GAP_S, can_bus_motion
 from longdwm_env.scenes.pictures import read_image
 from longdwm_env.scenes.sidecar import mounting_from, read_sidecar
 from longdwm_env.scenes.tables import Record, Tables, find_version, is_nuscenes, load_tables, table_problems
@@ -66,6 +74,8 @@ def _check_media(path: Path, progress: Progress) -> Report:
             if is_video(file):
                 facts = video_facts(file)
                 size = facts.image_size
+                if facts.damage:
+                    problems.append(facts.damage)
                 # Every frame is decoded on the way to the last: twelve times a second, as scenes would show them.
                 times = [i * FRAME_S for i in range(math.floor(facts.last_s / FRAME_S) + 1)]
                 for _ in frames_at(file, facts, times):
@@ -76,7 +86,7 @@ def _check_media(path: Path, progress: Progress) -> Report:
             read_sidecar(file, size)
         except InvalidScene as error:
             problems.append(str(error))
-    return Report(tuple(problems), f"{len(files)} images and videos")
+    return Report(tuple(map(printable, problems)), f"{len(files)} images and videos")
 
 
 def _check_nuscenes(path: Path, progress: Progress) -> Report:
@@ -89,12 +99,15 @@ def _check_nuscenes(path: Path, progress: Progress) -> Report:
     problems += _pose_problems(folder, tables)
     problems += _box_problems(folder, tables)
     problems += _time_problems(folder, tables, indexed)
-    problems += _mask_problems(dataroot, tables)
+    problems += _map_problems(dataroot, tables)
+    problems += _can_bus_problems(dataroot, tables)
     problems += _file_problems(dataroot, folder, tables, indexed, progress)
+    if not problems:
+        problems += _opening_problems(path, progress)
     counts = (
         f"{len(records)} {table}" for table, records in tables.items() if table in ("scene", "sample", "sample_data")
     )
-    return Report(tuple(problems), f"nuScenes schema, version {version}: {', '.join(counts)}")
+    return Report(tuple(map(printable, problems)), f"nuScenes schema, version {version}: {', '.join(counts)}")
 
 
 def _of(record: Mapping[str, Any], field: str, indexed: Mapping[str, Mapping[str, Record]], table: str) -> Record:
@@ -180,16 +193,62 @@ def _time_problems(folder: Path, tables: Tables, indexed: Mapping[str, Mapping[s
                 yield f"{folder / 'sample.json'}: {record['token']} has no {CAMERA_CHANNEL} keyframe"
 
 
-def _mask_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
-    from longdwm_env.scenes.nuscenes_map import MaskMap
+def _map_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
+    """Masks and expansions that cannot be read, and expansions in which there is no road."""
+    from longdwm_env.scenes.nuscenes_map import EXPANSION, expansion_map
 
     for filename in sorted({record["filename"] for record in tables.get("map", ())}):
-        path = dataroot / filename
-        if "\0" not in filename and path.is_file():
-            try:
-                MaskMap(path)
-            except InvalidScene as error:
-                yield str(error)
+        # Names that leave the folder and files that are not there have been reported with their table.
+        with suppress(InvalidScene, OSError):
+            path = inside(dataroot, filename)
+            if path.is_file():
+                yield from _mask_problems(path)
+    for location in sorted({record["location"] for record in tables.get("log", ())}):
+        try:
+            expansion = expansion_map(dataroot, location)
+            if expansion is not None and not len(expansion.layout(np.zeros(2), math.inf).kinds):
+                yield f"{dataroot / EXPANSION / location}.json is empty: there is no drivable area in it"
+        except (InvalidScene, OSError) as error:
+            yield str(error)
+        except ImportError:
+            return
+
+
+def _mask_problems(path: Path) -> Iterator[str]:
+    from longdwm_env.scenes.nuscenes_map import MaskMap
+
+    try:
+        MaskMap(path)
+    except InvalidScene as error:
+        yield str(error)
+
+
+def _can_bus_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
+    for record in tables.get("scene", ()):
+        try:
+            can_bus_motion(dataroot, record["name"])
+        except InvalidScene as error:
+            yield str(error)
+        except ImportError:
+            return
+
+
+def _opening_problems(path: Path, progress: Progress) -> Iterator[str]:
+    """What opening the dataset and beginning each of its scenes runs into."""
+    from longdwm_env.scenes.nuscenes import NuScenesScenes
+
+    try:
+        scenes = NuScenesScenes(path)
+    except InvalidScene as error:
+        yield str(error)
+        return
+    except MissingDependency:
+        return
+    for index in progress(range(scenes.recordings), "scenes"):
+        try:
+            scenes.scene(index)
+        except InvalidScene as error:
+            yield str(error)
 
 
 def _file_problems(
@@ -206,10 +265,11 @@ def _file_problems(
         if filename in owners:
             yield f"{folder / 'sample_data.json'}: {record['token']} shares the file {filename} with another record"
         owners.add(filename)
-        if "\0" in filename or Path(filename).is_absolute() or ".." in Path(filename).parts:
-            yield f"{folder / 'sample_data.json'}: {record['token']} has a file name outside the dataroot: {filename!r}"
+        try:
+            path = inside(dataroot, filename)
+        except InvalidScene as error:
+            yield f"{folder / 'sample_data.json'}: {record['token']}: {error}"
             continue
-        path = dataroot / filename
         try:
             size = path.stat().st_size
         except OSError as error:

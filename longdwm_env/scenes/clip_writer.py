@@ -9,7 +9,7 @@ import numpy as np
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path, atomic_write_bytes
+from longdwm_env.files import atomic_write_bytes
 from longdwm_env.scenes.footage import Clip, FootageChunk
 from longdwm_env.scenes.lidar import LIDAR_MOUNT_M, cast_rays
 from longdwm_env.scenes.mask import MARGIN_M, draw_mask
@@ -86,8 +86,8 @@ class ClipWriter:
         poses = np.array(self._poses)
         offset = np.ceil(MARGIN_M - poses[:, :2].min(axis=0))
         mask = draw_mask(self._clip.road_map, poses[:, :2], offset)
-        with atomic_path(self._root / "maps" / f"{self._clip.name}.png") as path:
-            cv2.imwrite(str(path), mask)
+        # Encoded first: OpenCV opens no file whose name is not UTF-8.
+        atomic_write_bytes(self._root / "maps" / f"{self._clip.name}.png", cv2.imencode(".png", mask)[1].tobytes())
         log, scene = self._token("log"), self._token("scene")
         tables: Tables = {
             "log": [

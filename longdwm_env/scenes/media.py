@@ -1,11 +1,14 @@
 """Photographs and videos as scenes.
 
 A file is one recording; a folder is all images and videos directly in it, by name, each a recording of its own (files
-of other kinds and hidden files are passed over). A photograph has one start and no past. A video has a start every
-``clock.HORIZON_S`` seconds from one interval on, so that the frames before each start have been recorded. Poses, map
-and traffic are not known. The camera comes from a ``camera.json`` beside the file, see ``sidecar``, else it is None.
+of other kinds and hidden files are passed over). One that cannot be read keeps its place, and is an error when its
+scene is asked for; a video is named in a warning when the folder is opened. A photograph has one start and no past. A
+video has a start every ``clock.HORIZON_S`` seconds from one interval on, so that the frames before each start have been
+recorded. Poses, map and traffic are not known. The camera comes from a ``camera.json`` beside the file, see
+``sidecar``, else it is None.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +18,8 @@ from numpy.typing import NDArray
 from longdwm_env.clock import FPS, FRAME_S, HORIZON_S, INTERVAL_S
 from longdwm_env.errors import InvalidScene
 from longdwm_env.kept import Kept
-from longdwm_env.scenes.pictures import IMAGE_SUFFIXES, read_image
+from longdwm_env.names import printable
+from longdwm_env.scenes.pictures import HEAD_BYTES, IMAGE_SUFFIXES, read_image, starts_like_an_image
 from longdwm_env.scenes.record import RecordedLog
 from longdwm_env.scenes.sidecar import read_sidecar
 from longdwm_env.scenes.starts import StartIndex
@@ -79,14 +83,19 @@ class MediaScenes:
             path: of a file or a folder.
 
         Raises:
-            InvalidScene: there is nothing to open, or it cannot be opened.
+            InvalidScene: there is nothing to open, or none of it can be opened.
         """
-        self.name = str(path)
+        self.name = printable(path)
         self._files = media_files(path)
-        self._facts = [video_facts(file) if is_video(file) else None for file in self._files]
-        times = [[0.0] if facts is None else video_starts_s(facts.last_s) for facts in self._facts]
+        self._facts = [_facts_of(file) for file in self._files]
+        faults = [facts for facts in self._facts if isinstance(facts, InvalidScene)]
+        if len(faults) == len(self._files):
+            raise faults[0]
+        for said in (*faults, *(f.damage for f in self._facts if isinstance(f, VideoFacts) and f.damage)):
+            warnings.warn(printable(said), stacklevel=3)
+        times = [video_starts_s(f.last_s) if isinstance(f, VideoFacts) else [0.0] for f in self._facts]
         self._times_s = times
-        self._index = StartIndex(self.name, [file.name for file in self._files], times)
+        self._index = StartIndex(self.name, [printable(file.name) for file in self._files], times)
         self._scene = Kept(self._make_scene, 8)
         if len(self._files) == 1:
             self.scene(0)
@@ -100,7 +109,7 @@ class MediaScenes:
 
     def index_of_key(self, key: str) -> int:
         """The index of ``name`` or ``name@seconds``."""
-        return self._index.index_of_key(key)
+        return self._index.index_of_key(printable(key))
 
     def index_of_seed(self, seed: int) -> int:
         """Seeds go round the starts, every file once before any a second time."""
@@ -109,6 +118,8 @@ class MediaScenes:
     def _make_scene(self, index: int) -> Scene:
         start = self._index.start(index)
         file, facts = self._files[start.recording], self._facts[start.recording]
+        if isinstance(facts, InvalidScene):
+            raise InvalidScene(str(facts)) from facts
         if facts is None:
             # Decoding the whole image here means that a damaged one is an error now, not in the middle of an episode.
             height, width = read_image(file).shape[:2]
@@ -133,21 +144,26 @@ class MediaScenes:
         self._scene = Kept(self._make_scene, 8)
 
 
+def _facts_of(file: Path) -> VideoFacts | InvalidScene | None:
+    """Of a video, or why it cannot be read; None for an image."""
+    try:
+        return video_facts(file) if is_video(file) else None
+    except InvalidScene as error:
+        return error
+
+
 def is_video(path: Path) -> bool:
     """Whether a file is to be read as a video: by its suffix; without a known one, unless it starts like an image."""
     suffix = path.suffix.lower()
-    return suffix in VIDEO_SUFFIXES or (suffix not in IMAGE_SUFFIXES and not _starts_like_an_image(path))
+    return suffix in VIDEO_SUFFIXES or (suffix not in IMAGE_SUFFIXES and not _is_an_image_inside(path))
 
 
-def _starts_like_an_image(path: Path) -> bool:
+def _is_an_image_inside(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            head = file.read(12)
+            return starts_like_an_image(file.read(HEAD_BYTES))
     except OSError as error:
         raise InvalidScene(f"{path} cannot be read: {error.strerror or error}") from error
-    return head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6")) or (
-        head[:4] == b"RIFF" and head[8:] == b"WEBP"
-    )
 
 
 def media_files(path: Path) -> list[Path]:

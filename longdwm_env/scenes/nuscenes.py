@@ -18,6 +18,7 @@ import numpy as np
 from longdwm_env.clock import INTERVAL_S
 from longdwm_env.errors import InvalidScene, MissingDependency
 from longdwm_env.kept import Kept
+from longdwm_env.names import inside, printable
 from longdwm_env.scenes.nuscenes_map import road_map_of
 from longdwm_env.scenes.nuscenes_record import (
     CAMERA_CHANNEL,
@@ -46,14 +47,14 @@ class NuScenesScenes:
 
         Args:
             path: dataroot with one version folder, or a version folder.
-            skip_missing: leave out scenes whose first image is not there, for a dataset downloaded in part; otherwise
-                they are an error when they are asked for.
+            skip_missing: leave out scenes of which any front camera image is missing or empty, for a dataset
+                downloaded in part; otherwise they are an error when they are asked for.
 
         Raises:
             InvalidScene: a table is missing or broken, or there is no front camera in it.
             MissingDependency: nuscenes-devkit is not installed.
         """
-        self.name = str(path)
+        self.name = printable(path)
         self._path, self._skip_missing = path, skip_missing
         self._dataroot, version = find_version(path)
         self._folder = self._dataroot / version
@@ -62,7 +63,8 @@ class NuScenesScenes:
             self._frames = _front_frames(self._nusc)
             self._records = [r for r in self._nusc.scene if self._frames.get(r["token"]) and self._wanted(r)]
             if not self._records:
-                raise InvalidScene(f"{self._folder} has no scene with {CAMERA_CHANNEL} images")
+                whole = " that are all there" if skip_missing else ""
+                raise InvalidScene(f"{self._folder} has no scene with {CAMERA_CHANNEL} images{whole}")
             self._starts = [_starts(self._frames[record["token"]]) for record in self._records]
             times_s = [
                 [(frames[i]["timestamp"] - frames[0]["timestamp"]) * 1e-6 for i in starts]
@@ -78,6 +80,11 @@ class NuScenesScenes:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return NuScenesScenes, (self._path, self._skip_missing)
+
+    @property
+    def recordings(self) -> int:
+        """How many nuScenes scenes there are: the first indices, each at its first start."""
+        return len(self._records)
 
     def scene(self, index: int) -> Scene:
         """The scene of an index.
@@ -105,7 +112,9 @@ class NuScenesScenes:
         return self._frames[record["token"]]
 
     def _wanted(self, record: Mapping[str, Any]) -> bool:
-        return not self._skip_missing or (self._dataroot / self._frames_of(record)[0]["filename"]).is_file()
+        return not self._skip_missing or all(
+            _has_something(self._dataroot, str(frame["filename"])) for frame in self._frames_of(record)
+        )
 
     def _make_recording(self, recording: int) -> Recording:
         return read_recording(self._nusc, self._dataroot, self._frames_of(self._records[recording]))
@@ -150,6 +159,13 @@ class NuScenesScenes:
     def _prompt(self, record: Mapping[str, Any], frame: Mapping[str, Any]) -> str:
         caption = self._captions.get(frame["sample_token"], self._captions.get(record["name"]))
         return prompt_from_description(str(record["description"])) if caption is None else caption
+
+
+def _has_something(dataroot: Path, filename: str) -> bool:
+    try:
+        return inside(dataroot, filename).stat().st_size > 0
+    except (OSError, InvalidScene):
+        return False
 
 
 def prompt_from_description(description: str) -> str:

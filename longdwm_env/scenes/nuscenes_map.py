@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.names import inside
 from longdwm_env.scenes.nuscenes_layout import expansion_layout
 from longdwm_env.types import FloatArray, LaneFit, RoadMap, wrap_angle
 
@@ -45,14 +46,21 @@ def road_map_of(
     Raises:
         InvalidScene: a map file is broken.
     """
-    expansion = dataroot / EXPANSION / f"{location}.json"
-    road_map: RoadMap
-    if "/" not in location and expansion.is_file():
-        road_map = _expansion(str(dataroot), location, _stamp(expansion))
-    else:
+    road_map: RoadMap | None = expansion_map(dataroot, location)
+    if road_map is None:
         record = nusc.get("map", nusc.get("log", scene["log_token"])["map_token"])
-        road_map = MaskMap(dataroot / str(record["filename"]))
+        road_map = MaskMap(inside(dataroot, str(record["filename"])))
     return road_map if road_map.drivable(driven_m).any() else None
+
+
+def expansion_map(dataroot: Path, location: str) -> "ExpansionMap | None":
+    """The map expansion of a place; None where it is not installed.
+
+    Raises:
+        InvalidScene: its file is damaged, or the place's name leaves the folder.
+    """
+    path = inside(dataroot / EXPANSION, f"{location}.json")
+    return _expansion(str(dataroot), location, _stamp(path)) if path.is_file() else None
 
 
 class MaskMap:
@@ -151,8 +159,16 @@ class ExpansionMap:
         self._lanes = [(polygons[t], p) for t, p in zip(tokens, points, strict=True) if t in polygons]
 
     def layout(self, centre_m: FloatArray, reach_m: float) -> RoadLayout:
-        """Drivable area, borders of lanes and dividers of roads within a distance of a point (2,)."""
-        return self._layout.near(centre_m, reach_m)
+        """Drivable area, borders of lanes and dividers of roads within a distance of a point (2,).
+
+        Raises:
+            InvalidScene: the file's shapes make no sense.
+        """
+        try:
+            return self._layout.near(centre_m, reach_m)
+        # Geometry libraries raise errors of their own on shapes that make no sense.
+        except Exception as error:
+            raise InvalidScene(f"the map expansion's shapes make no sense: {error}") from error
 
     @cached_property
     def _layout(self) -> RoadLayout:

@@ -1,6 +1,5 @@
 """What nuScenes recorded around a start: front camera frames, ego motion and boxes, on our 12 fps clock."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS, FRAME_S
 from longdwm_env.errors import InvalidScene, LongDWMError
+from longdwm_env.names import inside
 from longdwm_env.scenes.pictures import read_image
 from longdwm_env.scenes.record import RecordedLog
+from longdwm_env.scenes.tables import read_table
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks, FloatArray, frozen_array, wrap_angle
 
 CAMERA_CHANNEL = "CAM_FRONT"
@@ -86,14 +87,8 @@ def read_recording(nusc: Any, dataroot: Path, frames: Sequence[Mapping[str, Any]
     poses = np.column_stack([positions, headings])
     if not np.isfinite(poses).all():
         raise ValueError("an ego pose is not finite")
-    paths = tuple(_inside(dataroot, str(frame["filename"])) for frame in frames)
+    paths = tuple(inside(dataroot, str(frame["filename"])) for frame in frames)
     return Recording(paths, frozen_array(times, np.int64), frozen_array(poses))
-
-
-def _inside(dataroot: Path, filename: str) -> Path:
-    if "\0" in filename or Path(filename).is_absolute() or ".." in Path(filename).parts:
-        raise ValueError(f"the file name {filename!r} leaves the dataroot")
-    return dataroot / filename
 
 
 def yaw_from_quaternion(rotation_wxyz: Sequence[float]) -> float:
@@ -226,24 +221,39 @@ def _track(
 def motion_from_can_bus(dataroot: Path, scene_name: str, time_us: int) -> tuple[float, float, float] | None:
     """(speed, acceleration, yaw rate) that the car measured at a moment, or None where there is no CAN bus record.
 
-    The ``pose`` messages of the CAN bus expansion: 50 Hz, in the ego's frame; averaged over 0.1 s before and after.
+    Averaged over 0.1 s before and after.
+    """
+    messages = can_bus_motion(dataroot, scene_name)
+    near = messages[np.abs(messages[:, 0] - time_us) <= 0.1e6]
+    if not len(near):
+        return None
+    speed, acceleration, yaw_rate = near[:, 1:].mean(axis=0)
+    return float(speed), float(acceleration), float(yaw_rate)
+
+
+def can_bus_motion(dataroot: Path, scene_name: str) -> FloatArray:
+    """(N, 4) time us, speed m/s, acceleration m/s2 and yaw rate rad/s of a scene; no rows where nothing was recorded.
+
+    The ``pose`` messages of the CAN bus expansion: 50 Hz, in the ego's frame. A file is all right, or not used at all.
+
+    Raises:
+        InvalidScene: the file is damaged, or a message in it.
     """
     path = dataroot / "can_bus" / f"{scene_name}_pose.json"
     if not re.fullmatch(r"scene-\d{4}", scene_name) or not path.is_file():
-        return None
+        return np.zeros((0, 4))
     from nuscenes.can_bus.can_bus_api import NuScenesCanBus
 
-    bus = NuScenesCanBus(dataroot=str(dataroot))
-    if int(scene_name[-4:]) in bus.can_blacklist:
-        return None
-    try:
-        messages = bus.get_messages(scene_name, "pose", print_warnings=False)
-    except json.JSONDecodeError as error:
-        raise InvalidScene(f"{path} is not valid JSON: {error}") from error
-    near = [message for message in messages if abs(int(message["utime"]) - time_us) <= 0.1e6]
-    if not near:
-        return None
-    values = np.mean([(m["vel"][0], m["accel"][0], m["rotation_rate"][2]) for m in near], axis=0)
-    if not np.isfinite(values).all():
-        raise InvalidScene(f"{path} has a message that is not finite")
-    return float(values[0]), float(values[1]), float(values[2])
+    if int(scene_name[-4:]) in NuScenesCanBus(dataroot=str(dataroot)).can_blacklist:
+        return np.zeros((0, 4))
+    rows = []
+    for index, message in enumerate(read_table(path, list)):
+        try:
+            row = [message["utime"], message["vel"][0], message["accel"][0], message["rotation_rate"][2]]
+            rows.append([float(value) for value in row])
+            if not all(map(math.isfinite, rows[-1])):
+                raise ValueError("a number that is not finite")
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise InvalidScene(f"{path}: message {index} is damaged ({said}); mend it or remove the file") from error
+    return np.array(rows, np.float64).reshape(-1, 4)

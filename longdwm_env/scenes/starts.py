@@ -33,7 +33,7 @@ class StartIndex:
             times_s: of each recording's starts, in seconds after its first frame; at least one each.
 
         Raises:
-            InvalidScene: two recordings have the same name.
+            InvalidScene: two recordings, or starts, have the same name.
         """
         self._source = source
         repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -52,6 +52,8 @@ class StartIndex:
             self._further_from.append(next_further)
             next_further += len(times) - 1
         self._index_of_key = {start.key: start_index for start_index, start in enumerate(self._starts)}
+        if len(self._index_of_key) < len(self._starts):
+            raise InvalidScene(f"{source}: a recording is called as the start of another one is; names must differ")
         # A first start also answers to its own time.
         for start in further:
             if start.moment == 0:

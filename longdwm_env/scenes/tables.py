@@ -1,11 +1,13 @@
 """The nuScenes tables as files: where they are, what their records hold, and what is wrong with them."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from longdwm_env.errors import InvalidScene
+from longdwm_env.names import inside
 
 Record = dict[str, Any]
 Tables = dict[str, list[Record]]
@@ -118,13 +120,19 @@ def find_version(path: Path) -> tuple[Path, str]:
 
 
 def read_table(path: Path, kind: type) -> Any:
-    """The value of a JSON file, which must be a ``kind`` (list or dict).
+    """The value of a JSON file in UTF-8, which must be a ``kind`` (list or dict).
 
     Raises:
-        InvalidScene: the file is missing or not valid JSON, or holds something else.
+        InvalidScene: the file is missing or not valid JSON, or holds something else; or it begins with a byte-order
+            mark, which nuscenes-devkit and others do not read.
     """
     try:
-        value = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+            raise InvalidScene(f"{path} begins with a byte-order mark, as editors on Windows add it; save it as UTF-8")
+        value = json.loads(data)
+    except InvalidScene:
+        raise
     except OSError as error:
         raise InvalidScene(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -189,6 +197,13 @@ def reference_problems(folder: Path, tables: Tables) -> Iterator[str]:
                         yield f"{folder / table}.json: {record['token']} has {field} {token!r}, not in {target}.json"
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False
+
+
 def table_problems(dataroot: Path, folder: Path) -> Iterator[str]:
     """Everything that keeps nuscenes-devkit from opening a version folder, each naming its file."""
     problems: list[str] = []
@@ -203,8 +218,12 @@ def table_problems(dataroot: Path, folder: Path) -> Iterator[str]:
             yield f"{folder / 'map.json'}: no map for the log {log['token']}"
     for record in tables.get("map", ()):
         try:
-            present = (dataroot / record["filename"]).is_file()
-        except (OSError, ValueError):
-            present = False
-        if not present:
-            yield f"{dataroot / record['filename']!s}: the map mask is missing"
+            path = inside(dataroot, record["filename"])
+        except InvalidScene as error:
+            yield f"{folder / 'map.json'}: {record['token']}: {error}"
+            continue
+        if not _is_file(path):
+            yield f"{path}: the map mask is missing"
+    names = Counter(record["name"] for record in tables.get("scene", ()))
+    for name in (name for name, count in names.items() if count > 1):
+        yield f"{folder / 'scene.json'}: several scenes are called {name!r}; names must differ"

@@ -19,6 +19,7 @@ from longdwm_env.errors import InvalidConfig, InvalidScene, MissingDependency, U
 from longdwm_env.geometry.layout import layout_along
 from longdwm_env.scenes.nuscenes import NuScenesScenes
 from longdwm_env.scenes.nuscenes_map import EXPANSION
+from longdwm_env.scenes.nuscenes_record import reading
 from longdwm_env.scenes.tables import find_version, read_table
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import ActorTracks, ImageSize, Scene
@@ -88,7 +89,8 @@ class NuScenesClips:
         self.dataroot, self.image_size, self.frames, self.split = dataroot, image_size, frames, split
         root, version = find_version(dataroot)
         self._version = version
-        names = [str(row["name"]) for row in read_table(root / version / "scene.json", list)]
+        with reading(root / version):
+            names = [str(row["name"]) for row in read_table(root / version / "scene.json", list)]
         self.scene_names = split_scenes(split, names)
 
     def description(self) -> dict[str, Any]:
@@ -144,9 +146,9 @@ class NuScenesClips:
             camera = scene.camera.fitted(self.image_size)
             images = scene.log.images(part.first - scene.log.num_past, part.frames, camera)
             poses = scene.log.ego_poses[part.first : part.first + part.frames]
+            layout = layout_along(scene.road_map, poses)
         except (InvalidScene, UnknownScene) as error:
             raise BadClip(f"{part.scene}: {error}") from error
-        layout = layout_along(scene.road_map, poses)
         key = f"{part.scene}@{part.first}"
         actors = _actors(scene, part)
         return Clip(key, np.ascontiguousarray(images), camera, poses, scene.prompt, layout=layout, actors=actors)

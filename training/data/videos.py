@@ -15,10 +15,11 @@ import numpy as np
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.names import printable
 from longdwm_env.routes import read_poses
 from longdwm_env.scenes.media import VideoLog
 from longdwm_env.scenes.sidecar import read_sidecar
-from longdwm_env.scenes.videos import VIDEO_SUFFIXES, video_facts
+from longdwm_env.scenes.videos import VIDEO_SUFFIXES, VideoFacts, video_facts
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import FloatArray, ImageSize
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class _Part:
     video: Path
+    name: str
+    facts: VideoFacts | None
     first: int
     frames: int
 
@@ -46,14 +49,26 @@ class VideoClips:
 
     def __init__(self, folder: Path, image_size: ImageSize, frames: int = 145) -> None:
         files = (
-            [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+            [folder]
+            if folder.is_file()
+            else sorted(
+                p
+                for p in folder.rglob("*")
+                # Hidden ones are what systems leave beside files, such as "._drive.mp4".
+                if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".") and p.is_file()
+            )
         )
-        self.name, self.image_size, self.frames = str(folder), image_size, frames
+        self.name, self.image_size, self.frames = printable(folder), image_size, frames
         self._parts: list[_Part] = []
         posed = []
         for file in files:
+            name = printable(file.relative_to(folder) if folder.is_dir() else file.name)
+            facts: VideoFacts | None = None
             try:
-                length = int(video_facts(file).last_s * FPS + 0.5) + 1
+                facts = video_facts(file)
+                if facts.damage:
+                    log.warning("%s", printable(facts.damage))
+                length = int(facts.last_s * FPS + 0.5) + 1
             except InvalidScene as error:
                 # Reported again as a bad clip when it is asked for, so that it counts against the limit.
                 log.warning("%s", error)
@@ -61,7 +76,7 @@ class VideoClips:
             for first in range(0, length - FRAMES_PER_INTERVAL, frames):
                 usable = (min(frames, length - first) - 1) // FRAMES_PER_INTERVAL * FRAMES_PER_INTERVAL + 1
                 if usable > FRAMES_PER_INTERVAL:
-                    self._parts.append(_Part(file, first, usable))
+                    self._parts.append(_Part(file, name, facts, first, usable))
             posed.append(_pose_file(file) is not None)
         if not self._parts:
             raise InvalidConfig(
@@ -75,7 +90,7 @@ class VideoClips:
 
     def description(self) -> dict[str, Any]:
         """What decides the clips' contents."""
-        videos = sorted({(str(part.video.name), part.video.stat().st_size) for part in self._parts})
+        videos = sorted({(part.name, part.video.stat().st_size) for part in self._parts})
         return {
             "source": "videos",
             "image_size": list(self.image_size),
@@ -95,14 +110,14 @@ class VideoClips:
         """
         part = self._parts[index]
         try:
-            facts = video_facts(part.video)
+            facts = part.facts or video_facts(part.video)
             sidecar = read_sidecar(part.video, facts.image_size)
             camera = (sidecar.camera or assumed_camera(facts.image_size)).fitted(self.image_size)
             images = VideoLog(part.video, facts, 0.0).images(part.first, part.frames, camera)
             poses = self._poses(part)
-        except (InvalidScene, InvalidConfig, ValueError) as error:
+        except (InvalidScene, InvalidConfig, ValueError, OSError) as error:
             raise BadClip(str(error)) from error
-        return Clip(f"{part.video.name}@{part.first}", np.ascontiguousarray(images), camera, poses, sidecar.prompt)
+        return Clip(f"{part.name}@{part.first}", np.ascontiguousarray(images), camera, poses, sidecar.prompt)
 
     def _poses(self, part: _Part) -> FloatArray | None:
         path = _pose_file(part.video)
