@@ -22,7 +22,14 @@ from longdwm_env.geometry.pose import compose
 from longdwm_env.judges import learned_judges
 from longdwm_env.observation import ObservationMode, Timing, info_from, observation_from
 from longdwm_env.rewards import Reward
-from longdwm_env.starts import as_begun, camera_for_want_of_one, chosen_start, logged_clip, logged_poses
+from longdwm_env.starts import (
+    as_begun,
+    camera_for_want_of_one,
+    chosen_start,
+    logged_clip,
+    logged_poses,
+    warn_of_unknown_words,
+)
 from longdwm_env.state import PAST_FRAMES, EnvState
 from longdwm_env.timing import stage, stopwatch
 from longdwm_env.types import (
@@ -126,6 +133,7 @@ class Episodes:
         camera = camera.fitted(self.world.image_size)
         scene = replace(scene if prompt is None else scene.with_prompt(prompt), camera=camera)
         start, world_state = scene.start, self.world.begin(scene, seed)
+        warn_of_unknown_words(prompt, world_state)
         clip = logged_clip(scene, self.control_frames, camera)
         state = EnvState(
             world=self.world.name,
