@@ -37,6 +37,13 @@ class Futures:
     terminated: NDArray[np.bool_]
     states: tuple[EnvState, ...]
 
+    def __repr__(self) -> str:
+        count, periods, frames, _ = self.ego_pose.shape
+        ended = int(self.terminated[:, -1].sum())
+        best = float(self.rewards.sum(axis=1).max())
+        told = f"{periods} periods of {frames} frames, {ended} terminated, best return {best:.3g}"
+        return f"Futures({count} futures of {told})"
+
     @cached_property
     def frames(self) -> Images:
         """(B, N, T, H, W, 3) uint8. A world that can (``world.UndrawnWorld``) draws them when they are asked for."""

@@ -42,6 +42,19 @@ def child_environment(threads: int, progress_bars: bool = True) -> Iterator[None
                 os.environ[name] = value
 
 
+_left: list[threading.Thread] = []
+
+
+def leave(thread: threading.Thread) -> None:
+    """Remember a daemon thread that does not end when it is asked to, as one that computes in torch for minutes."""
+    _left.append(thread)
+
+
+def left() -> list[threading.Thread]:
+    """Those that still run. The interpreter's own end would abort when one of them comes back from torch."""
+    return [thread for thread in _left if thread.is_alive()]
+
+
 @contextmanager
 def on_sigterm(action: Callable[[], Any]) -> Iterator[None]:
     """Do something when asked to end, in place of ending at once. In other threads than the main one: nothing."""

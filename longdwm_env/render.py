@@ -5,8 +5,11 @@ through here: it is the frame itself, without drawing.
 """
 
 import os
+import subprocess
+import sys
 import time
 from collections import deque
+from functools import lru_cache
 from typing import Any
 
 from longdwm_env.clock import FPS, FRAME_S
@@ -15,8 +18,52 @@ from longdwm_env.geometry.pose import compose, inverse, relative_to
 from longdwm_env.overlay import draw_instruments, draw_path, upscaled
 from longdwm_env.state import EnvState
 from longdwm_env.types import Images, ImageSize, Trajectory
+from longdwm_env.words import clean
 
 WINDOW_WIDTH_PX = 960
+
+DISPLAY_ANSWERS_S = 4.0
+"""A display that takes longer is given up: its address may lead nowhere, and then SDL waits for minutes."""
+
+_DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "XDG_RUNTIME_DIR")
+
+_TRY = "import pygame; print('try', flush=True); pygame.display.init(); pygame.display.set_mode((8, 8), pygame.HIDDEN)"
+
+
+def no_window() -> str:
+    """Why nobody would see a window of this process; empty where one can open.
+
+    Found out in a process of its own: nothing within a process can end SDL's wait for a display that does not answer.
+    """
+    driver = os.environ.get("SDL_VIDEODRIVER", "")
+    if driver in ("dummy", "offscreen"):
+        return f"SDL_VIDEODRIVER={driver} shows nothing"
+    named = sys.platform in ("win32", "darwin") or driver
+    if not named and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "no display"
+    return _tried(tuple(os.environ.get(name) for name in _DISPLAY_VARIABLES))
+
+
+@lru_cache(maxsize=8)
+def _tried(variables: tuple[str | None, ...]) -> str:
+    """What came of opening a window under these variables, which a process started from here inherits."""
+    display, wayland, driver, _ = variables
+    named = {"SDL_VIDEODRIVER": driver, "DISPLAY": display, "WAYLAND_DISPLAY": wayland}
+    where = ", ".join(f"{name}={clean(value, 100)}" for name, value in named.items() if value) or "the display"
+    environment = {**os.environ, "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", _TRY], env=environment, **pipes) as trying:
+        # Importing pygame may take as long as it takes; only the display has a time limit.
+        trying.stdout.readline()  # type: ignore[union-attr]
+        try:
+            _, said = trying.communicate(timeout=DISPLAY_ANSWERS_S)
+        except subprocess.TimeoutExpired:
+            trying.kill()
+            return f"{where} gives no answer within {DISPLAY_ANSWERS_S:g} s"
+    if trying.returncode == 0:
+        return ""
+    reason = said.decode(errors="replace").strip().rpartition("\n")[2].removeprefix("pygame.error: ")
+    return f"{where} does not open: {clean(reason, 200) or f'exit status {trying.returncode}'}"
 
 
 def pictures(
@@ -69,6 +116,10 @@ class Window:
             import pygame
         except ImportError as error:
             raise MissingDependency("render_mode='human' needs pygame: pip install pygame-ce") from error
+        # Drivers that show nothing are asked for on purpose, by tests and recorders.
+        reason = "" if os.environ.get("SDL_VIDEODRIVER") in ("dummy", "offscreen") else no_window()
+        if reason:
+            raise InvalidConfig(f"render_mode='human' needs a display ({reason}); use 'rgb_array' without one")
         height, width = image_size
         self.image_size = (round(height * WINDOW_WIDTH_PX / width), WINDOW_WIDTH_PX)
         try:

@@ -9,12 +9,18 @@ import numpy as np
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.frames import Frames
 from longdwm_env.geometry.camera import ASSUMED_HORIZONTAL_FOV_RAD, assumed_camera
+from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, parts_from_prompt
 from longdwm_env.types import Camera, FloatArray, ImageSize, PromptedLog, Scene, SceneSource, WorldState
+from longdwm_env.words import clean
 from longdwm_env.world import GenerativeWorld, WorldModel
 
 
 class AssumedCameraWarning(UserWarning):
     """A scene came without a camera, so one was assumed."""
+
+
+class PromptNotUnderstoodWarning(UserWarning):
+    """Nothing of a prompt is among the words that the world knows."""
 
 
 def checked_options(options: Any) -> Mapping[str, Any]:
@@ -70,6 +76,20 @@ def camera_for_want_of_one(scene: Scene, image_size: ImageSize) -> Camera:
         stacklevel=4,  # above Episodes.begin and the environment's reset
     )
     return assumed_camera(image_size)
+
+
+def warn_of_unknown_words(prompt: str | None, state: WorldState) -> None:
+    """Say so where a world that reads weather and time of day only finds neither in a prompt, with what there is."""
+    # A world says what it took from a prompt: itself as "prompt", or, the simulator, as "weather" and "time_of_day".
+    understood = "" if "weather" in state.values else state.values.get("prompt", prompt)
+    if prompt is None or not prompt.strip() or understood or any(parts_from_prompt(prompt)):
+        return
+    warnings.warn(
+        f"nothing of the prompt {clean(prompt, 100)!r} was understood; known are "
+        f"{', '.join(WEATHERS)}; {', '.join(TIMES_OF_DAY)}, as in 'Weather: rain. Time: night.'",
+        PromptNotUnderstoodWarning,
+        stacklevel=4,  # above Episodes.begin and the environment's reset
+    )
 
 
 def logged_clip(scene: Scene, count: int, camera: Camera) -> Frames:

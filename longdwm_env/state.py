@@ -134,6 +134,14 @@ class EnvState:
         """(H, W, 3) the present picture, read-only. Where nobody asked for the others, they stay undrawn."""
         return self.clip.newest
 
+    def __repr__(self) -> str:
+        over = f", over: {self.reason}" if self.terminated or self.truncated else ""
+        driven = f"{self.frames_driven} frames driven, {self.ego.speed_mps:.1f} m/s"
+        where = f"{self.scene[:60]!r} in {self.world[-40:]!r}"
+        return (
+            f"EnvState({where}, seed {self.seed}, {driven}, {self.image_size[0]} x {self.image_size[1]} pixels{over})"
+        )
+
     def __copy__(self) -> "EnvState":
         return self
 

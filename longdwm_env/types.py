@@ -209,6 +209,10 @@ class Trajectory:
             if getattr(self, name).shape != (frames,):
                 raise ValueError(f"{name} is {getattr(self, name).shape}, expected ({frames},) like the poses")
 
+    def __repr__(self) -> str:
+        end = ", ".join(f"{value:.2f}" for value in self.poses[-1]) if len(self.poses) else "none"
+        return f"Trajectory({len(self.poses)} frames, to ({end}), moved by {self.projection_m:.2f} m to be drivable)"
+
     @property
     def projection_m(self) -> float:
         """Largest distance by which a waypoint had to move so that a car can follow; 0 when none did."""
@@ -278,6 +282,9 @@ class ActorTracks:
     def looks(self) -> dict[str, NDArray[Any]]:
         """What is known of how the actors look, by the names of ``LOOKS``."""
         return {name: value for name in LOOKS if (value := getattr(self, name)) is not None}
+
+    def __repr__(self) -> str:
+        return f"ActorTracks({len(self.ids)} actors, {len(self.poses)} frames)"
 
     def during(self, frames: slice) -> "ActorTracks":
         """The same actors at some of the frames."""
@@ -441,6 +448,12 @@ class WorldState:
             array.flags.writeable = False
         object.__setattr__(self, "arrays", MappingProxyType(dict(self.arrays)))
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
+        actors = 0 if self.actors is None else len(self.actors.ids)
+        told = f"arrays: {arrays or 'none'}; values: {', '.join(map(str, self.values)) or 'none'}"
+        return f"WorldState({told[:140]}{'...' if len(told) > 140 else ''}; {actors} actors)"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WorldState, (dict(self.arrays), dict(self.values), self.actors)

@@ -1,7 +1,5 @@
 """A drive on a machine with no display: the same session and the same pictures, written to a video."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,16 +23,6 @@ class Written:
     replay: Path
     seconds: float
     ended: str
-
-
-def has_display() -> bool:
-    """Whether a window could open: always on Windows and macOS, elsewhere if a display server is named."""
-    driver = os.environ.get("SDL_VIDEODRIVER", "")
-    if driver in ("dummy", "offscreen"):
-        return False
-    if sys.platform in ("win32", "darwin") or driver:
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[int, int] = (1200, 800)) -> Written:

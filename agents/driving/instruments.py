@@ -35,25 +35,28 @@ def unit_px(surface: pygame.Surface) -> float:
     return max(0.6, min(width / DESIGN_WIDTH_PX, height / (DESIGN_WIDTH_PX * 2 / 3)))
 
 
-def draw_instruments(surface: pygame.Surface, screen: Screen) -> None:
-    """All of them."""
+def draw_instruments(surface: pygame.Surface, screen: Screen) -> pygame.Rect:
+    """All of them; returns what they leave free at the top, down to where the lowest card there ends."""
     unit = unit_px(surface)
-    _draw_place(surface, screen, unit)
-    _draw_numbers(surface, screen, unit)
+    here = _draw_place(surface, screen, unit)
+    numbers = _draw_numbers(surface, screen, unit)
     _draw_dashboard(surface, screen, unit)
     _draw_way_back(surface, screen, unit)
+    gap = round(8 * unit)
+    left, width = here.right + gap, max(0, numbers.left - here.right - 2 * gap)
+    return pygame.Rect(left, here.top, width, max(here.bottom, numbers.bottom) + gap - here.top)
 
 
-def _draw_place(surface: pygame.Surface, screen: Screen, unit: float) -> None:
+def _draw_place(surface: pygame.Surface, screen: Screen, unit: float) -> pygame.Rect:
     """Top left: world, scene, weather, who drives; a red dot while recording."""
     assert screen.moment is not None
     state = screen.moment.state
     # A saved pipeline is named by its path, of which the end tells it apart.
     world = state.world.rstrip("/").rsplit("/", 1)[-1][-LONGEST_NAME:]
     title = text(world, round(22 * unit), INK, bold=True)
-    where = f"{state.scene}   {screen.time_s:.1f} s"
+    where = f"{state.scene[-LONGEST_NAME:]}   {screen.time_s:.1f} s"
     lines = [text(words, round(14 * unit), QUIET) for words in (where, screen.conditions) if words]
-    who = text("driver: " + ("you" if screen.driver == "you" else screen.driver), round(14 * unit), QUIET)
+    who = text("driver: " + screen.driver[-LONGEST_NAME:], round(14 * unit), QUIET)
     lines.append(who)
     width = max(picture.get_width() for picture in (title, *lines))
     height = title.get_height() + sum(line.get_height() + 3 * unit for line in lines)
@@ -70,9 +73,10 @@ def _draw_place(surface: pygame.Surface, screen: Screen, unit: float) -> None:
         pygame.draw.circle(surface, RED, (mark.left - round(10 * unit), round(middle)), round(5 * unit))
     for line in lines:
         y = place(surface, line, (card.left + 16 * unit, y + 3 * unit)).bottom
+    return card
 
 
-def _draw_numbers(surface: pygame.Surface, screen: Screen, unit: float) -> None:
+def _draw_numbers(surface: pygame.Surface, screen: Screen, unit: float) -> pygame.Rect:
     """Top right: frame rate of the window, pace of the world, latency, and what it is made of."""
     pace = screen.world_fps / FPS
     rows: list[tuple[str, str, Color]] = [
@@ -102,6 +106,7 @@ def _draw_numbers(surface: pygame.Surface, screen: Screen, unit: float) -> None:
         y = card.top + 10 * unit + index * line_px
         place(surface, text(name, size, QUIET), (card.left + 16 * unit, y))
         place(surface, text(value, size, color, bold=True), (card.right - 16 * unit, y), "topright")
+    return card
 
 
 def _draw_dashboard(surface: pygame.Surface, screen: Screen, unit: float) -> None:

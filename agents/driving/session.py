@@ -231,11 +231,21 @@ class Session:
 
     # Asking
 
-    def open_scene(self, opening: OpenScene) -> None:
-        """Ask for a scene; the drive goes on in it."""
+    def open_scene(self, opening: OpenScene, then: Callable[[Moment], None] = lambda moment: None) -> None:
+        """Ask for a scene; the drive goes on in it.
+
+        Args:
+            opening: which.
+            then: told its first moment, once it is there.
+        """
         self.drop_asked()
         self.busy = "opening the scene"
-        self._requests.submit(lambda: self.generator.open_scene(opening), lambda moment: self._opened(moment, opening))
+
+        def take(moment: Moment) -> None:
+            self._opened(moment, opening)
+            then(moment)
+
+        self._requests.submit(lambda: self.generator.open_scene(opening), take)
 
     def change(self, world: str, prompt: str, then: Callable[[bool, bool], None] = lambda world, prompt: None) -> None:
         """Ask for the present moment in another world or under another prompt.

@@ -8,6 +8,7 @@ from longdwm_env.agents.driving.commands import Command
 from longdwm_env.agents.driving.generation import OpenScene
 from longdwm_env.agents.driving.recording import Recorder
 from longdwm_env.agents.driving.session import Session
+from longdwm_env.agents.driving.timeline import Moment
 from longdwm_env.agents.driving.trip import Trip
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 
@@ -92,7 +93,15 @@ def _change_prompt(changed: Callable[[str], str]) -> Callable[[Session, Trip], N
 
 def _new_scene(session: Session, trip: Trip) -> None:
     state = trip.present.state
-    session.open_scene(OpenScene(state.world, state.seed + 1))
+    left = prompts.conditions_of(state.prompt)
+
+    def say(moment: Moment) -> None:
+        # What the driver chose with V and T was of the scene before: a new one brings its own.
+        told = prompts.conditions_of(moment.state.prompt)
+        kept = "" if told == left else "   V and T change it"
+        session.say(f"new scene: {told.weather}, {told.time_of_day}{kept}")
+
+    session.open_scene(OpenScene(state.world, state.seed + 1), say)
 
 
 def _restart(session: Session, trip: Trip) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pygame
 
+from longdwm_env.words import clean
+
 Color = tuple[int, int, int]
 
 INK: Color = (238, 241, 243)
@@ -31,7 +33,7 @@ def font(size_px: int, bold: bool = False) -> pygame.font.Font:
 @lru_cache(maxsize=256)
 def text(words: str, size_px: int, color: Color = INK, bold: bool = False) -> pygame.Surface:
     """Words as a picture with a transparent background."""
-    return font(size_px, bold).render(words, True, color)
+    return font(size_px, bold).render(clean(words), True, color)
 
 
 def place(

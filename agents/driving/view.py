@@ -29,18 +29,18 @@ class View:
     def draw(self, surface: pygame.Surface, screen: Screen) -> bool:
         """Draw everything; returns whether the picture of the world is a new one."""
         surface.fill(NIGHT)
-        fresh = False
+        fresh, free = False, None
         if screen.moment is not None:
             fresh = self._draw_picture(surface, screen)
             if self.show_instruments:
                 self._path.draw(surface, screen)
-                instruments.draw_instruments(surface, screen)
+                free = instruments.draw_instruments(surface, screen)
         unit = instruments.unit_px(surface)
         if self.show_help:
             draw_help(surface, unit)
         else:
             _draw_banner(surface, screen, unit)
-        _draw_note(surface, screen, unit)
+        _draw_note(surface, screen, unit, free)
         return fresh
 
     def _draw_picture(self, surface: pygame.Surface, screen: Screen) -> bool:
@@ -74,7 +74,8 @@ def _draw_banner(surface: pygame.Surface, screen: Screen, unit: float) -> None:
     place(surface, hint, (card.centerx, y), "midtop")
 
 
-def _draw_note(surface: pygame.Surface, screen: Screen, unit: float) -> None:
+def _draw_note(surface: pygame.Surface, screen: Screen, unit: float, free: pygame.Rect | None) -> None:
+    """A line at the top, between the cards of the instruments; below them where it is too long for that."""
     words = screen.busy if screen.busy and screen.moment is not None else ""
     color = ACCENT
     if not words and screen.note is not None:
@@ -88,5 +89,9 @@ def _draw_note(surface: pygame.Surface, screen: Screen, unit: float) -> None:
         line = text(words[: max(8, math.floor(len(words) * limit / line.get_width()) - 1)] + "…", size, color)
     card = line.get_rect().inflate(round(30 * unit), round(16 * unit))
     card.midtop = surface.get_width() // 2, round(16 * unit)
+    if free is not None and card.width > free.width:
+        card.top = free.bottom
+    elif free is not None:
+        card.clamp_ip(free)
     panel(surface, card)
     place(surface, line, card.center, "center")

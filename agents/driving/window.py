@@ -12,6 +12,7 @@ from longdwm_env.agents.driving.screen import screen_of
 from longdwm_env.agents.driving.session import Session
 from longdwm_env.agents.driving.session_commands import finish_recording, perform
 from longdwm_env.agents.driving.view import View
+from longdwm_env.errors import InvalidConfig
 
 TITLE = "LongDWM"
 
@@ -51,14 +52,18 @@ class Window:
         """Open the window and drive until the driver quits.
 
         Raises:
-            pygame.error: there is no display.
+            InvalidConfig: no window can open, or none of this size.
         """
-        pygame.display.init()
-        pygame.font.init()
-        pygame.joystick.init()
         try:
+            pygame.display.init()
+            pygame.font.init()
+            pygame.joystick.init()
             pygame.display.set_caption(TITLE)
             surface = pygame.display.set_mode(self._settings.size_px, pygame.RESIZABLE)
+        except pygame.error as error:
+            self._session.close()
+            raise InvalidConfig(f"the window cannot open ({error}); --no-display records instead") from error
+        try:
             clock = pygame.time.Clock()
             self._polled_s = begun_s = time.perf_counter()
             while self._open:
@@ -71,10 +76,11 @@ class Window:
                 clock.tick(self._settings.max_fps)
                 surface = pygame.display.get_surface() or surface
         finally:
+            # The window closes when it is told to, not when the world comes back from what it does. Not pygame.quit()
+            # though: fonts and whatever else the program uses stay.
+            pygame.display.quit()
             finish_recording(self._session)
             self._session.close()
-            # Not pygame.quit(): fonts and whatever else the program uses stay.
-            pygame.display.quit()
 
     def _read_events(self) -> None:
         # An event found now may have happened right after the last look: latency counts from there, so that it is

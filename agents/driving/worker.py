@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from longdwm_env.agents.driving.timeline import Moment
+from longdwm_env.processes import leave
 
 Task = Callable[[], Moment]
 
@@ -76,12 +77,14 @@ class ThreadWorker:
             done.append(self._done.get())
         return done
 
-    def close(self, timeout_s: float = 5.0) -> None:
+    def close(self, timeout_s: float = 2.0) -> None:
         """Let the task at hand finish, for at most ``timeout_s``; queued ones are performed no more."""
         while not self._tasks.empty():
             self._tasks.get()
         self._tasks.put(None)
         self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            leave(self._thread)
 
     def _run(self) -> None:
         while True:

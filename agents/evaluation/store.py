@@ -10,7 +10,7 @@ from typing import Any
 
 from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job, all_jobs
 from longdwm_env.errors import InvalidConfig, LongDWMError
-from longdwm_env.files import atomic_write_bytes, atomic_write_json, check_output_folder
+from longdwm_env.files import atomic_write_bytes, atomic_write_json, check_output_file, check_output_folder
 
 FORMAT = "longdwm-evaluation"
 VERSION = 1
@@ -54,7 +54,10 @@ class EvaluationFolder:
     """
 
     def __init__(self, path: Path, config: EvaluationConfig, hashes: dict[str, str]) -> None:
-        check_output_folder(path)
+        for name in ("episodes", "videos"):
+            check_output_folder(path / name)
+        for name in ("evaluation.json", "episodes.csv", "summary.json", "report.html"):
+            check_output_file(path / name)
         self.path, self.config = path.absolute(), config
         self._manifest = self.path / "evaluation.json"
         self._asked = {"format": FORMAT, "version": VERSION, "config": json.loads(config.to_json()), "hashes": hashes}

@@ -20,7 +20,7 @@ from longdwm_env.agents.evaluation.summary import Record, complete
 from longdwm_env.agents.evaluation.trust import Trust, measure_trust, replayable
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
-from longdwm_env.files import atomic_write_json, check_output_folder
+from longdwm_env.files import atomic_write_json, check_output_file
 
 LEAST_POLICIES = 8
 TRUST_EPISODES = 12
@@ -77,7 +77,8 @@ def validate(
         raise InvalidConfig("a validation runs in the built-in scenes, which the simulator can drive; leave out scenes")
     if config.world == "simulator":
         raise InvalidConfig("a validation compares another world with the simulator; name it with world=")
-    check_output_folder(out)
+    for name in ("validation.json", "validation.html"):
+        check_output_file(out / name)
     # The pictures are compared pixel by pixel, so the simulator draws what the world draws.
     config = replace(config, image_size=make_world(config.world, config.image_size, config.device).image_size)
     configs = {"simulator": replace(config, world="simulator", device=None), "world": config}

@@ -4,28 +4,61 @@ This is the top layer: commands may import every other part, and do so inside th
 ``longdwm --help`` answers at once and a command loads only what it needs.
 """
 
+import errno
+import importlib.metadata
+import io
 import os
 import select
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import tyro
 
 from longdwm_env.cli.commands import COMMANDS, Command
 from longdwm_env.errors import LongDWMError
+from longdwm_env.processes import left
+
+# Of the machine and its disks, and clear by themselves; any other error of the system is a fault of ours.
+REFUSED = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EISDIR)
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit status: 2 for a mistake in what was asked, 128 + n for a signal n."""
+    """Run one command line; returns the exit status.
+
+    0 for success, 1 for what the machine refused on the way (a full disk), 2 for a mistake in what was asked, and
+    128 + n for a signal n.
+    """
+    _print_anything()
+    left_before = left()
+    status = _run_to_its_end(arguments)
+    if any(thread not in left_before for thread in left()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _print_anything() -> None:
+    """Names of files may hold what a terminal has no letters for, or what is no text at all: then escapes are shown."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run_to_its_end(arguments: Sequence[str] | None) -> int:
     try:
         try:
             status = _dispatched(arguments)
         finally:
             # Left to the interpreter's end, this could only complain.
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:
         if not _reader_has_left():
             raise
@@ -34,6 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nlongdwm: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        print(f"longdwm: error: what it says cannot be written: {error.strerror}", file=sys.stderr)
+        _silence_stdout()
+        return 1
     return status
 
 
@@ -50,6 +89,9 @@ def _dispatched(arguments: Sequence[str] | None) -> int:
     alone = commands.get("")
     if isinstance(alone, Command) and words and words[0].startswith("--") and words[0] != "--help":
         return _run(name, alone, words)
+    if words == ["--version"] and commands is COMMANDS:
+        print(f"longdwm {_version()}")
+        return 0
     if words and words[0] not in ("-h", "--help"):
         print(f"{name}: no command {words[0]!r}; there are: {', '.join(filter(None, commands))}", file=sys.stderr)
         return 2
@@ -78,11 +120,29 @@ def _silence_stdout() -> None:
 
 def _run(name: str, command: Command, words: list[str]) -> int:
     try:
+        Path.cwd()
+    except FileNotFoundError:
+        print(f"{name}: error: the folder that it was started in is gone; change to one that is there", file=sys.stderr)
+        return 2
+    try:
         result = tyro.cli(load(command), prog=name, args=words)
     except LongDWMError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        place = "" if error.filename is None else f": {error.filename}"
+        print(f"{name}: error: {error.strerror}{place}", file=sys.stderr)
+        return 1
     return result if isinstance(result, int) else 0
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("longdwm")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed (running from a folder)"
 
 
 def _overview(name: str, commands: Mapping[str, Command | Mapping[str, Command]]) -> str:
@@ -94,4 +154,5 @@ def _overview(name: str, commands: Mapping[str, Command | Mapping[str, Command]]
         rows += [(words, command.about) for words, command in group.items()]
     width = max(len(words) for words, _ in rows)
     lines = [f"  {words:<{width}}  {about}" for words, about in rows]
-    return "\n".join([f"usage: {name} COMMAND [options]    (every command has --help)", "", *lines])
+    told = "every command has --help" + (f"; {name} --version" if commands is COMMANDS else "")
+    return "\n".join([f"usage: {name} COMMAND [options]    ({told})", "", *lines])

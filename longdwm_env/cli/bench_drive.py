@@ -26,14 +26,16 @@ def bench_drive(
     import os
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.headless import has_display
     from longdwm_env.agents.driving.measure import measure
     from longdwm_env.agents.driving.start import DriveOptions, open_session
     from longdwm_env.agents.driving.window import WindowSettings
     from longdwm_env.clock import FPS
+    from longdwm_env.render import no_window
 
-    if not has_display():
-        raise InvalidConfig("latency is measured in a window, and there is no display: xvfb-run longdwm bench drive")
+    if reason := no_window():
+        raise InvalidConfig(
+            f"latency is measured in a window, and none can open ({reason}): xvfb-run longdwm bench drive"
+        )
     print(f"cores {os.cpu_count()}, load {os.getloadavg()[0]:.1f}, pictures {image_size[1]} x {image_size[0]}")
     print(f"{'world':<16}{'period':>9}{'latency ms: median':>20}{'95%':>7}{'keys':>6}{'world fps':>11}", end="")
     print(f"{'window fps':>12}{'made in ms':>12}")

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from longdwm_env.types import FloatArray, Images
 
 SHEET_COLUMNS = 7
+LONGEST_TITLE = 60
+"""Characters: the title is also a file's name."""
+
 DEMO_IMAGE_SIZE = (192, 288)
 """Of the worlds that draw any size."""
 
@@ -53,8 +56,10 @@ def demo(
     from longdwm_env.clock import FRAME_S
     from longdwm_env.factory import DEFAULT_WORLD
     from longdwm_env.figures import contact_sheet, plot_paths, save_picture
+    from longdwm_env.files import check_output_file
     from longdwm_env.video import write_video
 
+    out = out.absolute()
     drives: list[tuple[str, str | None]]
     if scene is not None:
         drives = [(world or "warp", str(scene))]
@@ -64,23 +69,34 @@ def demo(
     else:
         builtin = dict.fromkeys((DEFAULT_WORLD, "simulator"))
         drives = [("warp", str(bundled_picture())), *((name, None) for name in builtin)]
+    files = [out / f"{title_of(name, scenes)}.mp4" for name, scenes in drives]
+    pages = [out / "contact_sheet.png", out / "trajectory.png"]
+    for path in (*files, *pages):
+        check_output_file(path)
     recordings = [drive(name, scenes, trajectory, seconds, seed, horizon) for name, scenes in drives]
 
-    files = [out / f"{recording.title}.mp4" for recording in recordings]
     for path, recording in zip(files, recordings, strict=True):
         write_video(path, [recording.frames])
         realtime = (len(recording.frames) - 1) * FRAME_S / recording.wall_s
         print(f"{recording.title}: {len(recording.frames)} frames, {realtime:.1f} times real time")
-    files += [out / "contact_sheet.png", out / "trajectory.png"]
-    save_picture(files[-2], contact_sheet([_sheet_row(recording) for recording in recordings]))
-    plot_paths(files[-1], [_driven_path(recording) for recording in recordings], FRAME_S)
-    print("written:", *(f"  {path.resolve()}" for path in files), sep="\n")
+    save_picture(pages[0], contact_sheet([_sheet_row(recording) for recording in recordings]))
+    plot_paths(pages[1], [_driven_path(recording) for recording in recordings], FRAME_S)
+    print("written:", *(f"  {path.resolve()}" for path in (*files, *pages)), sep="\n")
     return 0
 
 
 def bundled_picture() -> Path:
     """The photograph-like picture that ships with the package, drawn by the reference simulator."""
     return Path(str(resources.files("longdwm_env").joinpath("assets/street.jpg")))
+
+
+def title_of(world: str, scenes: str | None) -> str:
+    """What a drive is called, and its file."""
+    from longdwm_env.words import clean
+
+    # A pipeline's folder is not part of a file's name.
+    name = Path(world).name
+    return clean(name if scenes is None else f"{name}-{Path(scenes).stem}", LONGEST_TITLE)
 
 
 def drive(
@@ -133,11 +149,8 @@ def drive(
             planned_speeds.append(info["trajectory"]["speeds_mps"][: len(steps)])
             progress.update()
     environment.close()
-    # A pipeline's folder is not part of a file's name.
-    name = Path(world).name
-    title = name if scenes is None else f"{name}-{Path(scenes).stem}"
     return Recording(
-        title,
+        title_of(world, scenes),
         frames=np.concatenate(frames),
         poses=np.concatenate(poses),
         speeds_mps=np.concatenate(speeds),

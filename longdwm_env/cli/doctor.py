@@ -124,12 +124,11 @@ def _codecs(diagnosis: Diagnosis) -> None:
 
 
 def _display(diagnosis: Diagnosis) -> None:
-    if sys.platform in ("win32", "darwin"):
-        display = "yes"
-    else:
-        display = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY") or ""
+    from longdwm_env.render import no_window
+
     driver = os.environ.get("SDL_VIDEODRIVER")
-    diagnosis.say("display", display or "none: windows cannot open; rgb_array and files work")
+    reason = no_window()
+    diagnosis.say("display", f"{reason}: windows cannot open; rgb_array and files work" if reason else "yes")
     if driver:
         diagnosis.say("SDL_VIDEODRIVER", driver)
 

@@ -48,13 +48,22 @@ def drive(
     import os
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.headless import has_display, record_drive
+    from longdwm_env.agents.driving.headless import record_drive
     from longdwm_env.agents.driving.start import DriveOptions, open_session
     from longdwm_env.agents.driving.window import Window, WindowSettings
+    from longdwm_env.files import check_output_folder
+    from longdwm_env.render import no_window
 
+    if not all(100 <= side <= 16384 for side in window):
+        raise InvalidConfig(f"a window has sides of 100 to 16384 pixels, got {window}")
+    if not 0 < seconds <= 86400:
+        raise InvalidConfig(f"seconds is a number above 0, up to a day, got {seconds}")
+    check_output_folder(out)
     if replay is not None and not replay.is_file():
         raise InvalidConfig(f"there is no replay file {replay}")
-    windowed = has_display() and display
+    # Asked before a world is loaded, and its files keep their places whatever becomes of the folder it starts in.
+    reason = no_window() if display else ""
+    out, replay = out.absolute(), None if replay is None else replay.absolute()
     options = DriveOptions(
         world=world,
         scene=scene,
@@ -68,11 +77,11 @@ def drive(
         device=device,
         out=out,
     )
-    if windowed:
+    if display and not reason:
         session, hands = open_session(options)
         Window(session, hands, WindowSettings(window, pedal_axes=pedals)).run()
         return 0
-    print("no display: recording instead" if display else "recording", file=sys.stderr)
+    print(f"{reason}: recording instead" if display else "recording", file=sys.stderr)
     written = record_drive(open_session(options, inline=True)[0], out, seconds, window)
     print(f"{written.seconds:.1f} s driven, ended by {written.ended}")
     print("written:", f"  {written.video.resolve()}", f"  {written.replay.resolve()}", sep="\n")

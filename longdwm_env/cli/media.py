@@ -55,8 +55,11 @@ def media(
     from longdwm_env.evaluation.media import pages
     from longdwm_env.evaluation.media import shown_drives as drives
     from longdwm_env.evaluation.media.webp import write_animation, write_picture
-    from longdwm_env.files import atomic_write_json
+    from longdwm_env.files import atomic_write_json, check_output_file
 
+    out = out.absolute()
+    for name in ("media.json", *(f"{part}{ending}" for part in parts for ending in ("-sheet.webp", ".webp"))):
+        check_output_file(out / name)
     if min(drive_seconds, directions_seconds, weather_seconds) < 1 or not 0 <= quality <= 100:
         raise InvalidConfig("drives last a second or more, and quality is a number from 0 to 100")
     driver = Driver(world, device=device)

@@ -1,7 +1,10 @@
+import errno
 import os
 import signal
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +81,77 @@ def test_an_interrupt_is_one_line_not_a_traceback(capsys, monkeypatch):
     monkeypatch.setattr("longdwm_env.cli.load", interrupted)
     assert main(["doctor"]) == 128 + signal.SIGINT
     assert capsys.readouterr().err.strip() == "longdwm: interrupted"
+
+
+def test_the_version_is_told(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"longdwm {metadata.version('longdwm')}\n"
+
+
+COMMAND = "import sys; from longdwm_env.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def run(*words, **options):
+    return subprocess.run([sys.executable, "-c", COMMAND, *words], capture_output=True, check=False, **options)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_names_that_a_terminal_cannot_show_are_shown_as_escapes(encoding, tmp_path):
+    name = os.fsencode(tmp_path) + b"/caf\xe9-\xe2\x82\xac.jpg"
+    done = run(b"demo", b"--scene", name, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 2
+    assert b"no such file" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_full_reader_is_one_line():
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", COMMAND], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"No space left" in done.stderr
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+    gone = tmp_path / "gone"
+    program = f"import os, shutil; shutil.rmtree({str(gone)!r}); " + COMMAND
+    gone.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", program, "doctor"], cwd=gone, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "gone" in done.stderr
+
+
+def test_what_the_machine_refuses_on_the_way_is_one_line(monkeypatch, capsys):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "out/video.mp4")
+
+    monkeypatch.setattr("longdwm_env.cli.load", lambda command: full)
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().err == "longdwm doctor: error: No space left on device: out/video.mp4\n"
+
+
+PLACES = {
+    "demo": [],
+    "drive": ["--no-display"],
+    "media": [],
+    "evaluate": ["--policy", "idm"],
+}
+TAKEN = {"demo": "contact_sheet.png", "media": "media.json", "evaluate": "report.html"}
+
+
+@pytest.mark.parametrize("command", PLACES)
+def test_a_destination_that_cannot_be_is_one_line_before_the_work(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("longdwm_env.factory.make_world", lambda *_: pytest.fail("a world was loaded"))
+    (tmp_path / "file").write_text("mine")
+    places = [tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")]
+    if command in TAKEN:
+        places.append(tmp_path / "taken")
+        (places[-1] / TAKEN[command]).mkdir(parents=True)
+    for place in places:
+        assert main([command, *PLACES[command], "--out", str(place)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"longdwm {command}: error: ")
+        assert said.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "mine"

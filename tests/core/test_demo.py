@@ -1,3 +1,5 @@
+import os
+
 import av
 import cv2
 import numpy as np
@@ -26,3 +28,17 @@ def test_the_users_photograph(tmp_path):
     cv2.imwrite(str(tmp_path / "mine.jpg"), cv2.GaussianBlur(picture, (0, 0), 6))
     assert demo(scene=tmp_path / "mine.jpg", trajectory="left", seconds=2.0, horizon=0.6, out=tmp_path / "out") == 0
     assert frames_in(tmp_path / "out" / "warp-mine.mp4") == 25
+
+
+def test_a_name_that_is_no_text_is_driven(tmp_path, capsys):
+    """OpenCV, asked to write such a name on the sheet, ends the whole process."""
+    picture = np.full((64, 96, 3), 90, np.uint8)
+    cv2.imwrite(str(tmp_path / "mine.jpg"), picture)
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 $x$.jpg")
+    (tmp_path / "mine.jpg").rename(name)
+    assert demo(scene=name, seconds=1.0, out=tmp_path / "out") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "contact_sheet.png",
+        "trajectory.png",
+        "warp-caf\ufffd $x$.mp4",
+    }

@@ -320,3 +320,19 @@ def test_frames_and_times_agree(started, run):
     present = session.trip.present
     assert present.time_s * FPS == present.state.frames_driven == 2 * present.number
     assert present.speed_mps(len(present.frames) - 1) == present.state.ego.speed_mps
+
+
+def test_a_new_scene_says_its_weather_and_time(started, run):
+    """The night that T chose is not taken along: the driver is told, rather than left to wonder."""
+    session, _ = started()
+    perform(session, Command.NEXT_TIME)
+    run(session, 0.1)
+    assert "dusk" in session.note.text
+    perform(session, Command.NEW_SCENE)
+    run(session, 0.1)
+    assert session.trip.present.state.scene == "two"
+    assert "clear, day" in session.note.text
+    assert "V and T change it" in session.note.text
+    perform(session, Command.NEW_SCENE)
+    run(session, 0.1)
+    assert session.note.text == "new scene: clear, day"

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pygame
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longdwm_env.agents.driving import instruments
+from longdwm_env.agents.driving import view as view_module
 from longdwm_env.agents.driving.commands import BINDINGS, Command, binding_of
 from longdwm_env.agents.driving.controls import Wish
 from longdwm_env.agents.driving.headless import pixels
@@ -11,7 +15,7 @@ from longdwm_env.agents.driving.picture import fitted_rect, upscale
 from longdwm_env.agents.driving.road_path import commanded_poses, held_poses, ribbon
 from longdwm_env.agents.driving.screen import screen_of
 from longdwm_env.agents.driving.session_commands import perform
-from longdwm_env.agents.driving.typeface import ACCENT
+from longdwm_env.agents.driving.typeface import ACCENT, text
 from longdwm_env.agents.driving.view import View
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.spline import trajectory_from_controls
@@ -130,3 +134,29 @@ def test_picture_is_upscaled_once_a_frame(started):
     surface, view = pygame.Surface((240, 160)), View()
     assert view.draw(surface, screen_of(session, 60.0))
     assert not view.draw(surface, screen_of(session, 60.0))
+
+
+@pytest.mark.parametrize("size", [(1200, 800), (480, 320), (1920, 700), (300, 900)])
+@pytest.mark.parametrize("words", ["short", "a longer line with what there is to say about it", "word " * 60])
+def test_the_message_covers_no_instrument(started, size, words, monkeypatch):
+    session, _ = started()
+    cards = []
+    for module in (instruments, view_module):
+        draw = module.panel
+        monkeypatch.setattr(
+            module,
+            "panel",
+            lambda surface, rect, *a, draw=draw, **k: (cards.append(rect.copy()), draw(surface, rect, *a, **k)),
+        )
+    session.say(words)
+    screen = replace(screen_of(session, 60.0), banner="", hint="", busy="")
+    View().draw(pygame.Surface(size), screen)
+    *others, message = cards
+    assert len(others) == 4
+    for card in others[:2]:
+        assert not message.colliderect(card)
+
+
+def test_names_that_no_font_has_are_drawn():
+    for words in ("caf\udce9", "a\x00b", "", "x" * 3000):
+        assert text(words, 14).get_height() > 0

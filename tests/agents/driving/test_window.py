@@ -1,7 +1,9 @@
 import json
 import math
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -12,15 +14,16 @@ import numpy as np
 import pygame
 import pytest
 
+from longdwm_env import render
 from longdwm_env.agents.driving.controls import Wish
 from longdwm_env.agents.driving.devices import Gamepad, SteeringWheel, is_wheel, merged, shaped
 from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.headless import has_display
 from longdwm_env.agents.driving.window import Window, WindowSettings
 from longdwm_env.agents.driving.worker import ThreadWorker
 from longdwm_env.cli.drive import drive
 from longdwm_env.errors import InvalidConfig, UnknownWorld
 from longdwm_env.figures import save_picture
+from longdwm_env.render import no_window
 
 SMALL = WindowSettings((480, 320))
 
@@ -153,15 +156,94 @@ def test_window_on_a_real_display_server(tmp_path):
     assert int(answers) >= 1
 
 
-def test_no_display_is_noticed(monkeypatch):
+@pytest.fixture
+def no_names(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
-    assert not has_display()
-    monkeypatch.setenv("DISPLAY", ":1")
-    assert has_display()
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    assert not has_display()
+    return monkeypatch
+
+
+def test_no_display_is_noticed(no_names):
+    assert no_window() == "no display"
+    no_names.setenv("SDL_VIDEODRIVER", "dummy")
+    assert "dummy" in no_window()
+
+
+def test_a_display_that_leads_nowhere_is_noticed(no_names, make_environment):
+    no_names.setenv("DISPLAY", ":5678")
+    # On a machine with much else to do even a refusal may take longer than a display is given.
+    assert re.search("DISPLAY=:5678 (does not open|gives no answer)", no_window())
+    environment = make_environment(render_mode="human")
+    with pytest.raises(InvalidConfig, match=r"DISPLAY=:5678.*rgb_array"):
+        environment.reset(seed=0)
+
+
+def test_a_display_that_never_answers_is_given_up(no_names):
+    no_names.setattr(render, "DISPLAY_ANSWERS_S", 1.0)
+    no_names.setenv("SDL_VIDEODRIVER", "x11")
+    for number in range(300, 400):
+        try:
+            silent = socket.create_server(("127.0.0.1", 6000 + number))
+        except OSError:
+            continue
+        break
+    with silent:
+        no_names.setenv("DISPLAY", f"127.0.0.1:{number}")
+        assert f"127.0.0.1:{number} gives no answer within 1 s" in no_window()
+
+
+def test_a_driver_that_does_not_exist_makes_drive_record(no_names, tmp_path, capsys):
+    no_names.setenv("SDL_VIDEODRIVER", "holodeck")
+    shown = {"image_size": (32, 48), "window": (240, 160), "out": tmp_path, "seconds": 0.5}
+    assert drive(world="warp", scene="0", policy="constant-velocity", **shown) == 0
+    assert re.search("holodeck.*recording instead", capsys.readouterr().err)
+    assert (tmp_path / "drive.mp4").is_file()
+
+
+OPENING = """
+import os, sys, threading, time
+os.environ["SDL_VIDEODRIVER"] = "dummy"
+import pygame
+import torch
+from longdwm_env import render
+from longdwm_env.agents.driving.generation import Generator
+from longdwm_env.cli import main
+
+render.no_window = lambda: ""
+large = torch.ones(1000, 1000)
+
+
+def open_scene(self, opening):
+    while True:
+        torch.mm(large, large)
+
+
+def escape():
+    while not (pygame.display.get_init() and pygame.display.get_surface()):
+        time.sleep(0.01)
+    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE))
+
+
+Generator.open_scene = open_scene
+threading.Thread(target=escape, daemon=True).start()
+sys.exit(main(["drive", "--world", "warp", "--out", sys.argv[1]]))
+"""
+
+
+def test_escape_while_a_world_opens_ends_the_command(tmp_path):
+    """A thread that comes back from torch while the interpreter ends would abort it: exit status 134."""
+    command = [sys.executable, "-c", OPENING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"window": (0, 0)}, {"window": (1, 10**9)}, {"seconds": float("nan")}, {"seconds": -1.0}]
+)
+def test_sizes_and_times_that_cannot_be_are_refused(tmp_path, wrong):
+    with pytest.raises(InvalidConfig):
+        drive(world="warp", scene="0", out=tmp_path, **wrong)
 
 
 def test_without_a_display_the_drive_is_recorded_and_can_be_seen_again(tmp_path, monkeypatch, capsys):
@@ -169,7 +251,7 @@ def test_without_a_display_the_drive_is_recorded_and_can_be_seen_again(tmp_path,
     shown = {"image_size": (32, 48), "window": (240, 160), "out": tmp_path, "seconds": 2.0}
     assert drive(world="warp", scene="0", policy="constant-velocity", **shown) == 0
     said = capsys.readouterr()
-    assert "no display" in said.err
+    assert "recording instead" in said.err
     video, replay = tmp_path / "drive.mp4", tmp_path / "drive.json"
     assert str(video) in said.out
     with av.open(str(video)) as container:
