@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any, Literal
 
+import diffusers
 import torch
 from diffusers import AutoencoderKLCogVideoX, DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
@@ -13,7 +15,9 @@ from diffusers.utils import BaseOutput, is_accelerate_available
 from torch import Tensor
 
 from longdwm_env import clock
+from longdwm_env.files import atomic_write_bytes
 from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.models import card
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import Codec, CogVideoXCodec
 from longdwm_env.models.compositor import Compositor
@@ -124,6 +128,18 @@ class LongDWMPipeline(DiffusionPipeline):
                     tensor.data = tensor.data.clone()
         check_components_finite(pipeline.components, pretrained_model_name_or_path)
         return pipeline
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """As in diffusers, and a file by which diffusers finds this class (``card.OPENER``)."""
+        atomic_write_bytes(Path(save_directory) / card.OPENER, card.OPENER_TEXT.encode())
+        super().save_pretrained(str(save_directory), *args, **kwargs)
+
+    def _upload_folder(self, working_dir: Any, repo_id: str, *args: Any, **kwargs: Any) -> Any:
+        """Both ways to the hub end here: the card is written unless somebody has written one there."""
+        readme = Path(working_dir) / card.CARD
+        if card.is_unwritten(readme):
+            card.hub_card(self, repo_id).save(readme)
+        return super()._upload_folder(working_dir, repo_id, *args, **kwargs)
 
     @property
     def settings(self) -> LongDWMSettings:
@@ -448,3 +464,7 @@ class LongDWMPipeline(DiffusionPipeline):
         coarse, fine = passes(generation, num_frames, at_once, fill)
         steps = [steps_of(self.scheduler, asked) for asked in (sampling.coarse_steps, sampling.fine_steps)]
         self._num_timesteps = videos * (coarse * steps[0] + fine * steps[1])
+
+
+# ``DiffusionPipeline.from_pretrained`` looks for a saved pipeline's class among the names of diffusers.
+diffusers.LongDWMPipeline = LongDWMPipeline
