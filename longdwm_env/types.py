@@ -370,6 +370,8 @@ class Scene:
             reacts has its own; see ``WorldState.actors``.
         log_prompt: what the log shows, where the prompt was changed after it was recorded; None where it shows the
             prompt.
+        driven: the state of the world that drove here, where a drive goes on in another world or under another prompt:
+            its road users go on as well. None where the scene is its own start.
     """
 
     key: str
@@ -380,6 +382,7 @@ class Scene:
     road_map: RoadMap | None = None
     actors: ActorTracks | None = None
     log_prompt: str | None = None
+    driven: "WorldState | None" = None
 
     def with_prompt(self, prompt: str) -> "Scene":
         """The scene under another prompt; a log that is drawn follows it, one that was recorded cannot."""

@@ -61,18 +61,27 @@ class RoadUsers:
 
     def begin(self, scene: Scene, camera: Camera) -> Begun:
         """What a state keeps of them at a scene's start: arrays, values, and their boxes at one frame."""
+        if scene.driven is not None:
+            # The scene's own road users are those of its start; here they are those of the drive so far.
+            known = scene.driven.actors
+            scene = replace(scene, actors=None if known is None else known.during(slice(-1, None)))
         kind = kind_of(scene, self.traffic) if self.shown or self.traffic is not None else "none"
-        if scene.actors is None or kind == "none":
+        if kind == "none":
             # Asked to have none where some are known, a world knows that there are none.
             nobody = None
             if scene.actors is not None and self.traffic == "none":
                 nobody = scene.actors.during(slice(1)).of(np.zeros(0, int))
             return Begun({}, {"traffic": "none"}, nobody)
-        seen = still_known(scene.actors.during(slice(1)), scene.start.pose, camera)
         if kind == "constant":
+            assert scene.actors is not None
+            seen = still_known(scene.actors.during(slice(1)), scene.start.pose, camera)
             return Begun({}, {"traffic": "constant"}, seen)
         # All of them go on; only those that can be seen are in the first picture.
         begun = begin(scene)
+        assert begun.actors is not None
+        seen = still_known(begun.actors, scene.start.pose, camera)
+        if scene.driven is not None and "pictured" in scene.driven.values:
+            seen = seen.of(np.isin(seen.ids, scene.driven.values["pictured"]))
         return replace(begun, values={**begun.values, "traffic": "reactive", "pictured": list(seen.ids)})
 
     def ahead(self, state: WorldState, trajectory: Trajectory, camera: Camera, layout: RoadLayout | None) -> Meanwhile:
@@ -87,7 +96,7 @@ class RoadUsers:
         now, step = state.arrays["track"][-1], clock.FRAMES_PER_INTERVAL
         if state.values.get("traffic") == "reactive":
             poses = compose(now, np.asarray(trajectory.poses[:step], dtype=np.float64))
-            return react(state, state.values["frames_driven"], poses, trajectory.speeds_mps[:step])
+            return react(state, poses, trajectory.speeds_mps[:step])
         # States that were saved before there was a choice have constant traffic.
         known = None if state.actors is None else still_known(state.actors, now, camera)
         return Meanwhile(None if known is None else driven_on(known, layout, step), lambda count: {})

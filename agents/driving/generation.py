@@ -247,6 +247,7 @@ class Generator:
             log=DrivenLog(request.frames, request.poses),
             camera=camera,
             start=before.state.ego,
+            driven=before.state.world_state,
             prompt=request.prompt,
             log_prompt=None if request.prompt == before.state.prompt else prompts.spelt_out(before.state.prompt),
         )

@@ -41,8 +41,11 @@ DRIVER = IdmSettings(acceleration_mps2=2.0, braking_mps2=3.0)
 PREFIX = "traffic."
 _IDS = "road_users"
 _FIXED = ("log_poses", "log_speeds_mps", "log_along_m", "paths", "path_lengths_m", "sizes_m", "ego_log")
-_MOVING = ("along_m", "speeds_mps", "left")
+_MOVING = ("along_m", "speeds_mps", "left", "frame")
 _CLASSES = "classes"
+
+AHEAD = f"{PREFIX}paths"
+"""An array that only states with recorded road users have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,7 @@ class _Users:
         along_m: (A,) how far along his way each is; NaN where absent.
         speeds_mps: (A,).
         left: () whether the ego has left its log.
+        frame: () number of the frame since the record's start.
     """
 
     log_poses: FloatArray
@@ -72,14 +76,20 @@ class _Users:
     along_m: FloatArray
     speeds_mps: FloatArray
     left: NDArray[np.bool_]
+    frame: NDArray[np.int64]
 
-    def poses(self, frame: int) -> FloatArray:
-        """(A, 3) where everybody is at a frame; NaN for the absent."""
-        return _on_paths(self.paths, self.path_lengths_m, self.along_m) if self.left else self.log_poses[frame]
+    @property
+    def poses(self) -> FloatArray:
+        """(A, 3) where everybody is; NaN for the absent."""
+        if self.left:
+            return _on_paths(self.paths, self.path_lengths_m, self.along_m)
+        return self.log_poses[int(self.frame)]
 
 
 def begin(scene: Scene) -> Begun:
-    """The road users of a scene with a map and recorded ones."""
+    """The road users of a scene with a map and recorded ones, or of one that was driven so far (``Scene.driven``)."""
+    if scene.driven is not None:
+        return _gone_on(scene.driven)
     actors, road_map, log = scene.actors, scene.road_map, scene.log
     assert actors is not None
     assert road_map is not None
@@ -96,6 +106,7 @@ def begin(scene: Scene) -> Begun:
         along_m=along[0],
         speeds_mps=actors.speeds_mps[0],
         left=np.array(False),
+        frame=np.array(0),
     )
     arrays = {f"{PREFIX}{name}": np.array(getattr(users, name)) for name in (*_FIXED, *_MOVING)}
     if actors.classes is not None:
@@ -104,22 +115,26 @@ def begin(scene: Scene) -> Begun:
     return Begun(arrays, {_IDS: list(actors.ids)}, now)
 
 
-def react(state: WorldState, frame: int, poses: FloatArray, speeds_mps: FloatArray) -> Meanwhile:
+def _gone_on(driven: WorldState) -> Begun:
+    arrays = {name: array for name, array in driven.arrays.items() if name.startswith(PREFIX)}
+    actors = None if driven.actors is None else driven.actors.during(slice(-1, None))
+    return Begun(arrays, {_IDS: list(driven.values[_IDS])}, actors)
+
+
+def react(state: WorldState, poses: FloatArray, speeds_mps: FloatArray) -> Meanwhile:
     """The road users while the ego drives; see ``meanwhile.react``."""
     users = _Users(**{name: state.arrays[f"{PREFIX}{name}"] for name in (*_FIXED, *_MOVING)})
     before = np.asarray(state.arrays["track"][-1], np.float64)
-    steps, tracks = [users], [users.poses(frame)]
-    for number, (pose, speed) in enumerate(zip(poses, speeds_mps, strict=True), frame + 1):
-        users = _stepped(users, number, before, pose, float(speed))
+    steps = [users]
+    for pose, speed in zip(poses, speeds_mps, strict=True):
+        steps.append(_stepped(steps[-1], before, pose, float(speed)))
         before = pose
-        steps.append(users)
-        tracks.append(users.poses(number))
     looks: dict[str, Any] = {}
     if f"{PREFIX}{_CLASSES}" in state.arrays:
         looks[_CLASSES] = state.arrays[f"{PREFIX}{_CLASSES}"]
     ids = tuple(state.values[_IDS])
     speeds = np.stack([np.where(np.isfinite(one.along_m), one.speeds_mps, np.nan) for one in steps])
-    everybody = ActorTracks(np.stack(tracks), users.sizes_m, speeds, ids, **looks)
+    everybody = ActorTracks(np.stack([one.poses for one in steps]), users.sizes_m, speeds, ids, **looks)
     near = _near(everybody, np.concatenate([np.asarray(state.arrays["track"][-1:], np.float64), poses]))
 
     def after(count: int) -> Arrays:
@@ -128,8 +143,10 @@ def react(state: WorldState, frame: int, poses: FloatArray, speeds_mps: FloatArr
     return Meanwhile(near, after)
 
 
-def _stepped(users: _Users, frame: int, ego_before: FloatArray, ego: FloatArray, ego_speed_mps: float) -> _Users:
+def _stepped(users: _Users, ego_before: FloatArray, ego: FloatArray, ego_speed_mps: float) -> _Users:
     """Everybody one frame later, the ego being at ``ego``; he is seen where he was before."""
+    frame = int(users.frame) + 1
+    users = replace(users, frame=np.array(frame))
     left = bool(users.left) or frame >= len(users.log_poses) or _departed(users.ego_log, frame, ego)
     if not left:
         return replace(users, along_m=users.log_along_m[frame], speeds_mps=users.log_speeds_mps[frame])

@@ -10,6 +10,7 @@ import numpy as np
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.scenes.builtin import KEY_PREFIX
+from longdwm_env.traffic import logged
 from longdwm_env.traffic.record import Begun, Meanwhile
 from longdwm_env.types import FloatArray, Scene, WorldState
 
@@ -32,38 +33,39 @@ def checked_traffic(traffic: Any) -> TrafficKind | None:
 
 def kind_of(scene: Scene, asked: TrafficKind | None) -> TrafficKind:
     """The traffic that a scene gets: reactive traffic needs lanes, and photographs and videos have none at all."""
-    if scene.actors is None or asked == "none":
+    if asked == "none" or (scene.actors is None and not _simulated(scene)):
         return "none"
     if asked == "constant":
-        return "constant"
-    return "reactive" if _simulated(scene) or _has_lanes(scene) else "constant"
+        return "none" if scene.actors is None else "constant"
+    if _simulated(scene):
+        return "reactive"
+    goes_on = scene.driven is None or logged.AHEAD in scene.driven.arrays
+    return "reactive" if goes_on and _has_lanes(scene) else "constant"
 
 
 def begin(scene: Scene) -> Begun:
     """Reactive traffic at the start of a scene for which ``kind_of`` says that there is some."""
-    if _simulated(scene):
-        # The simulator is heavy to import, and whoever drives recorded scenes never needs it.
-        from longdwm_env.traffic import simulated
+    if not _simulated(scene):
+        return logged.begin(scene)
+    # The simulator is heavy to import, and recorded scenes never need it.
+    from longdwm_env.traffic import simulated
 
-        return simulated.begin(scene)
-    from longdwm_env.traffic import logged
-
-    return logged.begin(scene)
+    return simulated.begin(scene)
 
 
-def react(state: WorldState, frame: int, poses: FloatArray, speeds_mps: FloatArray) -> Meanwhile:
+def react(state: WorldState, poses: FloatArray, speeds_mps: FloatArray) -> Meanwhile:
     """Reactive traffic while the ego drives.
 
     Args:
-        state: of the world; its arrays are those of ``begin`` or ``Meanwhile.after``.
-        frame: number of the present frame; 0 at the scene's start.
+        state: of the world; its arrays are those of ``begin`` or ``Meanwhile.after``, beside the ego's ``track``.
         poses: (T, 3) of the ego's rear axle at the frames to come, in the world frame.
         speeds_mps: (T,) of the ego.
     """
-    from longdwm_env.traffic import logged, simulated
+    if logged.AHEAD in state.arrays:
+        return logged.react(state, poses, speeds_mps)
+    from longdwm_env.traffic import simulated
 
-    part = simulated if simulated.SEED in state.arrays else logged
-    return part.react(state, frame, poses, speeds_mps)
+    return simulated.react(state, poses, speeds_mps)
 
 
 def _simulated(scene: Scene) -> bool:

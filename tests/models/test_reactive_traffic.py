@@ -18,8 +18,9 @@ from longdwm_env.simulator.driver import drive
 from longdwm_env.simulator.roads import kind_of_seed
 from longdwm_env.simulator.scene import episode
 from longdwm_env.state import EnvState
-from longdwm_env.types import WorldState
+from longdwm_env.types import EgoState, WorldState
 from longdwm_env.worlds.simulator import SimulatorWorld
+from longdwm_env.worlds.warp import WarpWorld
 
 SIZE = (32, 48)
 SEED_OF = {
@@ -83,7 +84,7 @@ def test_they_react_to_the_ego(world, drive_at):
         state = begun
         for _ in range(2):
             ahead = world.road_users.ahead(state, trajectory, scene.camera, None)
-            state = WorldState({**state.arrays, **ahead.after(12)}, {**state.values, "frames_driven": 12}, ahead.tracks)
+            state = WorldState({**state.arrays, **ahead.after(12)}, state.values, ahead.tracks)
         speeds[name] = dict(zip(ahead.tracks.ids, ahead.tracks.speeds_mps[-1], strict=True))
     common = set(speeds["stands"]) & set(speeds["goes"])
     assert any(speeds["stands"][one] < speeds["goes"][one] - 1 for one in common)
@@ -95,12 +96,12 @@ def test_new_ones_come_for_as_long_as_the_drive_lasts(world):
     truth, state = simulator.begin(scene, seed), world.begin(scene, seed)
     at_start = set(state.actors.ids)
     everybody: list[set[str]] = []
-    for second in range(1, 46):
+    for _ in range(45):
         trajectory = drive(truth, seed, "normal")
         (truth,), _ = simulator.advance_undrawn([truth], [trajectory], 12)
         ahead = world.road_users.ahead(state, trajectory, scene.camera, None)
         arrays = {**state.arrays, **ahead.after(12), "track": truth.arrays["ego_pose"][None]}
-        state = WorldState(arrays, {**state.values, "frames_driven": 12 * second}, ahead.tracks)
+        state = WorldState(arrays, state.values, ahead.tracks)
         everybody.append(set(ahead.tracks.ids))
     assert all(len(there) >= 3 for there in everybody[30:])
     assert len(everybody[-1] - at_start) >= 3
@@ -187,6 +188,47 @@ def test_constant_and_no_traffic(pipeline, drive_at):
     assert (np.diff(following.actors.speeds_mps, axis=0) == 0).all()
     none = DiffusionWorld(pipeline, "tiny", traffic="none").begin(scene, 0)
     assert (none.values["traffic"], none.actors.ids) == ("none", ())
+
+
+def test_a_drive_that_goes_on_elsewhere_keeps_its_road_users(world):
+    """Under another prompt or in another world the picture begins anew, and the street does not."""
+    seed = SEED_OF["intersection"]
+    scene, simulator = scene_of(seed), SimulatorWorld(SIZE)
+    truth, state = simulator.begin(scene, seed), world.begin(scene, seed)
+    for _ in range(2):
+        trajectory = drive(truth, seed, "normal")
+        (truth,), _ = simulator.advance_undrawn([truth], [trajectory], 7)
+        (state,), _ = world.advance([state], [trajectory], 7)
+    x, y, heading = truth.arrays["ego_pose"]
+    start = EgoState(float(x), float(y), float(heading), float(truth.arrays["speeds_mps"][0]))
+    trajectory = drive(truth, seed, "normal")
+    (later,), _ = simulator.advance_undrawn([truth], [trajectory], 12)
+    for driven in (truth, state):
+        again = world.begin(replace(scene, start=start, driven=driven), seed)
+        assert again.values["traffic"] == "reactive"
+        assert set(again.values["pictured"]) <= set(driven.values.get("pictured", again.actors.ids))
+        np.testing.assert_array_equal(again.arrays["track"][-1], truth.arrays["ego_pose"])
+        (following,), _ = world.advance([again], [trajectory], 12)
+        same_actors(following.actors, later.actors)
+
+
+def test_a_drive_from_a_world_without_road_users_begins_on_an_empty_road(world):
+    seed = SEED_OF["highway"]
+    scene, simulator = scene_of(seed), SimulatorWorld(SIZE)
+    state = world.begin(replace(scene, driven=WarpWorld(SIZE).begin(scene, 0)), seed)
+    assert state.actors.ids == ()
+    assert state.values["pictured"] == []
+    truth, counts = simulator.begin(scene, seed), []
+    for second in range(1, 31):
+        trajectory = drive(truth, seed, "normal")
+        (truth,), _ = simulator.advance_undrawn([truth], [trajectory], 12)
+        ahead = world.road_users.ahead(state, trajectory, scene.camera, None)
+        if second == 1:
+            assert not np.isfinite(ahead.tracks.poses).any()
+        arrays = {**state.arrays, **ahead.after(12), "track": truth.arrays["ego_pose"][None]}
+        state = WorldState(arrays, state.values, ahead.tracks)
+        counts.append(len(ahead.tracks.ids))
+    assert max(counts[10:]) > 0
 
 
 def test_pictures_have_none(world, scene_with, drive_at):

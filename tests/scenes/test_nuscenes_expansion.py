@@ -47,11 +47,11 @@ def test_recorded_road_users_react_where_the_expansion_knows_their_lanes(dataset
     assert begun.values["road_users"] == names
     state = WorldState({"track": scene.start.pose[None], **begun.arrays}, begun.values, begun.actors)
     ego = np.asarray(scene.log.ego_poses)[scene.log.num_past + 1 :][:12]
-    logged = react(state, 0, ego, np.full(12, 10.0)).tracks
+    logged = react(state, ego, np.full(12, 10.0)).tracks
     for column, name in enumerate(logged.ids):
         np.testing.assert_array_equal(logged.poses[:, column], scene.actors.poses[:13, names.index(name)])
     assert np.array_equal(logged.classes, [scene.actors.classes[names.index(name)] for name in logged.ids])
-    standing = react(state, 0, np.repeat(scene.start.pose[None], 12, axis=0), np.zeros(12))
+    standing = react(state, np.repeat(scene.start.pose[None], 12, axis=0), np.zeros(12))
     assert standing.after(12)["traffic.left"]
     assert not standing.after(1)["traffic.left"], "a frame of standing is no departure yet"
     there = standing.tracks.poses[:, [name in logged.ids for name in standing.tracks.ids]]

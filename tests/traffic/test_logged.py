@@ -1,6 +1,6 @@
 """Recorded road users: on their log while the ego is on its own, and by the intelligent driver model from then on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def driven(scene, along_m, parts=(12,), speeds=None):
         count = min(parts[turn % len(parts)], len(poses) - frame)
         turn += 1
         ahead = slice(frame, frame + 12)
-        meanwhile = react(state, frame, poses[ahead], speeds[ahead])
+        meanwhile = react(state, poses[ahead], speeds[ahead])
         part = meanwhile.tracks
         for column, name in enumerate(part.ids):
             row = tracks.setdefault(name, [np.full(3, np.nan)] * (frame + 1))
@@ -183,8 +183,21 @@ def test_it_does_not_matter_how_often_the_ego_acts(parts):
     assert tracks.keys() == others.keys()
     for name in tracks:
         np.testing.assert_array_equal(tracks[name], others[name])
-    for name in ("along_m", "speeds_mps", "left"):
+    for name in ("along_m", "speeds_mps", "left", "frame"):
         np.testing.assert_array_equal(whole.arrays[f"traffic.{name}"], state.arrays[f"traffic.{name}"])
+
+
+def test_a_drive_that_goes_on_elsewhere_keeps_its_road_users():
+    scene = scene_of(recorded())
+    along = stopping(3.0)
+    state, _ = driven(scene, along[:20])
+    begun = begin(replace(scene, driven=state, start=EgoState(*on_ring(along[19]))))
+    assert begun.actors.ids == state.actors.ids
+    poses, speeds = on_ring(along[20:32]), np.gradient(along, 1 / FPS)[20:32]
+    again = WorldState({"track": state.arrays["track"], **begun.arrays}, begun.values, begun.actors)
+    np.testing.assert_array_equal(react(again, poses, speeds).tracks.poses, react(state, poses, speeds).tracks.poses)
+    # A world that knew nobody cannot say where those of the record are by now.
+    assert kind_of(replace(scene, driven=WorldState()), None) == "constant"
 
 
 def test_without_a_recorded_ego_everybody_reacts_at_once():
