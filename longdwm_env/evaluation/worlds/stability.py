@@ -1,6 +1,6 @@
 """Whether a world lasts: long drives, their likeness to the simulator's early and late, and whether they collapse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
