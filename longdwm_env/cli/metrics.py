@@ -11,6 +11,7 @@ from longdwm_env.cli.tables import command_line, written
 
 if TYPE_CHECKING:
     from longdwm_env.evaluation.networks import Networks
+    from longdwm_env.evaluation.paper.interpolators import Interpolator
     from longdwm_env.evaluation.paper.protocols import Protocol
     from longdwm_env.evaluation.paper.systems import System
     from longdwm_env.evaluation.report import Table
@@ -101,7 +102,7 @@ def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS)
     from longdwm_env.evaluation.paper.protocols import interpolation
 
     pipeline, prepared = _prepared(protocol, networks)
-    rivals = [FineBetween(pipeline), Blend(), WarpBetween(pipeline.settings)]
+    rivals: list[Interpolator] = [FineBetween(pipeline), Blend(), WarpBetween(pipeline.settings)]
     return written(interpolation(prepared, rivals), protocol.out)
 
 

@@ -1,6 +1,7 @@
 """How sure a figure is: 95 % intervals by scipy.stats. Whole scenes are drawn again, as frames of a scene are alike."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,15 +54,18 @@ def bootstrap(
     value = float(statistic(samples))
     if len(samples) == 1:
         return Interval(value, value, value)
-    found = stats.bootstrap(
-        (np.arange(len(samples)),),
-        lambda chosen: float(statistic(samples[chosen.astype(int)])),
-        n_resamples=draws,
-        vectorized=False,
-        method="percentile",
-        confidence_level=CONFIDENCE,
-        rng=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        # A statistic that comes out the same, or unknown, in every draw has an interval all the same.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(len(samples)),),
+            lambda chosen: float(statistic(samples[chosen.astype(int)])),
+            n_resamples=draws,
+            vectorized=False,
+            method="percentile",
+            confidence_level=CONFIDENCE,
+            rng=np.random.default_rng(seed),
+        )
     low, high = found.confidence_interval
     moved = value - float(np.mean(found.bootstrap_distribution)) if centred else 0.0
     return Interval(value, float(low) + moved, float(high) + moved)

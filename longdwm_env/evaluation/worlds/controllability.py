@@ -68,16 +68,16 @@ def obedience_cells(drives: Sequence[ReadMotion]) -> tuple[Cell, ...]:
         ratio_interval(errors, wanted),
         mean_interval(errors),
         mean_interval(np.array([read.yaw_rate_error_radps for read in drives])),
-        *(
-            pooled_interval(
-                lambda chosen, name=name: motion_correlation([drives[i] for i in chosen], name), len(drives)
-            )
-            for name in ("yaw_rate_radps", "speed_mps")
-        ),
+        _correlation(drives, "yaw_rate_radps"),
+        _correlation(drives, "speed_mps"),
         float(yaw_rates.std()),
         float(speeds.mean()),
         float(speeds.std()),
     )
+
+
+def _correlation(drives: Sequence[ReadMotion], name: str) -> Interval:
+    return pooled_interval(lambda chosen: motion_correlation([drives[i] for i in chosen], name), len(drives))
 
 
 def _bars(mode: str, cells: Sequence[Cell]) -> list[str]:

@@ -1,6 +1,6 @@
 """Whether a world lasts: long drives, their likeness to the simulator's early and late, and whether they collapse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,10 +147,11 @@ class Endurance:
             "first collapse (s)", "wall clock for a second (s)", "memory growth, mean", "memory growth, worst",
             "strangeness, {} to {} s".format(*self.settled_s), f"strangeness, {late}",
         )  # fmt: skip
-        rows = [(name, self._cells(name)) for name in self.worlds if name != TRUTH]
-        rows.append((f"{TRUTH} (collapsed: false alarms)", self._cells(TRUTH)))
+        cells = {name: self._cells(name) for name in self.worlds}
+        rows = [(name, found) for name, found in cells.items() if name != TRUTH]
+        rows.append((f"{TRUTH} (collapsed: false alarms)", cells[TRUTH]))
         title = f"Does {world} last {self.length_s} s?"
-        notes = (*self._bars(world), *self._how())
+        notes = (*_bars(cells[world]), *self._how())
         return Table("last", title, columns, tuple(rows), len(self.seeds), facts, notes)
 
     def _cells(self, world: str) -> tuple[Cell, ...]:
@@ -197,19 +198,6 @@ class Endurance:
         early = [[one.parts[0] for one in drives] for drives in pairs]
         late = [[one.late for one in drives] for drives in pairs]
         return frechet_interval(*early), frechet_interval(*late), frechet_ratio(*late, *early)
-
-    def _bars(self, world: str) -> list[str]:
-        cells = self._cells(world)
-        ratio, collapsed, growth = cells[3], cells[4], cells[9]
-        said = []
-        if isinstance(ratio, Interval):
-            wanted = f"FDS of the last third at most {MOST_RATIO:g} times that of the start"
-            said.append(bar(wanted, ratio, ratio.value <= MOST_RATIO))
-        said.append(bar("no collapse", f"{collapsed} of {cells[0]} drives", not collapsed))
-        if isinstance(growth, float):
-            wanted = f"memory grows by at most {MOST_GROWTH:.0%} in any drive"
-            said.append(bar(wanted, f"{growth:.2%}", growth <= MOST_GROWTH))
-        return said
 
     def _how(self) -> list[str]:
         detector = self._detector()
@@ -265,3 +253,16 @@ class Endurance:
             for world, drives in self.worlds.items()
         }
         return scenes_table("last-drives", "Drive by drive", columns, self.seeds, worlds, tuple)
+
+
+def _bars(cells: Sequence[Cell]) -> list[str]:
+    ratio, collapsed, growth = cells[3], cells[4], cells[9]
+    said = []
+    if isinstance(ratio, Interval):
+        wanted = f"FDS of the last third at most {MOST_RATIO:g} times that of the start"
+        said.append(bar(wanted, ratio, ratio.value <= MOST_RATIO))
+    said.append(bar("no collapse", f"{collapsed} of {cells[0]} drives", not collapsed))
+    if isinstance(growth, float):
+        wanted = f"memory grows by at most {MOST_GROWTH:.0%} in any drive"
+        said.append(bar(wanted, f"{growth:.2%}", growth <= MOST_GROWTH))
+    return said
