@@ -36,7 +36,7 @@ class TrainOptions:
 
     Attributes:
         recipe: mini-simulator, mini-nuscenes or cogvideox-2b-nuscenes.
-        size: "debug" shows within two minutes that everything works together.
+        size: "debug" shows that everything works together: smallest models, few steps, minutes in place of hours.
         out: folder of the model in the making; everything is resumed from there. Default: runs/RECIPE-SIZE.
         data: dataroot of nuScenes, or a folder of videos in place of the recipe's own footage.
         clips: clips of footage; more than before adds to what is there.
