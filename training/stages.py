@@ -302,10 +302,17 @@ def _codec(
     vae: Any = pipeline.vae
     if not hasattr(vae, "fit_pca"):
         raise InvalidConfig("CogVideoX's autoencoder is used as it is; only the mini codec is trained")
-    if config.pca_images and not checkpoints(workspace.stage("codec") / "checkpoints"):
-        vae.fit_pca(sample_images(footage, config.pca_images, seed))
-        # The objective's reference and noise depend on the fitted statistics, so a resumed run needs the same ones.
-        workspace.save_component("vae", vae)
+    # The objective's reference and noise depend on the codec that training starts from, so a resumed run needs that
+    # very one, whatever has been exported to the pipeline since.
+    start = workspace.stage("codec") / "start"
+    if not checkpoints(workspace.stage("codec") / "checkpoints"):
+        if config.pca_images:
+            vae.fit_pca(sample_images(footage, config.pca_images, seed))
+            workspace.save_component("vae", vae)
+        vae.save_pretrained(str(start), safe_serialization=True)
+    elif start.is_dir():
+        vae = type(vae).from_pretrained(str(start)).to(vae.device)
+        pipeline.register_modules(vae=vae)
 
     def draw(step: int, counts: Sequence[int]) -> ImageBatch:
         del step
