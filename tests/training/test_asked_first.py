@@ -97,7 +97,7 @@ def test_what_stages_need() -> None:
 def short_videos(tmp_path: Path) -> Path:
     """Two videos of four and two seconds."""
     for name, frames in (("one", 49), ("two", 25)):
-        write_video(np.full((frames, 32, 48, 3), 90, np.uint8), tmp_path / "videos" / f"{name}.mp4")
+        write_video(tmp_path / "videos" / f"{name}.mp4", [np.full((frames, 32, 48, 3), 90, np.uint8)])
     return tmp_path / "videos"
 
 
@@ -177,7 +177,7 @@ def test_a_second_rebuild_is_told_who_is_there(tmp_path: Path, monkeypatch: pyte
 
 def test_another_video_or_way_under_the_same_name_is_another_source(tmp_path: Path) -> None:
     video, poses = tmp_path / "videos" / "drive.mp4", tmp_path / "videos" / "drive.json"
-    write_video(np.full((25, 32, 48, 3), 90, np.uint8), video)
+    write_video(video, [np.full((25, 32, 48, 3), 90, np.uint8)])
     poses.write_text('{"poses": ' + str([[0.5 * frame, 0, 0] for frame in range(25)]) + "}")
     source = VideoClips(video.parent, (32, 48))
     record_footage(source, tmp_path / "footage")
