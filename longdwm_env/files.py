@@ -3,6 +3,7 @@
 A folder that a long run fills has one writer at a time; and whether something can be written is asked before the work.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -21,6 +22,8 @@ from longdwm_env.errors import FolderInUse, InvalidConfig
 
 LEAST_FREE_MB = 16
 """What has to be free where something is about to be written."""
+
+WHOLE_BYTES, PIECES = 2**26, 256
 
 LOCK = ".lock"
 PATIENCE_S = 5.0
@@ -53,6 +56,32 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """Short hash of a file's contents, or of the names and contents in a folder, by which another one is noticed.
+
+    Of a file above ``WHOLE_BYTES`` (videos, tables of large datasets) the size and pieces all over it are looked at.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    path = Path(path)
+    digest = hashlib.blake2b(digest_size=12)
+    if path.is_dir():
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            digest.update(
+                f"{file.relative_to(path).as_posix()} {content_hash(file)}\n".encode("utf-8", "surrogateescape")
+            )
+        return digest.hexdigest()
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        piece = min(WHOLE_BYTES, size) if size <= WHOLE_BYTES else WHOLE_BYTES // PIECES
+        digest.update(str(size).encode())
+        for number in range(1 if size <= WHOLE_BYTES else PIECES):
+            stream.seek(number * (size - piece) // (PIECES - 1))
+            digest.update(stream.read(piece))
+    return digest.hexdigest()
+
+
 def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all."""
     with atomic_path(path) as temporary:
@@ -65,7 +94,9 @@ def atomic_write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 @contextmanager
-def one_writer(folder: str | os.PathLike[str], wait: bool = False, lock: str = LOCK) -> Iterator[None]:
+def one_writer(
+    folder: str | os.PathLike[str], wait: bool = False, lock: str = LOCK, leave_nothing: bool = False
+) -> Iterator[None]:
     """Hold a folder while the code inside writes to it; may be nested in one thread.
 
     The operating system keeps the lock, so it goes with the process that holds it, however that ends.
@@ -74,6 +105,7 @@ def one_writer(folder: str | os.PathLike[str], wait: bool = False, lock: str = L
         folder: made where it is missing.
         wait: for another writer to be done, and say who that is; else there is an error after ``PATIENCE_S``.
         lock: name of the file in the folder that is locked; who holds it stands in one of that name and ``.json``.
+        leave_nothing: delete the file afterwards: for those who write one file in a folder of others.
 
     Raises:
         FolderInUse: another process writes to the folder.
@@ -104,6 +136,8 @@ def one_writer(folder: str | os.PathLike[str], wait: bool = False, lock: str = L
     finally:
         if outermost:
             holder.unlink(missing_ok=True)
+            if leave_nothing:
+                (folder / lock).unlink(missing_ok=True)
         held.release()
 
 

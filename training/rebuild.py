@@ -79,14 +79,8 @@ def rebuild(
     begun = time.monotonic()
     on_gpu = device != "cpu" and torch.cuda.is_available()
     cores = os.cpu_count() or 1
-    plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
-    plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
-    later = ("distill", "sharpen", "warp", "compose", "scorer", "inverse-dynamics")
-    known = {*recipe.stages, *(["compose"] if recipe.compose is not None else [])}
-    plan += [(stage,) for stage in later if stage in known]
-    plan += [("evaluation",)]
-    for parts in plan:
-        todo = [part for part in parts if part in ("footage", "latents") or not workspace.done(part)]
+    for parts in _plan(recipe, on_gpu):
+        todo = _todo(parts, workspace)
         if not todo:
             continue
         left = None if minutes is None else minutes - (time.monotonic() - begun) / 60
@@ -117,6 +111,25 @@ def rebuild(
             return 3
     _say(workspace, f"done: {workspace.pipeline}")
     return 0
+
+
+def parts_left(recipe: Recipe, workspace: Workspace) -> list[str]:
+    """Parts of a rebuild that are not done."""
+    return [part for parts in _plan(recipe, False) for part in _todo(parts, workspace)]
+
+
+def _plan(recipe: Recipe, on_gpu: bool) -> list[tuple[str, ...]]:
+    """Parts in their order; those of one entry run side by side."""
+    plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
+    plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
+    later = ("distill", "sharpen", "warp", "compose", "scorer", "inverse-dynamics")
+    known = {*recipe.stages, *(["compose"] if recipe.compose is not None else [])}
+    plan += [(stage,) for stage in later if stage in known]
+    return [*plan, ("evaluation",)]
+
+
+def _todo(parts: Sequence[str], workspace: Workspace) -> list[str]:
+    return [part for part in parts if part in ("footage", "latents") or not workspace.done(part)]
 
 
 def _start(command: Sequence[str], threads: int | None) -> "subprocess.Popen[bytes]":

@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 
+from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import one_writer
 from longdwm_env.models.coarse import CoarseModel
@@ -28,6 +29,7 @@ from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore, weigh
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.draws import numbers
+from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.loop import Progress, train
 from longdwm_env.training.losses.coarse import CoarseObjective
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
@@ -199,8 +201,12 @@ def _assemble(
         return _inverse_dynamics(config, workspace, pipeline)
     store = LatentStore(workspace.latents, BadLimit(recipe.data.bad_share))
     store.check_codec(pipeline)
-    seen, unseen = store.split()
     codec, settings = pipeline.codec, pipeline.settings
+    seen, unseen = store.split()
+    needed = keyframes_needed(stage, config, settings, store.has_poses)
+    if min(seen.longest, unseen.longest) <= (needed - 1) * FRAMES_PER_INTERVAL:
+        # The few clips that are long enough are on one side: as in a small store, all are on both.
+        seen = unseen = store
     last_frames = codec.last_frames(SEGMENT_FRAMES)
     last_is_exact = len(last_frames) == SEGMENT_FRAMES
     empty = store.empty_text()
@@ -296,10 +302,17 @@ def _codec(
     vae: Any = pipeline.vae
     if not hasattr(vae, "fit_pca"):
         raise InvalidConfig("CogVideoX's autoencoder is used as it is; only the mini codec is trained")
-    if config.pca_images and not checkpoints(workspace.stage("codec") / "checkpoints"):
-        vae.fit_pca(sample_images(footage, config.pca_images, seed))
-        # The objective's reference and noise depend on the fitted statistics, so a resumed run needs the same ones.
-        workspace.save_component("vae", vae)
+    # The objective's reference and noise depend on the codec that training starts from, so a resumed run needs that
+    # very one, whatever has been exported to the pipeline since.
+    start = workspace.stage("codec") / "start"
+    if not checkpoints(workspace.stage("codec") / "checkpoints"):
+        if config.pca_images:
+            vae.fit_pca(sample_images(footage, config.pca_images, seed))
+            workspace.save_component("vae", vae)
+        vae.save_pretrained(str(start), safe_serialization=True)
+    elif start.is_dir():
+        vae = type(vae).from_pretrained(str(start)).to(vae.device)
+        pipeline.register_modules(vae=vae)
 
     def draw(step: int, counts: Sequence[int]) -> ImageBatch:
         del step

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_write_json
+from longdwm_env.files import atomic_write_json, content_hash, one_writer
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.models.text import PromptTokenizer
@@ -79,14 +79,23 @@ class Workspace:
         Raises:
             InvalidConfig: the folder is of another recipe.
         """
+        with one_writer(self.root, wait=True, lock=".prepare.lock"):
+            self._prepare(recipe, initial, seed)
+
+    def _prepare(self, recipe: Recipe, initial: Path | None, seed: int) -> None:
         about = {"recipe": recipe.name, "size": recipe.size, "preset": recipe.preset}
         path = self.root / "workspace.json"
         if path.is_file():
             found = json.loads(path.read_text())
+            begun_with = found.pop("initial", None)
             if found != about:
                 raise InvalidConfig(f"{self.root} belongs to {found}, not to {about}; name another folder")
+            if initial is not None and begun_with not in (None, _hash(initial)):
+                raise InvalidConfig(f"{self.root} was begun with another pipeline than {initial}; name another folder")
+            about |= {"initial": begun_with} if begun_with is not None else {}
         if not (self.pipeline / "model_index.json").is_file():
             if initial is not None:
+                about["initial"] = _hash(initial)
                 made = LongDWMPipeline.from_pretrained(str(initial))
             elif recipe.preset == "cogvideox-2b":
                 raise InvalidConfig(
@@ -100,7 +109,8 @@ class Workspace:
                 buckets = int(made.text_encoder.config.vocab_size) - PromptTokenizer.num_special_words
                 made.register_modules(tokenizer=PromptTokenizer(buckets))
             made.save_pretrained(str(self.pipeline), safe_serialization=True)
-        atomic_write_json(path, about)
+        if not path.is_file() or json.loads(path.read_text()) != about:
+            atomic_write_json(path, about)
 
     def load(self, **components: Any) -> LongDWMPipeline:
         """The pipeline so far."""
@@ -126,6 +136,12 @@ class Workspace:
     def mark_done(self, stage: str, facts: dict[str, Any]) -> None:
         """Remember that a stage has run to its end."""
         atomic_write_json(self.stage(stage) / "done.json", as_json(facts))
+
+
+def _hash(pipeline: Path) -> str:
+    if not pipeline.is_dir():
+        raise InvalidConfig(f"{pipeline} is no folder of a saved pipeline")
+    return content_hash(pipeline)
 
 
 def device_of(name: str | None) -> torch.device:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longdwm_env.errors import InvalidConfig, InvalidState
 from longdwm_env.factory import DEFAULT_WORLD
-from longdwm_env.files import check_output_file, check_output_folder
+from longdwm_env.files import check_output_file, check_output_folder, content_hash, one_writer
 
 if TYPE_CHECKING:
     from longdwm_env.state import EnvState
@@ -78,10 +78,11 @@ def rollout(
     check_output_file(out)
     run = Run(request, out)
     check_output_folder(run.folder)
-    if restart:
-        run.discard()
-    reason = run.go_on()
-    run.finish()
+    with one_writer(out.parent, lock=f".{out.name}.lock", leave_nothing=True):
+        if restart:
+            run.discard()
+        reason = run.go_on()
+        run.finish()
     print(f"{out}: {run.frames} frames" + (f"; the drive ended early: {reason}" if reason else ""))
     return 0
 
@@ -104,6 +105,8 @@ class Run:
         self.preview = out.with_name(out.stem + ".preview.mp4")
         self.parts = 0
         self.frames = 0
+        self.ended = ""
+        self.inputs: dict[str, str] = {}
 
     def discard(self) -> None:
         """Forget what an earlier run left behind."""
@@ -133,11 +136,12 @@ class Run:
         scene = {"scene": _built_in_seed(request.image)} if built_in else {"scene": 0}
         environment.reset(seed=request.seed, options=scene)
         start = env.get_state()
+        self.inputs = inputs_of(request, start)
         plan = self._plan(environment, start)
         env.set_state(self._resume(start))
         total = round(request.seconds * clock.FPS)
         rate = tqdm(total=total, initial=self.frames, unit="frame", desc=request.world, smoothing=0.1)
-        reason = ""
+        reason = self.ended
 
         def seen(clip: Any) -> None:
             preview.write(clip)
@@ -196,21 +200,28 @@ class Run:
         from longdwm_env.state import EnvState
 
         record = self.folder / "run.json"
+        asked_now = {"request": _as_json(self.request), "inputs": self.inputs}
         if not record.is_file():
             self._record("")
             return start
         try:
             values = json.loads(record.read_text(encoding="utf-8"))
-            asked, self.parts, self.frames = values["request"], int(values["parts"]), int(values["frames"])
-            ended = str(values["ended"])
+            asked = {"request": values["request"], "inputs": values.get("inputs")}
+            self.parts, self.frames, self.ended = int(values["parts"]), int(values["frames"]), str(values["ended"])
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidConfig(f"{record} is damaged ({error}); give --restart to begin again") from error
-        if asked != _as_json(self.request):
-            raise InvalidConfig(f"{self.folder} holds an unfinished run of other options; give --restart to discard it")
-        if self.parts == 0 or ended:
-            self.parts = self.frames = 0
+        if asked != asked_now:
+            what = (
+                "of other options"
+                if asked["request"] != asked_now["request"]
+                else _changed(asked["inputs"], self.inputs)
+            )
+            raise InvalidConfig(f"{self.folder} holds an unfinished run {what}; give --restart to discard it")
+        if self.parts == 0:
             return start
         print(f"going on after {self.frames} frames", file=sys.stderr)
+        if lost := [path.name for path in map(self._part_path, range(self.parts)) if not path.is_file()]:
+            raise InvalidConfig(f"{self.folder} lacks {', '.join(lost)}; give --restart to begin again")
         try:
             return EnvState.load(self.folder / f"state-{self.parts:05d}.safetensors")
         except (FileNotFoundError, InvalidState) as error:
@@ -219,11 +230,37 @@ class Run:
     def _record(self, ended: str) -> None:
         from longdwm_env.files import atomic_write_json
 
-        values = {"request": _as_json(self.request), "parts": self.parts, "frames": self.frames, "ended": ended}
+        values = {"request": _as_json(self.request), "inputs": self.inputs}
+        values |= {"parts": self.parts, "frames": self.frames, "ended": ended}
         atomic_write_json(self.folder / "run.json", values)
 
     def _part_path(self, index: int) -> Path:
         return self.folder / f"part-{index:05d}.mp4"
+
+
+def inputs_of(request: Request, start: "EnvState") -> dict[str, str]:
+    """Hashes of what a run is made from: another picture, pose file or world under the same name is another run."""
+    import hashlib
+
+    from longdwm_env.models.bundled import MINI
+
+    named = {"image": Path(request.image), "trajectory": Path(request.trajectory), "world": Path(request.world)}
+    if request.world == DEFAULT_WORLD:
+        named["world"] = MINI
+    # Folders of scenes may be large; what is driven from is what they start with.
+    hashed = {name: path for name, path in named.items() if path.is_file() or (name == "world" and path.is_dir())}
+    begun = hashlib.blake2b(
+        repr((start.prompt, start.camera, start.ego)).encode("utf-8", "surrogatepass"), digest_size=12
+    )
+    begun.update(start.frames.tobytes())
+    return {name: content_hash(path) for name, path in hashed.items()} | {"scene": begun.hexdigest()}
+
+
+def _changed(before: dict[str, str] | None, now: dict[str, str]) -> str:
+    if before is None:
+        return "of an earlier version"
+    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    return f"from before {' and '.join(names)} changed"
 
 
 def route_action(route: Any, start: "EnvState", now: "EnvState") -> Any:

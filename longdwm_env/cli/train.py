@@ -3,11 +3,16 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+from longdwm_env.cli.extras import is_installed, need
+from longdwm_env.cli.footage import asked_footage, check_suffices, encode_asked, record_asked, say_what_does_not_suffice
+from longdwm_env.errors import MissingDependency
 
 if TYPE_CHECKING:
     from longdwm_env.training.config import Recipe, StageConfig
@@ -18,8 +23,11 @@ if TYPE_CHECKING:
 EVALUATION_SAMPLES = {"full": 40, "debug": 2}
 """Drives of the evaluation that ends a rebuild."""
 
-MOST_ENCODERS = 4
-"""Processes that encode latents: each needs about 1 GB."""
+LEAST_FREE_MB = {"full": 1000.0, "debug": 50.0}
+"""For footage, latents and checkpoints, at the least."""
+
+TRACKERS = {"comet_ml": "comet_ml", "wandb": "wandb", "aim": "aim", "mlflow": "mlflow"}
+"""Packages of those that no extra brings."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class TrainOptions:
 
     Attributes:
         recipe: mini-simulator, mini-nuscenes or cogvideox-2b-nuscenes.
-        size: "debug" shows within two minutes that everything works together.
+        size: "debug" shows that everything works together: smallest models, few steps, minutes in place of hours.
         out: folder of the model in the making; everything is resumed from there. Default: runs/RECIPE-SIZE.
         data: dataroot of nuScenes, or a folder of videos in place of the recipe's own footage.
         clips: clips of footage; more than before adds to what is there.
@@ -130,15 +138,20 @@ def ar_baseline(options: Options = TrainOptions()) -> int:
 def footage(options: Options = TrainOptions()) -> int:
     """Record the recipe's footage, as far as it is missing."""
     recipe, workspace = opened(options)
-    made = _footage(recipe, workspace, options)
+    asked = asked_footage(recipe, workspace, options)
+    say_what_does_not_suffice(recipe, workspace, asked)
+    made = record_asked(recipe, workspace, options, asked)
     print(f"{len(made)} clips in {workspace.footage}")
     return 0
 
 
 def latents(options: Options = TrainOptions()) -> int:
     """Encode the recipe's footage with the trained codec, as far as that is missing."""
+    need("train latents", "train", "accelerate")
     recipe, workspace = opened(options)
-    print(f"{_latents(recipe, workspace, options)} clips in {workspace.latents}")
+    asked = asked_footage(recipe, workspace, options)
+    say_what_does_not_suffice(recipe, workspace, asked)
+    print(f"{encode_asked(recipe, workspace, options, asked)} clips in {workspace.latents}")
     return 0
 
 
@@ -152,6 +165,7 @@ def export(
         stage: which one.
         options: recipe and folder.
     """
+    need("train export", "train", "accelerate")
     from longdwm_env.training.stages import export as export_stage
 
     _, workspace = opened(options)
@@ -174,10 +188,10 @@ def estimate(
         gpu_memory_gb: sizes of accelerators to compare with.
         processes: accelerators that share the parameters (FSDP).
     """
+    need("train estimate", "train", "accelerate")
     from longdwm_env.training.estimate import estimate_stage
-    from longdwm_env.training.recipes import recipe
 
-    chosen = recipe(options.recipe, options.size)
+    chosen = _recipe(options)
     print(estimate_stage(chosen, stage, _configured(chosen, stage, options), processes).report(gpu_memory_gb))
     return 0
 
@@ -252,9 +266,14 @@ def mini(options: Options = TrainOptions()) -> int:
 
     Every part is resumed where it stopped; running the command again goes on.
     """
-    from longdwm_env.training.rebuild import rebuild
+    from longdwm_env.files import one_writer
+    from longdwm_env.training.rebuild import parts_left, rebuild
 
+    # Of all parts, before the first: the last would find it out after hours.
+    _need_for(_recipe(options).stages)
     recipe, workspace = opened(options)
+    stages = {name: recipe.stages[name] for name in parts_left(recipe, workspace) if name in recipe.stages}
+    check_suffices(workspace, asked_footage(recipe, workspace, options), stages)
 
     def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
         launcher = ["longdwm_env.processes", "torch.distributed.run", "--standalone"]
@@ -275,28 +294,31 @@ def mini(options: Options = TrainOptions()) -> int:
             words += [] if value is None else [f"--{name}", str(value)]
         return words
 
-    return rebuild(recipe, workspace, command, options.device, options.threads, options.minutes)
+    with one_writer(workspace.root, lock=".mini.lock"):
+        return rebuild(recipe, workspace, command, options.device, options.threads, options.minutes)
 
 
 def _stage(name: str, options: TrainOptions) -> int:
+    config = _configured(_recipe(options), name, options)
+    _need_for({name: config})
     import torch
     from accelerate import PartialState
 
     from longdwm_env.training.estimate import check_fits
-    from longdwm_env.training.stages import run_stage
+    from longdwm_env.training.stages import run_stage, stage_writer
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     recipe, workspace = opened(options)
-    config = _configured(recipe, name, options)
+    asked = asked_footage(recipe, workspace, options)
+    check_suffices(workspace, asked, {name: config})
     if not options.force:
         check_fits(recipe, name, config, options.device)
-    if name in ("codec", "scorer", "inverse-dynamics"):
-        _footage(recipe, workspace, options)
-    else:
-        _latents(recipe, workspace, options)
-    seconds = None if options.minutes is None else 60 * options.minutes
-    progress = run_stage(recipe, name, workspace, config, options.device, seconds)
+    with stage_writer(workspace, name):
+        prepare = record_asked if name in ("codec", "scorer", "inverse-dynamics") else encode_asked
+        prepare(recipe, workspace, options, asked)
+        seconds = None if options.minutes is None else 60 * options.minutes
+        progress = run_stage(recipe, name, workspace, config, options.device, seconds)
     state = "finished" if progress.finished else "stopped; run again to go on"
     if not PartialState().is_main_process:
         return 0
@@ -306,17 +328,33 @@ def _stage(name: str, options: TrainOptions) -> int:
     return 0
 
 
+def _recipe(options: TrainOptions) -> "Recipe":
+    from longdwm_env.training.recipes import recipe
+
+    return recipe(options.recipe, options.size)
+
+
+def _need_for(stages: "Mapping[str, StageConfig]") -> None:
+    """Look for what stages are trained with."""
+    trackers = {config.loop.tracker for config in stages.values()}
+    need("training", "train", "accelerate", *(["tensorboard"] if "tensorboard" in trackers else []))
+    for name in sorted(trackers & set(TRACKERS)):
+        if not is_installed(TRACKERS[name]):
+            raise MissingDependency(f"loop.tracker={name} needs {TRACKERS[name]}: pip install {TRACKERS[name]}")
+
+
 def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
     """The recipe that was chosen, and its folder, ready to be worked in."""
     import logging
 
-    from longdwm_env.training.recipes import recipe
+    from longdwm_env.files import check_output_folder
     from longdwm_env.training.workspace import Workspace
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    chosen = recipe(options.recipe, options.size)
+    chosen = _recipe(options)
     workspace = Workspace(options.out or Path("runs") / f"{options.recipe}-{options.size}")
+    check_output_folder(workspace.root, LEAST_FREE_MB[options.size])
     workspace.prepare(chosen, options.initial)
     return chosen, workspace
 
@@ -332,57 +370,6 @@ def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageCo
             raise InvalidConfig(f"--set {entry!r}: expected FIELD=VALUE, such as loop.steps=200")
         settings[path] = value
     return overridden(recipe.stage(stage), settings)
-
-
-def _source(recipe: "Recipe", workspace: "Workspace", options: TrainOptions, clips: int | None) -> "ClipSource":
-    from longdwm_env.training.data.sources import open_source
-
-    return open_source(recipe, workspace.load().settings.image_size, options.data, clips)
-
-
-def _footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> "ClipSource":
-    """All the footage that was asked for, now or in an earlier call; what is missing of it is made."""
-    import os
-
-    from longdwm_env.errors import InvalidConfig
-    from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, record_footage, recorded, shards_of
-    from longdwm_env.training.data.shards import BadLimit
-    from longdwm_env.training.data.sources import twins_of
-
-    limit, folder = BadLimit(recipe.data.bad_share), workspace.footage
-    there, is_named = recorded(folder), options.data is not None or options.clips is not None
-    if there is not None and options.data is None and there.made_from.get("source") != "simulator":
-        if options.clips is not None or there.missing(there.asked()):
-            raise InvalidConfig(
-                f"{folder} was made from files and is not complete: say again where they are, by --data"
-            )
-        return Footage(folder, limit)
-    # More footage than the recipe asks for may have been made; less was asked for on purpose.
-    before = 0 if there is None else sum(count for shard, count in there.asked().items() if shard < TWIN_SHARDS)
-    source = _source(recipe, workspace, options, options.clips or before or None)
-    if not recipe.data.record:
-        return source
-    twins = twins_of(source, recipe.data.twin_ratio)
-    if there is not None and not is_named and not there.missing(shards_of(source, twins)):
-        # Whichever version of the simulator drew it.
-        return Footage(folder, limit)
-    return record_footage(source, folder, options.workers or os.cpu_count() or 1, limit, twins)
-
-
-def _latents(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> int:
-    import torch
-
-    from longdwm_env.training.stages import prepare_latents
-    from longdwm_env.training.workspace import device_of
-
-    source = _footage(recipe, workspace, options)
-    device = device_of(options.device)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    # Of small codecs a GPU bears as many as draw views for them, which takes longer; a large one is enough by itself.
-    most = 1 if recipe.preset == "cogvideox-2b" else MOST_ENCODERS
-    workers = min(options.workers or torch.get_num_threads(), most)
-    return len(prepare_latents(recipe, workspace, source, device, workers))
 
 
 PARTS = {

@@ -21,11 +21,13 @@ def ship(
         results: folder of result tables (JSON) for the card; without any the card says that nothing was measured.
         note: for the card: how the model was made, beyond what the folder has recorded.
     """
+    from longdwm_env.files import check_output_folder
     from longdwm_env.models.bundled import MINI
     from longdwm_env.training.ship import ship as ship_pipeline
 
-    _, workspace = opened(options)
     target = to or MINI
+    check_output_folder(target)
+    _, workspace = opened(options)
     size = ship_pipeline(workspace, target, results, note=note)
     print(f"{size / 1e6:.1f} MB written to {target}")
     return 0
@@ -82,8 +84,10 @@ def _shipped(
 ) -> int:
     import tempfile
 
+    from longdwm_env.files import check_output_folder
     from longdwm_env.training.ship_scorer import training_facts
 
+    check_output_folder(target)
     facts = training_facts(workspace.stage(stage))
     quality = None
     if measured is not None:

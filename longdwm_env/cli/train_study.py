@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from longdwm_env.cli.extras import need
+
 if TYPE_CHECKING:
     from longdwm_env.evaluation.studies.budget import Budget
     from longdwm_env.evaluation.studies.study_folder import StudyFolder
@@ -51,28 +53,33 @@ def train_study(
     """
     import os
 
+    need("train study", "train", "accelerate")
     from longdwm_env.evaluation.studies.budget import planned
     from longdwm_env.evaluation.studies.parts import measured_costs
     from longdwm_env.evaluation.studies.questions import STUDIES, chosen_studies
     from longdwm_env.evaluation.studies.schedule import Plan, run
     from longdwm_env.evaluation.studies.study_folder import StudyFolder, StudyOptions
     from longdwm_env.evaluation.studies.study_report import Results, write_report
+    from longdwm_env.files import check_output_folder, one_writer
     from longdwm_env.training.workspace import Workspace
 
     chosen = chosen_studies(only)
-    folder = StudyFolder(out)
-    folder.begin(Workspace(source), StudyOptions(minutes_per_variant, clips, scenes, steps=steps))
-    budget = planned(folder, lambda scratch: measured_costs(folder, scratch, device))
-    wanted = Plan.of(chosen, seeds)
-    at_a_time = jobs or os.cpu_count() or 1
-    print(wanted.left(folder).report(folder, budget, at_a_time), flush=True)
-    if plan:
-        return 0
-    is_done = run(folder, wanted, budget, at_a_time, device, minutes)
     target = results or out / "results"
-    # All that has been measured, whatever was asked for this time: the index of verdicts is one.
-    for path in write_report(Results(folder, seeds), list(STUDIES.values()), target, _facts(folder, budget, seeds)):
-        print(f"  {path}")
+    for destination in (out, target):
+        check_output_folder(destination)
+    with one_writer(out):
+        folder = StudyFolder(out)
+        folder.begin(Workspace(source), StudyOptions(minutes_per_variant, clips, scenes, steps=steps))
+        budget = planned(folder, lambda scratch: measured_costs(folder, scratch, device))
+        wanted = Plan.of(chosen, seeds)
+        at_a_time = jobs or os.cpu_count() or 1
+        print(wanted.left(folder).report(folder, budget, at_a_time), flush=True)
+        if plan:
+            return 0
+        is_done = run(folder, wanted, budget, at_a_time, device, minutes)
+        # All that has been measured, whatever was asked for this time: the index of verdicts is one.
+        for path in write_report(Results(folder, seeds), list(STUDIES.values()), target, _facts(folder, budget, seeds)):
+            print(f"  {path}")
     if not is_done:
         print("stopped before everything was done; run the command again to go on")
     return 0 if is_done else 3

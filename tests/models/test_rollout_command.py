@@ -1,13 +1,16 @@
 import json
+import subprocess
+import sys
 
 import av
 import numpy as np
 import PIL.Image
 import pytest
 
+from longdwm_env import files
 from longdwm_env.cli import rollout as rollouts
 from longdwm_env.cli.rollout import rollout
-from longdwm_env.errors import InvalidConfig
+from longdwm_env.errors import FolderInUse, InvalidConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:the camera of scene")
 
@@ -118,17 +121,6 @@ def test_a_damaged_record_is_named_and_may_be_discarded(photo, tmp_path, damage)
     assert len(frames_of(out)[0]) == 12
 
 
-def test_a_damaged_state_is_named(photo, tmp_path):
-    out = tmp_path / "video.mp4"
-    folder = tmp_path / "video.mp4.parts"
-    folder.mkdir()
-    request = rollouts.Request(photo, "left", 1.0, "warp", 7, None, None, None)
-    record = {"request": rollouts._as_json(request), "parts": 1, "frames": 12, "ended": ""}
-    (folder / "run.json").write_text(json.dumps(record))
-    with pytest.raises(InvalidConfig, match=r"is damaged"):
-        rollout(photo, "left", 1.0, "warp", out)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -142,3 +134,70 @@ def test_a_damaged_state_is_named(photo, tmp_path):
 def test_what_cannot_be_meant_is_refused(photo, tmp_path, changes, message):
     with pytest.raises(InvalidConfig, match=message):
         rollout(**{"image": photo, "seconds": 1.0, "out": tmp_path / "v.mp4", **changes})
+
+
+@pytest.fixture
+def unfinished(photo, tmp_path, monkeypatch):
+    """A run of three seconds along a pose file that stopped after one; the file, and the video's name."""
+    monkeypatch.setattr(rollouts, "PART_S", 1)
+    poses = tmp_path / "way.json"
+    poses.write_text(json.dumps({"poses": [[0.5 * step, 0, 0] for step in range(100)]}))
+    whole, made = rollouts.Run._part, []
+
+    def unplugged(self, *arguments):
+        if made:
+            raise Unplugged
+        made.append(1)
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(rollouts.Run, "_part", unplugged)
+    out = tmp_path / "out" / "video.mp4"
+    with pytest.raises(Unplugged):
+        rollout(photo, str(poses), 3.0, "warp", out)
+    monkeypatch.setattr(rollouts.Run, "_part", whole)
+    return poses, out
+
+
+def test_another_picture_or_way_under_the_same_name_is_not_gone_on_with(photo, unfinished):
+    poses, out = unfinished
+    kept, way = PIL.Image.open(photo).copy(), poses.read_text()
+    PIL.Image.fromarray(255 - np.asarray(kept)).save(photo)
+    with pytest.raises(InvalidConfig, match="from before image and scene changed; give --restart"):
+        rollout(photo, str(poses), 3.0, "warp", out)
+    kept.save(photo)
+    poses.write_text(way.replace("0.5", "0.4"))
+    with pytest.raises(InvalidConfig, match="from before trajectory changed"):
+        rollout(photo, str(poses), 3.0, "warp", out)
+    rollout(photo, str(poses), 3.0, "warp", out, restart=True)
+    assert len(frames_of(out)[0]) == 36
+
+
+def test_a_part_that_is_lost_is_named(photo, unfinished):
+    poses, out = unfinished
+    (out.with_name("video.mp4.parts") / "part-00000.mp4").unlink()
+    with pytest.raises(InvalidConfig, match=r"lacks part-00000.mp4; give --restart"):
+        rollout(photo, str(poses), 3.0, "warp", out)
+
+
+def test_a_second_rollout_to_the_same_file_is_told_who_is_there(photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE_S", 0.2)
+    out = tmp_path / "out" / "video.mp4"
+    code = "import sys, time; from longdwm_env.files import one_writer\n"
+    code += "with one_writer(sys.argv[1], lock='.video.mp4.lock'): print('held', flush=True); time.sleep(600)"
+    first = subprocess.Popen([sys.executable, "-c", code, str(out.parent)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(FolderInUse, match=f"process {first.pid}"):
+            rollout(photo, "left", 1.0, "warp", out)
+    finally:
+        first.kill()
+        first.wait()
+    rollout(photo, "left", 1.0, "warp", out)
+    assert left_beside(out) == []
+
+
+def test_a_damaged_state_is_named(photo, unfinished):
+    poses, out = unfinished
+    (out.with_name("video.mp4.parts") / "state-00001.safetensors").write_bytes(b"torn")
+    with pytest.raises(InvalidConfig, match=r"is damaged"):
+        rollout(photo, str(poses), 3.0, "warp", out)

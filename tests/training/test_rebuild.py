@@ -169,6 +169,23 @@ def test_a_rebuild_that_is_terminated_ends_its_parts_and_notes_their_hours(tmp_p
     assert [entry["parts"] for entry in json.loads((tmp_path / "hours.json").read_text())] == [["footage"]]
 
 
+def test_a_rebuild_that_is_killed_leaves_no_part_behind(tmp_path: Path) -> None:
+    part = "import time; from longdwm_env.processes import end_with_parent; end_with_parent()\n"
+    part += "print('began', flush=True); time.sleep(600)"
+    whole = "import sys; from pathlib import Path\n"
+    whole += "from longdwm_env.training.rebuild import rebuild\n"
+    whole += "from longdwm_env.training.recipes import recipe\n"
+    whole += "from longdwm_env.training.workspace import Workspace\n"
+    whole += f"command = lambda *_: [sys.executable, '-c', {part!r}]\n"
+    whole += f"rebuild(recipe('mini-simulator'), Workspace(Path({str(tmp_path)!r})), command, 'cpu')"
+    process = subprocess.Popen([sys.executable, "-c", whole], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "began\n"
+    process.kill()
+    # The part's end of the pipe is closed when it ends, and not before.
+    assert process.communicate(timeout=60)[0] == ""
+
+
 def test_a_number_of_threads_is_that_of_all_its_processes(workspace: Workspace) -> None:
     assert build(workspace, threads=1) == 0
     assert {tuple(part[1:]) for part in ran(workspace)} == {("1", "1", "1")}

@@ -96,6 +96,22 @@ def test_a_stage_that_was_stopped_before_its_mark_of_being_done_is_finished_by_t
     assert workspace.done("codec")
 
 
+def test_a_codec_that_is_exported_on_the_way_is_trained_as_if_it_had_not_been(tmp_path: Path) -> None:
+    losses = []
+    for interrupted in (False, True):
+        made, workspace = recipe("mini-simulator", "debug"), Workspace(tmp_path / str(interrupted))
+        workspace.prepare(made)
+        record_footage(PaintedRoad(clips=1, frames=13), workspace.footage)
+        few = quicker(made, "codec", 6)
+        if interrupted:
+            assert run_stage(few, "codec", workspace, device="cpu", max_seconds=0.0).step == 1
+            export("codec", workspace)
+        assert run_stage(few, "codec", workspace, device="cpu").finished
+        lines = (workspace.stage("codec") / "losses.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines])
+    assert losses[0] == losses[1]
+
+
 def test_the_papers_recipe_learns_with_its_own_classes(tmp_path: Path) -> None:
     made, workspace = recipe("cogvideox-2b-nuscenes", "debug"), Workspace(tmp_path / "full")
     workspace.prepare(made)

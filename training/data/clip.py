@@ -76,9 +76,22 @@ def twin_key(key: str) -> str:
 
 
 class ClipSource(Protocol):
-    """Numbered clips: ``clip(i)`` is the same at every call and in every process."""
+    """Numbered clips: ``clip(i)`` is the same at every call and in every process.
+
+    Attributes:
+        name: for messages.
+        has_poses: whether ego poses are known in all clips.
+        has_labels: whether the simulator's ground truth is.
+    """
 
     name: str
+    has_poses: bool
+    has_labels: bool
+
+    @property
+    def longest(self) -> int:
+        """Frames of its longest clip, as far as is known before it is read."""
+        ...
 
     def description(self) -> dict[str, Any]:
         """What decides the clips' contents, as JSON; two sources with the same description hold the same clips."""

@@ -26,6 +26,7 @@ from longdwm_env.training.data.clip import (
     TooManyBadClips,
     camera_as_json,
     camera_from_json,
+    twin_key,
 )
 from longdwm_env.training.data.latents import EMPTY_TEXT_FILE
 from longdwm_env.training.data.shards import MANIFEST, BadLimit, Entry, ShardFolder, shards_to_make
@@ -143,6 +144,19 @@ class Footage:
         self.bad = len(entries) - len(self.entries)
         if not self.entries:
             raise InvalidConfig(f"{folder} holds no readable clip")
+        self.has_poses = all(entry.facts["has_poses"] for entry in self.entries)
+        self.has_labels = bool(self.entries[0].facts["labels"])
+
+    @property
+    def longest(self) -> int:
+        """Frames of its longest clip."""
+        return max(entry.facts["frames"] for entry in self.entries)
+
+    @property
+    def has_twins(self) -> bool:
+        """Whether some of its clips are other ones' twins."""
+        keys = {entry.facts["key"] for entry in self.entries}
+        return any(twin_key(key) in keys for key in keys)
 
     def description(self) -> dict[str, Any]:
         """What the recorded source was made from."""

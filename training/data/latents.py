@@ -126,6 +126,11 @@ class LatentStore:
         unseen.entries = [entry for entry, held in zip(self.entries, is_unseen, strict=True) if held]
         return (seen, unseen) if seen.entries and unseen.entries else (self, self)
 
+    @property
+    def longest(self) -> int:
+        """Frames of its longest clip."""
+        return max(entry.facts["frames"] for entry in self.entries)
+
     def check_codec(self, pipeline: Any) -> None:
         """Raise unless these latents are of this pipeline's codec and text encoder.
 

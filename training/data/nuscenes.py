@@ -7,6 +7,9 @@ as footage exported from the simulator, has none of nuScenes' scenes; it is spli
 is for validation.
 """
 
+import hashlib
+import os
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +19,7 @@ import numpy as np
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene, MissingDependency, UnknownScene
+from longdwm_env.files import content_hash
 from longdwm_env.geometry.layout import layout_along
 from longdwm_env.scenes.nuscenes import NuScenesScenes
 from longdwm_env.scenes.nuscenes_map import EXPANSION
@@ -92,6 +96,12 @@ class NuScenesClips:
         with reading(root / version):
             names = [str(row["name"]) for row in read_table(root / version / "scene.json", list)]
         self.scene_names = split_scenes(split, names)
+        self.has_poses, self.has_labels = True, False
+
+    @property
+    def longest(self) -> int:
+        """Frames of its longest clip."""
+        return max((part.frames for part in self._parts), default=0)
 
     def description(self) -> dict[str, Any]:
         """What decides the clips' contents."""
@@ -102,8 +112,24 @@ class NuScenesClips:
             "scenes": len(self.scene_names),
             "image_size": list(self.image_size),
             "frames": self.frames,
+            "contents": self._contents,
             "map_expansion": sorted(path.stem for path in (find_version(self.dataroot)[0] / EXPANSION).glob("*.json")),
         }
+
+    @cached_property
+    def _contents(self) -> str:
+        """Short hash of tables, captions and maps, and of names and sizes of the front camera's pictures."""
+        root, version = find_version(self.dataroot)
+        digest = hashlib.blake2b(digest_size=12)
+        tables = [*(root / version).glob("*.json"), *root.glob("*.json"), *(root / EXPANSION).glob("*.json")]
+        for path in sorted(tables):
+            digest.update(f"{path.relative_to(root)} {content_hash(path)}\n".encode())
+        for folder in ("samples", "sweeps"):
+            camera = root / folder / "CAM_FRONT"
+            with os.scandir(camera) if camera.is_dir() else nullcontext(()) as entries:
+                sizes = sorted((entry.name, entry.stat().st_size) for entry in entries)
+            digest.update(repr(sizes).encode())
+        return digest.hexdigest()
 
     @cached_property
     def _scenes(self) -> NuScenesScenes:

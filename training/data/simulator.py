@@ -120,10 +120,15 @@ class SimulatorClips:
                 f"seeds {first_seed} to {first_seed + clips - 1} were asked for; scenes {TEST_SEEDS_START} and above "
                 "are kept for testing, nothing trains on them"
             )
-        self.name = "simulator"
+        self.name, self.has_poses, self.has_labels = "simulator", True, True
         self.clips, self.image_size, self.frames, self.first_seed = clips, image_size, frames, first_seed
         self.mix = mix or DrivingMix()
         self.twins, self.allow_test_seeds = twins, allow_test_seeds
+
+    @property
+    def longest(self) -> int:
+        """Frames of a clip that does not end in a collision."""
+        return self.frames
 
     def description(self) -> dict[str, Any]:
         """What decides the clips' contents."""

@@ -7,6 +7,7 @@ clips one after another; each frame belongs to one clip.
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import numpy as np
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.files import content_hash
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.names import printable
 from longdwm_env.routes import read_poses
 from longdwm_env.scenes.media import VideoLog
-from longdwm_env.scenes.sidecar import read_sidecar
+from longdwm_env.scenes.sidecar import FILE_SUFFIX, FOLDER_SIDECAR, read_sidecar
 from longdwm_env.scenes.videos import VIDEO_SUFFIXES, VideoFacts, video_facts
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import FloatArray, ImageSize
@@ -82,22 +84,37 @@ class VideoClips:
             raise InvalidConfig(
                 f"{folder} holds no video of at least {FRAMES_PER_INTERVAL + 1} frames at {FPS} frames/s"
             )
-        self.has_poses = all(posed)
+        self.has_poses, self.has_labels = all(posed), False
         if any(posed) and not self.has_poses:
             log.warning(
                 "%d of %d videos have poses; a model needs them for all, so none are used", sum(posed), len(posed)
             )
 
+    @property
+    def longest(self) -> int:
+        """Frames of its longest clip."""
+        return max(part.frames for part in self._parts)
+
     def description(self) -> dict[str, Any]:
-        """What decides the clips' contents."""
-        videos = sorted({(part.name, part.video.stat().st_size) for part in self._parts})
+        """What decides the clips' contents: of every video, and of what lies beside it, a hash."""
         return {
             "source": "videos",
             "image_size": list(self.image_size),
             "frames": self.frames,
-            "videos": [list(video) for video in videos],
+            "videos": self._hashes,
             "poses": self.has_poses,
         }
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        videos = sorted({part.video for part in self._parts})
+        root = videos[0].parent if str(videos[0]) == self.name else Path(self.name)
+        hashes = {}
+        for video in videos:
+            beside = [_pose_file(video), video.with_suffix(FILE_SUFFIX), video.parent / FOLDER_SIDECAR]
+            files = [video, *(path for path in beside if path is not None and path.is_file())]
+            hashes[video.relative_to(root).as_posix()] = " ".join(content_hash(path) for path in files)
+        return hashes
 
     def __len__(self) -> int:
         return len(self._parts)

@@ -1,0 +1,245 @@
+"""What a training command needs is asked before it makes anything: packages, clips that are long enough, a place."""
+
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from longdwm_env import files
+from longdwm_env.cli import main, train
+from longdwm_env.cli.train import TrainOptions
+from longdwm_env.errors import FolderInUse, InvalidConfig
+from longdwm_env.files import content_hash
+from longdwm_env.models.presets import build, debug
+from longdwm_env.training.data.footage import record_footage
+from longdwm_env.training.data.nuscenes import NuScenesClips
+from longdwm_env.training.data.videos import VideoClips
+from longdwm_env.training.lengths import keyframes_needed
+from longdwm_env.training.recipes import recipe
+from longdwm_env.training.workspace import Workspace
+from longdwm_env.video import write_video
+
+SETTINGS = debug().settings
+
+
+# Packages
+
+
+class Hidden:
+    """As if packages were not installed."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return None
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(sys, "meta_path", [Hidden(*names), *sys.meta_path])
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line with which a command ends."""
+    capsys.readouterr()
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1, told
+    return told
+
+
+@pytest.mark.parametrize(
+    "part", ["mini", "codec", "coarse", "latents", "scorer", "estimate", "export --stage codec", "study --from RUN"]
+)
+def test_a_missing_package_is_said_before_anything_is_made(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hide(monkeypatch, "accelerate")
+    size = [] if part.startswith("study") else ["--size", "debug"]
+    told = refused(["train", *part.split(), *size, "--out", str(tmp_path / "run")], capsys)
+    assert "needs accelerate: pip install 'longdwm[train]'" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracker_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hide(monkeypatch, "tensorboard", "wandb")
+    words = ["train", "codec", "--size", "debug", "--out", str(tmp_path / "run")]
+    assert "needs tensorboard: pip install 'longdwm[train]'" in refused(words, capsys)
+    told = refused([*words, "--set", "loop.tracker=wandb"], capsys)
+    assert "loop.tracker=wandb needs wandb: pip install wandb" in told
+    assert not (tmp_path / "run").exists()
+
+
+# Lengths
+
+
+def test_what_stages_need() -> None:
+    made = recipe("mini-simulator")
+    needed = {name: keyframes_needed(name, config, SETTINGS) for name, config in made.stages.items()}
+    assert (needed["coarse"], needed["sharpen"], needed["distill"]) == (13, 28, SETTINGS.keyframes)
+    assert needed["warp"] == SETTINGS.history_keyframes + 1
+    assert needed["codec"] == needed["fine"] == 2
+    # Without poses nothing is rolled, and without twins nothing switched.
+    assert keyframes_needed("sharpen", made.stage("sharpen"), SETTINGS, has_poses=False, has_twins=False) == 5
+    assert keyframes_needed("warp", made.stage("warp"), SETTINGS, has_poses=False) == 2
+
+
+@pytest.fixture
+def short_videos(tmp_path: Path) -> Path:
+    """Two videos of four and two seconds."""
+    for name, frames in (("one", 49), ("two", 25)):
+        write_video(tmp_path / "videos" / f"{name}.mp4", [np.full((frames, 32, 48, 3), 90, np.uint8)])
+    return tmp_path / "videos"
+
+
+def test_clips_that_are_too_short_are_refused_before_they_are_recorded(tmp_path: Path, short_videos: Path) -> None:
+    options = TrainOptions(size="debug", out=tmp_path / "run", data=short_videos)
+    with pytest.raises(
+        InvalidConfig, match=r"has 5 keyframes \(4.1 s\): coarse needs 13 keyframes in one clip, 12.1 s"
+    ):
+        train.coarse(options)
+    with pytest.raises(InvalidConfig, match=r"coarse needs .*distill needs .*scorer needs ground truth"):
+        train.mini(options)
+    assert not (tmp_path / "run" / "footage").exists()
+
+
+def test_recording_says_what_clips_do_not_suffice_for(
+    tmp_path: Path, short_videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.footage(TrainOptions(size="debug", out=tmp_path / "run", data=short_videos, workers=1)) == 0
+    told = capsys.readouterr().err
+    assert "do not suffice for all stages: coarse needs 13 keyframes" in told
+    assert "codec" not in told
+
+
+def test_a_number_of_clips_is_the_simulators(tmp_path: Path, short_videos: Path) -> None:
+    with pytest.raises(InvalidConfig, match="counts the simulator's"):
+        train.footage(TrainOptions(size="debug", out=tmp_path / "run", data=short_videos, clips=3))
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("train codec --size debug", "--out"),
+        ("train footage --size debug", "--out"),
+        ("train mini --size debug", "--out"),
+        ("train study --from RUN", "--out"),
+        ("train study --from RUN", "--results"),
+        ("train ship --size debug", "--to"),
+        ("train init --from-cogvideox RUN", "--out"),
+    ],
+)
+def test_a_file_where_a_folder_should_be_is_said_first(
+    words: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert "is a file" in refused([*words.split(), option, str(tmp_path / "file" / "there")], capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_where_a_policy_should_be_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is a folder" in refused(["train", "policy", "--out", str(tmp_path)], capsys)
+
+
+HOLDING = "import sys, time; from longdwm_env.files import one_writer\n"
+HOLDING += "with one_writer(sys.argv[1], lock=sys.argv[2]): print('held', flush=True); time.sleep(600)"
+
+
+def test_a_second_rebuild_is_told_who_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PATIENCE_S", 0.2)
+    words = [sys.executable, "-c", HOLDING, str(tmp_path / "run"), ".mini.lock"]
+    first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(FolderInUse, match=f"process {first.pid}"):
+            train.mini(TrainOptions(size="debug", out=tmp_path / "run"))
+    finally:
+        first.kill()
+        first.wait()
+
+
+# Inputs
+
+
+def test_another_video_or_way_under_the_same_name_is_another_source(tmp_path: Path) -> None:
+    video, poses = tmp_path / "videos" / "drive.mp4", tmp_path / "videos" / "drive.json"
+    write_video(video, [np.full((25, 32, 48, 3), 90, np.uint8)])
+    poses.write_text('{"poses": ' + str([[0.5 * frame, 0, 0] for frame in range(25)]) + "}")
+    source = VideoClips(video.parent, (32, 48))
+    record_footage(source, tmp_path / "footage")
+    assert VideoClips(video.parent, (32, 48)).description() == source.description()
+    assert VideoClips(video, (32, 48)).description() == source.description()
+    for path in (poses, video):
+        kept = path.read_bytes()
+        path.write_bytes(kept.replace(b"0.5", b"0.6") if path == poses else kept[:-1] + bytes([kept[-1] ^ 1]))
+        with pytest.raises(InvalidConfig, match=r"made from something else: made_from.videos.drive.mp4 was"):
+            record_footage(VideoClips(video.parent, (32, 48)), tmp_path / "footage")
+        path.write_bytes(kept)
+    (video.parent / "camera.json").write_text("{}")
+    with pytest.raises(InvalidConfig, match=r"drive.mp4 was"):
+        record_footage(VideoClips(video.parent, (32, 48)), tmp_path / "footage")
+
+
+def test_other_tables_or_pictures_under_the_same_name_are_another_dataset(tmp_path: Path) -> None:
+    tables, pictures = tmp_path / "v1.0-own", tmp_path / "samples" / "CAM_FRONT"
+    for folder in (tables, pictures):
+        folder.mkdir(parents=True)
+    (tables / "scene.json").write_text('[{"name": "scene-1"}]')
+    for table in ("ego_pose", "sample", "sample_data", "calibrated_sensor", "sensor", "log"):
+        (tables / f"{table}.json").write_text("[1]")
+    (pictures / "1.jpg").write_bytes(b"1234")
+
+    def contents() -> object:
+        return NuScenesClips(tmp_path, (32, 48), split="all").description()["contents"]
+
+    before = contents()
+    assert contents() == before
+    (tables / "ego_pose.json").write_text("[2]")
+    assert contents() != before
+    (tables / "ego_pose.json").write_text("[1]")
+    assert contents() == before
+    (pictures / "1.jpg").write_bytes(b"12345")
+    assert contents() != before
+
+
+def test_another_pipeline_to_start_from_is_refused(tmp_path: Path) -> None:
+    build(debug()).save_pretrained(str(tmp_path / "initial"))
+    made, workspace = recipe("mini-simulator", "debug"), Workspace(tmp_path / "run")
+    workspace.prepare(made, tmp_path / "initial")
+    workspace.prepare(made, tmp_path / "initial")
+    workspace.prepare(made)
+    (tmp_path / "initial" / "model_index.json").write_text("{}")
+    with pytest.raises(InvalidConfig, match="begun with another pipeline"):
+        workspace.prepare(made, tmp_path / "initial")
+
+
+def test_a_large_file_is_told_from_another_by_pieces_all_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "WHOLE_BYTES", 64)
+    monkeypatch.setattr(files, "PIECES", 4)
+    path, data = tmp_path / "drive.mp4", bytes(range(256))
+    hashes = []
+    for changed in (None, 0, 85, 170, 255):
+        path.write_bytes(data if changed is None else data[:changed] + b"x" + data[changed + 1 :])
+        hashes.append(content_hash(path))
+    path.write_bytes(data + b"x")
+    assert len({*hashes, content_hash(path)}) == 6
+    path.write_bytes(data)
+    assert content_hash(path) == hashes[0]
+    with pytest.raises(FileNotFoundError):
+        content_hash(tmp_path / "nothing")
