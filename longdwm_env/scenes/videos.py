@@ -86,6 +86,33 @@ def frames_at(path: Path, facts: VideoFacts, times_s: Sequence[float]) -> Iterat
         yield from _nearest(path, _with_first(before, frames), wanted)
 
 
+def grey_frames(
+    path: Path, size: ImageSize, keyframes: bool = False
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Yield (time on the file's clock, upright grey image (h, w)) of every frame, reduced while it is decoded.
+
+    Args:
+        path: of the video.
+        size: (height, width) of the upright images.
+        keyframes: only the frames that decode by themselves, which is many times faster.
+
+    Raises:
+        InvalidScene: the file cannot be decoded.
+    """
+    with _opened(path) as (container, stream):
+        if keyframes:
+            stream.codec_context.skip_frame = "NONKEY"
+        frame_s = _frame_s(stream)
+        clock_s = -frame_s
+        for frame in container.decode(stream):
+            refuse_huge(str(path), frame.width, frame.height)
+            clock_s = clock_s + frame_s if frame.time is None else float(frame.time)
+            turns = round(frame.rotation / 90)
+            height, width = size if turns % 2 == 0 else size[::-1]
+            grey = frame.reformat(width=width, height=height, format="gray", interpolation="AREA").to_ndarray()
+            yield clock_s, np.ascontiguousarray(np.rot90(grey, turns))
+
+
 def _with_first(first: tuple[float, Any], rest: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
     yield first
     yield from rest
