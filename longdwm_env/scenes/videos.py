@@ -113,6 +113,28 @@ def grey_frames(
             yield clock_s, np.ascontiguousarray(np.rot90(grey, turns))
 
 
+def numbered_frames(path: Path, wanted: Sequence[int], first_s: float = 0.0) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images (h, w, 3) with some numbers, which ascend, counted from a time after the first frame on.
+
+    Raises:
+        InvalidScene: the file cannot be decoded, or ends before a number.
+    """
+    number, place, start_s = 0, 0, None
+    with _opened(path) as (container, stream):
+        half = _frame_s(stream) / 2
+        for time, image in _frames(path, container, stream):
+            start_s = time if start_s is None else start_s
+            if time - start_s < first_s - half:
+                continue
+            if number == wanted[place]:
+                yield image
+                place += 1
+                if place == len(wanted):
+                    return
+            number += 1
+    raise InvalidScene(f"{path} has {number} frames; number {wanted[place]} is wanted")
+
+
 def _with_first(first: tuple[float, Any], rest: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
     yield first
     yield from rest

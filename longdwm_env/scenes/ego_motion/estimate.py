@@ -5,10 +5,10 @@ scale is the camera's height. The camera itself is found where it is not known (
 confidence, the weakest of what it rests on.
 """
 
-import logging
 from collections import Counter
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter, uniform_filter1d
@@ -17,15 +17,12 @@ from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.ego_motion.camera import FoundCamera, find_camera, pair_focus
 from longdwm_env.scenes.ego_motion.footage import Footage
 from longdwm_env.scenes.ego_motion.masks import moving_area
+from longdwm_env.scenes.ego_motion.poses_file import TRUSTED
 from longdwm_env.scenes.ego_motion.road import SPEEDS_MPS, STRIPS, FromAbove, View, agreement, from_above, points_agreement
 from longdwm_env.scenes.ego_motion.speeds import SpeedPath, likely_speeds
 from longdwm_env.scenes.ego_motion.tracks import Tracks, Turn, follow, turn_between, working_size
 from longdwm_env.types import Camera, FloatArray
 
-log = logging.getLogger(__name__)
-
-TRUSTED = 0.5
-"""Confidence from which a frame counts."""
 FEWEST_FRAMES = 12
 ASSUMED_HEIGHT_M = 1.4
 """Of a dash cam behind the windscreen of a car."""
@@ -124,8 +121,6 @@ def estimate_motion(footage: Footage, given: Given, mask: NDArray[np.uint8] | No
     """
     area = moving_area(footage.samples(), footage.last_s)
     if mask is not None:
-        import cv2
-
         area = np.minimum(area, cv2.resize(mask, area.shape[::-1], interpolation=cv2.INTER_NEAREST))
     times, tracks = _followed(footage, area)
     if len(times) < FEWEST_FRAMES:
