@@ -86,9 +86,7 @@ def frames_at(path: Path, facts: VideoFacts, times_s: Sequence[float]) -> Iterat
         yield from _nearest(path, _with_first(before, frames), wanted)
 
 
-def grey_frames(
-    path: Path, size: ImageSize, keyframes: bool = False
-) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+def grey_frames(path: Path, size: ImageSize, keyframes: bool = False) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Yield (time on the file's clock, upright grey image (h, w)) of every frame, reduced while it is decoded.
 
     Args:

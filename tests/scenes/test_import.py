@@ -94,9 +94,11 @@ def comma2k19(root):
     axle = arc()
     seat = axle[:, :2] + 1.7 * np.stack([np.cos(axle[:, 2]), np.sin(axle[:, 2])], axis=1)
     places = np.column_stack([seat[:, 0], -seat[:, 1], np.zeros(COUNT)]) @ turned.T + [-2.7e6, -4.2e6, 3.8e6]
-    quaternions = (Rotation.from_matrix(turned) * Rotation.from_euler("z", -axle[:, 2])).as_quat()[:, [3, 0, 1, 2]]
+    quaternions = (Rotation.from_matrix(turned) * Rotation.from_euler("z", -axle[:, 2:])).as_quat()[:, [3, 0, 1, 2]]
     for name, values in (
-        ("frame_times", 1e5 + times()), ("frame_positions", places), ("frame_orientations", quaternions)
+        ("frame_times", 1e5 + times()),
+        ("frame_positions", places),
+        ("frame_orientations", quaternions),
     ):
         with (segment / "global_pose" / name).open("wb") as file:
             np.save(file, values)
@@ -114,25 +116,40 @@ def lerobot(root):
         key: {"dtype": "video", "shape": [48, 64, 3]},
         "observation.state": {"dtype": "float32", "shape": [2], "names": names},
     }
-    (root / "meta" / "info.json").write_text(json.dumps({
-        "codebase_version": "v3.0", "fps": FPS, "features": features,
-        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
-        "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
-    }))
+    (root / "meta" / "info.json").write_text(
+        json.dumps(
+            {
+                "codebase_version": "v3.0",
+                "fps": FPS,
+                "features": features,
+                "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+                "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+            }
+        )
+    )
     rows = [(e, t) for e in range(2) for t in times()]
     parquet.write_table(
-        pa.table({
-            "episode_index": [e for e, _ in rows], "timestamp": [t for _, t in rows],
-            "observation.state": [[SPEED * 3.6, RATE]] * len(rows),
-        }),
+        pa.table(
+            {
+                "episode_index": [e for e, _ in rows],
+                "timestamp": [t for _, t in rows],
+                "observation.state": [[SPEED * 3.6, RATE]] * len(rows),
+            }
+        ),
         root / "data" / "chunk-000" / "file-000.parquet",
     )
     parquet.write_table(
-        pa.table({
-            "episode_index": [0, 1], "length": [COUNT, COUNT], "data/chunk_index": [0, 0], "data/file_index": [0, 0],
-            f"videos/{key}/chunk_index": [0, 0], f"videos/{key}/file_index": [0, 0],
-            f"videos/{key}/from_timestamp": [0.0, COUNT / FPS],
-        }),
+        pa.table(
+            {
+                "episode_index": [0, 1],
+                "length": [COUNT, COUNT],
+                "data/chunk_index": [0, 0],
+                "data/file_index": [0, 0],
+                f"videos/{key}/chunk_index": [0, 0],
+                f"videos/{key}/file_index": [0, 0],
+                f"videos/{key}/from_timestamp": [0.0, COUNT / FPS],
+            }
+        ),
         root / "meta" / "episodes" / "chunk-000" / "file-000.parquet",
     )
     with av.open(str(root / f"videos/{key}/chunk-000/file-000.mp4"), "w") as container:
@@ -144,7 +161,10 @@ def lerobot(root):
 
 
 WRITERS = {
-    "pictures": pictures, "kitti-raw": kitti_raw, "kitti-odometry": kitti_odometry, "comma2k19": comma2k19,
+    "pictures": pictures,
+    "kitti-raw": kitti_raw,
+    "kitti-odometry": kitti_odometry,
+    "comma2k19": comma2k19,
     "lerobot": lerobot,
 }
 
@@ -161,9 +181,11 @@ def test_a_data_set_becomes_clips_with_its_frames_and_motion(kind, tmp_path):
     for number in range(len(clips)):
         clip = clips.clip(number)
         at = np.arange(len(clip.images)) / 12
-        nearest = np.round(at * FPS)
-        assert np.abs(clip.images.mean(axis=(1, 2, 3)) - (20 + 6 * nearest)).max() < 6.5
-        expected = np.stack([SPEED / RATE * np.sin(RATE * at), SPEED / RATE * (1 - np.cos(RATE * at)), RATE * at], axis=1)
+        # The nearest picture is at most half a picture away, and the codec changes greys by two.
+        assert np.abs(clip.images.mean(axis=(1, 2, 3)) - (20 + 6 * at * FPS)).max() < 3 + 2.5
+        expected = np.stack(
+            [SPEED / RATE * np.sin(RATE * at), SPEED / RATE * (1 - np.cos(RATE * at)), RATE * at], axis=1
+        )
         assert np.abs(clip.poses - expected).max() < 0.03
     assert json.loads((tmp_path / "out" / "SOURCE.json").read_text())["licence"] == report.licence
 

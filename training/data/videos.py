@@ -71,7 +71,7 @@ class VideoClips:
             posed.append(_pose_file(file) is not None)
         if not self._parts:
             raise InvalidConfig(
-                f"{folder} holds no video of at least {FRAMES_PER_INTERVAL + 1} frames at {FPS} frames/s that can be used"
+                f"{folder} holds no usable video of at least {FRAMES_PER_INTERVAL + 1} frames at {FPS} frames/s"
             )
         self.has_poses = all(posed)
         if any(posed) and not self.has_poses:
@@ -89,7 +89,9 @@ class VideoClips:
             if share < FEWEST_TRUSTED:
                 log.warning(
                     "%s: the clip from %.1f s is left out; %.0f %% of its frames have poses that cannot be trusted",
-                    file.name, first / FPS, 100 * (1 - share),
+                    file.name,
+                    first / FPS,
+                    100 * (1 - share),
                 )
                 continue
             self._parts.append(_Part(file, first, usable))

@@ -30,7 +30,9 @@ def _segment(video: Path, root: Path) -> ForeignDrive:
     times = _array(folder / "frame_times", 1)
     positions, turns = _array(folder / "frame_positions", 2), _array(folder / "frame_orientations", 2)
     if not len(times) == len(positions) == len(turns) >= 2 or positions.shape[1] != 3 or turns.shape[1] != 4:
-        raise InvalidScene(f"{folder}: times, positions and orientations are {len(times)}, {positions.shape}, {turns.shape}")
+        raise InvalidScene(
+            f"{folder}: times, positions and orientations are {len(times)}, {positions.shape}, {turns.shape}"
+        )
     inside = video.parent.relative_to(root).parts or (video.parent.name,)
     height, width = SIZE
     return ForeignDrive(

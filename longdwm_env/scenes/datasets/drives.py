@@ -83,8 +83,12 @@ def write_drive(drive: ForeignDrive, folder: Path) -> float:
         height, width = (side + side % 2 for side in size)
         given = drive.intrinsics
         entries["intrinsics"] = {
-            "fx_px": given.fx_px, "fy_px": given.fy_px, "cx_px": given.cx_px, "cy_px": given.cy_px,
-            "width_px": width, "height_px": height,
+            "fx_px": given.fx_px,
+            "fy_px": given.fy_px,
+            "cx_px": given.cx_px,
+            "cy_px": given.cy_px,
+            "width_px": width,
+            "height_px": height,
         }
         if drive.mounting is not None:
             entries["mounting"] = drive.mounting
@@ -107,7 +111,7 @@ def write_known_poses(path: Path, times_s: FloatArray, poses: FloatArray, count:
     atomic_write_json(
         path,
         {
-            "times_s": ticks.round(5).tolist(),
+            "times_s": ticks.tolist(),
             "poses": np.stack([ahead, left, turned], axis=1).round(5).tolist(),
             "speeds_mps": speeds.round(4).tolist(),
             "yaw_rates_radps": rates[2].round(5).tolist(),

@@ -83,7 +83,12 @@ def _sequence(folder: Path, camera: str) -> ForeignDrive:
 
 
 def _drive(
-    name: str, times: FloatArray, paths: list[Path], poses: FloatArray | None, calibration: Path, key: str,
+    name: str,
+    times: FloatArray,
+    paths: list[Path],
+    poses: FloatArray | None,
+    calibration: Path,
+    key: str,
     source: dict[str, str],
 ) -> ForeignDrive:
     intrinsics = None
@@ -96,7 +101,12 @@ def _drive(
                 height, width = read_image(paths[0]).shape[:2]
                 intrinsics = Intrinsics.from_matrix(matrix.reshape(3, 4)[:, :3], (height, width))
     return ForeignDrive(
-        name, times - times[0], frames_of(paths), poses, intrinsics, None if intrinsics is None else _MOUNTING,
+        name,
+        times - times[0],
+        frames_of(paths),
+        poses,
+        intrinsics,
+        None if intrinsics is None else _MOUNTING,
         source=source,
     )
 

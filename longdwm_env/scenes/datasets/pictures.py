@@ -57,7 +57,8 @@ def _drive(table: Path) -> ForeignDrive:
     mounting = None
     if known is not None:
         mounting = {
-            "translation_m": list(known.mounting.translation_m), "rotation_wxyz": list(known.mounting.rotation_wxyz)
+            "translation_m": list(known.mounting.translation_m),
+            "rotation_wxyz": list(known.mounting.rotation_wxyz),
         }
     return ForeignDrive(
         table.stem,

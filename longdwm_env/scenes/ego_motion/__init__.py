@@ -51,10 +51,13 @@ class Options:
         if self.height_m is not None and not 0.3 <= self.height_m <= 5:
             raise InvalidConfig(f"a camera {self.height_m:g} m above the road is given; allowed are 0.3 to 5")
         if self.horizontal_fov_rad is not None and not 0.2 <= self.horizontal_fov_rad <= 2.5:
-            raise InvalidConfig(f"a field of view of {np.degrees(self.horizontal_fov_rad):.0f} degrees is given; "
-                                "allowed are 12 to 143")
+            raise InvalidConfig(
+                f"a field of view of {np.degrees(self.horizontal_fov_rad):.0f} degrees is given; allowed are 12 to 143"
+            )
         if self.horizon is not None and not 0 < self.horizon < 1:
-            raise InvalidConfig(f"the horizon is a share of the picture's height above 0 and below 1, got {self.horizon}")
+            raise InvalidConfig(
+                f"the horizon is a share of the picture's height above 0 and below 1, got {self.horizon}"
+            )
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,7 @@ def write_video_poses(video: Path, options: Options) -> PosesReport:
     footage = VideoFootage(video)
     sidecar = read_sidecar(video, footage.image_size)
     known = read_speeds(options.speed, video)
-    given = Given(
-        sidecar.camera, options.horizontal_fov_rad, options.horizon, options.height_m, options.ahead_m
-    )
+    given = Given(sidecar.camera, options.horizontal_fov_rad, options.horizon, options.height_m, options.ahead_m)
     motion = estimate_motion(footage, given, _read_mask(options.mask))
     scale_from = f"camera height {motion.view.height_m:.2f} m, {motion.height_from}"
     if known is not None:
@@ -104,8 +105,13 @@ def write_video_poses(video: Path, options: Options) -> PosesReport:
         motion.confidence,
         motion.cuts_s,
         footage.last_s,
-        {"method": "pictures", "scale": scale_from, "focal": motion.found.focal_from,
-         "horizon": motion.found.horizon_from, "camera": camera},
+        {
+            "method": "pictures",
+            "scale": scale_from,
+            "focal": motion.found.focal_from,
+            "horizon": motion.found.horizon_from,
+            "camera": camera,
+        },
     )
     if not any(video.with_name(name).is_file() for name in (video.stem + FILE_SUFFIX, FOLDER_SIDECAR)):
         written.append(video.with_name(video.stem + FILE_SUFFIX))
@@ -162,10 +168,18 @@ def camera_entries(motion: Motion, footage: Footage) -> dict[str, Any]:
     forward = Rotation.from_quat([*FORWARD_WXYZ[1:], FORWARD_WXYZ[0]])
     x, y, z, w = (turned * forward).as_quat()
     return {
-        "intrinsics": {"fx_px": focal, "fy_px": focal, "cx_px": column, "cy_px": row,
-                       "width_px": width, "height_px": height},
-        "mounting": {"translation_m": [motion.view.ahead_m, 0.0, motion.view.height_m],
-                     "rotation_wxyz": [float(w), float(x), float(y), float(z)]},
+        "intrinsics": {
+            "fx_px": focal,
+            "fy_px": focal,
+            "cx_px": column,
+            "cy_px": row,
+            "width_px": width,
+            "height_px": height,
+        },
+        "mounting": {
+            "translation_m": [motion.view.ahead_m, 0.0, motion.view.height_m],
+            "rotation_wxyz": [float(w), float(x), float(y), float(z)],
+        },
     }
 
 
@@ -184,8 +198,9 @@ def plot_motion(motion: Motion, path: Path, title: str) -> None:
         ("c", motion.confidence, "confidence"),
     ):
         axes[name].plot(motion.times_s, values, linewidth=1)
-        axes[name].fill_between(motion.times_s, 0, 1, where=~sure, transform=axes[name].get_xaxis_transform(),
-                                color="tab:red", alpha=0.15)
+        axes[name].fill_between(
+            motion.times_s, 0, 1, where=~sure, transform=axes[name].get_xaxis_transform(), color="tab:red", alpha=0.15
+        )
         for cut in motion.cuts_s:
             axes[name].axvline(cut, color="black", linestyle=":")
         axes[name].set_ylabel(label)

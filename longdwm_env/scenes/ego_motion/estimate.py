@@ -18,7 +18,15 @@ from longdwm_env.scenes.ego_motion.camera import FoundCamera, find_camera, pair_
 from longdwm_env.scenes.ego_motion.footage import Footage
 from longdwm_env.scenes.ego_motion.masks import moving_area
 from longdwm_env.scenes.ego_motion.poses_file import TRUSTED
-from longdwm_env.scenes.ego_motion.road import SPEEDS_MPS, STRIPS, FromAbove, View, agreement, from_above, points_agreement
+from longdwm_env.scenes.ego_motion.road import (
+    SPEEDS_MPS,
+    STRIPS,
+    FromAbove,
+    View,
+    agreement,
+    from_above,
+    points_agreement,
+)
 from longdwm_env.scenes.ego_motion.speeds import SpeedPath, likely_speeds
 from longdwm_env.scenes.ego_motion.tracks import Tracks, Turn, follow, turn_between, working_size
 from longdwm_env.types import Camera, FloatArray
@@ -124,8 +132,10 @@ def estimate_motion(footage: Footage, given: Given, mask: NDArray[np.uint8] | No
         area = np.minimum(area, cv2.resize(mask, area.shape[::-1], interpolation=cv2.INTER_NEAREST))
     times, tracks = _followed(footage, area)
     if len(times) < FEWEST_FRAMES:
-        raise InvalidScene(f"{footage.name} has {len(times)} frames in {times[-1] if times else 0:.1f} s; "
-                           f"motion needs {FEWEST_FRAMES} at least")
+        raise InvalidScene(
+            f"{footage.name} has {len(times)} frames in {times[-1] if times else 0:.1f} s; "
+            f"motion needs {FEWEST_FRAMES} at least"
+        )
     seconds = np.diff(times)
     cuts = np.array([pair.is_cut for pair in tracks])
     found, view, height_from = _camera(footage, given, list(zip(tracks, seconds, strict=True)), cuts)
@@ -293,13 +303,18 @@ def _confidence(
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Of every frame: that of the weaker of the steps beside it, each as weak as its weakest evidence."""
     standing = (still > 0.8) & (path.speeds_mps < 0.5)
-    evidence = np.array([
-        [float(len(pair.before)) for pair in tracks],
-        [0.0 if turn is None else turn.agreeing for turn in turns],
-        [-1.0 if turn is None else -turn.deviation_rad[1] / step for turn, step in zip(turns, seconds, strict=True)],
-        np.where(standing, 1.0, path.support - _EASY_SUPPORT * np.exp(-path.speeds_mps / _SLOW_MPS)),
-        np.where(standing, 1.0, path.united),
-    ])
+    evidence = np.array(
+        [
+            [float(len(pair.before)) for pair in tracks],
+            [0.0 if turn is None else turn.agreeing for turn in turns],
+            [
+                -1.0 if turn is None else -turn.deviation_rad[1] / step
+                for turn, step in zip(turns, seconds, strict=True)
+            ],
+            np.where(standing, 1.0, path.support - _EASY_SUPPORT * np.exp(-path.speeds_mps / _SLOW_MPS)),
+            np.where(standing, 1.0, path.united),
+        ]
+    )
     low, high = np.array(list(_LIMITS.values())).T[:, :, None]
     sure = ((evidence - low) / (high - low)).clip(0, 1)
     steady = median_filter(sure, size=(1, 5), mode="nearest")

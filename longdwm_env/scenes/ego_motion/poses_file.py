@@ -62,7 +62,9 @@ def read_trust(path: Path) -> Trust:
     try:
         content: Any = json.loads(path.read_bytes())
         entries = content if isinstance(content, dict) else {}
-        lists = [np.array(entries.get(name, []), np.float64) for name in ("confidence", "speeds_mps", "yaw_rates_radps")]
+        lists = [
+            np.array(entries.get(name, []), np.float64) for name in ("confidence", "speeds_mps", "yaw_rates_radps")
+        ]
         cuts = tuple(round(float(time) * FPS) for time in entries.get("cuts_s", []))
     except (OSError, ValueError, TypeError) as error:
         raise InvalidConfig(f"{path}: not a pose file in JSON ({error})") from error
@@ -119,7 +121,7 @@ def write_poses(
     atomic_write_json(
         path,
         {
-            "times_s": frames.round(5).tolist(),
+            "times_s": frames.tolist(),
             "poses": placed.round(5).tolist(),
             "speeds_mps": speeds.round(4).tolist(),
             "yaw_rates_radps": rates.round(5).tolist(),

@@ -123,9 +123,9 @@ def agreement(
         np.fft.rfft(value, _TRANSFORM, axis=1) for value in (a, b * near, seen_a, near, a * a, b * b * near)
     )
     matched, energy_a, energy_b, cells = (
-        np.fft.irfft(
-            (left * np.conj(right)).reshape(STRIPS, _ROWS_A_STRIP, -1).sum(axis=1), _TRANSFORM, axis=1
-        )[:, :_CELLS]
+        np.fft.irfft((left * np.conj(right)).reshape(STRIPS, _ROWS_A_STRIP, -1).sum(axis=1), _TRANSFORM, axis=1)[
+            :, :_CELLS
+        ]
         for left, right in ((fa, fb), (faa, fsb), (fsa, fbb), (fsa, fsb))
     )
     correlation = matched / np.sqrt((np.maximum(energy_a, 0) + 12) * (np.maximum(energy_b, 0) + 12))
@@ -160,7 +160,9 @@ def points_agreement(
         side_m = view.height_m * (before[:, 0] / before[:, 1] - view.yaw_rad / down)
         speeds = view.height_m * (1 / down - 1 / down_after) / seconds
         # A pixel's error, and that of the pitch.
-        spread = view.height_m * (_POINT_PX / view.focal_px) * (down**-2 + down_after**-2) / seconds + 0.03 * abs(speeds)
+        spread = view.height_m * (_POINT_PX / view.focal_px) * (down**-2 + down_after**-2) / seconds + 0.03 * abs(
+            speeds
+        )
     used = (down > view.height_m / _FARTHEST_POINT_M) & (down_after > down * 0.9) & (np.abs(side_m) < _SIDE_M)
     # Corners along an unbroken line stay where they are, as do reflections; whether the car stands is told elsewhere.
     used &= np.hypot(*(after_px - before_px).T) > STILL_PX * view.size[1] / 640

@@ -160,9 +160,8 @@ def turn_between(
         across = np.column_stack([-ray[:, 1], ray[:, 0]]) / np.maximum(distance, 1e-3)[:, None]
         residual = (flow * across).sum(axis=1)
         x, y = seen.T
-        by_turn = (
-            across[:, :1] * np.column_stack([-x * y, 1 + x * x, -y])
-            + across[:, 1:] * np.column_stack([-(1 + y * y), x * y, x])
+        by_turn = across[:, :1] * np.column_stack([-x * y, 1 + x * x, -y]) + across[:, 1:] * np.column_stack(
+            [-(1 + y * y), x * y, x]
         )
         scatter = max(1.4826 * float(np.median(np.abs(residual))), _BEST_FIT_PX / focal_px)
         off = residual / ((4.0 if step < 4 else 2.5) * scatter)
