@@ -54,7 +54,8 @@ def import_drives(kind: str, path: Path, out: Path, camera: str | None, most: in
     """
     if kind == "nuscenes":
         raise InvalidConfig(
-            f"a nuScenes dataroot is read as it is: train on it with --data {path}, start in it with scenes={str(path)!r}"
+            f"a nuScenes dataroot is read as it is: train on it with --data {path}, start in it with "
+            f"scenes={str(path)!r}"
         )
     if not path.is_dir():
         raise InvalidScene(f"{path} is no folder")

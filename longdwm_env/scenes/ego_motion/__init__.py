@@ -93,7 +93,8 @@ def write_video_poses(video: Path, options: Options) -> PosesReport:
         motion, scale_from = scaled_by(motion, *known)
     if motion.trusted_share < FEWEST_TRUSTED:
         raise InvalidScene(
-            f"{video} is left out: {1 - motion.trusted_share:.0%} of its frames cannot be trusted ({motion.main_reason})"
+            f"{video} is left out: {1 - motion.trusted_share:.0%} of its frames cannot be trusted "
+            f"({motion.main_reason})"
         )
     written = [video.with_suffix(SUFFIX)]
     camera = camera_entries(motion, footage)
