@@ -1,6 +1,7 @@
 """comma2k19: one-minute segments of a highway, each a folder with ``video.hevc`` and ``global_pose``."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def comma_drives(path: Path, camera: str | None) -> Iterator[Callable[[], Foreig
     if not videos:
         raise InvalidScene(f"{path} holds no comma2k19 segment (a folder with video.hevc and global_pose)")
     for video in videos:
-        yield lambda video=video: _segment(video, path)
+        yield partial(_segment, video, path)
 
 
 def _segment(video: Path, root: Path) -> ForeignDrive:

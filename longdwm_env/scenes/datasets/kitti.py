@@ -6,6 +6,7 @@ the rear axle. The road is taken to be level.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def raw_drives(path: Path, camera: str | None) -> Iterator[Callable[[], ForeignD
     if not folders:
         raise InvalidScene(f"{path} holds no KITTI raw drive (a folder such as 2011_09_26_drive_0001_sync)")
     for folder in folders:
-        yield lambda folder=folder: _raw(folder, camera)
+        yield partial(_raw, folder, camera)
 
 
 def odometry_drives(path: Path, camera: str | None) -> Iterator[Callable[[], ForeignDrive]]:
@@ -41,7 +42,7 @@ def odometry_drives(path: Path, camera: str | None) -> Iterator[Callable[[], For
     for folder in folders:
         # The grey cameras are a download of their own.
         name = camera if (folder / camera).is_dir() else "image_0"
-        yield lambda folder=folder, name=name: _sequence(folder, name)
+        yield partial(_sequence, folder, name)
 
 
 def _raw(folder: Path, camera: str) -> ForeignDrive:

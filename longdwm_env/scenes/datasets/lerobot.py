@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def lerobot_drives(path: Path, camera: str | None) -> Iterator[Callable[[], Fore
         raise InvalidScene(f"{path} has no meta/episodes")
     for file in files:
         for row in parquet.read_table(file).to_pylist():
-            yield lambda row=row: _episode(path, info, key, row)
+            yield partial(_episode, path, info, key, row)
 
 
 def _episode(path: Path, info: dict[str, Any], key: str, row: dict[str, Any]) -> ForeignDrive:

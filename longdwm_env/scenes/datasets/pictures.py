@@ -5,6 +5,7 @@ Poses come from ``x_m``, ``y_m`` and ``heading_rad``, or from ``speed_mps`` with
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def picture_drives(path: Path, camera: str | None) -> Iterator[Callable[[], Fore
     if not tables:
         raise InvalidScene(f"{path} holds no csv with the columns file and time_s")
     for table in tables:
-        yield lambda table=table: _drive(table)
+        yield partial(_drive, table)
 
 
 def frames_of(paths: Sequence[Path]) -> Callable[[list[int]], Iterator[NDArray[np.uint8]]]:

@@ -273,7 +273,12 @@ def _road_evidence(
         if turn is not None and not cuts[step]:
             seconds = float(times[step + 1] - times[step])
             points[step, 0] = points_agreement(
-                pair.before, pair.after, view, turn.rotation_rad, float(pitch[step]), seconds
+                pair.before.astype(float),
+                pair.after.astype(float),
+                view,
+                turn.rotation_rad,
+                float(pitch[step]),
+                seconds,
             )
     return np.concatenate([total / np.maximum(weight, 1e-6), points], axis=1)
 
