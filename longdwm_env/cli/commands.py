@@ -46,6 +46,10 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
     },
     "data": {
         "export-simulator": Command("data:export_simulator", "write simulator footage as a nuScenes dataset"),
+        "import": Command(
+            "data_exchange:import_data", "bring LeRobot, comma2k19, KITTI or pictures into the form of training"
+        ),
+        "poses": Command("data_exchange:poses", "estimate speed and yaw rate of videos from their pictures alone"),
         "check": Command("data:check", "find what is broken in a dataset or media folder"),
         "annotate": Command("annotate:annotate", "write captions with a video language model"),
     },

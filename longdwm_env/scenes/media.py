@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS, FRAME_S, HORIZON_S, INTERVAL_S
-from longdwm_env.errors import InvalidScene
+from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.kept import Kept
 from longdwm_env.names import printable
+from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, read_trust
 from longdwm_env.scenes.pictures import HEAD_BYTES, IMAGE_SUFFIXES, read_image, starts_like_an_image
 from longdwm_env.scenes.record import RecordedLog
 from longdwm_env.scenes.sidecar import read_sidecar
@@ -128,11 +129,14 @@ class MediaScenes:
             height, width = facts.image_size
             log = VideoLog(file, facts, self._times_s[start.recording][start.moment])
         sidecar = read_sidecar(file, (height, width))
+        moving = EgoState(speed_mps=sidecar.speed_mps)
+        if facts is not None:
+            moving = _motion_at(file, log.num_past, moving)
         return Scene(
             start.key,
             log,
             sidecar.camera,
-            start=EgoState(speed_mps=sidecar.speed_mps),
+            start=moving,
             prompt=sidecar.prompt,
         )
 
@@ -150,6 +154,26 @@ def _facts_of(file: Path) -> VideoFacts | InvalidScene | None:
         return video_facts(file) if is_video(file) else None
     except InvalidScene as error:
         return error
+
+
+def _motion_at(video: Path, frame: int, otherwise: EgoState) -> EgoState:
+    """How the car moves at a frame, from the poses beside a video where they can be trusted."""
+    path = video.with_suffix(SUFFIX)
+    if not path.is_file():
+        return otherwise
+    try:
+        trust = read_trust(path)
+    except InvalidConfig as error:
+        raise InvalidScene(str(error)) from error
+    if frame >= len(trust.speeds_mps) or trust.share(frame, 1) < 1:
+        return otherwise
+    earlier = max(0, frame - FPS // 4)
+    gained = float(trust.speeds_mps[frame] - trust.speeds_mps[earlier])
+    return EgoState(
+        speed_mps=float(trust.speeds_mps[frame]),
+        acceleration_mps2=gained * FPS / (frame - earlier) if frame > earlier else 0.0,
+        yaw_rate_radps=float(trust.yaw_rates_radps[frame]) if len(trust.yaw_rates_radps) else 0.0,
+    )
 
 
 def is_video(path: Path) -> bool:

@@ -141,6 +141,53 @@ def _frames_from(path: Path, time_s: float, timed: bool, first_s: float = 0.0) -
         yield from _frames(container, stream, None if timed else first_s)
 
 
+def grey_frames(path: Path, size: ImageSize, keyframes: bool = False) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Yield (time on the file's clock, upright grey image (h, w)) of every frame, reduced while it is decoded.
+
+    Args:
+        path: of the video.
+        size: (height, width) of the upright images.
+        keyframes: only the frames that decode by themselves, which is many times faster.
+
+    Raises:
+        InvalidScene: the file cannot be decoded.
+    """
+    with _opened(path) as (container, stream):
+        if keyframes:
+            stream.codec_context.skip_frame = "NONKEY"
+        frame_s = _frame_s(stream)
+        clock_s = -frame_s
+        for frame in container.decode(stream):
+            refuse_huge(str(path), frame.width, frame.height)
+            clock_s = clock_s + frame_s if frame.time is None else float(frame.time)
+            turns = round(frame.rotation / 90)
+            height, width = size if turns % 2 == 0 else size[::-1]
+            grey = frame.reformat(width=width, height=height, format="gray", interpolation="AREA").to_ndarray()
+            yield clock_s, np.ascontiguousarray(np.rot90(grey, turns))
+
+
+def numbered_frames(path: Path, wanted: Sequence[int], first_s: float = 0.0) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images (h, w, 3) with some numbers, which ascend, counted from a time after the first frame on.
+
+    Raises:
+        InvalidScene: the file cannot be decoded, or ends before a number.
+    """
+    number, place, start_s = 0, 0, None
+    with _opened(path) as (container, stream):
+        half, pixel_shape = _frame_s(stream) / 2, stream.sample_aspect_ratio
+        for time, frame in _frames(container, stream):
+            start_s = time if start_s is None else start_s
+            if time - start_s < first_s - half:
+                continue
+            if number == wanted[place]:
+                yield picture(str(path), frame, pixel_shape)
+                place += 1
+                if place == len(wanted):
+                    return
+            number += 1
+    raise InvalidScene(f"{path} has {number} frames; number {wanted[place]} is wanted")
+
+
 def _nearest(
     path: Path, pixel_shape: Fraction | None, frames: Iterator[tuple[float, Any]], wanted: Sequence[float]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:

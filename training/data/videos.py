@@ -2,12 +2,14 @@
 
 Beside ``drive.mp4`` may lie ``drive.json`` or ``drive.txt`` with poses (``routes.read_poses``: JSON, TUM or KITTI
 rows), and what scenes read too: ``drive.camera.json`` or ``camera.json`` (``scenes.sidecar``). Videos are cut into
-clips one after another; each frame belongs to one clip.
+clips one after another; each frame belongs to one clip. What ``longdwm data poses`` wrote says where the video was cut
+and which frames can be trusted: no clip crosses a cut, and clips of which too little can be trusted are left out.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from longdwm_env.files import content_hash
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.names import printable
 from longdwm_env.routes import read_poses
+from longdwm_env.scenes.ego_motion.poses_file import Trust, read_trust
 from longdwm_env.scenes.media import VideoLog
 from longdwm_env.scenes.sidecar import FILE_SUFFIX, FOLDER_SIDECAR, read_sidecar
 from longdwm_env.scenes.videos import VIDEO_SUFFIXES, VideoFacts, video_facts
@@ -26,6 +29,9 @@ from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import FloatArray, ImageSize
 
 log = logging.getLogger(__name__)
+
+FEWEST_TRUSTED = 0.5
+"""Share of a clip's frames whose poses must be trusted."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,14 @@ class VideoClips:
                 # Reported again as a bad clip when it is asked for, so that it counts against the limit.
                 log.warning("%s", error)
                 length = frames
-            for first in range(0, length - FRAMES_PER_INTERVAL, frames):
-                usable = (min(frames, length - first) - 1) // FRAMES_PER_INTERVAL * FRAMES_PER_INTERVAL + 1
-                if usable > FRAMES_PER_INTERVAL:
-                    self._parts.append(_Part(file, name, facts, first, usable))
+            trust = _trust(file)
+            bounds = [0, *(cut for cut in trust.cuts if 0 < cut < length), length]
+            for begin, end in pairwise(bounds):
+                self._add_parts(_Part(file, name, facts, begin, end - begin), trust)
             posed.append(_pose_file(file) is not None)
         if not self._parts:
             raise InvalidConfig(
-                f"{folder} holds no video of at least {FRAMES_PER_INTERVAL + 1} frames at {FPS} frames/s"
+                f"{folder} holds no usable video of at least {FRAMES_PER_INTERVAL + 1} frames at {FPS} frames/s"
             )
         self.has_poses, self.has_labels = all(posed), False
         if any(posed) and not self.has_poses:
@@ -94,6 +100,24 @@ class VideoClips:
     def longest(self) -> int:
         """Frames of its longest clip."""
         return max(part.frames for part in self._parts)
+
+    def _add_parts(self, whole: _Part, trust: Trust) -> None:
+        """Cut clips out of the frames from one cut to the next."""
+        for offset in range(0, whole.frames - FRAMES_PER_INTERVAL, self.frames):
+            usable = (min(self.frames, whole.frames - offset) - 1) // FRAMES_PER_INTERVAL * FRAMES_PER_INTERVAL + 1
+            first = whole.first + offset
+            share = trust.share(first, usable)
+            if usable <= FRAMES_PER_INTERVAL:
+                continue
+            if share < FEWEST_TRUSTED:
+                log.warning(
+                    "%s: the clip from %.1f s is left out; %.0f %% of its frames have poses that cannot be trusted",
+                    whole.name,
+                    first / FPS,
+                    100 * (1 - share),
+                )
+                continue
+            self._parts.append(replace(whole, first=first, frames=usable))
 
     def description(self) -> dict[str, Any]:
         """What decides the clips' contents: of every video, and of what lies beside it, a hash."""
@@ -145,6 +169,16 @@ class VideoClips:
         if len(poses) < last:
             raise BadClip(f"{path} has {len(poses)} poses at {FPS} per second; frame {last - 1} needs one")
         return poses[part.first : last]
+
+
+def _trust(video: Path) -> Trust:
+    path = _pose_file(video)
+    try:
+        return read_trust(Path() if path is None else path)
+    except InvalidConfig as error:
+        # Reported again with the clip that asks for its poses.
+        log.warning("%s", error)
+        return read_trust(Path())
 
 
 def _pose_file(video: Path) -> Path | None:

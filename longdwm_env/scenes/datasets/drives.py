@@ -1,0 +1,145 @@
+"""A drive of somebody else's data set, and how it is written in the form that training reads."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longdwm_env.clock import FPS
+from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.files import atomic_write_json
+from longdwm_env.scenes.ego_motion.poses_file import SUFFIX
+from longdwm_env.scenes.export import refuse_occupied
+from longdwm_env.scenes.sidecar import FILE_SUFFIX
+from longdwm_env.types import FloatArray, Intrinsics
+from longdwm_env.video import VideoWriter
+
+
+@dataclass(frozen=True)
+class ForeignDrive:
+    """One drive as a data set holds it.
+
+    Attributes:
+        name: for its files; distinct in its data set.
+        times_s: (T,) of its pictures, from 0.
+        frames: gives the pictures uint8 (h, w, 3) at some of them, by ascending index.
+        poses: (T, 3) of the rear axle at the same times, in any frame; None where they are not known.
+        intrinsics: of the pictures; None where they are not known.
+        mounting: ``translation_m`` and ``rotation_wxyz``, likewise.
+        prompt: a caption, or nothing.
+    """
+
+    name: str
+    times_s: FloatArray
+    frames: Callable[[list[int]], Iterator[NDArray[np.uint8]]]
+    poses: FloatArray | None = None
+    intrinsics: Intrinsics | None = None
+    mounting: dict[str, list[float]] | None = None
+    prompt: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        times = np.asarray(self.times_s, np.float64)
+        if len(times) < 2 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+            raise InvalidScene(f"{self.name}: needs two or more pictures at ascending times")
+        if self.poses is not None and (self.poses.shape != (len(times), 3) or not np.isfinite(self.poses).all()):
+            raise InvalidScene(f"{self.name}: needs one finite pose for each of its {len(times)} pictures")
+
+
+def write_drive(drive: ForeignDrive, folder: Path) -> float:
+    """Write ``NAME.mp4`` at the clock's rate, ``NAME.poses.json`` and ``NAME.camera.json``; gives its seconds.
+
+    Raises:
+        InvalidScene: a picture cannot be read, or has another size than the first.
+    """
+    times = np.asarray(drive.times_s, np.float64) - drive.times_s[0]
+    count = int(times[-1] * FPS + 1e-6) + 1
+    ticks = np.arange(count) / FPS
+    after = np.searchsorted(times, ticks).clip(1, len(times) - 1)
+    nearest = np.where(ticks - times[after - 1] <= times[after] - ticks, after - 1, after)
+    video = folder / f"{drive.name}.mp4"
+    wanted = sorted(set(nearest.tolist()))
+    pictures = iter(zip(wanted, drive.frames(wanted), strict=True))
+    index, picture = next(pictures)
+    size = (picture.shape[0], picture.shape[1])
+    with VideoWriter(video, size, FPS, scale=1) as writer:
+        for tick in nearest.tolist():
+            while index < tick:
+                index, picture = next(pictures)
+            if picture.shape[:2] != size:
+                raise InvalidScene(f"{drive.name}: picture {index} has another size than the first")
+            writer.write(np.ascontiguousarray(picture))
+    if drive.poses is not None:
+        write_known_poses(video.with_suffix(SUFFIX), times, drive.poses, count, drive.source)
+    entries: dict[str, Any] = {}
+    if drive.intrinsics is not None:
+        # Video codecs need even sides: the last row and column are repeated where they are not.
+        height, width = (side + side % 2 for side in size)
+        given = drive.intrinsics
+        entries["intrinsics"] = {
+            "fx_px": given.fx_px,
+            "fy_px": given.fy_px,
+            "cx_px": given.cx_px,
+            "cy_px": given.cy_px,
+            "width_px": width,
+            "height_px": height,
+        }
+        if drive.mounting is not None:
+            entries["mounting"] = drive.mounting
+    if drive.prompt:
+        entries["prompt"] = drive.prompt
+    if entries:
+        atomic_write_json(folder / f"{drive.name}{FILE_SUFFIX}", entries)
+    return float(times[-1])
+
+
+def write_known_poses(path: Path, times_s: FloatArray, poses: FloatArray, count: int, source: dict[str, Any]) -> None:
+    """Resample measured poses to the clock's frames and write them, in the ego frame of the first."""
+    ticks = np.arange(count) / FPS
+    x, y, heading = (np.interp(ticks, times_s, column) for column in (*poses[:, :2].T, np.unwrap(poses[:, 2])))
+    cos, sin = np.cos(heading[0]), np.sin(heading[0])
+    ahead, left = cos * (x - x[0]) + sin * (y - y[0]), cos * (y - y[0]) - sin * (x - x[0])
+    turned = heading - heading[0]
+    rates = [np.gradient(values) * FPS if count > 1 else np.zeros(1) for values in (ahead, left, turned)]
+    speeds = rates[0] * np.cos(turned) + rates[1] * np.sin(turned)
+    atomic_write_json(
+        path,
+        {
+            "times_s": ticks.tolist(),
+            "poses": np.stack([ahead, left, turned], axis=1).round(5).tolist(),
+            "speeds_mps": speeds.round(4).tolist(),
+            "yaw_rates_radps": rates[2].round(5).tolist(),
+            "confidence": [1.0] * count,
+            "cuts_s": [],
+            "from": {"method": "data set", **source},
+        },
+    )
+
+
+@contextmanager
+def folder_appearing(out: Path) -> Iterator[Path]:
+    """A hidden folder beside ``out`` that becomes it at the end, and vanishes if anything goes wrong.
+
+    Raises:
+        InvalidConfig: ``out`` has something in it, or cannot be written.
+    """
+    refuse_occupied(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-unfinished-", dir=out.parent))
+    except OSError as error:
+        raise InvalidConfig(f"{out} cannot be written: {error}") from error
+    try:
+        yield unfinished
+        unfinished.chmod(0o755)
+        unfinished.replace(out)
+    except OSError as error:
+        raise InvalidConfig(f"{out} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

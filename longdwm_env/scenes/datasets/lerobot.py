@@ -1,0 +1,92 @@
+"""LeRobot v3 data sets: tables in parquet and many episodes in one mp4 (what yaak-ai/L2D comes in, once converted)."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longdwm_env.errors import InvalidScene, MissingDependency
+from longdwm_env.scenes.datasets.drives import ForeignDrive
+from longdwm_env.scenes.ego_motion.poses_file import integrated
+from longdwm_env.scenes.videos import numbered_frames
+from longdwm_env.types import FloatArray
+
+_UNITS = {"speed_mps": 1.0, "speed_kmh": 1 / 3.6}
+
+
+def lerobot_drives(path: Path, camera: str | None) -> Iterator[Callable[[], ForeignDrive]]:
+    """Every episode of a data set, seen by one camera: the one named, else the one with "front" in its name."""
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise MissingDependency("LeRobot data sets need pyarrow: pip install 'longdwm[lerobot]'") from error
+    try:
+        info = json.loads((path / "meta" / "info.json").read_bytes())
+        version, features = str(info["codebase_version"]), dict(info["features"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidScene(f"{path} holds no LeRobot data set (meta/info.json): {error}") from error
+    if not version.startswith("v3"):
+        raise InvalidScene(f"{path} has the format {version}; LeRobot's own converter brings it to v3.0 first")
+    videos = [name for name, feature in features.items() if feature.get("dtype") == "video"]
+    key = camera or next((name for name in videos if "front" in name), videos[0] if videos else None)
+    if key is None or key not in videos:
+        raise InvalidScene(f"{path} has no camera {key!r}; there are {', '.join(videos) or 'none'}")
+    files = sorted((path / "meta" / "episodes").rglob("*.parquet"))
+    if not files:
+        raise InvalidScene(f"{path} has no meta/episodes")
+    for file in files:
+        for row in parquet.read_table(file).to_pylist():
+            yield partial(_episode, path, info, key, row)
+
+
+def _episode(path: Path, info: dict[str, Any], key: str, row: dict[str, Any]) -> ForeignDrive:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        number, length = int(row["episode_index"]), int(row["length"])
+        video = path / info["video_path"].format(
+            video_key=key, chunk_index=row[f"videos/{key}/chunk_index"], file_index=row[f"videos/{key}/file_index"]
+        )
+        table = path / info["data_path"].format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+        first_s = float(row[f"videos/{key}/from_timestamp"])
+        rows = parquet.read_table(table, filters=[("episode_index", "==", number)])
+        times = np.array(rows["timestamp"].to_pylist(), np.float64).reshape(len(rows))
+        poses = _poses(times, rows, info["features"])
+    except (OSError, KeyError, TypeError, ValueError, IndexError, pa.ArrowException) as error:
+        raise InvalidScene(f"{path}, an episode cannot be read: {type(error).__name__}: {error}") from error
+    if len(times) != length:
+        raise InvalidScene(f"{table}: episode {number} has {len(times)} rows, its record says {length}")
+    return ForeignDrive(
+        f"episode-{number:06d}",
+        times,
+        lambda wanted: numbered_frames(video, wanted, first_s),
+        poses,
+        source={"kind": "lerobot", "camera": key},
+    )
+
+
+def _poses(times: FloatArray, rows: Any, features: dict[str, Any]) -> FloatArray | None:
+    """Poses from columns named x_m, y_m and heading_rad, else from speed_mps (or speed_kmh) and yaw_rate_radps.
+
+    Other names, such as L2D's plain "speed", say nothing of their unit; such episodes come without poses, which
+    ``longdwm data poses`` can estimate.
+    """
+    found: dict[str, FloatArray] = {}
+    for feature, facts in features.items():
+        names = facts.get("names")
+        names = next(iter(names.values()), None) if isinstance(names, dict) else names
+        if facts.get("dtype") not in ("float32", "float64") or not names or feature not in rows.column_names:
+            continue
+        values = np.array(rows[feature].to_pylist(), np.float64).reshape(len(times), -1)
+        if values.shape[1] == len(names):
+            found.update(zip(names, values.T, strict=True))
+    if {"x_m", "y_m", "heading_rad"} <= set(found):
+        return np.stack([found["x_m"], found["y_m"], found["heading_rad"]], axis=1)
+    speed = next((found[name] * unit for name, unit in _UNITS.items() if name in found), None)
+    if speed is None or "yaw_rate_radps" not in found:
+        return None
+    return integrated(times, speed, found["yaw_rate_radps"])

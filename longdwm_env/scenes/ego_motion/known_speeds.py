@@ -1,0 +1,120 @@
+"""Speeds that somebody measured: one number, a csv, or what a camera wrote into the file as subtitles."""
+
+import csv
+import math
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+
+from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.types import FloatArray
+
+_UNITS = {"speed_mps": 1.0, "speed_kmh": 1 / 3.6, "speed_mph": 0.44704}
+_WRITTEN = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*(km/?h|kph|mph|m/s)\b", re.IGNORECASE)
+_PLACE = re.compile(r"(-?\d{1,3}\.\d{3,})\s*°?\s*([NSEW]?)[,\s;]+[^\d-]*(-?\d{1,3}\.\d{3,})\s*°?\s*([NSEW]?)")
+_SRT_TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->")
+_EARTH_M = 6_371_000.0
+
+
+def read_speeds(given: str | None, video: Path | None) -> tuple[FloatArray, FloatArray] | None:
+    """(times in seconds after the first frame, speeds in m/s): from what is given, else from the video's subtitles.
+
+    Args:
+        given: a number in m/s, or the path of a csv with the columns ``time_s`` and ``speed_mps``, ``speed_kmh`` or
+            ``speed_mph``; None looks for subtitles in the video, and for an .srt file beside it.
+        video: the video; None looks nowhere.
+
+    Returns:
+        One time of NaN with one number: the mean speed of the drive. None where nothing is known.
+
+    Raises:
+        InvalidConfig: what is given is neither.
+    """
+    if given is not None:
+        try:
+            mean = float(given)
+        except ValueError:
+            return _from_csv(Path(given))
+        if not 0 < mean < 70:
+            raise InvalidConfig(f"a speed of {mean:g} m/s is given; allowed are above 0 and below 70")
+        return np.array([math.nan]), np.array([mean])
+    if video is None:
+        return None
+    beside = video.with_suffix(".srt")
+    lines = _srt_lines(beside) if beside.is_file() else _subtitles(video)
+    return speeds_in_text(lines)
+
+
+def speeds_in_text(lines: list[tuple[float, str]]) -> tuple[FloatArray, FloatArray] | None:
+    """Speeds in timed lines of text: as written with their unit, else from latitudes and longitudes; None if none."""
+    written = [
+        (time, float(match[1].replace(",", ".")) * _unit(match[2]))
+        for time, text in lines
+        if (match := _WRITTEN.search(text))
+    ]
+    if len(written) >= 2:
+        times, speeds = np.array(written).T
+        return times, np.abs(speeds)
+    places = [(time, *_degrees(match)) for time, text in lines if (match := _PLACE.search(text))]
+    if len(places) < 3:
+        return None
+    times, latitudes, longitudes = np.array(places).T
+    north = np.radians(latitudes) * _EARTH_M
+    east = np.radians(longitudes) * _EARTH_M * np.cos(np.radians(latitudes.mean()))
+    steps = np.maximum(np.diff(times), 1e-3)
+    return (times[1:] + times[:-1]) / 2, np.hypot(np.diff(north), np.diff(east)) / steps
+
+
+def _unit(name: str) -> float:
+    name = name.lower()
+    return 1.0 if name == "m/s" else 0.44704 if name == "mph" else 1 / 3.6
+
+
+def _degrees(match: re.Match[str]) -> tuple[float, float]:
+    signs = [-1 if match[group].upper() in ("S", "W") and match[group] else 1 for group in (2, 4)]
+    return float(match[1]) * signs[0], float(match[3]) * signs[1]
+
+
+def _from_csv(path: Path) -> tuple[FloatArray, FloatArray]:
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        column = next((name for name in _UNITS if rows and name in rows[0]), None)
+        if column is None or "time_s" not in rows[0]:
+            raise ValueError(f"needs the columns time_s and one of {', '.join(_UNITS)}")
+        times = np.array([float(row["time_s"]) for row in rows])
+        speeds = np.array([float(row[column]) for row in rows]) * _UNITS[column]
+    except (OSError, ValueError, TypeError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"speeds {str(path)!r} are neither a number in m/s nor a csv of them: {error}") from error
+    if len(times) < 2 or (np.diff(times) <= 0).any() or not np.isfinite(speeds).all() or (speeds < 0).any():
+        raise InvalidConfig(f"{path}: needs two or more rows with ascending times and speeds of 0 or more")
+    return times, speeds
+
+
+def _srt_lines(path: Path) -> list[tuple[float, str]]:
+    lines, time = [], 0.0
+    for line in path.read_text(errors="replace").splitlines():
+        match = _SRT_TIME.search(line)
+        if match:
+            hours, minutes, seconds, milliseconds = match.groups()
+            time = int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(milliseconds.ljust(3, "0")) / 1000
+        elif line.strip() and not line.strip().isdigit():
+            lines.append((time, line))
+    return lines
+
+
+def _subtitles(video: Path) -> list[tuple[float, str]]:
+    try:
+        with av.open(f"file:{video}") as container:
+            if not container.streams.subtitles:
+                return []
+            stream = container.streams.subtitles[0]
+            return [
+                (float(packet.pts * packet.time_base), bytes(packet).decode("utf-8", "replace"))
+                for packet in container.demux(stream)
+                if packet.size and packet.pts is not None and packet.time_base is not None
+            ]
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InvalidScene(f"{video} cannot be read: {error}") from error

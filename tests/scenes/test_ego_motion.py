@@ -1,0 +1,183 @@
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from longdwm_env.cli import main
+from longdwm_env.scenes import open_scenes
+from longdwm_env.scenes.ego_motion import Given, Options, estimate_motion, write_video_poses
+from longdwm_env.scenes.ego_motion.footage import PictureFootage
+from longdwm_env.scenes.ego_motion.known_speeds import speeds_in_text
+from longdwm_env.scenes.ego_motion.poses_file import integrated
+from longdwm_env.training.data.videos import VideoClips
+from longdwm_env.video import write_video
+
+SIZE, FOCAL, HEIGHT_M = (180, 320), 260.0, 1.5
+AHEAD_M = 1.7
+
+
+def street(poses, pitch_down=0.04):
+    """Frames of a camera above a rough road between two walls that follow the x axis."""
+    grain = np.random.default_rng(1).integers(0, 256, (2, 512, 512)).astype(np.float32)
+    grain = np.stack([cv2.GaussianBlur(g, (0, 0), 1.2) for g in grain])
+    grain = (grain - grain.mean()) / grain.std() * 45 + 120
+    rows, columns = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    right = (columns - (SIZE[1] - 1) / 2) / FOCAL
+    down = (rows - (SIZE[0] - 1) / 2) / FOCAL
+    ahead, fall = np.cos(pitch_down) - np.sin(pitch_down) * down, np.sin(pitch_down) + np.cos(pitch_down) * down
+    for x, y, heading in poses:
+        cos, sin = np.cos(heading), np.sin(heading)
+        place = np.array([x + AHEAD_M * cos, y + AHEAD_M * sin])
+        along, across = cos * ahead + sin * right, sin * ahead - cos * right
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ground = np.where(fall > 1e-3, HEIGHT_M / fall, np.inf)
+            wall = np.where(np.abs(across) > 1e-6, (9 * np.sign(across) - place[1]) / across, np.inf)
+        wall = np.where(wall > 0, wall, np.inf)
+        reach = np.minimum(np.minimum(ground, wall), 80.0)
+        road = ground < wall
+        u = (place[0] + reach * along) / 0.12
+        v = np.where(road, (place[1] + reach * across) / 0.12, (HEIGHT_M - reach * fall) / 0.25)
+        u, v = (np.asarray(value % 511, np.float32) for value in (np.where(road, u, u / 2), v))
+        grey = np.where(road, *(cv2.remap(g, u, v, cv2.INTER_LINEAR) for g in grain))
+        grey = np.where(reach < 79, grey, 215)
+        yield np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def driven(seconds, speed, rate, fps=12):
+    times = np.arange(round(seconds * fps) + 1) / fps
+    speeds, rates = np.broadcast_to(speed, times.shape), np.broadcast_to(rate, times.shape)
+    return integrated(times, speeds.astype(float), rates.astype(float))
+
+
+def street_video(path, poses, fps=12):
+    write_video(path, (frame[None] for frame in street(poses)), fps=fps)
+    return path
+
+
+@pytest.fixture(scope="module")
+def straight_video(tmp_path_factory):
+    return street_video(tmp_path_factory.mktemp("street") / "drive.mp4", driven(4, 7.0, 0.0))
+
+
+def copied(video, folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "drive.mp4").write_bytes(video.read_bytes())
+    return folder / "drive.mp4"
+
+
+FOV = 2 * np.arctan(SIZE[1] / 2 / FOCAL)
+
+
+def test_speed_and_horizon_are_read_from_a_street(straight_video, tmp_path):
+    video = copied(straight_video, tmp_path)
+    report = write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV))
+    content = json.loads(video.with_suffix(".poses.json").read_text())
+    assert np.mean(content["speeds_mps"]) == pytest.approx(7.0, rel=0.05)
+    assert np.abs(content["yaw_rates_radps"]).max() < 0.03
+    assert np.mean(content["confidence"]) > 0.7
+    assert -np.arctan(report.motion.found.focus[1]) == pytest.approx(0.04, abs=0.006)
+    assert video.with_suffix(".poses.png").is_file()
+    clips = VideoClips(video, (36, 64))
+    assert clips.has_poses
+    assert clips.clip(0).camera.mounting.translation_m[2] == pytest.approx(HEIGHT_M)
+    assert open_scenes(video).scene(0).start.speed_mps == pytest.approx(7.0, rel=0.08)
+
+
+def test_a_given_speed_sets_the_scale_and_so_the_height(straight_video, tmp_path):
+    video = copied(straight_video, tmp_path)
+    report = write_video_poses(video, Options(speed="14", horizontal_fov_rad=FOV, plot=False))
+    assert report.motion.speeds_mps.mean() == pytest.approx(14, rel=0.02)
+    assert report.motion.view.height_m == pytest.approx(2 * HEIGHT_M, rel=0.06)
+
+
+@pytest.mark.parametrize("rate", [0.2, -0.2])
+def test_turns_to_the_left_are_positive(rate, tmp_path):
+    frames = np.arange(49)
+    rates = np.where((frames > 20) & (frames < 36), rate, 0.0)
+    video = street_video(tmp_path / "turn.mp4", driven(4, 6.0, rates))
+    motion = write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV, plot=False)).motion
+    assert motion.yaw_rates_radps[24:33].mean() == pytest.approx(rate, abs=0.03)
+    assert np.abs(motion.yaw_rates_radps[:18]).mean() < 0.03
+
+
+def test_standing_is_standing(tmp_path):
+    frames = np.arange(61)
+    video = street_video(tmp_path / "stop.mp4", driven(5, np.clip((36 - frames) / 6, 0, 6.0), 0.0))
+    motion = write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV, plot=False)).motion
+    assert motion.speeds_mps[44:].max() < 0.1
+    assert motion.speeds_mps[:6].mean() > 4
+
+
+def test_a_cut_is_found_and_no_clip_crosses_it(straight_video, tmp_path):
+    frames = [
+        *street(driven(3, 7.0, 0.0)),
+        *(np.ascontiguousarray(f[:, ::-1]) for f in street(driven(3, 5.0, 0.0) + np.array([177.0, 1.0, 0.0]))),
+    ]
+    video = tmp_path / "cut.mp4"
+    write_video(video, (frame[None] for frame in frames), fps=12)
+    report = write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV, plot=False))
+    assert report.motion.cuts_s == pytest.approx((37 / 12,), abs=0.01)
+    keys = [clips.clip(number).key for clips in [VideoClips(video, (36, 64))] for number in range(len(clips))]
+    assert keys == ["cut.mp4@0", "cut.mp4@37"]
+
+
+@pytest.mark.parametrize("kind", ["black", "ceiling", "text", "short", "portrait"])
+def test_what_is_no_drive_is_named_and_nothing_is_written(kind, tmp_path, capsys):
+    video = tmp_path / f"{kind}.mp4"
+    noise = np.random.default_rng(0)
+    if kind == "text":
+        video.write_text("no video")
+    else:
+        shape = (320, 180, 3) if kind == "portrait" else (180, 320, 3)
+        ceiling = cv2.GaussianBlur(noise.integers(90, 200, shape, np.uint8), (0, 0), 2)
+        frames = [
+            np.zeros(shape, np.uint8) if kind == "black" else np.roll(ceiling, 3 * index, axis=1)
+            for index in range(6 if kind == "short" else 36)
+        ]
+        write_video(video, (frame[None] for frame in frames), fps=12)
+    before = sorted(tmp_path.iterdir())
+    assert main(["data", "poses", str(video), "--height", "1.5"]) == 2
+    assert video.name in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_clip_that_cannot_be_trusted_is_left_out_with_the_reason(straight_video, tmp_path, caplog):
+    video = copied(straight_video, tmp_path)
+    write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV, plot=False))
+    path = video.with_suffix(".poses.json")
+    content = json.loads(path.read_text())
+    content["confidence"][:25] = [0.1] * 25
+    path.write_text(json.dumps(content))
+    clips = VideoClips(video, (36, 64), frames=25)
+    assert [clips.clip(number).key for number in range(len(clips))] == ["drive.mp4@25"]
+    assert "cannot be trusted" in caplog.text
+
+
+def test_speeds_in_subtitles_and_places_are_read():
+    _, speeds = speeds_in_text([(0.0, "36 km/h"), (1.0, "72.0 km/h N 48.1 E 11.5")])
+    assert speeds == pytest.approx([10, 20])
+    step = np.degrees(10 / 6_371_000)
+    _, speeds = speeds_in_text([(float(t), f"GPS({48 + t * step:.7f}, 11.5000000)") for t in range(5)])
+    assert speeds == pytest.approx([10] * 4, rel=0.01)
+    assert speeds_in_text([(0.0, "hello")]) is None
+
+
+@pytest.mark.parametrize("scene", [0, 1])
+def test_bars_on_real_clips(scene):
+    root = Path(os.environ.get("LONGDWM_REAL_DATA", "/nowhere")) / "kitti-nuscenes"
+    if not root.is_dir():
+        pytest.skip("LONGDWM_REAL_DATA does not name a folder with kitti-nuscenes in it")
+    pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
+    source = open_scenes(root)
+    recording = source._make_recording(scene)
+    times = np.array([frame["timestamp"] for frame in source._frames_of(source._records[scene])]) * 1e-6
+    footage = PictureFootage("clip", recording.paths, times - times[0])
+    motion = estimate_motion(footage, Given(camera=source.scene(scene).camera))
+    speeds = np.hypot(*np.gradient(recording.poses[:, :2], times, axis=0).T)
+    rates = np.gradient(np.unwrap(recording.poses[:, 2]), times)
+    assert np.sqrt(np.mean((motion.yaw_rates_radps - rates) ** 2)) < 0.02
+    assert np.abs(motion.speeds_mps - speeds).mean() < 0.1 * speeds.mean()
+    assert motion.trusted_share > 0.9
