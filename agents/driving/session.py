@@ -163,6 +163,11 @@ class Session:
         due = self._ready is not None and self.running and self.playback.at_end
         return self._requests.open or due
 
+    @property
+    def answered_event_s(self) -> float | None:
+        """The time of the driver's event that the present picture is the first to show, until ``flipped``."""
+        return self._event_playing_s
+
     # Time
 
     def tick(self, now_s: float) -> None:

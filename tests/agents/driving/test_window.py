@@ -12,8 +12,8 @@ import numpy as np
 import pygame
 import pytest
 
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.devices import Gamepad, SteeringWheel, is_wheel, merged, shaped
+from longdwm_env.agents.driving.controls import Wish, merged
+from longdwm_env.agents.driving.devices import Gamepad, SteeringWheel, is_wheel, shaped
 from longdwm_env.agents.driving.hands import DriverHands
 from longdwm_env.agents.driving.headless import has_display
 from longdwm_env.agents.driving.window import Window, WindowSettings
