@@ -8,6 +8,7 @@ import numpy as np
 
 from longdwm_env.agents.driving.controls import Wish, next_controls
 from longdwm_env.agents.driving.generation import Drive, Generator
+from longdwm_env.agents.driving.session import Session
 from longdwm_env.agents.driving.timeline import Act, Moment
 from longdwm_env.clock import FPS
 from longdwm_env.types import Images
@@ -58,3 +59,35 @@ def branches_of(
         for index, moment in zip(asked, generator.drive_all(list(asked.values())), strict=True):
             driven[index].append(moment)
     return tuple(Branch(name, tuple(moments)) for (name, _), moments in zip(WAYS, driven, strict=True))
+
+
+def ask_branches(session: Session, take: Callable[[Moment, tuple[Branch, ...]], None]) -> None:
+    """Stop time and ask for three drives of the present moment.
+
+    Args:
+        session: whose drive it is.
+        take: told the moment and its branches, when they are there.
+    """
+    assert session.trip is not None
+    start, generator = session.trip.present, session.generator
+    session.ask(
+        "three drives of this moment",
+        lambda: branches_of(generator, start, generator.on_progress),
+        lambda branches: take(start, branches),
+    )
+    session.paused, session.waiting, session.pause_at = True, False, None
+
+
+def go_on(session: Session, start: Moment, branch: Branch) -> bool:
+    """Stand at the end of a branch, as if it had been driven; returns False if the drive is no longer at its start."""
+    trip = session.trip
+    if trip is None or trip.present is not start or not branch.moments:
+        return False
+    session.drop_asked()
+    for moment in branch.moments:
+        trip.drive_on(moment)
+        if session.recorder is not None:
+            session.recorder.write(moment.frames)
+    session.playback.hold(len(branch.moments[-1].frames))
+    session.paused, session.waiting = False, session.at_wheel == "hands"
+    return True

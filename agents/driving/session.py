@@ -6,8 +6,9 @@ session runs under a window, under tests with a clock of their own, and on a mac
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -236,11 +237,16 @@ class Session:
 
     # Asking
 
+    def ask(self, busy: str, task: Task, take_answer: Callable[[Any], None]) -> None:
+        """Ask the generation for something else than the next clip, in place of all that was asked before."""
+        self.drop_asked()
+        self.busy = busy
+        self._requests.submit(task, take_answer)
+
     def open_scene(self, opening: OpenScene) -> None:
         """Ask for a scene; the drive goes on in it."""
-        self.drop_asked()
-        self.busy = "opening the scene"
-        self._requests.submit(lambda: self.generator.open_scene(opening), lambda moment: self._opened(moment, opening))
+        open_it = partial(self.generator.open_scene, opening)
+        self.ask("opening the scene", open_it, lambda moment: self._opened(moment, opening))
 
     def change(self, world: str, prompt: str, then: Callable[[bool, bool], None] = lambda world, prompt: None) -> None:
         """Ask for the present moment in another world or under another prompt.
@@ -251,9 +257,7 @@ class Session:
             then: told whether the world and the prompt are others, once it is there.
         """
         assert self.trip is not None
-        self.drop_asked()
         trip, request = self.trip, self.trip.change_to(world, prompt)
-        self.busy = f"changing to {world}"
 
         def take(moment: Moment) -> None:
             changed = trip.changed_to(moment)
@@ -261,7 +265,7 @@ class Session:
                 self.playback.forget_generation_time()
             then(*changed)
 
-        self._requests.submit(lambda: self.generator.change(request), take)
+        self.ask(f"changing to {world}", partial(self.generator.change, request), take)
 
     def return_to(self, moment: Moment) -> None:
         """Stand at an earlier moment."""
