@@ -42,6 +42,7 @@ def test_what_is_read_at_run_time_is_shipped(project):
     assert "py.typed" in shipped
     assert any(pattern.startswith("assets/") for pattern in shipped)
     assert (ROOT / "longdwm_env/assets/street.jpg").exists()
+    assert project["tool"]["setuptools"]["package-data"]["longdwm_env.agents.driving_page"] == ["page/*"]
 
 
 def test_the_default_world_comes_with_the_package():

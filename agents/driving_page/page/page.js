@@ -134,6 +134,7 @@ function show(state, bitmap) {
   const { classList } = document.body;
   classList.toggle("recording", state.recording);
   classList.toggle("paused", state.status !== "");
+  $("pause").textContent = state.status ? "Go on" : "Pause";
   $("rec").hidden = !state.recording;
   if (!state.size) return;
   dialogs.world ??= state.world;
