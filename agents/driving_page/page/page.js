@@ -73,6 +73,7 @@ function connect() {
     if (mine !== socket) return;
     if (code === REPLACED) newName();
     driving = false;
+    document.body.dataset.driving = false;
     document.body.classList.add("cut");
     showBanner({ banner: "Connection lost", hint: "trying again" });
     setTimeout(connect, wait);
@@ -94,6 +95,7 @@ function letter(said) {
 
 function showSeats({ driving: mine, free, viewers }) {
   driving = mine;
+  document.body.dataset.driving = mine;
   document.body.classList.toggle("watching", !mine);
   const seat = $("seat");
   seat.hidden = mine && viewers < 2;

@@ -18,7 +18,7 @@ from longdwm_env.agents.driving.start import DriveOptions
 from longdwm_env.agents.driving_page.server import PageServer
 from longdwm_env.figures import save_picture
 
-PATIENCE_S = 60.0
+PATIENCE_S = 40.0
 """Far longer than anything takes: these tests say what happens, not how soon."""
 
 

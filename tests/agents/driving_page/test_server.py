@@ -1,13 +1,18 @@
+import io
 import json
 import socket
+import struct
 import threading
 import time
+import zlib
+from dataclasses import replace
 from importlib.util import find_spec
 
 import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 
 from longdwm_env.agents.driving.links import link_of
@@ -119,8 +124,7 @@ def test_driver_who_is_cut_off_gets_the_wheel_back_where_it_was(join):
 def test_same_tab_twice_is_one_viewer(server, join):
     first, second = join(), join()
     with pytest.raises(ConnectionClosed) as closed:
-        for _ in range(100):
-            first.hear(1.0)
+        first.until(lambda it: False)
     assert closed.value.rcvd.code == 4001
     assert len(server.audience.seats.viewers) == 1
     second.until(lambda it: it.drives)
@@ -160,7 +164,7 @@ def test_link_gives_back_exactly_this_drive(server, join):
     driver = join()
     driver.say("press", command="restart scene")
     driver.until(lambda it: it.state["status"] == "ready")
-    driver.drive(1.0)
+    driver.drive(2.0)
     driver.say("press", command="back 1 s")
     driver.until(lambda it: it.state["status"] == "waiting")
     driver.say("key", name="right", down=True)
@@ -189,8 +193,6 @@ def test_links_of_strangers_open_nothing_that_is_not_offered(server, join):
         ({"image_size": (4096, 4096)}, "source"),
         ({"steps": [{"do": "world", "world": "http://evil.example/model"}]}, "source"),
     ):
-        from dataclasses import replace
-
         link = link_of(replace(journal, **changes), scenes)
         assert driver.ask("replay", "refused", link=link)["why"]
     assert driver.ask("replay", "refused", link="nonsense")["why"]
@@ -224,12 +226,8 @@ def test_photo_starts_a_drive_and_is_not_kept_as_it_came(server, join):
 
 
 def jpeg_with_place():
-    from PIL import Image
-
     exif = Image.Exif()
     exif[0x010E] = "taken at home"
-    import io
-
     data = io.BytesIO()
     Image.fromarray(street(9)).save(data, "JPEG", exif=exif)
     return data.getvalue()
@@ -244,8 +242,6 @@ def test_what_a_photo_says_of_its_taker_is_not_kept(server):
 
 def huge_png():
     """A few hundred bytes that claim to be 60,000 pixels wide and high."""
-    import struct
-    import zlib
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -352,22 +348,24 @@ def test_noise_and_floods_hurt_nobody_else(server, join):
         stranger._socket.send(rng.bytes(30).decode("latin-1"))
     assert stranger.letter("refused")
     stranger._socket.send(json.dumps({"do": "link"}) + " " * (MAX_ORDER_CHARS + 10))
-    assert "characters" in stranger.letter("refused")["why"]
-    with pytest.raises(ConnectionClosed):
-        for _ in range(200):
-            for _ in range(100):
+    stranger.until(lambda it: "characters" in it.letters[-1].get("why", ""), "it says that this is too long")
+
+    def flood():
+        for _ in range(100):
+            for _ in range(200):
                 stranger.say("seen", n=1)
             stranger.hear(0)
+
+    with pytest.raises(ConnectionClosed):
+        flood()
     binary = join("tester-0667")
+    binary._socket.send(b"\0" * 10)
     with pytest.raises(ConnectionClosed):
-        binary._socket.send(b"\0" * 10)
-        for _ in range(100):
-            binary.hear(1.0)
+        binary.until(lambda it: False)
     large = join("tester-0668")
+    large._socket.send("x" * 2_000_000)
     with pytest.raises(ConnectionClosed):
-        large._socket.send("x" * 10_000_000)
-        for _ in range(100):
-            large.hear(1.0)
+        large.until(lambda it: False)
     driver.drive(0.5)
 
 
