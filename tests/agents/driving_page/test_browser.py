@@ -1,6 +1,6 @@
 """The page in a real browser: headless Chromium, driven through chromedriver; skipped where they are not installed."""
 
-import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -65,11 +65,14 @@ class Page:
 
     @property
     def time_s(self) -> float:
-        return float(self.text("#place").split("\n")[1].split()[-2])
+        return float(re.findall(r"([\d.]+) s\b", self.text("#place"))[0])
 
     @property
     def scene(self) -> str:
-        return self.text("#place").split("\n")[1].split()[0]
+        return re.findall(r"(\S+) +[\d.]+ s\b", self.text("#place"))[0]
+
+    def drives(self) -> bool:
+        return bool(self.js("document.body.dataset.driving === 'true'"))
 
     def pixels(self) -> list[int]:
         """A few pixels of the picture."""
@@ -86,14 +89,8 @@ class Page:
 def browser() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,800",
-    ):
-        options.add_argument(flag)
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,800"):
+        options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": SOCKETS})
@@ -106,9 +103,10 @@ def page(browser: Any, server: PageServer) -> Iterator[Page]:
     browser.get(server.address)
     page = Page(browser, server)
     page.until(lambda: page.js("document.body.dataset.world"), "the first picture")
-    page.until(lambda: not page.js("document.body.classList.contains('watching')"), "the wheel")
+    page.until(page.drives, "the wheel")
     yield page
-    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []
+    # What was refused on purpose is logged as a network error; a fault of the page, or of its policy, is another kind.
+    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE" and one["source"] != "network"] == []
     browser.get("about:blank")
 
 
@@ -154,7 +152,7 @@ def test_page_connects_again_after_the_socket_is_cut_and_drives_on(page):
     page.js("window.sockets.at(-1).close()")
     page.until(lambda: page.js("window.sockets.length") > 1, "a new socket")
     page.until(lambda: not page.js("document.body.classList.contains('cut')"), "it is connected")
-    page.until(lambda: not page.js("document.body.classList.contains('watching')"), "the wheel is the same page's")
+    page.until(page.drives, "the wheel is the same page's")
     page.key("ArrowUp", "ArrowUp", True)
     page.until(lambda: page.time_s > at_s + 0.3, "it drives on where it was")
     page.key("ArrowUp", "ArrowUp", False)
@@ -169,8 +167,8 @@ def test_three_drives_a_link_and_a_video(page):
     page.key("ArrowUp", "ArrowUp", False)
     page.press("b", "KeyB")
     page.until(lambda: page.js("document.getElementById('branches').open"), "three drives")
-    drawn = "[...document.querySelectorAll('#ways canvas')].every((c) => c.getContext('2d').getImageData(9, 9, 1, 1).data[3])"
-    page.until(lambda: page.js(drawn), "all three are drawn")
+    drawn = "(c) => c.getContext('2d').getImageData(9, 9, 1, 1).data[3]"
+    page.until(lambda: page.js(f"[...document.querySelectorAll('#ways canvas')].every({drawn})"), "all three drawn")
     at_s = page.time_s
     page.js("document.querySelectorAll('#ways button')[1].click()")
     page.until(lambda: page.time_s > at_s + 1, "one of them goes on")
@@ -189,14 +187,15 @@ def test_three_drives_a_link_and_a_video(page):
     assert page.time_s == pytest.approx(end_s, abs=0.15)
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (360, 640), (1280, 800)])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (360, 640), (1024, 768)])
 def test_everything_fits_and_fingers_drive(page, width, height):
-    phone = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 1000}
+    phone = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     page.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
     try:
         page.driver.get(page.server.address)
         page.until(lambda: page.js("document.body.dataset.world"), "the first picture")
+        page.until(page.drives, "the wheel")
         page.js("document.body.classList.add('fingers')")
         page.press("Home", "Home")
         page.until(lambda: page.text("#banner").startswith("Ready"), "the start")
@@ -205,9 +204,7 @@ def test_everything_fits_and_fingers_drive(page, width, height):
             "const b = e.getBoundingClientRect(); return b.left < -1 || b.top < -1 || b.right > innerWidth + 1 ||"
             "b.bottom > innerHeight + 1 || b.width < 20 || b.height < 10 }).map((e) => e.id || e.innerText)"
         )
-        assert json.loads(json.dumps(outside)) == []
-        if width > 1000:
-            return
+        assert outside == []
         box = page.js("document.getElementById('touch-throttle').getBoundingClientRect().toJSON()")
         at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 3}
         page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
