@@ -416,7 +416,7 @@ def test_fault_of_a_world_ends_neither_the_drive_nor_the_server(folder, monkeypa
     options = DriveOptions(scene=str(folder / "street.png"), image_size=(32, 48), out=folder / "faulty")
     with running(PageServer(options, port=0)) as server:
         driver = Client(server).opened()
-        driver.drive(1.0)
+        driver.drive(2.0)
         generator = server.room._session.generator
         world = generator.world("warp")
         monkeypatch.setattr(world, "advance_undrawn", lambda *given: 1 / 0)
