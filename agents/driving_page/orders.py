@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from longdwm_env.agents.driving.branching import WAYS
@@ -160,12 +160,15 @@ def order_of(text: str) -> Order:
     kind = KINDS.get(values.pop("do"))
     if kind is None:
         raise Refused(f"there is no such order; there are: {', '.join(KINDS)}")
-    hints = get_type_hints(kind)
+    hints = _HINTS[kind]
     if set(values) != set(hints):
         raise Refused(f"this order has the fields {', '.join(hints) or 'none'}")
-    order: Order = kind(**{field.name: _READ[hints[field.name]](values[field.name]) for field in fields(kind)})
+    order: Order = kind(**{name: _READ[hint](values[name]) for name, hint in hints.items()})
     _check(order)
     return order
+
+
+_HINTS = {kind: get_type_hints(kind) for kind in KINDS.values()}
 
 
 def _check(order: Order) -> None:

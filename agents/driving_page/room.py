@@ -6,13 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from longdwm_env.agents.driving.branching import Branch, ask_branches, go_on
 from longdwm_env.agents.driving.commands import Command
 from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.links import journal_of_link, link_of
 from longdwm_env.agents.driving.recording import Recorder
 from longdwm_env.agents.driving.screen import screen_of
 from longdwm_env.agents.driving.session import Session
@@ -23,6 +21,7 @@ from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.orders import Order, Refused
 from longdwm_env.agents.driving_page.page_devices import PagePad, PageTouch
 from longdwm_env.agents.driving_page.photos import Photos
+from longdwm_env.agents.driving_page.starts import Starts
 from longdwm_env.agents.driving_page.wire import Broadcast, jpeg_of, numbered, words_of
 from longdwm_env.errors import LongDWMError
 
@@ -67,7 +66,8 @@ class Room:
         announce: Callable[[str], None],
         ended: Callable[[BaseException | None], None] = lambda error: None,
     ) -> None:
-        self.options, self.photos = options, photos
+        self.options = options
+        self._starts = Starts(options, photos)
         self._publish, self._announce, self._ended = publish, announce, ended
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._session, self._hands = open_session(options)
@@ -247,7 +247,9 @@ class Room:
             case orders.LetGo():
                 self._release()
             case orders.Link():
-                answer({"is": "link", "link": self._link(session)})
+                if session.trip is None:
+                    raise Refused("there is no drive yet")
+                answer({"is": "link", "link": self._starts.link_of(session.trip.journal)})
             case orders.Open() | orders.Replay():
                 self._open(order)
             case _:
@@ -301,63 +303,11 @@ class Room:
         if self._next is not None:
             raise Refused("a scene is being opened")
         if isinstance(order, orders.Replay):
-            journal = journal_of_link(order.link)
-            self._check_link(journal)
-            journal = replace(journal, scenes=self._path_of(journal.scenes))
+            journal = self._starts.journal_of(order.link, self.worlds)
             session, hands = open_session(self.options, journal=journal, before=self._session)
         else:
-            session, hands = open_session(self._options_of(order), before=self._session)
+            options = self._starts.options_of(order, self.worlds)
+            session, hands = open_session(options, before=self._session)
         hands.devices = [self._touch]
         self._touch.at = orders.Touch(0.0, 0.0, 0.0)
         self._next = session, hands
-
-    def _options_of(self, order: orders.Open) -> DriveOptions:
-        if order.world and order.world not in self._known_worlds():
-            raise Refused(f"there is no world of this name here; there are: {', '.join(self._known_worlds())}")
-        chosen = replace(self.options, replay=None, prompt=None, world=order.world or None)
-        if order.kind == "photo":
-            return replace(chosen, scene=str(self.photos.path_of(order.which)))
-        if not (order.which.isascii() and order.which.isdigit() and len(order.which) < 10):
-            raise Refused("a scene is chosen by its number")
-        if order.kind == "source":
-            return replace(chosen, seed=int(order.which))
-        return replace(chosen, scene=order.which)
-
-    def _known_worlds(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.worlds, *self.options.also, "mini", "warp", "simulator")))
-
-    # Links
-
-    def _link(self, session: Session) -> str:
-        if session.trip is None:
-            raise Refused("there is no drive yet")
-        return link_of(session.trip.journal, self._name_of(session.scenes))
-
-    def _name_of(self, scenes: str | None) -> str | None:
-        """What a link calls a scene source: no path of this machine leaves it."""
-        if scenes is None:
-            return None
-        return self.photos.name_of(Path(scenes)) or "source"
-
-    def _path_of(self, name: str | None) -> str | None:
-        if name is None:
-            return None
-        if name == "source":
-            if self._source_path() is None:
-                raise Refused("this drive was in scenes that this server does not have")
-            return self._source_path()
-        return str(self.photos.path_of(name))
-
-    def _source_path(self) -> str | None:
-        scene = self.options.scene
-        return None if scene is None or scene.isdigit() else str(Path(scene).expanduser().resolve())
-
-    def _check_link(self, journal: Any) -> None:
-        """A link may be a stranger's: it opens no world that is not offered here."""
-        named = {journal.world, *(step["world"] for step in journal.steps if step["do"] == "world")}
-        unknown = named - set(self._known_worlds())
-        if unknown:
-            raise Refused(f"this drive is in a world that is not offered here: {min(unknown)[:60]!r}")
-        if journal.image_size != self.options.image_size:
-            height, width = journal.image_size or (0, 0)
-            raise Refused(f"this drive has pictures of {width} x {height}: longdwm serve --image-size {height} {width}")

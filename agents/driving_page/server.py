@@ -5,7 +5,7 @@ import re
 import secrets
 import socket as sockets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -20,16 +20,16 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from longdwm_env.agents.driving.commands import BINDINGS, GAMEPAD_ABOUT, Command
 from longdwm_env.agents.driving.start import DriveOptions
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.audience import Audience, Viewer
 from longdwm_env.agents.driving_page.guard import SHORTEST_TOKEN, Guard, is_loopback
+from longdwm_env.agents.driving_page.letters import hello, news, tiled
 from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS, Refused, order_of
 from longdwm_env.agents.driving_page.photos import MAX_PHOTO_BYTES, Photos
 from longdwm_env.agents.driving_page.room import Room
 from longdwm_env.agents.driving_page.scenery import Scenery
-from longdwm_env.agents.driving_page.wire import jpeg_of
+from longdwm_env.agents.driving_page.starts import Starts
 from longdwm_env.errors import InvalidConfig, LongDWMError
 
 PAGE = {
@@ -46,9 +46,6 @@ VIEWER_NAME = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 REPLACED = 4001
 """Websocket code: another connection took this one's name, or it did not read what it was sent."""
-
-BRANCH_COLUMNS = 6
-"""Frames of a branch come as one picture, so many in a row."""
 
 
 class PageServer:
@@ -75,8 +72,7 @@ class PageServer:
         try:
             self.photos = Photos(options.out / "photos")
             self.room = Room(options, self.photos, self._published, self._announced, self._room_ended)
-            built_in = options.scene is None or options.scene.isdigit()
-            self.scenery = Scenery(None if built_in else options.scene, self.photos)
+            self.scenery = Scenery(Starts(options, self.photos).source, self.photos)
         except BaseException:
             self.socket.close()
             raise
@@ -152,31 +148,11 @@ class PageServer:
         self._soon(partial(self.audience.publish, broadcast))
 
     def _announced(self, what: str) -> None:
-        self._soon(lambda: self.audience.tell(self._news(what)))
+        self._soon(lambda: self.audience.tell(news(self.room, what)))
 
     def _room_ended(self, error: BaseException | None) -> None:
         self.failure = error
         self.stop()
-
-    def _news(self, what: str) -> Mapping[str, Any]:
-        if what == "worlds":
-            return {"is": "worlds", "worlds": self.room.worlds}
-        if what == "recordings":
-            return {"is": "recordings", "files": self.room.recordings}
-        branches = self.room.branches
-        if branches is None:
-            return {"is": "branches", "number": 0, "ways": []}
-        height, width = branches.start.state.image_size
-        ways = [
-            {
-                "name": way.name,
-                "frames": sum(len(moment.frames) for moment in way.moments),
-                "ends": way.moments[-1].state.reason.replace("_", " ") if way.moments else "",
-            }
-            for way in branches.ways
-        ]
-        size = {"width": width, "height": height, "columns": BRANCH_COLUMNS}
-        return {"is": "branches", "number": branches.number, "ways": ways, **size}
 
     # Requests
 
@@ -198,7 +174,7 @@ class PageServer:
         number, way = request.path_params["number"], request.path_params["way"]
         if branches is None or branches.number != number or way >= len(branches.ways):
             return PlainTextResponse("these drives are gone\n", 404)
-        return Response(await run_in_threadpool(_tiled, branches.ways[way].frames), media_type="image/jpeg")
+        return Response(await run_in_threadpool(tiled, branches.ways[way].frames), media_type="image/jpeg")
 
     async def _recording(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -224,10 +200,10 @@ class PageServer:
             return
         await socket.accept()
         viewer = Viewer(name, socket)
-        viewer.tell(_hello())
+        viewer.tell(hello())
         self.audience.join(viewer)
         for what in ("worlds", "recordings"):
-            viewer.tell(self._news(what))
+            viewer.tell(news(self.room, what))
         self.room.watched_by(len(self.audience.seats.viewers))
         parts = [asyncio.create_task(viewer.send_all()), asyncio.create_task(self._hear(viewer))]
         try:
@@ -284,22 +260,6 @@ class PageServer:
                 self.room.order(order, lambda letter: self._soon(partial(viewer.tell, letter)))
 
 
-def _hello() -> Mapping[str, Any]:
-    """What the keys do: the window's own table."""
-    keys = [
-        {
-            "keys": binding.keys,
-            "shown": binding.shown,
-            "about": binding.about,
-            "does": binding.does.value if isinstance(binding.does, Command) else binding.does,
-            "held": isinstance(binding.does, str),
-        }
-        for binding in BINDINGS
-        if binding.does is not Command.QUIT
-    ]
-    return {"is": "hello", "keys": keys, "devices": GAMEPAD_ABOUT}
-
-
 async def _page_file(name: str, request: Request) -> Response:
     file, kind = PAGE[name]
     return Response((files(__package__) / "page" / file).read_bytes(), media_type=kind)
@@ -310,16 +270,6 @@ async def _close(socket: WebSocket, code: int) -> None:
         await socket.close(code)
     except (RuntimeError, OSError, WebSocketDisconnect):
         return  # the other side was quicker
-
-
-def _tiled(frames: Any) -> bytes:
-    import numpy as np
-
-    missing = -len(frames) % BRANCH_COLUMNS
-    padded = np.concatenate([frames, np.zeros((missing, *frames.shape[1:]), np.uint8)])
-    _, height, width, _ = frames.shape
-    rows = padded.reshape(-1, BRANCH_COLUMNS, height, width, 3).swapaxes(1, 2)
-    return jpeg_of(rows.reshape(-1, BRANCH_COLUMNS * width, 3))
 
 
 def _listening(host: str, port: int) -> sockets.socket:

@@ -126,12 +126,13 @@ def running(server: PageServer) -> Iterator[PageServer]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("drives")
+    path = tmp_path_factory.mktemp("drives")
+    save_picture(path / "street.png", street())
+    return path
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[PageServer]:
-    save_picture(folder / "street.png", street())
     options = DriveOptions(scene=str(folder / "street.png"), image_size=(48, 72), out=folder / "out")
     with running(PageServer(options, port=0)) as served:
         yield served
