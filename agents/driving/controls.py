@@ -79,6 +79,9 @@ class Feel:
 
 FEEL = Feel()
 
+NOTICEABLE = 0.02
+"""A change of a control smaller than this is noise."""
+
 CENTRED_RAD = 1e-3
 """A steering wheel that has returned to within this is straight: an exponential would never get there."""
 
@@ -120,3 +123,22 @@ def next_controls(controls: Controls, wish: Wish, speed_mps: float, period_s: fl
 
 def _approach(value: float, target: float, duration_s: float, time_constant_s: float) -> float:
     return target + (value - target) * math.exp(-duration_s / time_constant_s)
+
+
+def merged(wishes: list[Wish]) -> Wish:
+    """Several controls at once: whoever steers hardest steers, and the deepest pedal counts."""
+    if not wishes:
+        return Wish()
+    steering = max(wishes, key=lambda wish: abs(wish.steer))
+    return Wish(
+        steering.steer,
+        max(wish.throttle for wish in wishes),
+        max(wish.brake for wish in wishes),
+        direct=steering.direct,
+    )
+
+
+def differ(one: Wish, other: Wish) -> bool:
+    """Whether two wishes differ noticeably."""
+    pairs = ((one.steer, other.steer), (one.throttle, other.throttle), (one.brake, other.brake))
+    return any(abs(a - b) > NOTICEABLE for a, b in pairs)

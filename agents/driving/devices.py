@@ -1,8 +1,6 @@
-"""Gamepads and steering wheels, through pygame: what the driver's hands do with them."""
+"""Gamepads and steering wheels: what the driver's hands do with them. Only the window needs pygame for it."""
 
 from typing import Any, Protocol
-
-import pygame
 
 from longdwm_env.agents.driving.controls import Wish
 
@@ -14,9 +12,6 @@ STICK_CURVE = 1.6
 """Exponent of the stick's answer: fine near the middle, everything at the edge."""
 
 WHEEL_WORDS = ("wheel", "racing", "g25", "g27", "g29", "g920", "g923", "t150", "t248", "t300", "tmx", "fanatec", "moza")
-
-NOTICEABLE = 0.02
-"""A change of a control smaller than this is noise."""
 
 
 class Device(Protocol):
@@ -35,6 +30,13 @@ def shaped(value: float, dead_zone: float, exponent: float) -> float:
     return 0.0 if beyond <= 0 else (1 if value > 0 else -1) * beyond**exponent
 
 
+def gamepad_wish(stick: float, gas: float, brake: float) -> Wish:
+    """What a stick (-1 left to 1 right) and two triggers (0 to 1) ask for."""
+    # The stick's axis points right, steering points left.
+    steer = -shaped(stick, DEAD_ZONE, STICK_CURVE)
+    return Wish(steer, max(0.0, shaped(gas, 0.03, 1.0)), max(0.0, shaped(brake, 0.03, 1.0)), direct=True)
+
+
 class Gamepad:
     """A controller that SDL knows: left stick steers, right trigger accelerates, left trigger brakes."""
 
@@ -44,6 +46,8 @@ class Gamepad:
 
     def wish(self) -> Wish:
         """See ``Device``."""
+        import pygame
+
         stick, gas, brake = (
             self._controller.get_axis(axis) / 32768
             for axis in (
@@ -52,9 +56,7 @@ class Gamepad:
                 pygame.CONTROLLER_AXIS_TRIGGERLEFT,
             )
         )
-        # The stick's axis points right, steering points left.
-        steer = -shaped(stick, DEAD_ZONE, STICK_CURVE)
-        return Wish(steer, max(0.0, shaped(gas, 0.03, 1.0)), max(0.0, shaped(brake, 0.03, 1.0)), direct=True)
+        return gamepad_wish(stick, gas, brake)
 
 
 class SteeringWheel:
@@ -89,6 +91,7 @@ def is_wheel(name: str) -> bool:
 
 def connected_devices(pedal_axes: tuple[int, int]) -> list[Device]:
     """All gamepads and wheels that are plugged in; pygame's joysticks must be initialised."""
+    import pygame
     from pygame._sdl2 import controller
 
     if not controller.get_init():
@@ -101,22 +104,3 @@ def connected_devices(pedal_axes: tuple[int, int]) -> list[Device]:
         elif controller.is_controller(index):
             devices.append(Gamepad(controller.Controller(index), joystick.get_name()))
     return devices
-
-
-def merged(wishes: list[Wish]) -> Wish:
-    """Several controls at once: whoever steers hardest steers, and the deepest pedal counts."""
-    if not wishes:
-        return Wish()
-    steering = max(wishes, key=lambda wish: abs(wish.steer))
-    return Wish(
-        steering.steer,
-        max(wish.throttle for wish in wishes),
-        max(wish.brake for wish in wishes),
-        direct=steering.direct,
-    )
-
-
-def differ(one: Wish, other: Wish) -> bool:
-    """Whether two wishes differ noticeably."""
-    pairs = ((one.steer, other.steer), (one.throttle, other.throttle), (one.brake, other.brake))
-    return any(abs(a - b) > NOTICEABLE for a, b in pairs)

@@ -4,7 +4,7 @@ One thread at a time calls this, beside the window.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from longdwm_env.agents.driving.controls import Controls
 from longdwm_env.agents.driving.driven_log import DrivenLog
 from longdwm_env.agents.driving.timeline import Act, Moment
 from longdwm_env.clock import FPS
-from longdwm_env.episode import Episodes
+from longdwm_env.episode import Episodes, Outcome
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
 from longdwm_env.frames import Frames
@@ -133,23 +133,22 @@ class Generator:
         Raises:
             InvalidAction: the action is not allowed.
         """
-        before, act = request.moment, request.act
-        rules = self.rules(before.state.world, act.mode, act.frames)
+        return self.drive_all([request])[0]
+
+    def drive_all(self, requests: Sequence[Drive]) -> list[Moment]:
+        """The moments after actions of one kind, in one world: made in one batch, each as if it were made alone.
+
+        Raises:
+            InvalidAction: one of the actions is not allowed.
+        """
+        first, act = requests[0].moment.state, requests[0].act
+        rules = self.rules(first.world, act.mode, act.frames)
         begun = time.perf_counter()
-        (action,) = rules.check_actions([act.action], ["action"])
-        (outcome,) = rules.advance([before.state], [action])
-        state = outcome.state
-        held = Controls(CAR.steering_rad(state.ego.curvature_per_m), state.ego.acceleration_mps2)
-        return Moment(
-            state=state,
-            number=before.number + 1,
-            controls=held if request.controls is None else request.controls,
-            trajectory=outcome.trajectory,
-            origin=before.state.ego.pose,
-            act=act,
-            info=outcome.info,
-            made_in_s=time.perf_counter() - begun,
-        )
+        names = ["action" if len(requests) == 1 else f"action {index}" for index in range(len(requests))]
+        actions = rules.check_actions([request.act.action for request in requests], names)
+        outcomes = rules.advance([request.moment.state for request in requests], actions)
+        made_in_s = time.perf_counter() - begun
+        return [_after(request, outcome, made_in_s) for request, outcome in zip(requests, outcomes, strict=True)]
 
     def change(self, request: Change) -> Moment:
         """The same moment elsewhere.
@@ -211,6 +210,11 @@ class Generator:
             # States carry the name that a world gives itself, which for a folder may be shorter than its path.
             self._worlds[name] = self._worlds[opened.name] = opened
         return self._worlds[name]
+
+    @property
+    def opened(self) -> dict[str, WorldModel]:
+        """The worlds that are open, by name."""
+        return dict(self._worlds)
 
     def _driven_again(self, request: Change) -> Moment:
         state = request.moment.state
@@ -276,3 +280,18 @@ def _first_moment(state: EnvState) -> Moment:
     held = Controls(CAR.steering_rad(state.ego.curvature_per_m), 0.0)
     info = info_from(state, Timing({"total": 0.0}, 0.0))
     return Moment(state, controls=held, origin=state.ego.pose, info=info)
+
+
+def _after(request: Drive, outcome: Outcome, made_in_s: float) -> Moment:
+    state = outcome.state
+    held = Controls(CAR.steering_rad(state.ego.curvature_per_m), state.ego.acceleration_mps2)
+    return Moment(
+        state=state,
+        number=request.moment.number + 1,
+        controls=held if request.controls is None else request.controls,
+        trajectory=outcome.trajectory,
+        origin=request.moment.state.ego.pose,
+        act=request.act,
+        info=outcome.info,
+        made_in_s=made_in_s,
+    )

@@ -1,7 +1,7 @@
 """The driver's hands: keys, gamepads and wheels together."""
 
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.devices import Device, differ, merged
+from longdwm_env.agents.driving.controls import Wish, differ, merged
+from longdwm_env.agents.driving.devices import Device
 from longdwm_env.agents.driving.held_keys import HeldKeys
 
 

@@ -4,6 +4,15 @@ import math
 
 import pygame
 
+from longdwm_env.agents.driving.readings import (
+    LONGEST_WAY_BACK_S,
+    Reading,
+    numbers_of,
+    pedals_of,
+    place_of,
+    speed_kmh,
+    steering_words,
+)
 from longdwm_env.agents.driving.screen import Screen
 from longdwm_env.agents.driving.typeface import (
     ACCENT,
@@ -11,22 +20,13 @@ from longdwm_env.agents.driving.typeface import (
     INK,
     QUIET,
     RED,
-    Color,
     panel,
     place,
     text,
 )
-from longdwm_env.clock import FPS
 
 DESIGN_WIDTH_PX = 1200
 """Sizes below are for a window of this width; others scale."""
-
-FULL_PEDAL_MPS2 = (6.0, 3.0)
-"""Braking and acceleration at which their bars are full."""
-
-LONGEST_WAY_BACK_S = 30.0
-
-LONGEST_NAME = 28
 
 
 def unit_px(surface: pygame.Surface) -> float:
@@ -49,15 +49,9 @@ def draw_instruments(surface: pygame.Surface, screen: Screen) -> pygame.Rect:
 
 def _draw_place(surface: pygame.Surface, screen: Screen, unit: float) -> pygame.Rect:
     """Top left: world, scene, weather, who drives; a red dot while recording."""
-    assert screen.moment is not None
-    state = screen.moment.state
-    # A saved pipeline is named by its path, of which the end tells it apart.
-    world = state.world.rstrip("/").rsplit("/", 1)[-1][-LONGEST_NAME:]
+    world, words = place_of(screen)
     title = text(world, round(22 * unit), INK, bold=True)
-    where = f"{state.scene[-LONGEST_NAME:]}   {screen.time_s:.1f} s"
-    lines = [text(words, round(14 * unit), QUIET) for words in (where, screen.conditions) if words]
-    who = text("driver: " + screen.driver[-LONGEST_NAME:], round(14 * unit), QUIET)
-    lines.append(who)
+    lines = [text(line, round(14 * unit), QUIET) for line in words]
     width = max(picture.get_width() for picture in (title, *lines))
     height = title.get_height() + sum(line.get_height() + 3 * unit for line in lines)
     card = pygame.Rect(round(16 * unit), round(16 * unit), round(width + 32 * unit), round(height + 22 * unit))
@@ -78,34 +72,21 @@ def _draw_place(surface: pygame.Surface, screen: Screen, unit: float) -> pygame.
 
 def _draw_numbers(surface: pygame.Surface, screen: Screen, unit: float) -> pygame.Rect:
     """Top right: frame rate of the window, pace of the world, latency, and what it is made of."""
-    pace = screen.world_fps / FPS
-    rows: list[tuple[str, str, Color]] = [
-        ("window", f"{screen.drawn_fps:.0f} fps", INK),
-        (
-            "world",
-            f"{screen.world_fps:.0f} fps" + (f"  {pace:.2f} x real" if pace < 0.995 else ""),
-            INK if pace > 0.9 else AMBER,
-        ),
-        ("latency", _milliseconds(screen.latency_s), _latency_color(screen.latency_s)),
-        ("median", _milliseconds(screen.median_latency_s), _latency_color(screen.median_latency_s)),
-        ("clip", f"{1000 * screen.period_s:.0f} ms", INK),
-        ("made in", f"{1000 * screen.made_in_s:.0f} ms" if screen.made_in_s else "-", INK),
-    ]
-    if screen.stalled:
-        rows.append(("picture", "waits", AMBER))
+    rows = [Reading("window", f"{screen.drawn_fps:.0f} fps"), *numbers_of(screen)]
     size = round(14 * unit)
-    left_px = max(text(name, size, QUIET).get_width() for name, _, _ in rows)
-    right_px = max(text(value, size, color, bold=True).get_width() for _, value, color in rows)
+    left_px = max(text(row.name, size, QUIET).get_width() for row in rows)
+    right_px = max(text(row.value, size, INK, bold=True).get_width() for row in rows)
     line_px = text("X", size).get_height() + 3 * unit
     card = pygame.Rect(
         0, 0, round(left_px + max(right_px, 70 * unit) + 50 * unit), round(len(rows) * line_px + 19 * unit)
     )
     card.topright = surface.get_width() - round(16 * unit), round(16 * unit)
     panel(surface, card)
-    for index, (name, value, color) in enumerate(rows):
+    for index, row in enumerate(rows):
         y = card.top + 10 * unit + index * line_px
-        place(surface, text(name, size, QUIET), (card.left + 16 * unit, y))
-        place(surface, text(value, size, color, bold=True), (card.right - 16 * unit, y), "topright")
+        place(surface, text(row.name, size, QUIET), (card.left + 16 * unit, y))
+        value = text(row.value, size, AMBER if row.warning else INK, bold=True)
+        place(surface, value, (card.right - 16 * unit, y), "topright")
     return card
 
 
@@ -116,10 +97,9 @@ def _draw_dashboard(surface: pygame.Surface, screen: Screen, unit: float) -> Non
     card = pygame.Rect(0, 0, round(352 * unit), round(108 * unit))
     card.bottomleft = round(16 * unit), surface.get_height() - round(16 * unit)
     panel(surface, card)
-    speed_kmh = 3.6 * max(0.0, screen.moment.speed_mps(screen.frame))
     number = place(
         surface,
-        text(f"{speed_kmh:.0f}", round(52 * unit), INK, bold=True),
+        text(f"{speed_kmh(screen):.0f}", round(52 * unit), INK, bold=True),
         (card.left + 122 * unit, card.top + 12 * unit),
         "topright",
     )
@@ -127,29 +107,23 @@ def _draw_dashboard(surface: pygame.Surface, screen: Screen, unit: float) -> Non
 
     middle = card.left + 186 * unit, card.top + 44 * unit
     _draw_wheel(surface, middle, 30 * unit, controls.steering_rad, screen.next_steering_rad)
-    degrees = math.degrees(controls.steering_rad)
-    side = "left" if degrees > 0.5 else "right" if degrees < -0.5 else ""
-    words = f"{abs(degrees):.0f}° {side}".strip()
-    place(surface, text(words, round(14 * unit), QUIET), (middle[0], card.bottom - 8 * unit), "midbottom")
-
-    acceleration = controls.acceleration_mps2
-    bars = (
-        ("brake", max(0.0, -acceleration) / FULL_PEDAL_MPS2[0], AMBER, screen.brake),
-        ("throttle", max(0.0, acceleration) / FULL_PEDAL_MPS2[1], ACCENT, screen.throttle),
+    place(
+        surface, text(steering_words(screen), round(14 * unit), QUIET), (middle[0], card.bottom - 8 * unit), "midbottom"
     )
-    for index, (name, share, color, asked) in enumerate(bars):
+
+    for index, (pedal, color) in enumerate(zip(pedals_of(screen), (AMBER, ACCENT), strict=True)):
         x = card.left + (252 + 60 * index) * unit
         frame = pygame.Rect(round(x), round(card.top + 14 * unit), round(14 * unit), round(62 * unit))
         frame.centerx = round(x + 8 * unit)
         pygame.draw.rect(surface, (255, 255, 255, 30), frame, width=1, border_radius=4)
         filled = frame.copy()
-        filled.height = round(frame.height * min(1.0, share))
+        filled.height = round(frame.height * pedal.share)
         filled.bottom = frame.bottom
         pygame.draw.rect(surface, color, filled, border_radius=4)
-        if asked > 0:
-            level = frame.bottom - round(frame.height * asked)
+        if pedal.asked > 0:
+            level = frame.bottom - round(frame.height * pedal.asked)
             pygame.draw.line(surface, INK, (frame.left - 3, level), (frame.right + 2, level), 2)
-        place(surface, text(name, round(12 * unit), QUIET), (frame.centerx, card.bottom - 9 * unit), "midbottom")
+        place(surface, text(pedal.name, round(12 * unit), QUIET), (frame.centerx, card.bottom - 9 * unit), "midbottom")
 
 
 def _draw_wheel(
@@ -191,11 +165,3 @@ def _draw_way_back(surface: pygame.Surface, screen: Screen, unit: float) -> None
         surface, text(f"way back {back:.0f} s", round(13 * unit), QUIET), (left, card.bottom - 6 * unit), "bottomleft"
     )
     place(surface, text("H  help", round(13 * unit), QUIET), (right, card.bottom - 6 * unit), "bottomright")
-
-
-def _milliseconds(seconds: float) -> str:
-    return "-" if math.isnan(seconds) else f"{1000 * seconds:.0f} ms"
-
-
-def _latency_color(seconds: float) -> Color:
-    return AMBER if seconds > 0.4 else INK

@@ -74,8 +74,12 @@ class Journal:
 
     def save(self, path: Path) -> None:
         """Write the replay file, whole or not at all."""
-        record = {name: self.__dict__[name] for name in self.__dataclass_fields__}
-        atomic_write_json(path, {"format": FORMAT, "version": VERSION, **record})
+        atomic_write_json(path, self.record())
+
+    def record(self) -> dict[str, Any]:
+        """What the replay file holds, as JSON values."""
+        fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
+        return {"format": FORMAT, "version": VERSION, **fields}
 
     @staticmethod
     def load(path: Path) -> "Journal":
@@ -92,7 +96,7 @@ class Journal:
         except (ValueError, RecursionError) as error:
             raise InvalidReplay(f"{path}: not JSON ({error})") from error
         try:
-            return _journal(record)
+            return journal_of(record)
         except InvalidReplay as error:
             raise InvalidReplay(f"{path}: {error}") from error
 
@@ -103,7 +107,12 @@ def act_of(step: Step) -> Act:
     return Act(step["mode"], np.asarray(action, np.float32 if isinstance(action, list) else np.int64), step["frames"])
 
 
-def _journal(record: Any) -> Journal:
+def journal_of(record: Any) -> Journal:
+    """The journal that ``Journal.record`` described; the record may come from a stranger.
+
+    Raises:
+        InvalidReplay: it is damaged; the message says where.
+    """
     if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
         raise InvalidReplay("not a replay file of longdwm drive")
     version = record.pop("version", None)

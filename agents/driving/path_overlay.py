@@ -4,12 +4,9 @@ import numpy as np
 import pygame
 
 from longdwm_env.agents.driving.picture import fitted_rect
-from longdwm_env.agents.driving.road_path import Ribbon, commanded_poses, held_poses, ribbon
+from longdwm_env.agents.driving.road_path import Ribbon, on_road
 from longdwm_env.agents.driving.screen import Screen
 from longdwm_env.agents.driving.typeface import ACCENT, AMBER, INK, Color
-
-BRAKING_MPS2 = -1.5
-"""From here on the path is drawn in amber: the car brakes."""
 
 FAINTEST, STRONGEST = 24, 76
 """Opacity of the path at its far end and at its near one, of 255."""
@@ -28,7 +25,7 @@ class PathOverlay:
     def draw(self, surface: pygame.Surface, screen: Screen) -> None:
         """Put the path on the picture that fills ``surface``."""
         assert screen.moment is not None
-        steering = round(screen.next_steering_rad, 4) if screen.driver == "you" else None
+        steering = screen.shown_steering_rad
         wanted = (id(screen.moment), screen.frame, surface.get_size(), steering)
         if wanted != self._drawn_for:
             self._drawn_for = wanted
@@ -47,18 +44,12 @@ class PathOverlay:
         self._at = (left, top + horizon)
         self._overlay = pygame.Surface((width, height - horizon), pygame.SRCALPHA)
         picture = (0.0, -float(horizon), scale)
-        pose = state.ego_poses[screen.frame]
-        if moment.trajectory is not None:
-            braking = float(moment.trajectory.accelerations_mps2[0]) < BRAKING_MPS2
-            lane = ribbon(commanded_poses(moment.trajectory, moment.origin), pose, state.camera, picture)
-            if lane is not None:
-                _fill(self._overlay, lane, AMBER if braking else ACCENT)
-        if steering_rad is not None:
-            wheels = held_poses(state.ego.pose, steering_rad, moment.speed_mps(screen.frame))
-            ahead = ribbon(wheels, pose, state.camera, picture, mark_times_s=())
-            if ahead is not None:
-                for edge in (ahead.left, ahead.right):
-                    _dash(self._overlay, edge, ahead.distances_m)
+        road = on_road(moment, screen.frame, steering_rad, picture)
+        if road.lane is not None:
+            _fill(self._overlay, road.lane, AMBER if road.braking else ACCENT)
+        if road.wheels is not None:
+            for edge in (road.wheels.left, road.wheels.right):
+                _dash(self._overlay, edge, road.wheels.distances_m)
 
 
 def _fill(overlay: pygame.Surface, lane: Ribbon, color: Color) -> None:

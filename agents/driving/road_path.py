@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longdwm_env.agents.driving.timeline import Moment
 from longdwm_env.clock import FPS, WAYPOINT_TIMES_S
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import CAR, arc_step
@@ -12,6 +13,9 @@ from longdwm_env.types import Camera, FloatArray, Trajectory
 
 NEAREST_M = 0.6
 """Points nearer to the camera than this along the road are cut off: their pixels run away to infinity."""
+
+BRAKING_MPS2 = -1.5
+"""From here on the path is shown in amber: the car brakes."""
 
 STEP_M = 0.5
 PREVIEW_S = 2.0
@@ -33,6 +37,42 @@ class Ribbon:
     right: FloatArray
     distances_m: FloatArray
     marks: FloatArray
+
+
+@dataclass(frozen=True)
+class OnRoad:
+    """What is drawn on the road over one picture.
+
+    Attributes:
+        lane: the motion commanded for the clip that plays; None at a scene's start.
+        braking: it brakes.
+        wheels: where the front wheels will point in the next clip; None unless hands are at the wheel.
+    """
+
+    lane: Ribbon | None
+    braking: bool
+    wheels: Ribbon | None
+
+
+def on_road(moment: Moment, frame: int, steering_rad: float | None, picture: tuple[float, float, float]) -> OnRoad:
+    """What lies on the road in a frame of a moment's clip.
+
+    Args:
+        moment: the clip.
+        frame: index of its frame.
+        steering_rad: of the next clip; None where it is not shown.
+        picture: as for ``ribbon``.
+    """
+    state, trajectory = moment.state, moment.trajectory
+    pose = state.ego_poses[frame]
+    lane = wheels = None
+    if trajectory is not None:
+        lane = ribbon(commanded_poses(trajectory, moment.origin), pose, state.camera, picture)
+    if steering_rad is not None:
+        held = held_poses(state.ego.pose, steering_rad, moment.speed_mps(frame))
+        wheels = ribbon(held, pose, state.camera, picture, mark_times_s=())
+    braking = trajectory is not None and float(trajectory.accelerations_mps2[0]) < BRAKING_MPS2
+    return OnRoad(lane, braking, wheels)
 
 
 def commanded_poses(trajectory: Trajectory, origin: FloatArray) -> FloatArray:

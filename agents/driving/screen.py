@@ -67,6 +67,11 @@ class Screen:
             return 0.0
         return max(0.0, self.moment.time_s - (len(self.moment.frames) - 1 - self.frame) / FPS)
 
+    @property
+    def shown_steering_rad(self) -> float | None:
+        """Where the front wheels will point, if it is shown: hands are at the wheel."""
+        return round(self.next_steering_rad, 4) if self.driver == "you" else None
+
 
 def screen_of(session: Session, drawn_fps: float) -> Screen:
     """What a session has to show now."""

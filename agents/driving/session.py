@@ -6,8 +6,9 @@ session runs under a window, under tests with a clock of their own, and on a mac
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -163,6 +164,11 @@ class Session:
         due = self._ready is not None and self.running and self.playback.at_end
         return self._requests.open or due
 
+    @property
+    def answered_event_s(self) -> float | None:
+        """The time of the driver's event that the present picture is the first to show, until ``flipped``."""
+        return self._event_playing_s
+
     # Time
 
     def tick(self, now_s: float) -> None:
@@ -231,6 +237,12 @@ class Session:
 
     # Asking
 
+    def ask(self, busy: str, task: Task, take_answer: Callable[[Any], None]) -> None:
+        """Ask the generation for something else than the next clip, in place of all that was asked before."""
+        self.drop_asked()
+        self.busy = busy
+        self._requests.submit(task, take_answer)
+
     def open_scene(self, opening: OpenScene, then: Callable[[Moment], None] = lambda moment: None) -> None:
         """Ask for a scene; the drive goes on in it.
 
@@ -238,14 +250,12 @@ class Session:
             opening: which.
             then: told its first moment, once it is there.
         """
-        self.drop_asked()
-        self.busy = "opening the scene"
 
         def take(moment: Moment) -> None:
             self._opened(moment, opening)
             then(moment)
 
-        self._requests.submit(lambda: self.generator.open_scene(opening), take)
+        self.ask("opening the scene", partial(self.generator.open_scene, opening), take)
 
     def change(self, world: str, prompt: str, then: Callable[[bool, bool], None] = lambda world, prompt: None) -> None:
         """Ask for the present moment in another world or under another prompt.
@@ -256,9 +266,7 @@ class Session:
             then: told whether the world and the prompt are others, once it is there.
         """
         assert self.trip is not None
-        self.drop_asked()
         trip, request = self.trip, self.trip.change_to(world, prompt)
-        self.busy = f"changing to {world}"
 
         def take(moment: Moment) -> None:
             changed = trip.changed_to(moment)
@@ -266,7 +274,7 @@ class Session:
                 self.playback.forget_generation_time()
             then(*changed)
 
-        self._requests.submit(lambda: self.generator.change(request), take)
+        self.ask(f"changing to {world}", partial(self.generator.change, request), take)
 
     def return_to(self, moment: Moment) -> None:
         """Stand at an earlier moment."""

@@ -9,7 +9,7 @@ from longdwm_env.agents.driving.hands import DriverHands
 from longdwm_env.agents.driving.journal import Journal
 from longdwm_env.agents.driving.policy_driver import PolicyDriver
 from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.worker import InlineWorker, ThreadWorker
+from longdwm_env.agents.driving.worker import InlineWorker, ThreadWorker, Worker
 from longdwm_env.clock import control_frames
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD, MINI
@@ -36,20 +36,29 @@ class DriveOptions:
     out: Path = Path("outputs/drive")
 
 
-def open_session(options: DriveOptions, inline: bool = False) -> tuple[Session, DriverHands]:
+def open_session(
+    options: DriveOptions,
+    inline: bool = False,
+    journal: Journal | None = None,
+    before: Session | None = None,
+) -> tuple[Session, DriverHands]:
     """A session with its worlds and drivers.
 
     Args:
         options: what was asked for.
         inline: generate in the caller's thread, for drives without a window. Somebody must drive then: without a
             policy or a replay, one of ours does.
+        journal: a drive to watch again; else the one that ``options.replay`` names, if it names one.
+        before: a session that this one takes the place of: its open worlds and its thread are used on. It must not be
+            ticked until the new one is dropped.
 
     Raises:
         InvalidConfig: an option is not allowed.
         InvalidScene: the scene cannot be read.
         InvalidReplay: the replay file cannot be read.
     """
-    journal = None if options.replay is None else Journal.load(options.replay)
+    if journal is None and options.replay is not None:
+        journal = Journal.load(options.replay)
     opening, scenes = _opening(options)
     if inline and options.policy is None and journal is None:
         options = replace(options, policy="idm" if scenes is None else "constant-velocity")
@@ -58,11 +67,15 @@ def open_session(options: DriveOptions, inline: bool = False) -> tuple[Session, 
     if journal is not None:
         opening = OpenScene(journal.world, journal.seed, journal.scene, journal.prompt)
         scenes, image_size, frames = journal.scenes, journal.image_size, journal.control_frames
-    generator = Generator(scenes, image_size, frames, options.device)
+    opened = None if before is None else before.generator.opened
+    generator = Generator(scenes, image_size, frames, options.device, opened)
+    worker: Worker = before.worker if before is not None else InlineWorker() if inline else ThreadWorker()
+    if before is not None:
+        before.drop_asked()
     hands = DriverHands()
     session = Session(
         generator=generator,
-        worker=InlineWorker() if inline else ThreadWorker(),
+        worker=worker,
         hands=hands,
         worlds=_worlds(opening.world, options.also, builtin=scenes is None),
         opening=opening,

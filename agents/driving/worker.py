@@ -4,20 +4,20 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from longdwm_env.agents.driving.timeline import Moment
 from longdwm_env.processes import leave
 
-Task = Callable[[], Moment]
+Task = Callable[[], Any]
+"""Mostly it returns a ``Moment``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The answer to a task: a moment, or why there is none."""
+    """The answer to a task, or why there is none."""
 
     ticket: int
-    moment: Moment | None = None
+    answer: Any = None
     error: BaseException | None = None
 
 

@@ -42,6 +42,7 @@ FEATURES = {
     "stable-baselines3": ("rl", "stable_baselines3", ()),
     "many machines": ("cluster", "ray", ()),
     "remote policies": ("remote", "websockets", ()),
+    "driving in a browser": ("serve", "starlette", ("uvicorn", "websockets")),
 }
 
 CLASHES = (

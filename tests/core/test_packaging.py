@@ -44,6 +44,7 @@ def test_what_is_read_at_run_time_is_shipped(project):
     assert (ROOT / "longdwm_env/assets/street.jpg").exists()
     assert project["tool"]["setuptools"]["package-data"]["longdwm_env.evaluation"] == ["templates/*"]
     assert (ROOT / "longdwm_env/evaluation/templates/table.md.j2").exists()
+    assert project["tool"]["setuptools"]["package-data"]["longdwm_env.agents.driving_page"] == ["page/*"]
 
 
 def test_the_default_world_comes_with_the_package():

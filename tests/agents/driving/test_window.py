@@ -15,8 +15,8 @@ import pygame
 import pytest
 
 from longdwm_env import render
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.devices import Gamepad, SteeringWheel, is_wheel, merged, shaped
+from longdwm_env.agents.driving.controls import Wish, merged
+from longdwm_env.agents.driving.devices import Gamepad, SteeringWheel, is_wheel, shaped
 from longdwm_env.agents.driving.hands import DriverHands
 from longdwm_env.agents.driving.window import Window, WindowSettings
 from longdwm_env.agents.driving.worker import ThreadWorker

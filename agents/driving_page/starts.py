@@ -1,0 +1,91 @@
+"""Where a drive may start that a page asks for: what it may name, and what that is on this machine."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from longdwm_env.agents.driving import links
+from longdwm_env.agents.driving.journal import Journal
+from longdwm_env.agents.driving.start import DriveOptions
+from longdwm_env.agents.driving_page import orders
+from longdwm_env.agents.driving_page.orders import Refused
+from longdwm_env.agents.driving_page.photos import Photos
+from longdwm_env.factory import BUILT_IN_WORLDS, MINI
+
+SOURCE = "source"
+"""What links call the scenes that the server was started with: no path of this machine leaves it."""
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Scenes, photos and links, as the options of a drive.
+
+    Attributes:
+        options: what the command line asked for.
+        photos: the pictures that came from pages.
+    """
+
+    options: DriveOptions
+    photos: Photos
+
+    @property
+    def source(self) -> str | None:
+        """Path of the server's own scenes; None where it has the built-in ones only."""
+        scene = self.options.scene
+        return None if scene is None or scene.isdigit() else str(Path(scene).expanduser().resolve())
+
+    def options_of(self, order: orders.Open, worlds: tuple[str, ...]) -> DriveOptions:
+        """The options that an order to open a scene stands for.
+
+        Args:
+            order: from a page.
+            worlds: of the present drive.
+
+        Raises:
+            Refused: it names what is not offered here.
+        """
+        if order.world and order.world not in self._known(worlds):
+            raise Refused(f"there is no world of this name here; there are: {', '.join(self._known(worlds))}")
+        chosen = replace(self.options, replay=None, prompt=None, world=order.world or None)
+        if order.kind == "photo":
+            return replace(chosen, scene=str(self.photos.path_of(order.which)))
+        if not (order.which.isascii() and order.which.isdigit() and len(order.which) < 10):
+            raise Refused("a scene is chosen by its number")
+        return replace(chosen, seed=int(order.which)) if order.kind == SOURCE else replace(chosen, scene=order.which)
+
+    def link_of(self, journal: Journal) -> str:
+        """The link to a drive.
+
+        Raises:
+            InvalidConfig: the drive is too long for one.
+        """
+        name = None if journal.scenes is None else self.photos.name_of(Path(journal.scenes)) or SOURCE
+        return links.link_of(journal, name)
+
+    def journal_of(self, link: str, worlds: tuple[str, ...]) -> Journal:
+        """The drive that a link holds, which may be a stranger's: it opens no world or file that is not offered here.
+
+        Raises:
+            InvalidReplay: it is damaged.
+            Refused: it names what is not offered here.
+        """
+        journal = links.journal_of_link(link)
+        named = {journal.world, *(step["world"] for step in journal.steps if step["do"] == "world")}
+        unknown = named - set(self._known(worlds))
+        if unknown:
+            raise Refused(f"this drive is in a world that is not offered here: {min(unknown)[:60]!r}")
+        if journal.image_size != self.options.image_size:
+            height, width = journal.image_size or (0, 0)
+            raise Refused(f"this drive has pictures of {width} x {height}: longdwm serve --image-size {height} {width}")
+        return replace(journal, scenes=self._path_of(journal.scenes))
+
+    def _path_of(self, name: str | None) -> str | None:
+        if name is None:
+            return None
+        if name != SOURCE:
+            return str(self.photos.path_of(name))
+        if self.source is None:
+            raise Refused("this drive was in scenes that this server does not have")
+        return self.source
+
+    def _known(self, worlds: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*worlds, *self.options.also, MINI, *BUILT_IN_WORLDS)))

@@ -1,0 +1,142 @@
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longdwm_env.agents.driving.commands import Command
+from longdwm_env.agents.driving_page import orders
+from longdwm_env.agents.driving_page.orders import KINDS, MAX_ORDER_CHARS, Refused, order_of
+from longdwm_env.agents.driving_page.page_devices import PagePad
+from longdwm_env.agents.driving_page.seats import ASLEEP_S, GRACE_S, Seats
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = sorted({name for kind in KINDS.values() for name in kind.__annotations__})
+
+
+@given(st.text(max_size=200) | JSON.map(json.dumps))
+def test_any_text_is_an_order_or_is_refused(text):
+    with contextlib.suppress(Refused):
+        assert isinstance(order_of(text), tuple(KINDS.values()))
+
+
+@given(st.sampled_from(list(KINDS)), st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=5))
+def test_any_field_is_read_or_refused(kind, values):
+    own = {name: values.get(name, 0) for name in KINDS[kind].__annotations__}
+    for told in (values, own):
+        try:
+            order = order_of(json.dumps({"do": kind, **told}))
+        except Refused:
+            continue
+        assert isinstance(order, KINDS[kind])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"do":"key","name":"up"}',
+        '{"do":"key","name":"../up","down":true}',
+        '{"do":"key","name":"up","down":1}',
+        '{"do":"touch","steer":NaN,"throttle":0,"brake":0}',
+        '{"do":"touch","steer":1e999,"throttle":0,"brake":0}',
+        '{"do":"touch","steer":-2,"throttle":0,"brake":0}',
+        '{"do":"press","command":"quit"}',
+        '{"do":"press","command":"format"}',
+        '{"do":"go on","way":3}',
+        '{"do":"seen","n":-1}',
+        '{"do":"open","kind":"file","which":"/etc/passwd","world":""}',
+        '{"do":"pad","id":"x","standard":true,"axes":' + json.dumps([0.0] * 17) + ',"buttons":[]}',
+        '{"do":"open","kind":"photo","which":"' + "x" * 300 + '","world":""}',
+        "[" * 100_000,
+        "x" * (MAX_ORDER_CHARS + 1),
+    ],
+)
+def test_what_is_no_order_is_refused(text):
+    with pytest.raises(Refused):
+        order_of(text)
+
+
+def test_every_command_but_the_windows_own_can_be_pressed():
+    for command in Command:
+        text = json.dumps({"do": "press", "command": command.value})
+        if command in orders.OWN:
+            with pytest.raises(Refused):
+                order_of(text)
+        else:
+            assert order_of(text) == orders.Press(command.value)
+
+
+def pad(id="Gamepad", standard=True, axes=(0.0, 0.0), buttons=(0.0,) * 8):
+    return orders.Pad(id, standard, axes, buttons)
+
+
+def test_gamepad_drives_as_in_the_window():
+    device = PagePad(pad())
+    assert device.wish().idle
+    device.tell(pad(axes=(-1.0, 0.0), buttons=(0.0,) * 6 + (0.0, 1.0)))
+    wish = device.wish()
+    assert (wish.steer, wish.throttle, wish.brake, wish.direct) == (1.0, 1.0, 0.0, True)
+    device.tell(pad(axes=(0.05, 0.0), buttons=(0.0,) * 6 + (0.5, 0.0)))
+    assert device.wish().steer == 0
+    assert 0 < device.wish().brake < 1
+
+
+def test_steering_wheel_of_a_browser_has_pedals_that_rest_at_one():
+    wheel = PagePad(pad("G29 Racing Wheel", False, (0.0, 0.0, 0.0, 0.0), ()))
+    assert wheel.wish().idle
+    wheel.tell(pad("G29 Racing Wheel", False, (-0.5, 0.0, -1.0, 1.0), ()))
+    assert wheel.wish().steer == pytest.approx(0.5, abs=0.02)
+    assert (wheel.wish().throttle, wheel.wish().brake) == (1.0, 0.0)
+
+
+def test_pad_that_is_not_known_steers_nothing():
+    assert PagePad(pad(standard=False, axes=(1.0,), buttons=(1.0,) * 8)).wish().idle
+    assert PagePad(pad(axes=(1.0,), buttons=())).wish().throttle == 0
+
+
+def test_first_who_comes_drives_and_the_next_looks_on():
+    seats = Seats()
+    seats.join("one", "a", 0.0)
+    seats.join("two", "b", 1.0)
+    assert seats.driver == "one"
+    assert not seats.take("two", 2.0)
+    seats.hand_over("two")
+    assert seats.driver == "one"
+    seats.hand_over("one")
+    assert seats.take("two", 3.0)
+    assert not seats.take("one", 4.0)
+
+
+def test_driver_who_was_cut_off_gets_the_wheel_back_and_one_who_left_does_not_keep_it():
+    seats = Seats()
+    seats.join("one", "a", 0.0)
+    seats.join("two", "b", 0.0)
+    seats.leave("one", "a", 10.0)
+    assert not seats.take("two", 11.0)
+    seats.join("one", "c", 12.0)
+    assert seats.driver == "one"
+    seats.leave("one", "c", 20.0)
+    assert seats.take("two", 20.0 + GRACE_S + 1)
+
+
+def test_late_end_of_an_old_connection_changes_nothing():
+    seats = Seats()
+    seats.join("one", "old", 0.0)
+    assert seats.join("one", "new", 1.0) == "old"
+    seats.leave("one", "old", 2.0)
+    assert seats.driver == "one"
+    assert seats.viewers == {"one": "new"}
+
+
+def test_driver_who_fell_asleep_loses_the_wheel_to_whoever_takes_it():
+    seats = Seats()
+    seats.join("one", "a", 0.0)
+    seats.join("two", "b", 0.0)
+    seats.moved("one", 50.0)
+    assert not seats.take("two", 50.0 + ASLEEP_S)
+    assert seats.take("two", 51.0 + ASLEEP_S)
