@@ -93,13 +93,29 @@ class Generation:
         Returns:
             B arrays uint8 (num_frames, H, W, 3).
         """
-        if self.composer is None:
-            return self._in_chunks(presents, poses, sampling, partial(self._second, num_frames=num_frames))
-        if len(presents) > 1:
-            # One task a driver: none waits for the others' keyframes.
-            drivers = zip(presents, poses, strict=True)
-            return self.run([partial(self._composed_second, *each, sampling, num_frames) for each in drivers])
-        return [self._composed_second(presents[0], poses[0], sampling, num_frames)] if presents else []
+        composed = [index for index, present in enumerate(presents) if self.composes(present)]
+        filled = [index for index in range(len(presents)) if index not in composed]
+        made: dict[int, Images] = {}
+        if composed:
+            tasks = [partial(self._composed_second, presents[i], poses[i], sampling, num_frames) for i in composed]
+            # One task a driver: none waits for the others' keyframes. A single one shares its frames among the lanes.
+            clips = self.run(tasks) if len(tasks) > 1 else [tasks[0]()]
+            made |= dict(zip(composed, clips, strict=True))
+        if filled:
+            sizes = [presents[i].camera.intrinsics.image_size for i in filled]
+            small = [presents[i].reduced(self.coarse_size(size)) for i, size in zip(filled, sizes, strict=True)]
+            fill = partial(self._second, num_frames=num_frames)
+            clips = self._in_chunks(small, [poses[i] for i in filled], sampling, fill)
+            for i, clip, size in zip(filled, clips, sizes, strict=True):
+                made[i] = clip if clip.shape[1:3] == size else np.stack([enlarged(frame, size) for frame in clip])
+        return [made[index] for index in range(len(presents))]
+
+    def composes(self, present: Present) -> bool:
+        """Whether a driver's frames are put together by the compositor, or filled in by the Fine model."""
+        known = present.surroundings
+        return self.composer is not None and (
+            self.settings.compose_without_map or (known is not None and known.layout is not None)
+        )
 
     def _second(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling, num_frames: int
@@ -173,7 +189,7 @@ class Generation:
     @torch.no_grad()
     def restyled(self, present: Present, picture: Images) -> Images:
         """The present frame as the Coarse model drew it under another prompt, (H, W, 3), made sharp."""
-        if self.composer is None:
+        if self.composer is None or not self.composes(present):
             return picture
         surroundings = present.surroundings or Surroundings(np.zeros((1, 3)))
         given = SecondParts(picture, surroundings, present.camera).restyled()

@@ -170,3 +170,18 @@ def test_built_in_scenes_show_the_compositor_what_stands_beside_the_road(composi
     bare = replace(state, arrays={name: a for name, a in state.arrays.items() if not name.startswith("scenery_")})
     shown, hidden = (world.advance([each], [straight], 12)[1] for each in (state, bare))
     assert (shown != hidden).any()
+
+
+def test_places_without_a_map_may_be_left_to_the_fine_model(built, pipeline, scene_with, straight):
+    """As mini does: there all is as if it had no compositor, in larger pictures enlarged."""
+    careful = built("debug")
+    settings = {**careful.settings.to_json(), "compose_without_map": False}
+    careful.register_to_config(settings=settings)
+    careful.register_modules(compositor=make_compositor())
+    ours, plain = DiffusionWorld(careful), DiffusionWorld(pipeline)
+    scene = scene_with(SIZE, num_past=36)
+    frames = ours.advance([ours.begin(scene, 3)], [straight], 12)[1]
+    assert (frames == plain.advance([plain.begin(scene, 3)], [straight], 12)[1]).all()
+    large = DiffusionWorld(careful, image_size=(64, 96))
+    state = large.begin(scene_with((64, 96), num_past=36), 3)
+    assert large.advance([state], [straight], 5)[1].shape == (1, 5, 64, 96, 3)
