@@ -54,6 +54,15 @@ _MADE_HERE: WeakSet[EnvState] = WeakSet()
 may not know what to make."""
 
 
+def made_here(state: EnvState) -> EnvState:
+    """A state that this package put together from states of its own: what a world raises from it is the world's fault.
+
+    Without this, an error of a world that is given the state passes for one of a state from outside.
+    """
+    _MADE_HERE.add(state)
+    return state
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What one control period brought: the state after it, its reward, and what was planned."""

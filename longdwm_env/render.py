@@ -27,7 +27,16 @@ DISPLAY_ANSWERS_S = 4.0
 
 _DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "XDG_RUNTIME_DIR")
 
-_TRY = "import pygame; print('try', flush=True); pygame.display.init(); pygame.display.set_mode((8, 8), pygame.HIDDEN)"
+_TRY = """
+import sys
+import pygame
+print("try", flush=True)
+pygame.display.init()
+pygame.display.set_mode((8, 8), pygame.HIDDEN)
+# Where no display answers, newer SDL goes on to a driver that has none.
+if pygame.display.get_driver() in ("dummy", "offscreen"):
+    sys.exit(f"nothing but SDL's {pygame.display.get_driver()} driver does, which shows nothing")
+"""
 
 
 def no_window() -> str:

@@ -45,15 +45,19 @@ class Ingredients:
     flags: Float[Tensor, "b 5"]
 
 
+def _begun_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 class _Block(nn.Module):
     """Two convolutions beside a shortcut. Without norms: these would tie a picture's contrast to its brightest lamp."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        self.second = _begun_at_zero(nn.Conv2d(width, width, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(F.silu(x))))
@@ -88,9 +92,7 @@ class Compositor(ModelMixin, ConfigMixin):
         self.up1 = nn.Sequential(*(_Block(b) for _ in range(depths[1])))
         self.from1 = nn.Conv2d(b, a, 1)
         self.up0 = nn.Sequential(*(_Block(a) for _ in range(depths[0])))
-        self.head = nn.Conv2d(a, (count + 4) * 4, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = _begun_at_zero(nn.Conv2d(a, (count + 4) * 4, 3, padding=1))
         self.told = nn.Sequential(nn.Linear(text_dim + len(FLAGS), 64), nn.SiLU(), nn.Linear(64, a + b + c))
 
     def forward(self, given: Ingredients) -> Float[Tensor, "b 3 h w"]:

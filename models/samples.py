@@ -1,6 +1,7 @@
 """What one sample of either model is made from, and how."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -140,4 +141,5 @@ class CoarseInputs:
     def repeated(self, times: int) -> "CoarseInputs":
         """Each driver ``times`` over."""
         given = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
-        return replace(self, **{name: part.repeat_interleave(times, dim=0) for name, part in given.items()})
+        repeated: dict[str, Any] = {name: part.repeat_interleave(times, dim=0) for name, part in given.items()}
+        return replace(self, **repeated)

@@ -51,7 +51,7 @@ class LongDWMSettings:
         move_vehicles: in the views of the Coarse model other road users are moved as they move, not as the world goes
             by (geometry/moved.py), where their boxes are known. Deviation: the paper warps everything alike. Without
             it, who drives is shown in wrong places, and the mean of all places is a smear.
-        compose_without_map: whether a compositor, where the pipeline has one, also makes frames of places without a map;
+        compose_without_map: whether a compositor, where the pipeline has one, also makes frames where no map is known;
             else the Fine model does. A compositor that has seen few photographs draws houses of its own into them.
         prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,
             which are brought into the words that it was trained on (``text.known_prompt``).

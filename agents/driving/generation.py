@@ -16,7 +16,7 @@ from longdwm_env.agents.driving.controls import Controls
 from longdwm_env.agents.driving.driven_log import DrivenLog
 from longdwm_env.agents.driving.timeline import Act, Moment
 from longdwm_env.clock import FPS
-from longdwm_env.episode import Episodes, Outcome
+from longdwm_env.episode import Episodes, Outcome, made_here
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
 from longdwm_env.frames import Frames
@@ -265,7 +265,7 @@ class Generator:
             prompt=request.prompt,
             world_state=world_state,
         )
-        moment = replace(before, state=state, made_in_s=0.0)
+        moment = replace(before, state=made_here(state), made_in_s=0.0)
         self._warm_up(moment, rules)
         return moment
 

@@ -7,6 +7,7 @@ Its traffic does not depend on the picture: of ``SimulatorWorld``'s state only t
 from dataclasses import replace
 
 from longdwm_env.agents.driving.timeline import Moment
+from longdwm_env.episode import made_here
 from longdwm_env.frames import Frames
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.types import ImageSize, WorldState
@@ -34,4 +35,4 @@ def retold(moment: Moment, start: Moment) -> Moment:
         clip=Frames.of(fit_images(state.frames, told.image_size)),
         world_state=WorldState(state.world_state.arrays, values, state.world_state.actors),
     )
-    return replace(moment, state=state)
+    return replace(moment, state=made_here(state))

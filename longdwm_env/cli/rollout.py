@@ -230,7 +230,7 @@ class Run:
     def _record(self, ended: str) -> None:
         from longdwm_env.files import atomic_write_json
 
-        values = {"request": _as_json(self.request), "inputs": self.inputs}
+        values: dict[str, object] = {"request": _as_json(self.request), "inputs": self.inputs}
         values |= {"parts": self.parts, "frames": self.frames, "ended": ended}
         atomic_write_json(self.folder / "run.json", values)
 

@@ -58,9 +58,9 @@ def serve(
     import webbrowser
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.headless import has_display
     from longdwm_env.agents.driving.start import DriveOptions
     from longdwm_env.agents.driving_page.server import PageServer
+    from longdwm_env.render import no_window
 
     options = DriveOptions(
         world=world,
@@ -77,7 +77,7 @@ def serve(
     )
     server = PageServer(options, host, port, token)
     print(f"drive at {server.address}", flush=True)
-    if browser and has_display():
+    if browser and not no_window():
         threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
     try:
         server.run()

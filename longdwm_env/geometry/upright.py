@@ -92,8 +92,8 @@ def _blocks(layer: SceneryLayer, rows: NDArray[np.int64], eye_m: FloatArray, awa
     ridge = layer.positions_m[rows][:, None, None] + (
         np.array([[0.5, 0.0], [-0.5, 0.0]])[None, None] * size[:, None, None, :2]
     ) @ turn[:, None].transpose(0, 1, 3, 2)
-    for side, ends in ((0, (0, 0)), (1, (1, 0)), (2, (1, 1)), (3, (0, 1))):
-        walls[roofs, side, 2, :2], walls[roofs, side, 3, :2] = ridge[roofs, 0, ends[0]], ridge[roofs, 0, ends[1]]
+    for wall, (upper, lower) in enumerate(((0, 0), (1, 0), (1, 1), (0, 1))):
+        walls[roofs, wall, 2, :2], walls[roofs, wall, 3, :2] = ridge[roofs, 0, upper], ridge[roofs, 0, lower]
     chosen, side = np.nonzero(facing | roofs[:, None])
     corners = np.repeat(walls[chosen, side], 2, axis=1)
     shade = np.where(np.abs(normals[chosen, side, 0]) > np.abs(normals[chosen, side, 1]), 1.0, 0.86)

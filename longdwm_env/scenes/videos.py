@@ -34,6 +34,9 @@ _CONTAINERS = "mov,matroska,avi,mpegts,mpeg,asf"
 """libav's names of what is opened: containers that hold their frames themselves. Playlists, and lists of other files
 such as ffconcat, are not among them; nor is any protocol but that of files."""
 
+_BARE_STREAMS = "hevc"
+"""Streams without a container, as comma2k19 has them: their frames have numbers, but no times to be trusted."""
+
 MOST_TAIL_FRAMES = 600
 """A last group of pictures longer than this is not decoded when a file is opened, but trusted."""
 
@@ -173,7 +176,7 @@ def numbered_frames(path: Path, wanted: Sequence[int], first_s: float = 0.0) -> 
         InvalidScene: the file cannot be decoded, or ends before a number.
     """
     number, place, start_s = 0, 0, None
-    with _opened(path) as (container, stream):
+    with _opened(path, f"{_CONTAINERS},{_BARE_STREAMS}") as (container, stream):
         half, pixel_shape = _frame_s(stream) / 2, stream.sample_aspect_ratio
         for time, frame in _frames(container, stream):
             start_s = time if start_s is None else start_s
@@ -220,7 +223,7 @@ def _nearest(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def _opened(path: Path, containers: str = _CONTAINERS) -> Iterator[tuple[Any, Any]]:
     """The container and its video stream; whatever goes wrong inside becomes ``InvalidScene``."""
     try:
         size = path.stat().st_size
@@ -233,7 +236,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         with av.open(
             f"file:{path}",
             options={"max_pixels": str(MAX_IMAGE_PIXELS)},
-            container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
+            container_options={"format_whitelist": containers, "protocol_whitelist": "file"},
         ) as container:
             stream = _moving_stream(path, container)
             shown = shown_size(stream.codec_context.width, stream.codec_context.height, stream.sample_aspect_ratio)
@@ -243,7 +246,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     except InvalidScene:
         raise
     except av.error.ArgumentError as error:
-        raise InvalidScene(f"{path} is no video in a container that is opened here ({_CONTAINERS})") from error
+        raise InvalidScene(f"{path} is no video in a container that is opened here ({containers})") from error
     except _DAMAGED as error:
         raise InvalidScene(f"{path} cannot be read as a video: {_said(error)}") from error
 

@@ -29,7 +29,8 @@ def python(script, **environment):
         timeout=400,
         check=False,
     )
-    return done.stdout + done.stderr
+    # Progress bars are among the errors: what the script itself prints comes last.
+    return done.stderr + done.stdout
 
 
 @pytest.fixture

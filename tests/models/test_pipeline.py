@@ -409,4 +409,6 @@ def test_a_pipeline_without_settings_is_refused(pipeline):
 def test_device_placement_follows_diffusers(pipeline):
     assert pipeline.device == torch.device("cpu")
     assert isinstance(pipeline.components["coarse"], LongDWMTransformer3DModel)
-    assert set(pipeline.components) == {"tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler"}
+    without = {"tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler"}
+    assert set(pipeline.components) == without | {"compositor"}
+    assert {name for name, part in pipeline.components.items() if part is not None} == without

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
+from longdwm_env.agents.driving.driven_log import DrivenLog
 from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
@@ -201,10 +202,11 @@ def test_a_drive_that_goes_on_elsewhere_keeps_its_road_users(world):
         (state,), _ = world.advance([state], [trajectory], 7)
     x, y, heading = truth.arrays["ego_pose"]
     start = EgoState(float(x), float(y), float(heading), float(truth.arrays["speeds_mps"][0]))
+    log = DrivenLog(state.arrays["frames"][-1:], truth.arrays["ego_pose"][None])
     trajectory = drive(truth, seed, "normal")
     (later,), _ = simulator.advance_undrawn([truth], [trajectory], 12)
     for driven in (truth, state):
-        again = world.begin(replace(scene, start=start, driven=driven), seed)
+        again = world.begin(replace(scene, log=log, start=start, driven=driven), seed)
         assert again.values["traffic"] == "reactive"
         assert set(again.values["pictured"]) <= set(driven.values.get("pictured", again.actors.ids))
         np.testing.assert_array_equal(again.arrays["track"][-1], truth.arrays["ego_pose"])

@@ -34,7 +34,8 @@ class PatchCritic(nn.Module):
         """Scores (B, 1, h, w) and features of pictures (B, 3, H, W) beside what is shown (B, S, H, W), by scale."""
         given = torch.cat([picture, shown], dim=1).contiguous(memory_format=torch.channels_last)
         scores, features = [], []
-        for scale, layers in enumerate(self.nets):
+        for scale, net in enumerate(self.nets):
+            layers = list(net.children())
             h = given if scale == 0 else F.avg_pool2d(given, 2)
             for index, layer in enumerate(layers):
                 h = layer(h)

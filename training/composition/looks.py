@@ -90,7 +90,7 @@ class PhotographicLook:
         scale *= (1 - self.vignette * (down**2 + right**2) / 2)[..., None].astype(np.float32)
         lit = np.clip(image * scale, 0, 255).astype(np.uint8)
         toned = np.stack([cv2.LUT(lit[..., channel], self.tones[:, channel]) for channel in range(3)], axis=-1)
-        return cv2.GaussianBlur(toned, (0, 0), self.blur_px) if self.blur_px > 0 else toned
+        return np.asarray(cv2.GaussianBlur(toned, (0, 0), self.blur_px) if self.blur_px > 0 else toned)
 
 
 class PhotographicStreet:
@@ -113,8 +113,10 @@ class PhotographicStreet:
         self.history: Sequence[Images] = [
             looked(image, pose) for image, pose in zip(street.history, poses[:HISTORY], strict=True)
         ]
-        image, pose = street.before
-        self.before: tuple[Images, FloatArray] | None = (looked(image, pose), pose)
+        self.before: tuple[Images, FloatArray] | None = None
+        if street.before is not None:
+            image, pose = street.before
+            self.before = looked(image, pose), pose
 
     @property
     def ended(self) -> bool:

@@ -122,10 +122,12 @@ class SimulatedStreet:
         self.camera = default_camera(seed).fitted(image_size)
         self.conditions = self._episode.conditions if conditions is None else conditions
         self.prompt = scene.prompt if conditions is None else caption(conditions, "", "")
-        self.history = [scene.log.images(-STEP * back, 1, self.camera)[0] for back in reversed(range(HISTORY))]
+        self.history: Sequence[Images] = [
+            scene.log.images(-STEP * back, 1, self.camera)[0] for back in reversed(range(HISTORY))
+        ]
         self.past_poses = self._episode.ego_poses[[-1 - STEP * back for back in reversed(range(HISTORY))]]
         past = ego_pose(self._episode.past[-1 - BEFORE])
-        self.before = (scene.log.images(-BEFORE, 1, self.camera)[0], past)
+        self.before: tuple[Images, FloatArray] | None = (scene.log.images(-BEFORE, 1, self.camera)[0], past)
         self._now, self._frame = self._episode.past[-1], 0
         self._arcs = arcs
         self._arc = (0.0, 0.0) if arcs is None else (float(arcs.uniform(0, 16)), 0.0)
@@ -226,8 +228,8 @@ class RecordedStreet:
             raise ValueError(f"a recorded street starts between frames {(HISTORY - 1) * STEP} and {len(frames) - 1}")
         self.camera, self.prompt, self.seed = camera, prompt, seed
         self._frames, self._poses, self._at = frames, poses, start
-        self.history = [frames[start - STEP * back] for back in reversed(range(HISTORY))]
-        self.before = (frames[start - BEFORE], poses[start - BEFORE])
+        self.history: Sequence[Images] = [frames[start - STEP * back] for back in reversed(range(HISTORY))]
+        self.before: tuple[Images, FloatArray] | None = (frames[start - BEFORE], poses[start - BEFORE])
 
     @property
     def ended(self) -> bool:

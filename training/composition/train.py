@@ -43,7 +43,7 @@ class CompositorTrainer:
         self.compositor = compositor.train().to(memory_format=torch.channels_last)
         self.averaged = Compositor(**_arguments(compositor))
         self.averaged.load_state_dict(compositor.state_dict())
-        self.critic = PatchCritic().to(memory_format=torch.channels_last)
+        self.critic = PatchCritic().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         rate, betas = config.learning_rate, (0.5, 0.99)
         self.optimiser = torch.optim.Adam(self.compositor.parameters(), rate, betas)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), 2 * rate, betas)
@@ -59,7 +59,8 @@ class CompositorTrainer:
         shown = torch.cat([given.map_picture, given.pictures[:, 0]], dim=1)
 
         def judged(picture: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            return self.critic((picture - mean) / deviation * 0.5, shown)  # type: ignore[no-any-return]
+            scores: tuple[list[Tensor], list[Tensor]] = self.critic((picture - mean) / deviation * 0.5, shown)
+            return scores
 
         log = {}
         with torch.autocast("cpu", torch.bfloat16):
@@ -71,9 +72,8 @@ class CompositorTrainer:
             with torch.autocast("cpu", torch.bfloat16):
                 real, wanted_features = judged(wanted)
                 fake, _ = judged(made.detach())
-            critic_loss = sum(
-                ((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in zip(real, fake, strict=True)
-            )
+            both = zip(real, fake, strict=True)
+            critic_loss = torch.stack([((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in both]).sum()
             self.critic_optimiser.zero_grad(set_to_none=True)
             critic_loss.backward()
             nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
