@@ -1,6 +1,7 @@
 # make demo    drive a photograph, the mini model and the simulator; a video, a contact sheet and a plot under outputs/demo
 # make test    all tests
 # make check   lint, format and types
+# make audit   known vulnerabilities of what is installed; needs the network
 # Each makes the virtual environment it needs in .venv first. Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # One thread a process: two test processes on two cores then do not fight over them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check format clean
+.PHONY: demo test check audit format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -24,6 +25,13 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	rm -rf build/types && $(PIP) --no-deps --target build/types .
 	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p longdwm_env
+
+audit: $(VENV)/.dev
+	$(PYTHON) -m venv build/audit
+	$(BIN)/python -m pip freeze --exclude-editable > build/audit/installed.txt
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit || \
+		{ echo "pip-audit cannot be fetched: nothing was audited"; exit 0; }; \
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement build/audit/installed.txt
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -119,7 +119,9 @@ class LongDWMPipeline(DiffusionPipeline):
         if not is_accelerate_available():
             # What diffusers would do anyhow, after a warning. accelerate comes with the training extra alone.
             kwargs.setdefault("low_cpu_mem_usage", False)
-        pipeline: LongDWMPipeline = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        # Tables that are computed, not stored, would come to lie on the default device of the caller, "meta" even.
+        with torch.device("cpu"):
+            pipeline: LongDWMPipeline = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         for component in pipeline.components.values():
             if isinstance(component, torch.nn.Module):
                 # Read from a file, weights lie at any address, and matrix kernels round by alignment: copied to memory

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_write_bytes
 from longdwm_env.models.bundled import SIZE_LIMIT_BYTES
+from longdwm_env.models.card import OPENER
 from longdwm_env.models.folder import check_pipeline_folder, dtype_argument
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
@@ -87,6 +88,7 @@ def _save(pipeline: LongDWMPipeline, folder: Path) -> None:
         if part is not None:
             part.register_to_config(_name_or_path="")
     pipeline.save_pretrained(str(folder), safe_serialization=True)
+    (folder / OPENER).unlink()  # the package holds the class itself
     umask = os.umask(0)
     os.umask(umask)
     for path in folder.rglob("*"):

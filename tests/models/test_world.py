@@ -331,3 +331,26 @@ def test_settings_that_do_not_fit_are_found(folder, tmp_path):
 def test_no_folder_is_no_world(tmp_path):
     with pytest.raises(UnknownWorld, match="is not a folder"):
         DiffusionWorld.from_pretrained(tmp_path / "nothing")
+
+
+def test_a_default_device_of_the_caller_s_changes_nothing(folder, picture, tmp_path):
+    PIL.Image.fromarray(picture((64, 96))).save(tmp_path / "street.png")
+    action = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
+    reward = {"learned_danger": 1.0, "uncertainty": 1.0}
+
+    def drive():
+        options = {"world": str(folder), "scenes": str(tmp_path / "street.png"), "device": "cpu", "reward": reward}
+        env = gym.make("LongDWM-v0", **options)
+        env.reset(seed=7)
+        observation, earned, *_ = env.step(action)
+        env.unwrapped.imagine(action[None, None])
+        return observation["frames"], earned
+
+    expected = drive()
+    torch.set_default_device("meta")
+    try:
+        frames, earned = drive()
+    finally:
+        torch.set_default_device(None)
+    assert np.array_equal(frames, expected[0])
+    assert earned == expected[1]
