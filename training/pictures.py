@@ -63,7 +63,7 @@ class PictureWriter:
         elif isinstance(batch, FineBatch):
             rows = self._fine(batch)
         elif isinstance(batch, ImageBatch) and isinstance(self.objective, CodecObjective):
-            made = self.objective.autoencoder(batch.images)
+            made = self.objective.autoencoder(batch.images).sample
             names = tuple("" for _ in counts)
             rows = [
                 SheetRow(f"{self.stage}, step {step}: recorded", uint8_from_images(batch.images), names),
