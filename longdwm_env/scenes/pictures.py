@@ -1,7 +1,7 @@
 """Reading one image file: any depth, grey or colour, upright, in sRGB, and whole or not at all.
 
-Pillow alone reads files that others made. OpenCV below 4.12, which data sets on numpy 1 need, has an open fault in its
-JPEG 2000 decoder (CVE-2025-53644) and goes by a file's content, whatever it is called.
+Pillow alone reads files that others made. OpenCV 4.10 and 4.11 have an open fault in their JPEG 2000 decoder
+(CVE-2025-53644), and OpenCV goes by a file's content, whatever it is called.
 """
 
 import io
