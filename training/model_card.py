@@ -177,10 +177,9 @@ _LIMITS = """
 - It has never seen a real street. A photograph as a start is outside of what it was trained on.
 - Where a scene has a map, it is shown what is painted on the road (docs/decisions/road-layout.md), and draws roads,
   lanes and crossings from that. Without a map, as from a photograph, it loses the lanes after a few seconds.
-- What it has not been shown it draws softly: houses and trees blur within seconds.
-- Other road users are those that the camera sees at the start of a scene whose source marks them. They keep their speed
-  whatever the camera's car does (docs/decisions/moved-vehicles.md), soften with time, and nobody new comes. From a
-  photograph, where nobody marks them, they fade within seconds.
+- Without a map, as from a photograph, houses and trees blur within seconds, and road users, whom nothing marks, fade.
+- Other road users react to the camera's car where a scene has lanes and marks them, and in built-in scenes new ones come
+  (docs/decisions/reactive-traffic.md); recorded ones follow their log first, and no others come there.
 - It knows the simulator's roads, vehicles, weather and light, and no others; there are no pedestrians or bicycles.
 - Of a prompt it understands weather (clear, rainy, foggy) and time of day (daytime, dusk, nighttime), in the words of
   docs/environment.md. It has also seen captions of road and objects, but a prompt builds no road and places no car.
