@@ -178,7 +178,7 @@ _LIMITS = """
 - Where a scene has a map, it is shown what is painted on the road (docs/decisions/road-layout.md), and draws roads,
   lanes and crossings from that. Without a map, as from a photograph, it loses the lanes after a few seconds.
 - Without a map, as from a photograph, houses and trees blur within seconds, and road users, whom nothing marks, fade.
-- Other road users react to the camera's car where a scene has lanes and marks them, and in built-in scenes new ones come
+- Other road users react to the camera's car where a scene has lanes and marks them; in built-in scenes new ones come
   (docs/decisions/reactive-traffic.md); recorded ones follow their log first, and no others come there.
 - It knows the simulator's roads, vehicles, weather and light, and no others; there are no pedestrians or bicycles.
 - Of a prompt it understands weather (clear, rainy, foggy) and time of day (daytime, dusk, nighttime), in the words of
