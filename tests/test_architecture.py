@@ -44,7 +44,7 @@ MAY_USE_TORCH = (
     "longdwm_env.cli",
     "examples",
 )
-TORCH_FILES = {"longdwm_env.factory", "longdwm_env.geometry.warp_torch"}
+TORCH_FILES = {"longdwm_env.factory"}
 TORCH_PACKAGES = {"torch", "diffusers", "transformers", "accelerate", "torchmetrics", "torchvision"}
 
 

@@ -12,6 +12,8 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from longdwm_env.agents.loopback import is_loopback
+
 SHORTEST_TOKEN = 16
 
 HEADERS: Mapping[str, str] = {
@@ -29,16 +31,6 @@ HEADERS: Mapping[str, str] = {
 """With every answer: the page takes nothing from elsewhere, and nothing elsewhere takes it in."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _name_in(host_header: str) -> str:

@@ -23,13 +23,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from longdwm_env.agents.driving.start import DriveOptions
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.audience import Audience, Viewer
-from longdwm_env.agents.driving_page.guard import SHORTEST_TOKEN, Guard, is_loopback
+from longdwm_env.agents.driving_page.guard import SHORTEST_TOKEN, Guard
 from longdwm_env.agents.driving_page.letters import hello, news, tiled
 from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS, Refused, order_of
 from longdwm_env.agents.driving_page.photos import MAX_PHOTO_BYTES, Photos
 from longdwm_env.agents.driving_page.room import Room
 from longdwm_env.agents.driving_page.scenery import Scenery
 from longdwm_env.agents.driving_page.starts import Starts
+from longdwm_env.agents.loopback import is_loopback
 from longdwm_env.errors import InvalidConfig, LongDWMError
 
 PAGE = {

@@ -6,7 +6,6 @@ all connections announce together is limited too.
 
 import hmac
 import http
-import ipaddress
 import logging
 import threading
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import spaces
 
+from longdwm_env.agents.loopback import is_loopback
 from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.agents.remote.client import TOLD
@@ -233,7 +233,7 @@ def start_server(policy: str, host: str = "127.0.0.1", port: int = 8765, token: 
         from websockets.sync.server import serve
     except ImportError as error:
         raise MissingDependency("serving policies needs websockets: pip install 'longdwm[remote]'") from error
-    if not token and not _is_loopback(host):
+    if not token and not is_loopback(host):
         raise InvalidConfig(f"host={host!r} can be reached from other machines, so a token is needed")
     spec = PolicySpec.parse(policy)
     if spec.is_remote:
@@ -300,12 +300,3 @@ def _limit(connection: "ServerConnection", size: int) -> None:
     for name in ("max_message_size", "max_size"):
         if hasattr(protocol, name):
             setattr(protocol, name, size)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -198,6 +198,23 @@ def test_stopped_and_resumed_it_is_the_same_training(tmp_path):
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
 
 
+def test_what_was_logged_after_the_last_checkpoint_is_left_out_when_it_is_done_again(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 50}\n{"step": 100}\n')
+    config = CompositorTraining(batch=2, alone_steps=2, rising_steps=2, save_every=100, least_moments=4)
+    trainer = CompositorTrainer(small_compositor(), config, tmp_path / "folder")
+    train(filled_ring(tmp_path / "ring"), trainer, 2, log)
+    assert log.read_text() == ""
+
+
+def test_several_writers_of_a_ring_lose_nothing(tmp_path):
+    first, second = (MomentRing.open(tmp_path, 8, SIZE, (5, 16)) for _ in range(2))
+    for value in range(4):
+        first.add(a_moment(value))
+        second.add(a_moment(10 + value))
+    assert sorted(first.batch(np.arange(8))["targets"][:, 0, 0, 0]) == [0, 1, 2, 3, 10, 11, 12, 13]
+
+
 def test_patch_distance_is_nothing_between_equals_and_grows():
     picture = torch.rand(2, 3, *SIZE) * 2 - 1
     same, other = patch_distance(picture, picture), patch_distance(picture, picture + 0.5)

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from longdwm_env.files import atomic_write_json
+from longdwm_env.files import atomic_write_json, one_writer
 from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.processes import on_sigterm
@@ -42,9 +42,16 @@ def compose(
     Returns:
         Steps done in all, and whether these are all.
     """
+    with one_writer(workspace.stage("compose"), wait=True):
+        return _compose(workspace, config, workers, max_seconds, seed)
+
+
+def _compose(
+    workspace: Workspace, config: ComposeConfig, workers: int, max_seconds: float | None, seed: int
+) -> tuple[int, bool]:
     folder = workspace.stage("compose")
     pipeline = workspace.load()
-    shape = (int(pipeline.coarse.config.max_text_seq_length), int(pipeline.coarse.config.text_embed_dim))
+    shape = _text_shape(pipeline)
     trainer = CompositorTrainer(_compositor_of(pipeline, config, shape, seed), config.training, folder, seed)
     ring = MomentRing.open(folder / "ring", config.ring, pipeline.settings.image_size, shape)
     trainer.save()
@@ -89,6 +96,11 @@ def put_into_pipeline(workspace: Workspace, compositor: Compositor) -> None:
     atomic_write_json(path, index)
 
 
+def _text_shape(pipeline: LongDWMPipeline) -> tuple[int, int]:
+    """(S, D) of a prompt's embedding."""
+    return int(pipeline.coarse.config.max_text_seq_length), int(pipeline.coarse.config.text_embed_dim)
+
+
 def _compositor_of(
     pipeline: LongDWMPipeline, config: ComposeConfig, text_shape: tuple[int, int], seed: int
 ) -> Compositor:
@@ -104,7 +116,7 @@ def drive_until_ended(workspace: Workspace, config: ComposeConfig, number: int) 
     folder, kept = workspace.stage("compose"), 0
     pipeline = workspace.load()
     size = pipeline.settings.image_size
-    text_shape = (int(pipeline.coarse.config.max_text_seq_length), int(pipeline.coarse.config.text_embed_dim))
+    text_shape = _text_shape(pipeline)
     compositor = _compositor_of(pipeline, config, text_shape, 0).eval()
     pipeline.register_modules(compositor=compositor)
     generation, ring = pipeline.generation(), MomentRing.open(folder / "ring", config.ring, size, text_shape)

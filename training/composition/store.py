@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidConfig
@@ -30,15 +31,17 @@ def _columns(image_size: ImageSize, text_shape: tuple[int, int]) -> dict[str, tu
 
 @dataclass(frozen=True)
 class MomentRing:
-    """Columns of moments; the oldest give way to new ones.
+    """Columns of moments; the oldest give way to new ones. Several processes may write it and read it.
 
     Attributes:
         columns: arrays (N, ...) by name, mapped from files.
         counts: (1,) int64, how many moments were ever written.
+        lock: held by whoever writes or reads a moment.
     """
 
     columns: Mapping[str, NDArray[Any]]
     counts: NDArray[np.int64]
+    lock: FileLock
 
     @classmethod
     def open(
@@ -63,7 +66,7 @@ class MomentRing:
         if found != form:
             raise InvalidConfig(f"{folder} holds a ring of {found}, not of {form}; name another folder")
         arrays = {name: np.lib.format.open_memmap(folder / f"{name}.npy", "r+") for name in columns}
-        return cls(arrays, np.lib.format.open_memmap(folder / "counts.npy", "r+"))
+        return cls(arrays, np.lib.format.open_memmap(folder / "counts.npy", "r+"), FileLock(folder / ".ring.lock"))
 
     @property
     def size(self) -> int:
@@ -75,11 +78,13 @@ class MomentRing:
 
     def add(self, moment: Mapping[str, Any]) -> None:
         """Write one moment over the oldest."""
-        place = int(self.counts[0]) % self.size
-        for name, column in self.columns.items():
-            column[place] = moment[name]
-        self.counts[0] += 1
+        with self.lock:
+            place = int(self.counts[0]) % self.size
+            for name, column in self.columns.items():
+                column[place] = moment[name]
+            self.counts[0] += 1
 
     def batch(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Columns of some moments, copied."""
-        return {name: np.array(column[rows]) for name, column in self.columns.items()}
+        with self.lock:
+            return {name: np.array(column[rows]) for name, column in self.columns.items()}

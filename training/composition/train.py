@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from longdwm_env.files import atomic_path
+from longdwm_env.files import atomic_path, atomic_write_bytes
 from longdwm_env.models.composition import ingredients_from_arrays
 from longdwm_env.models.compositor import Compositor, Ingredients
+from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.training.composition.config import CompositorTraining
 from longdwm_env.training.composition.critic import PatchCritic, patch_distance
 from longdwm_env.training.composition.store import MomentRing
@@ -63,13 +64,13 @@ class CompositorTrainer:
             return scores
 
         log = {}
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
             made = self.compositor(given)
         distance = (patch_distance(made.float(), wanted) * (0.4 / deviation.flatten())).mean()
         loss = self.config.distance_weight * distance
         log["distance"] = float(distance.detach())
         if self.step >= self.config.alone_steps:
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
                 real, wanted_features = judged(wanted)
                 fake, _ = judged(made.detach())
             both = zip(real, fake, strict=True)
@@ -80,7 +81,7 @@ class CompositorTrainer:
             self.critic_optimiser.step()
             for parameter in self.critic.parameters():
                 parameter.requires_grad_(False)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
                 fake, features = judged(made)
             for parameter in self.critic.parameters():
                 parameter.requires_grad_(True)
@@ -156,6 +157,7 @@ def train(
     config = trainer.config
     while len(ring) < config.least_moments and not over():
         time.sleep(0.5)
+    _cut_log(log_path, trainer.step)
     began = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
@@ -187,6 +189,15 @@ def train(
         if trainer.step % config.save_every == 0:
             trainer.save()
     trainer.save()
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Leave out what a call that was killed logged after its last checkpoint: those steps are done again."""
+    if path.is_file():
+        lines = path.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        if len(kept) < len(lines):
+            atomic_write_bytes(path, "".join(kept).encode())
 
 
 def mirrored(moments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
