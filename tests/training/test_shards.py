@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.training.data.clip import TooManyBadClips
@@ -56,3 +57,22 @@ def test_missing_shards_are_those_not_written(tmp_path: Path) -> None:
     folder = filled(tmp_path / "s", shards=2)
     folder.path(0).unlink()
     assert folder.missing(dict.fromkeys(range(4), 2)) == [0, 2, 3]
+
+
+def test_the_same_shard_has_the_same_bytes(tmp_path: Path) -> None:
+    made = filled(tmp_path / "s", shards=1)
+    written = set()
+    for _ in range(8):
+        made.write(0, [({"key": "a"}, {"x": torch.zeros(2)})], made_of=3)
+        written.add(made.path(0).read_bytes())
+    assert len(written) == 1
+    assert made.holds(0) == 3
+
+
+def test_shards_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    """They kept the facts of their entries alone."""
+    made = filled(tmp_path / "s", shards=1)
+    save_file({"0/x": torch.ones(2)}, made.path(0), metadata={"entries": '[{"key": "old"}]'})
+    (entry,) = made.entries()
+    assert (entry.facts, made.holds(0)) == ({"key": "old"}, 1)
+    assert torch.equal(made.tensor(entry, "x"), torch.ones(2))

@@ -140,16 +140,16 @@ class ShardFolder:
             for place, (_, named) in enumerate(entries)
             for name, tensor in named.items()
         }
-        facts = json.dumps([facts for facts, _ in entries], allow_nan=False)
+        described = {"made_of": made_of or len(entries), "facts": [facts for facts, _ in entries]}
         with atomic_path(self.path(shard)) as temporary:
-            save_file(tensors, temporary, metadata={"entries": facts, "made_of": str(made_of or len(entries))})
+            # Under one name: several are written in any order, and the same shard would not have the same bytes.
+            save_file(tensors, temporary, metadata={"entries": json.dumps(described, allow_nan=False)})
 
     def holds(self, shard: int) -> int:
         """How many clips a shard was made of; 0 where it is missing or cannot be read."""
         try:
             with safe_open(self.path(shard), "pt") as file:
-                metadata = file.metadata()
-                return int(metadata.get("made_of") or len(json.loads(metadata["entries"])))
+                return _described(file.metadata())[0]
         except _UNREADABLE:
             return 0
 
@@ -169,7 +169,7 @@ class ShardFolder:
         for path in paths:
             try:
                 with safe_open(path, "pt") as file:
-                    listed = json.loads(file.metadata()["entries"])
+                    listed = _described(file.metadata())[1]
             except _UNREADABLE as error:
                 bad += 1
                 log.warning("skipping damaged shard %s: %s", path, error)
@@ -241,3 +241,11 @@ def _differences(found: Any, wanted: Any, name: str = "") -> list[str]:
             for text in _differences(found.get(key), wanted.get(key), f"{name}.{key}".lstrip("."))
         ]
     return [] if found == wanted else [f"{name} was {found!r} and is now {wanted!r}"]
+
+
+def _described(metadata: Mapping[str, str]) -> tuple[int, list[dict[str, Any]]]:
+    """Of how many clips a shard was made, and the facts of each entry; an earlier version kept the facts alone."""
+    found = json.loads(metadata["entries"])
+    if isinstance(found, list):
+        return len(found), found
+    return int(found["made_of"]), list(found["facts"])
