@@ -41,6 +41,7 @@ def test_afterwards_everything_is_as_it_was():
 
 CHILD = """
 import signal, sys, time
+{first}
 from longdwm_env import processes
 {before}
 processes.end_with_parent()
@@ -69,23 +70,29 @@ def ends_after_its_parent_was_killed(words, told="child_of_this()"):
 
 @pytest.mark.parametrize("before", ["", WITHOUT_KERNEL])
 def test_a_child_ends_with_a_parent_that_was_killed(before):
-    assert ends_after_its_parent_was_killed(repr("-c") + "," + repr(CHILD.format(before=before, then=SLEEP))) == ""
+    assert (
+        ends_after_its_parent_was_killed(repr("-c") + "," + repr(CHILD.format(first="", before=before, then=SLEEP)))
+        == ""
+    )
 
 
 @pytest.mark.parametrize("before", ["", WITHOUT_KERNEL])
 def test_it_is_asked_first_so_that_it_may_keep_what_it_has(before):
-    block = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n" + before
-    child = CHILD.format(before=block, then=WAIT_FOR_SIGTERM)
+    # Before libraries are imported: their threads would take the signal in place of the one that waits for it.
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})"
+    child = CHILD.format(first=block, before=before, then=WAIT_FOR_SIGTERM)
     assert ends_after_its_parent_was_killed(repr("-c") + "," + repr(child)) == "asked\n"
 
 
 def test_one_that_does_not_listen_ends_all_the_same():
-    said = ends_after_its_parent_was_killed(repr("-c") + "," + repr(CHILD.format(before=WITHOUT_KERNEL, then=DEAF)))
+    said = ends_after_its_parent_was_killed(
+        repr("-c") + "," + repr(CHILD.format(first="", before=WITHOUT_KERNEL, then=DEAF))
+    )
     assert said.startswith("asked\n")
 
 
 def test_launched_processes_end_with_their_launcher():
-    child = CHILD.format(before="", then=SLEEP)
+    child = CHILD.format(first="", before="", then=SLEEP)
     told = "{'LOCAL_RANK': '0'}"
     assert ends_after_its_parent_was_killed(repr("-c") + "," + repr(child), told) == ""
 
@@ -98,7 +105,7 @@ def test_a_module_can_be_run_so_that_it_ends_with_its_parent(tmp_path, monkeypat
 
 
 def test_what_was_started_by_hand_goes_on():
-    code = CHILD.format(before="", then="print(len(__import__('threading').enumerate()), flush=True)")
+    code = CHILD.format(first="", before="", then="print(len(__import__('threading').enumerate()), flush=True)")
     environment = {name: value for name, value in os.environ.items() if name != "LOCAL_RANK"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert said.stdout.split() == ["child", "1"]
