@@ -30,7 +30,7 @@ BELOW = {
 }
 """Which layers a layer may import."""
 
-CORE = {"clock", "types", "errors", "timing", "files"}
+CORE = {"clock", "counted", "types", "errors", "timing", "files"}
 """The values below everything."""
 
 FACTORY = "longdwm_env.factory"

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from longdwm_env.geometry.facades import BLIND, VARIANTS
 from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryLayer
 from longdwm_env.simulator.flats import flats_of, shapes
 from longdwm_env.simulator.ground import VERGES, landscape_of, surface_of
@@ -57,6 +58,11 @@ def scenery_layer(seed: int, kind: RoadKind) -> SceneryLayer:
         ground_corners_m=corners,
         ground_colours=ground.astype(np.uint8),
         verge_colour=np.mean(VERGES[landscape_of(seed)], axis=0).astype(np.uint8),
+        facades=np.where(
+            np.isin(scenery.kinds[props], (BUILDING, HOUSE)) & (bases == 0),
+            (scenery.variants[props] * VARIANTS).astype(np.int64),
+            BLIND,
+        ),
     )
 
 

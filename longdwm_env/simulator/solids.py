@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from longdwm_env.simulator.counted import fractions
+from longdwm_env.geometry.facades import PANE_RGB, VARIANTS, building_panes, house_panes, upright
 from longdwm_env.simulator.roads import RoadKind
 from longdwm_env.simulator.scenery import BUILDING, HOUSE, RAIL, Scenery, scenery_of
 from longdwm_env.types import FloatArray
@@ -14,11 +14,10 @@ WALLS: FloatArray = np.array(
     [[178, 160, 138], [160, 150, 144], [186, 178, 166], [150, 118, 100], [132, 136, 142], [196, 186, 160]], float
 )
 ROOFS: FloatArray = np.array([[146, 74, 56], [112, 66, 54], [92, 92, 98], [126, 88, 64]], float)
-PANE: FloatArray = np.array([62.0, 72, 84])
+PANE: FloatArray = np.array(PANE_RGB, float)
 POST_RGB: FloatArray = np.array([92.0, 94, 96])
 RAIL_RGB: FloatArray = np.array([176.0, 180, 184])
 GROOVE_RGB: FloatArray = np.array([128.0, 132, 136])
-STOREY_M = 3.3
 EAVES, RIDGE = 0.56, 1.05
 """Heights of a house's walls and of its roof, in heights of the house."""
 RAIL_HEIGHTS_M = 0.44, 0.76
@@ -110,27 +109,16 @@ def _foot(scenery: Scenery, index: int) -> tuple[FloatArray, FloatArray]:
     return corners, np.stack([forward, -left, -forward, left])
 
 
-def _upright(first: FloatArray, last: FloatArray, low: FloatArray | float, high: FloatArray | float) -> FloatArray:
-    """(n, 4, 3) upright rectangles from ground points (n, 2) to (n, 2) between heights."""
-    heights = np.broadcast_to(np.stack(np.broadcast_arrays(low, low, high, high), -1), (len(first), 4))
-    return np.concatenate([np.stack([first, last, last, first], 1), heights[..., None]], -1)
-
-
 def _building(build: _Builder, scenery: Scenery, index: int) -> None:
     corners, normals = _foot(scenery, index)
     height, variant = float(scenery.sizes_m[index, 2]), float(scenery.variants[index])
     wall = wall_rgb(scenery.variants[index : index + 1], house=False)[0]
-    floors = max(int(height / STOREY_M), 1)
-    number = int(variant * 2**40)
+    number = int(variant * VARIANTS)
     for side in range(4):
         first, last = corners[side], corners[(side + 1) % 4]
-        build.add(_upright(first[None], last[None], 0.0, height), normals[side], wall)
-        columns = max(int(np.linalg.norm(last - first) / 3.6), 1)
-        floor, column = (grid.ravel() for grid in np.mgrid[:floors, :columns])
-        begin = first + ((column + 0.22) / columns)[:, None] * (last - first)
-        end = first + ((column + 0.78) / columns)[:, None] * (last - first)
-        panes = _upright(begin, end, (floor + 0.3) * height / floors, (floor + 0.82) * height / floors)
-        build.add(panes, normals[side], PANE, fractions(np.arange(len(panes)), number, side) < 0.38, wall)
+        build.add(upright(first[None], last[None], 0.0, height), normals[side], wall)
+        panes, lit = building_panes(first, last, height, number, side)
+        build.add(panes, normals[side], PANE, lit, wall)
 
 
 def _house(build: _Builder, scenery: Scenery, index: int) -> None:
@@ -139,16 +127,14 @@ def _house(build: _Builder, scenery: Scenery, index: int) -> None:
     variant = float(scenery.variants[index])
     wall = wall_rgb(scenery.variants[index : index + 1], house=True)[0]
     roof = roof_rgb(scenery.variants[index : index + 1])[0]
-    lit = variant * 7 % 1 < 0.75
     ends = [(corners[0] + corners[1]) / 2, (corners[2] + corners[3]) / 2]
-    shares = np.array([0.25, 0.7])[:, None]
     for side in range(4):
         first, last = corners[side], corners[(side + 1) % 4]
         outline = [[*first, 0.0], [*last, 0.0], [*last, eaves]]
         outline += [[*ends[side // 2], ridge]] if side % 2 == 0 else []
         build.add(np.array([[*outline, [*first, eaves]]]), normals[side], wall)
-        begin, end = first + (shares - 0.09) * (last - first), first + (shares + 0.09) * (last - first)
-        build.add(_upright(begin, end, 0.32 * eaves, 0.75 * eaves), normals[side], PANE, lit, wall)
+        panes, lit = house_panes(first, last, eaves, int(variant * VARIANTS))
+        build.add(panes, normals[side], PANE, lit, wall)
     for side in (1, 3):
         first, last = corners[side] + 0.5 * normals[side], corners[(side + 1) % 4] + 0.5 * normals[side]
         near, far = (ends[0], ends[1]) if side == 1 else (ends[1], ends[0])
@@ -163,9 +149,9 @@ def _rail(build: _Builder, scenery: Scenery, index: int) -> None:
     first, last = scenery.positions_m[index] - along, scenery.positions_m[index] + along
     across = np.array([-forward[1], forward[0]]) * RAIL_WIDTH_M / 2
     both = np.zeros(2)
-    build.add(_upright((first - across)[None], (first + across)[None], 0.0, 0.6), both, POST_RGB)
-    build.add(_upright(first[None], last[None], *RAIL_HEIGHTS_M), both, RAIL_RGB)
-    build.add(_upright(first[None], last[None], 0.55, 0.65), both, GROOVE_RGB)
+    build.add(upright((first - across)[None], (first + across)[None], 0.0, 0.6), both, POST_RGB)
+    build.add(upright(first[None], last[None], *RAIL_HEIGHTS_M), both, RAIL_RGB)
+    build.add(upright(first[None], last[None], 0.55, 0.65), both, GROOVE_RGB)
 
 
 @lru_cache(maxsize=24)
