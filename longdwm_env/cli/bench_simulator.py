@@ -21,9 +21,9 @@ def bench_simulator(frames: int = 600, image_size: ImageSize = (96, 144)) -> dic
     """
     import cv2
 
-    from longdwm_env.simulator.driver import drive
-    from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed
+    from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed
     from longdwm_env.simulator.scene import builtin_scene
+    from longdwm_env.simulator.traffic.ego_driver import drive
     from longdwm_env.worlds.simulator import SimulatorWorld
 
     seeds: list[int] = []

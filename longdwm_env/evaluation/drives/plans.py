@@ -21,8 +21,8 @@ from longdwm_env.evaluation.drives.recorder import Drive, Driver, Recorder
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import CAR, LIMITS, speed_step
 from longdwm_env.geometry.pose import compose, relative_to
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.driver import drive as simulator_plan
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.traffic.ego_driver import drive as simulator_plan
 from longdwm_env.types import Camera, EgoState, FloatArray, RoadMap
 
 PERTURBED_EVERY = 4

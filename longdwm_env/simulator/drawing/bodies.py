@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from longdwm_env.simulator.lanes import IntArray
-from longdwm_env.simulator.vehicles import SIZES_M, VEHICLE_KINDS, VehicleKind
+from longdwm_env.simulator.roads.lane_table import IntArray
+from longdwm_env.simulator.traffic.vehicle_kinds import SIZES_M, VEHICLE_KINDS, VehicleKind
 from longdwm_env.types import FloatArray
 
 MATERIALS: tuple[str, ...] = (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.simulator.counted import hashed
+from longdwm_env.simulator.counted_random import hashed
 from longdwm_env.types import FloatArray, wrap_angle
 
 IntArray = NDArray[np.int64]

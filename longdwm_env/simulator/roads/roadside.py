@@ -5,11 +5,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.lanes import NO_LANE, IntArray
-from longdwm_env.simulator.paint import opposed
-from longdwm_env.simulator.road_map import PAVED_MARGIN_M
-from longdwm_env.simulator.roads import RoadKind, RoadPlan, road_plan
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.drawing.road_paint import opposed
+from longdwm_env.simulator.roads.lane_table import NO_LANE, IntArray
+from longdwm_env.simulator.roads.road_kinds import RoadKind, RoadPlan, road_plan
+from longdwm_env.simulator.roads.road_map import PAVED_MARGIN_M
 from longdwm_env.types import FloatArray
 
 PROP_KINDS: tuple[str, ...] = (

@@ -5,7 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from longdwm_env.simulator.counted import generator
+from longdwm_env.simulator.counted_random import generator
 from longdwm_env.types import FloatArray
 
 NOISE_PX = 1024

@@ -7,12 +7,12 @@ import numpy as np
 from longdwm_env.clock import FPS, FRAMES_PER_HORIZON, WAYPOINT_TIMES_S
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.roads import RoadPlan
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.roads.road_kinds import RoadPlan
 from longdwm_env.simulator.scene import episode
-from longdwm_env.simulator.stepping import step
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, traffic_from_arrays
-from longdwm_env.simulator.vehicles import EGO_SHARES, STYLES, draw_driver, draw_style
+from longdwm_env.simulator.traffic.stepping import step
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose, traffic_from_arrays
+from longdwm_env.simulator.traffic.vehicle_kinds import EGO_SHARES, STYLES, draw_driver, draw_style
 from longdwm_env.types import FloatArray, Trajectory, WorldState
 
 STYLE_S = 8

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.paint import Paint, road_paint
-from longdwm_env.simulator.palette import Light, light_of
-from longdwm_env.simulator.rays import RESOLUTIONS_M, Band, View
-from longdwm_env.simulator.roads import RoadKind, road_plan
-from longdwm_env.simulator.texture import noise
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.drawing.palette import Light, light_of
+from longdwm_env.simulator.drawing.rays import RESOLUTIONS_M, Band, View
+from longdwm_env.simulator.drawing.road_paint import Paint, road_paint
+from longdwm_env.simulator.drawing.texture import noise
+from longdwm_env.simulator.roads.road_kinds import RoadKind, road_plan
 from longdwm_env.types import FloatArray, Images
 
 TILE_PX = 128

@@ -5,12 +5,21 @@ from functools import lru_cache
 import numpy as np
 
 from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryLayer
-from longdwm_env.simulator.flats import flats_of, shapes
-from longdwm_env.simulator.ground import VERGES, landscape_of, surface_of
-from longdwm_env.simulator.lanes import IntArray
-from longdwm_env.simulator.paint import road_paint
-from longdwm_env.simulator.roads import RoadKind, road_plan
-from longdwm_env.simulator.scenery import (
+from longdwm_env.simulator.drawing.flats import flats_of, shapes
+from longdwm_env.simulator.drawing.ground import VERGES, landscape_of, surface_of
+from longdwm_env.simulator.drawing.road_paint import road_paint
+from longdwm_env.simulator.drawing.solids import (
+    EAVES,
+    RAIL_HEIGHTS_M,
+    RAIL_RGB,
+    RAIL_WIDTH_M,
+    RIDGE,
+    roof_rgb,
+    wall_rgb,
+)
+from longdwm_env.simulator.roads.lane_table import IntArray
+from longdwm_env.simulator.roads.road_kinds import RoadKind, road_plan
+from longdwm_env.simulator.roads.roadside import (
     BROADLEAF,
     BUILDING,
     BUSH,
@@ -22,7 +31,6 @@ from longdwm_env.simulator.scenery import (
     Scenery,
     scenery_of,
 )
-from longdwm_env.simulator.solids import EAVES, RAIL_HEIGHTS_M, RAIL_RGB, RAIL_WIDTH_M, RIDGE, roof_rgb, wall_rgb
 from longdwm_env.types import FloatArray
 
 THICKNESS_M = 0.12

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.simulator.lanes import NO_LANE, IntArray, LaneTable
-from longdwm_env.simulator.traffic import Traffic
-from longdwm_env.simulator.vehicles import DRIVER_COLUMNS
+from longdwm_env.simulator.roads.lane_table import NO_LANE, IntArray, LaneTable
+from longdwm_env.simulator.traffic.traffic_state import Traffic
+from longdwm_env.simulator.traffic.vehicle_kinds import DRIVER_COLUMNS
 from longdwm_env.types import FloatArray
 
 LANES_AHEAD = 4

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS
-from longdwm_env.simulator.lanes import NO_LANE, IntArray, LaneTable
-from longdwm_env.simulator.traffic import Traffic
-from longdwm_env.simulator.vehicles import COLOURS_RGB, VEHICLE_KINDS
+from longdwm_env.simulator.roads.lane_table import NO_LANE, IntArray, LaneTable
+from longdwm_env.simulator.traffic.traffic_state import Traffic
+from longdwm_env.simulator.traffic.vehicle_kinds import COLOURS_RGB, VEHICLE_KINDS
 from longdwm_env.types import FloatArray
 
 BRAKE_LIGHT, LEFT, RIGHT = 0, 1, 2

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.flats import LAMP_REACH, Flats, flats_of, shapes
-from longdwm_env.simulator.ground import headlight, landscape_of
-from longdwm_env.simulator.painter import FAR_AWAY_PX, NEAR_M, SHIFT, UNIT, Painter
-from longdwm_env.simulator.palette import light_of
-from longdwm_env.simulator.roads import RoadKind
-from longdwm_env.simulator.scenery import LAMP, RANGES_M, Scenery, scenery_of
-from longdwm_env.simulator.sky import sun_azimuth
-from longdwm_env.simulator.solids import Solids, solids_of, sunlit
+from longdwm_env.simulator.drawing.flats import LAMP_REACH, Flats, flats_of, shapes
+from longdwm_env.simulator.drawing.ground import headlight, landscape_of
+from longdwm_env.simulator.drawing.painter import FAR_AWAY_PX, NEAR_M, SHIFT, UNIT, Painter
+from longdwm_env.simulator.drawing.palette import light_of
+from longdwm_env.simulator.drawing.sky import sun_azimuth
+from longdwm_env.simulator.drawing.solids import Solids, solids_of, sunlit
+from longdwm_env.simulator.roads.road_kinds import RoadKind
+from longdwm_env.simulator.roads.roadside import LAMP, RANGES_M, Scenery, scenery_of
 from longdwm_env.types import FloatArray
 
 FINE_PX = 9.0

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.roads import RoadPlan
-from longdwm_env.simulator.traffic import Traffic
-from longdwm_env.simulator.vehicles import (
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.roads.road_kinds import RoadPlan
+from longdwm_env.simulator.traffic.traffic_state import Traffic
+from longdwm_env.simulator.traffic.vehicle_kinds import (
     COLOUR_SHARES,
     KIND_SHARES,
     SIZES_M,

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.scenery import (
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.roads.roadside import (
     BROADLEAF,
     BUSH,
     CONIFER,

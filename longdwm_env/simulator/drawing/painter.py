@@ -7,8 +7,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from longdwm_env.simulator.palette import HAZE_POWER, Light
-from longdwm_env.simulator.rays import View
+from longdwm_env.simulator.drawing.palette import HAZE_POWER, Light
+from longdwm_env.simulator.drawing.rays import View
 from longdwm_env.types import FloatArray, Images
 
 NEAR_M = 0.2

@@ -6,18 +6,18 @@ from operator import itemgetter
 import cv2
 import numpy as np
 
-from longdwm_env.simulator.cars import draw_shadows, draw_vehicle, visible_rows
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.ground import draw_ground
-from longdwm_env.simulator.looks import lights_of
-from longdwm_env.simulator.painter import Painter
-from longdwm_env.simulator.palette import light_of
-from longdwm_env.simulator.props import drawings, props_of
-from longdwm_env.simulator.rain import draw_rain
-from longdwm_env.simulator.rays import view_of
-from longdwm_env.simulator.roads import RoadPlan
-from longdwm_env.simulator.sky import draw_sky, sun_azimuth
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
+from longdwm_env.simulator.drawing.ground import draw_ground
+from longdwm_env.simulator.drawing.lights import lights_of
+from longdwm_env.simulator.drawing.painter import Painter
+from longdwm_env.simulator.drawing.palette import light_of
+from longdwm_env.simulator.drawing.rain import draw_rain
+from longdwm_env.simulator.drawing.rays import view_of
+from longdwm_env.simulator.drawing.roadside_drawing import drawings, props_of
+from longdwm_env.simulator.drawing.sky import draw_sky, sun_azimuth
+from longdwm_env.simulator.drawing.vehicle_drawing import draw_shadows, draw_vehicle, visible_rows
+from longdwm_env.simulator.roads.road_kinds import RoadPlan
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 from longdwm_env.types import Camera, FloatArray, Images
 
 

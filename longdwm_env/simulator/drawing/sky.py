@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.ground import VERGES, landscape_of
-from longdwm_env.simulator.palette import light_of
-from longdwm_env.simulator.rays import View
-from longdwm_env.simulator.texture import noise, periodic_noise
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.drawing.ground import VERGES, landscape_of
+from longdwm_env.simulator.drawing.palette import light_of
+from longdwm_env.simulator.drawing.rays import View
+from longdwm_env.simulator.drawing.texture import noise, periodic_noise
 from longdwm_env.types import Images
 
 Floats = NDArray[np.floating[Any]]

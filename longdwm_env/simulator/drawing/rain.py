@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.rays import View
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.drawing.rays import View
 from longdwm_env.types import Images
 
 STREAKS = 70

@@ -11,9 +11,9 @@ import numpy as np
 from longdwm_env.boxes import body_poses, overlap
 from longdwm_env.clock import FRAME_S
 from longdwm_env.geometry.kinematics import CAR
-from longdwm_env.simulator import behaviour, population
-from longdwm_env.simulator.roads import RoadPlan
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
+from longdwm_env.simulator.roads.road_kinds import RoadPlan
+from longdwm_env.simulator.traffic import behaviour, population
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 from longdwm_env.types import FloatArray, wrap_angle
 
 HALF_LENGTH_M = 2.5

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from longdwm_env.simulator.counted import fractions
-from longdwm_env.simulator.roads import RoadKind
-from longdwm_env.simulator.scenery import BUILDING, HOUSE, RAIL, Scenery, scenery_of
+from longdwm_env.simulator.counted_random import fractions
+from longdwm_env.simulator.roads.road_kinds import RoadKind
+from longdwm_env.simulator.roads.roadside import BUILDING, HOUSE, RAIL, Scenery, scenery_of
 from longdwm_env.types import FloatArray
 
 WALLS: FloatArray = np.array(

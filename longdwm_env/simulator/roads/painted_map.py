@@ -7,10 +7,10 @@ import numpy as np
 
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, RoadLayout
 from longdwm_env.geometry.scenery import SceneryLayer
-from longdwm_env.simulator.beside import scenery_layer
-from longdwm_env.simulator.paint import road_paint
-from longdwm_env.simulator.road_map import LaneRoadMap
-from longdwm_env.simulator.roads import RoadPlan
+from longdwm_env.simulator.drawing.road_paint import road_paint
+from longdwm_env.simulator.roads.road_kinds import RoadPlan
+from longdwm_env.simulator.roads.road_map import LaneRoadMap
+from longdwm_env.simulator.roads.roadside_blocks import scenery_layer
 from longdwm_env.types import FloatArray
 
 _KIND_OF_COLOUR = {"asphalt": ROAD, "white": LINE, "yellow": CENTRE_LINE}

@@ -12,10 +12,18 @@ import numpy as np
 
 from longdwm_env.clock import FPS, FRAME_S
 from longdwm_env.geometry.kinematics import Car
-from longdwm_env.simulator.counted import fractions
-from longdwm_env.simulator.lanes import NO_LANE, IntArray, LaneTable
-from longdwm_env.simulator.outlook import BESIDE_M, COLUMN, Outlook, followers_of, futures_of, leaders_of, paths_of
-from longdwm_env.simulator.traffic import Traffic
+from longdwm_env.simulator.counted_random import fractions
+from longdwm_env.simulator.roads.lane_table import NO_LANE, IntArray, LaneTable
+from longdwm_env.simulator.traffic.perception import (
+    BESIDE_M,
+    COLUMN,
+    Outlook,
+    followers_of,
+    futures_of,
+    leaders_of,
+    paths_of,
+)
+from longdwm_env.simulator.traffic.traffic_state import Traffic
 from longdwm_env.types import FloatArray, wrap_angle
 
 MOST_MPS2 = 6.0

@@ -12,10 +12,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from longdwm_env.simulator import junctions
-from longdwm_env.simulator.chains import closed_circuit, lay_chain, winding_pieces
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.lanes import IntArray, LaneTable, table_from_network
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.roads import junctions
+from longdwm_env.simulator.roads.chains import closed_circuit, lay_chain, winding_pieces
+from longdwm_env.simulator.roads.lane_table import IntArray, LaneTable, table_from_network
 from longdwm_env.types import FloatArray
 
 RoadKind = Literal["highway", "merge", "roundabout", "intersection", "two-way", "racetrack"]

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from longdwm_env.simulator.bodies import (
+from longdwm_env.simulator.drawing.bodies import (
     BODY,
     BRAKE,
     CARGO,
@@ -13,11 +13,11 @@ from longdwm_env.simulator.bodies import (
     Body,
     bodies,
 )
-from longdwm_env.simulator.ground import headlight
-from longdwm_env.simulator.looks import BRAKE_LIGHT, LEFT, RIGHT, cargo_rgb
-from longdwm_env.simulator.painter import NEAR_M, SHIFT, Painter
-from longdwm_env.simulator.traffic import EGO, Traffic
-from longdwm_env.simulator.vehicles import COLOURS_RGB, SIZES_M
+from longdwm_env.simulator.drawing.ground import headlight
+from longdwm_env.simulator.drawing.lights import BRAKE_LIGHT, LEFT, RIGHT, cargo_rgb
+from longdwm_env.simulator.drawing.painter import NEAR_M, SHIFT, Painter
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic
+from longdwm_env.simulator.traffic.vehicle_kinds import COLOURS_RGB, SIZES_M
 from longdwm_env.types import FloatArray
 
 AMBER_RGB = (255.0, 156.0, 24.0)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from longdwm_env.boxes import corners
 from longdwm_env.geometry.kinematics import CAR
-from longdwm_env.simulator.lanes import IntArray, LaneTable
-from longdwm_env.simulator.vehicles import SIZES_M
+from longdwm_env.simulator.roads.lane_table import IntArray, LaneTable
+from longdwm_env.simulator.traffic.vehicle_kinds import SIZES_M
 from longdwm_env.types import FloatArray
 
 EGO = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.simulator.lanes import LaneTable
+from longdwm_env.simulator.roads.lane_table import LaneTable
 from longdwm_env.types import FloatArray, LaneFit
 
 PAVED_MARGIN_M = 0.5

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.lanes import CONTINUOUS, NO_LANE, STRAIGHT, STRIPED, IntArray, LaneTable
-from longdwm_env.simulator.road_map import PAVED_MARGIN_M
-from longdwm_env.simulator.roads import RoadPlan
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.roads.lane_table import CONTINUOUS, NO_LANE, STRAIGHT, STRIPED, IntArray, LaneTable
+from longdwm_env.simulator.roads.road_kinds import RoadPlan
+from longdwm_env.simulator.roads.road_map import PAVED_MARGIN_M
 from longdwm_env.types import FloatArray
 
 BoolArray = NDArray[np.bool_]
