@@ -32,7 +32,7 @@ def export_simulator(
         style: How the ego is driven, such as "careful"; by default a style that changes, often for the worse.
     """
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.scenes.export import export_nuscenes, refuse_occupied
+    from longdwm_env.scenes.nuscenes.export import export_nuscenes, refuse_occupied
     from longdwm_env.scenes.simulator_clips import simulator_clip
 
     if scenes < 1 or seed < 0:
@@ -53,7 +53,7 @@ def check(path: Annotated[Path, tyro.conf.Positional], most: int = 200) -> int:
         path: A nuScenes dataroot or version folder, an image, a video, or a folder of images and videos.
         most: Most problems to print.
     """
-    from longdwm_env.scenes.check import check_data, grouped
+    from longdwm_env.scenes.nuscenes.check import check_data, grouped
 
     try:
         report = check_data(path, _progress)

@@ -40,7 +40,7 @@ def poses(
     from math import radians
 
     from longdwm_env.scenes.ego_motion import SUFFIX, Options, write_video_poses
-    from longdwm_env.scenes.media import is_video, media_files
+    from longdwm_env.scenes.media.media_scenes import is_video, media_files
 
     options = Options(height, speed, None if fov is None else radians(fov), horizon, mask, ahead, plot)
     files: list[Path] = []

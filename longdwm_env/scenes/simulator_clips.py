@@ -8,7 +8,7 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL, frames_in
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import compose
 from longdwm_env.scenes.footage import Clip, FootageChunk
-from longdwm_env.scenes.sidecar import read_camera_file
+from longdwm_env.scenes.media.sidecar import read_camera_file
 from longdwm_env.simulator.roads.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
 from longdwm_env.simulator.traffic.ego_driver import AFTERMATH_FRAMES, drive

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.scenes.nuscenes_map import PIXELS_PER_M
+from longdwm_env.scenes.nuscenes.nuscenes_map import PIXELS_PER_M
 from longdwm_env.types import FloatArray, RoadMap
 
 MARGIN_M = 100.0

@@ -11,10 +11,10 @@ from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_write_bytes
 from longdwm_env.scenes.footage import Clip, FootageChunk
-from longdwm_env.scenes.lidar import LIDAR_MOUNT_M, cast_rays
-from longdwm_env.scenes.mask import MARGIN_M, draw_mask
-from longdwm_env.scenes.nuscenes_record import CAMERA_CHANNEL
-from longdwm_env.scenes.tables import Record, Tables
+from longdwm_env.scenes.nuscenes.lidar import LIDAR_MOUNT_M, cast_rays
+from longdwm_env.scenes.nuscenes.map_mask import MARGIN_M, draw_mask
+from longdwm_env.scenes.nuscenes.nuscenes_record import CAMERA_CHANNEL
+from longdwm_env.scenes.nuscenes.schema_tables import Record, Tables
 from longdwm_env.types import ActorTracks, FloatArray
 
 FRAMES_PER_SAMPLE = 6

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene
-from longdwm_env.scenes.packets import PacketTimes, packet_times
-from longdwm_env.scenes.pictures import HEAD_BYTES, MAX_IMAGE_PIXELS, is_boxed_picture, refuse_huge
-from longdwm_env.scenes.shown import picture, shown_size
+from longdwm_env.scenes.media.display import picture, shown_size
+from longdwm_env.scenes.media.image_file import HEAD_BYTES, MAX_IMAGE_PIXELS, is_boxed_picture, refuse_huge
+from longdwm_env.scenes.media.packets import PacketTimes, packet_times
 from longdwm_env.types import ImageSize
 
 MAX_VIDEO_BYTES = 8 * 1024**3

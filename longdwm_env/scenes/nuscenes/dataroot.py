@@ -19,8 +19,10 @@ from longdwm_env.clock import INTERVAL_S
 from longdwm_env.errors import InvalidScene, MissingDependency
 from longdwm_env.kept import Kept
 from longdwm_env.names import inside, printable
-from longdwm_env.scenes.nuscenes_map import road_map_of
-from longdwm_env.scenes.nuscenes_record import (
+from longdwm_env.scenes.media.image_file import read_image
+from longdwm_env.scenes.media.sidecar import mounting_from
+from longdwm_env.scenes.nuscenes.nuscenes_map import road_map_of
+from longdwm_env.scenes.nuscenes.nuscenes_record import (
     CAMERA_CHANNEL,
     NuScenesLog,
     Recording,
@@ -29,10 +31,8 @@ from longdwm_env.scenes.nuscenes_record import (
     read_recording,
     reading,
 )
-from longdwm_env.scenes.pictures import read_image
-from longdwm_env.scenes.sidecar import mounting_from
+from longdwm_env.scenes.nuscenes.schema_tables import TABLES, find_version, read_table, table_problems
 from longdwm_env.scenes.starts import StartIndex
-from longdwm_env.scenes.tables import TABLES, find_version, read_table, table_problems
 from longdwm_env.types import Camera, EgoState, Intrinsics, Scene
 
 CAPTIONS_FILE = "captions.json"

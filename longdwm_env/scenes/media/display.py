@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.scenes.hdr import HLG, PQ, standard_range
-from longdwm_env.scenes.pictures import refuse_huge
+from longdwm_env.scenes.media.hdr import HLG, PQ, standard_range
+from longdwm_env.scenes.media.image_file import refuse_huge
 
 _UNTAGGED, _BT709 = 2, 1
 _HD_HEIGHT_PX = 720

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_write_json
-from longdwm_env.scenes.clip_writer import (
+from longdwm_env.scenes.footage import Clip
+from longdwm_env.scenes.nuscenes.clip_writer import (
     ATTRIBUTES,
     CATEGORIES,
     LIDAR_CHANNEL,
@@ -23,10 +24,9 @@ from longdwm_env.scenes.clip_writer import (
     ClipWriter,
     token_of,
 )
-from longdwm_env.scenes.footage import Clip
-from longdwm_env.scenes.nuscenes import CAPTIONS_FILE
-from longdwm_env.scenes.nuscenes_record import CAMERA_CHANNEL
-from longdwm_env.scenes.tables import TABLES, Tables
+from longdwm_env.scenes.nuscenes.dataroot import CAPTIONS_FILE
+from longdwm_env.scenes.nuscenes.nuscenes_record import CAMERA_CHANNEL
+from longdwm_env.scenes.nuscenes.schema_tables import TABLES, Tables
 
 VERSION = "v1.0-simulator"
 

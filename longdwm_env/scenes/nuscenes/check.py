@@ -17,12 +17,19 @@ import numpy as np
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene, MissingDependency
 from longdwm_env.names import inside, printable
-from longdwm_env.scenes.media import is_video, media_files
-from longdwm_env.scenes.nuscenes_record import CAMERA_CHANNEL, MAX_GAP_S, can_bus_motion
-from longdwm_env.scenes.pictures import read_image
-from longdwm_env.scenes.sidecar import mounting_from, read_sidecar
-from longdwm_env.scenes.tables import Record, Tables, find_version, is_nuscenes, load_tables, table_problems
-from longdwm_env.scenes.videos import frames_at, video_facts
+from longdwm_env.scenes.media.image_file import read_image
+from longdwm_env.scenes.media.media_scenes import is_video, media_files
+from longdwm_env.scenes.media.sidecar import mounting_from, read_sidecar
+from longdwm_env.scenes.media.video_frames import frames_at, video_facts
+from longdwm_env.scenes.nuscenes.nuscenes_record import CAMERA_CHANNEL, MAX_GAP_S, can_bus_motion
+from longdwm_env.scenes.nuscenes.schema_tables import (
+    Record,
+    Tables,
+    find_version,
+    is_nuscenes,
+    load_tables,
+    table_problems,
+)
 from longdwm_env.types import Intrinsics
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -195,7 +202,7 @@ def _time_problems(folder: Path, tables: Tables, indexed: Mapping[str, Mapping[s
 
 def _map_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
     """Masks and expansions that cannot be read, and expansions in which there is no road."""
-    from longdwm_env.scenes.nuscenes_map import EXPANSION, expansion_map
+    from longdwm_env.scenes.nuscenes.nuscenes_map import EXPANSION, expansion_map
 
     for filename in sorted({record["filename"] for record in tables.get("map", ())}):
         # Names that leave the folder and files that are not there have been reported with their table.
@@ -215,7 +222,7 @@ def _map_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
 
 
 def _mask_problems(path: Path) -> Iterator[str]:
-    from longdwm_env.scenes.nuscenes_map import MaskMap
+    from longdwm_env.scenes.nuscenes.nuscenes_map import MaskMap
 
     try:
         MaskMap(path)
@@ -235,7 +242,7 @@ def _can_bus_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
 
 def _opening_problems(path: Path, progress: Progress) -> Iterator[str]:
     """What opening the dataset and beginning each of its scenes runs into."""
-    from longdwm_env.scenes.nuscenes import NuScenesScenes
+    from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
 
     try:
         scenes = NuScenesScenes(path)
