@@ -26,9 +26,9 @@ def bench_drive(
     import os
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.measure import measure
-    from longdwm_env.agents.driving.start import DriveOptions, open_session
-    from longdwm_env.agents.driving.window import WindowSettings
+    from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+    from longdwm_env.agents.driving.window.latency import measure
+    from longdwm_env.agents.driving.window.window import WindowSettings
     from longdwm_env.clock import FPS
     from longdwm_env.render import no_window
 

@@ -48,9 +48,9 @@ def drive(
     import os
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.headless import record_drive
-    from longdwm_env.agents.driving.start import DriveOptions, open_session
-    from longdwm_env.agents.driving.window import Window, WindowSettings
+    from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+    from longdwm_env.agents.driving.recording.headless import record_drive
+    from longdwm_env.agents.driving.window.window import Window, WindowSettings
     from longdwm_env.files import check_output_folder
     from longdwm_env.render import no_window
 

@@ -219,7 +219,7 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
     """
     from tqdm import tqdm
 
-    from longdwm_env.agents.driving.prompts import conditions_of
+    from longdwm_env.agents.driving.engine.prompt_cycling import conditions_of
     from longdwm_env.evaluation.drives.drive_set import ALL, CHANGED, DRAWN, SIMULATOR, asked
     from longdwm_env.evaluation.drives.plans import LogPlan
     from longdwm_env.evaluation.sheets import sheet_rows

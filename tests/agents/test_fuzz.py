@@ -12,7 +12,7 @@ from contextlib import suppress
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from longdwm_env.agents.driving.journal import Journal
+from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.evaluation.config import EvaluationConfig, Job, all_jobs
 from longdwm_env.agents.evaluation.store import EvaluationFolder
 from longdwm_env.agents.evaluation.summary import complete, summarize

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
-from longdwm_env.agents.driving.driven_log import DrivenLog
+from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from longdwm_env.agents.driving.start import DriveOptions
+from longdwm_env.agents.driving.engine.start import DriveOptions
 from longdwm_env.agents.driving_page.server import PageServer
 from longdwm_env.figures import save_picture
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from longdwm_env.agents.driving.screen import Screen
+from longdwm_env.agents.driving.window.screen import Screen
 from longdwm_env.clock import FPS
 
 FULL_PEDAL_MPS2 = (6.0, 3.0)

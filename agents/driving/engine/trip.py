@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from longdwm_env.agents.driving.generation import Change
-from longdwm_env.agents.driving.journal import Journal
-from longdwm_env.agents.driving.timeline import Act, Moment, Timeline
+from longdwm_env.agents.driving.engine.generation import Change
+from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
+from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.clock import FPS
 
 HISTORY_S = 4.0

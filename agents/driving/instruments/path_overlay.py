@@ -3,10 +3,10 @@
 import numpy as np
 import pygame
 
-from longdwm_env.agents.driving.picture import fitted_rect
-from longdwm_env.agents.driving.road_path import Ribbon, on_road
-from longdwm_env.agents.driving.screen import Screen
-from longdwm_env.agents.driving.typeface import ACCENT, AMBER, INK, Color
+from longdwm_env.agents.driving.instruments.road_path import Ribbon, on_road
+from longdwm_env.agents.driving.window.screen import Screen
+from longdwm_env.agents.driving.window.typeface import ACCENT, AMBER, INK, Color
+from longdwm_env.agents.driving.window.upscaling import fitted_rect
 
 FAINTEST, STRONGEST = 24, 76
 """Opacity of the path at its far end and at its near one, of 255."""

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Mapping
 
-from longdwm_env.agents.driving import prompts
-from longdwm_env.agents.driving.commands import Command
-from longdwm_env.agents.driving.generation import OpenScene
-from longdwm_env.agents.driving.recording import Recorder
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.timeline import Moment
-from longdwm_env.agents.driving.trip import Trip
+from longdwm_env.agents.driving.engine import prompt_cycling as prompts
+from longdwm_env.agents.driving.engine.generation import OpenScene
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.engine.timeline import Moment
+from longdwm_env.agents.driving.engine.trip import Trip
+from longdwm_env.agents.driving.input.key_commands import Command
+from longdwm_env.agents.driving.recording.video_recorder import Recorder
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 
 

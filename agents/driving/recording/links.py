@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.agents.driving.journal import InvalidReplay, Journal, journal_of
+from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal, journal_of
 from longdwm_env.errors import InvalidConfig
 
 MAX_LINK_CHARS = 64_000

@@ -4,7 +4,7 @@ import math
 
 import pygame
 
-from longdwm_env.agents.driving.readings import (
+from longdwm_env.agents.driving.instruments.readings import (
     LONGEST_WAY_BACK_S,
     Reading,
     numbers_of,
@@ -13,8 +13,8 @@ from longdwm_env.agents.driving.readings import (
     speed_kmh,
     steering_words,
 )
-from longdwm_env.agents.driving.screen import Screen
-from longdwm_env.agents.driving.typeface import (
+from longdwm_env.agents.driving.window.screen import Screen
+from longdwm_env.agents.driving.window.typeface import (
     ACCENT,
     AMBER,
     INK,

@@ -6,7 +6,7 @@ Its traffic does not depend on the picture: of ``SimulatorWorld``'s state only t
 
 from dataclasses import replace
 
-from longdwm_env.agents.driving.timeline import Moment
+from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.episode import made_here
 from longdwm_env.frames import Frames
 from longdwm_env.geometry.camera import fit_images

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longdwm_env.agents.driving.following import Script
-from longdwm_env.agents.driving.generation import REFERENCE_WORLD, Generator, OpenScene
-from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.journal import Journal
-from longdwm_env.agents.driving.policy_driver import PolicyDriver
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.worker import InlineWorker, ThreadWorker, Worker
+from longdwm_env.agents.driving.engine.following import Script
+from longdwm_env.agents.driving.engine.generation import REFERENCE_WORLD, Generator, OpenScene
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadWorker, Worker
+from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
+from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.clock import control_frames
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD, MINI

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pygame
 
-from longdwm_env.agents.driving.commands import Command, binding_of
-from longdwm_env.agents.driving.devices import connected_devices
-from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.screen import screen_of
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.session_commands import finish_recording, perform
-from longdwm_env.agents.driving.view import View
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
+from longdwm_env.agents.driving.input.devices import connected_devices
+from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.key_commands import Command, binding_of
+from longdwm_env.agents.driving.window.screen import screen_of
+from longdwm_env.agents.driving.window.window_view import View
 from longdwm_env.errors import InvalidConfig
 
 TITLE = "LongDWM"

@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pygame
 
-from longdwm_env.agents.driving import instruments
-from longdwm_env.agents.driving.help_card import draw_help
-from longdwm_env.agents.driving.path_overlay import PathOverlay
-from longdwm_env.agents.driving.picture import fitted_rect, upscale
-from longdwm_env.agents.driving.screen import Screen
-from longdwm_env.agents.driving.typeface import ACCENT, AMBER, INK, NIGHT, QUIET, panel, place, text
+from longdwm_env.agents.driving.instruments import instruments
+from longdwm_env.agents.driving.instruments.path_overlay import PathOverlay
+from longdwm_env.agents.driving.window.help_card import draw_help
+from longdwm_env.agents.driving.window.screen import Screen
+from longdwm_env.agents.driving.window.typeface import ACCENT, AMBER, INK, NIGHT, QUIET, panel, place, text
+from longdwm_env.agents.driving.window.upscaling import fitted_rect, upscale
 
 
 class View:

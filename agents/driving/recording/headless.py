@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pygame
 
-from longdwm_env.agents.driving.recording import unused_stem
-from longdwm_env.agents.driving.screen import screen_of
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.view import View
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.recording.video_recorder import unused_stem
+from longdwm_env.agents.driving.window.screen import screen_of
+from longdwm_env.agents.driving.window.window_view import View
 from longdwm_env.clock import FPS
 from longdwm_env.types import Images
 from longdwm_env.video import VideoWriter

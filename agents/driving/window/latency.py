@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pygame
 
-from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.playback import LatencyMeter, of_those_made
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.window import Window, WindowSettings
+from longdwm_env.agents.driving.engine.playback import LatencyMeter, of_those_made
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.window.window import Window, WindowSettings
 
 BETWEEN_KEYS_S = (0.45, 1.1)
 """Time between two key events, drawn evenly: long enough that each is answered before the next."""

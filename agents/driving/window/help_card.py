@@ -2,8 +2,8 @@
 
 import pygame
 
-from longdwm_env.agents.driving.commands import BINDINGS, GAMEPAD_ABOUT
-from longdwm_env.agents.driving.typeface import ACCENT, INK, QUIET, panel, place, text
+from longdwm_env.agents.driving.input.key_commands import BINDINGS, GAMEPAD_ABOUT
+from longdwm_env.agents.driving.window.typeface import ACCENT, INK, QUIET, panel, place, text
 
 
 def draw_help(surface: pygame.Surface, unit: float) -> None:

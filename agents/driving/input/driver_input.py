@@ -1,8 +1,8 @@
 """The driver's hands: keys, gamepads and wheels together."""
 
-from longdwm_env.agents.driving.controls import Wish, differ, merged
-from longdwm_env.agents.driving.devices import Device
-from longdwm_env.agents.driving.held_keys import HeldKeys
+from longdwm_env.agents.driving.input.devices import Device
+from longdwm_env.agents.driving.input.held_keys import HeldKeys
+from longdwm_env.agents.driving.input.pedals import Wish, differ, merged
 
 
 class DriverHands:

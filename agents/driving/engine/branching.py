@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longdwm_env.agents.driving.controls import Wish, next_controls
-from longdwm_env.agents.driving.generation import Drive, Generator
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.timeline import Act, Moment
+from longdwm_env.agents.driving.engine.generation import Drive, Generator
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.engine.timeline import Act, Moment
+from longdwm_env.agents.driving.input.pedals import Wish, next_controls
 from longdwm_env.clock import FPS
 from longdwm_env.types import Images
 

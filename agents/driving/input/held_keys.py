@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from longdwm_env.agents.driving.controls import Wish
+from longdwm_env.agents.driving.input.pedals import Wish
 
 LEFT, RIGHT, UP, DOWN = "left", "right", "up", "down"
 DIRECTIONS = (LEFT, RIGHT, UP, DOWN)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.actions import ActionMode
-from longdwm_env.agents.driving import prompts, simulator_state
-from longdwm_env.agents.driving.controls import Controls
-from longdwm_env.agents.driving.driven_log import DrivenLog
-from longdwm_env.agents.driving.timeline import Act, Moment
+from longdwm_env.agents.driving.engine import prompt_cycling as prompts
+from longdwm_env.agents.driving.engine import simulator_state
+from longdwm_env.agents.driving.engine.driven_log import DrivenLog
+from longdwm_env.agents.driving.engine.timeline import Act, Moment
+from longdwm_env.agents.driving.input.pedals import Controls
 from longdwm_env.clock import FPS
 from longdwm_env.episode import Episodes, Outcome, made_here
 from longdwm_env.errors import InvalidConfig

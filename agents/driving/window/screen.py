@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from longdwm_env.agents.driving import prompts
-from longdwm_env.agents.driving.session import Note, Session
-from longdwm_env.agents.driving.timeline import Moment
+from longdwm_env.agents.driving.engine import prompt_cycling as prompts
+from longdwm_env.agents.driving.engine.session import Note, Session
+from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.clock import FPS
 
 ENDINGS = {

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from longdwm_env.agents.driving.controls import Wish
+from longdwm_env.agents.driving.input.pedals import Wish
 
 DEAD_ZONE = 0.1
 """Sticks rest this far from their middle."""

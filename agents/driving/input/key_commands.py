@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from longdwm_env.agents.driving.held_keys import DOWN, LEFT, RIGHT, UP
+from longdwm_env.agents.driving.input.held_keys import DOWN, LEFT, RIGHT, UP
 
 
 class Command(Enum):

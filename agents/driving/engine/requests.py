@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from longdwm_env.agents.driving.worker import Task, Worker
+from longdwm_env.agents.driving.engine.world_worker import Task, Worker
 
 _TICKETS = itertools.count(1)
 """Numbers of all requests: sessions that follow each other may share a worker, and take no answer of another's."""

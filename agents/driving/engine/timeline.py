@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.actions import ActionMode
-from longdwm_env.agents.driving.controls import Controls
+from longdwm_env.agents.driving.input.pedals import Controls
 from longdwm_env.clock import FPS
 from longdwm_env.state import EnvState
 from longdwm_env.types import FloatArray, Images, Trajectory

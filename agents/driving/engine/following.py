@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from longdwm_env.agents.driving.generation import Drive, OpenScene
-from longdwm_env.agents.driving.journal import Journal, act_of
+from longdwm_env.agents.driving.engine.generation import Drive, OpenScene
+from longdwm_env.agents.driving.recording.journal import Journal, act_of
 
 if TYPE_CHECKING:
-    from longdwm_env.agents.driving.session import Session
-    from longdwm_env.agents.driving.trip import Trip
+    from longdwm_env.agents.driving.engine.session import Session
+    from longdwm_env.agents.driving.engine.trip import Trip
 
 
 class Script:

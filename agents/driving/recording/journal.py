@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.actions import ACTION_MODES, ActionMode, checked_action
-from longdwm_env.agents.driving.timeline import Act
+from longdwm_env.agents.driving.engine.timeline import Act
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import LongDWMError
 from longdwm_env.files import atomic_write_json

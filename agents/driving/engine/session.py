@@ -12,17 +12,17 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from longdwm_env.agents.driving.controls import FEEL, Controls, Feel, Wish, next_controls
-from longdwm_env.agents.driving.following import Script, follow
-from longdwm_env.agents.driving.generation import Drive, Generator, OpenScene
-from longdwm_env.agents.driving.journal import Journal
-from longdwm_env.agents.driving.playback import LatencyMeter, Playback
-from longdwm_env.agents.driving.policy_driver import PolicyDriver
-from longdwm_env.agents.driving.recording import Recorder
-from longdwm_env.agents.driving.requests import Requests
-from longdwm_env.agents.driving.timeline import Act, Moment, Timeline
-from longdwm_env.agents.driving.trip import Trip
-from longdwm_env.agents.driving.worker import Task, Worker
+from longdwm_env.agents.driving.engine.following import Script, follow
+from longdwm_env.agents.driving.engine.generation import Drive, Generator, OpenScene
+from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
+from longdwm_env.agents.driving.engine.requests import Requests
+from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
+from longdwm_env.agents.driving.engine.trip import Trip
+from longdwm_env.agents.driving.engine.world_worker import Task, Worker
+from longdwm_env.agents.driving.input.pedals import FEEL, Controls, Feel, Wish, next_controls
+from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
+from longdwm_env.agents.driving.recording.journal import Journal
+from longdwm_env.agents.driving.recording.video_recorder import Recorder
 from longdwm_env.clock import FPS
 from longdwm_env.errors import LongDWMError
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longdwm_env.agents.driving.timeline import Moment
+from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.clock import FPS, WAYPOINT_TIMES_S
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import CAR, arc_step
