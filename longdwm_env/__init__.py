@@ -20,6 +20,7 @@ from longdwm_env.errors import (
     UnknownScene,
     UnknownWorld,
 )
+from longdwm_env.renamed import answer_to_old_names
 from longdwm_env.types import ActorTracks, Camera, EgoState, Intrinsics, Mounting, Scene, Trajectory, WorldState
 from longdwm_env.world import WorldModel
 
@@ -38,6 +39,8 @@ __version__: str
 # models, training and agents lie beside this folder.
 if (_checkout := Path(__file__).resolve().parents[1]).joinpath("models", "dit.py").is_file():
     __path__.append(str(_checkout))
+
+answer_to_old_names()
 
 __all__ = [
     "ActorTracks",

@@ -57,10 +57,10 @@ def evaluate(
         videos: record every episode.
         step_timeout_s: a policy that takes longer for one step has failed.
     """
-    from longdwm_env.agents.evaluation.config import EvaluationConfig
-    from longdwm_env.agents.evaluation.run import evaluate as run
-    from longdwm_env.agents.evaluation.text import as_text
-    from longdwm_env.agents.evaluation.validation import validate as run_validation
+    from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+    from longdwm_env.evaluation.policies.runner import evaluate as run
+    from longdwm_env.evaluation.policies.terminal_text import as_text
+    from longdwm_env.evaluation.policies.validation import validate as run_validation
     from longdwm_env.simulator.scene import TEST_SEEDS_START
 
     config = EvaluationConfig(

@@ -202,8 +202,8 @@ def evaluation(options: Options = TrainOptions()) -> int:
     On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
     it goes on with the protocols that have not been run on these weights and as many drives.
     """
-    from longdwm_env.agents.evaluation.provenance import path_hash
     from longdwm_env.cli import metrics
+    from longdwm_env.evaluation.policies.provenance import path_hash
     from longdwm_env.files import atomic_write_json
 
     begun = time.monotonic()

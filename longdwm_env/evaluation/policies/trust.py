@@ -20,13 +20,13 @@ import numpy as np
 from tqdm import tqdm
 
 from longdwm_env.actions import ActionMode
-from longdwm_env.agents.evaluation.config import EvaluationConfig
-from longdwm_env.agents.evaluation.figures import FloatCurve
-from longdwm_env.agents.evaluation.statistics import CONFIDENCE, resampled_scenes
-from longdwm_env.agents.evaluation.summary import Record
 from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.clock import FPS
 from longdwm_env.env import LongDWMEnv
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.policy_figures import FloatCurve
+from longdwm_env.evaluation.policies.scene_statistics import CONFIDENCE, resampled_scenes
+from longdwm_env.evaluation.policies.summary import Record
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.types import Camera, FloatArray, Images

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job, trials
-from longdwm_env.agents.evaluation.facts import FACTS
-from longdwm_env.agents.evaluation.pool import run_in_processes
-from longdwm_env.agents.evaluation.provenance import command, hashes, versions
-from longdwm_env.agents.evaluation.report import write_report
-from longdwm_env.agents.evaluation.store import EvaluationFolder, NotKept
-from longdwm_env.agents.evaluation.summary import Record, Summary, complete, summarize
-from longdwm_env.agents.evaluation.tables import write_tables
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.episode_store import EvaluationFolder, NotKept
+from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, trials
+from longdwm_env.evaluation.policies.policy_report import write_report
+from longdwm_env.evaluation.policies.provenance import command, hashes, versions
+from longdwm_env.evaluation.policies.result_files import write_tables
+from longdwm_env.evaluation.policies.summary import Record, Summary, complete, summarize
+from longdwm_env.evaluation.policies.worker_pool import run_in_processes
 from longdwm_env.types import SceneSource
 from longdwm_env.world import WorldModel
 
@@ -73,7 +73,7 @@ def evaluate(
         if cluster is None:
             keep(folder, jobs, config, run_in_processes(config, jobs, processes), quiet)
         else:
-            from longdwm_env.agents.evaluation.cluster import run_on_cluster
+            from longdwm_env.evaluation.policies.cluster import run_on_cluster
 
             keep(folder, jobs, config, run_on_cluster(config, jobs, cluster), quiet)
     return finish(folder, rank_by, read)
@@ -101,7 +101,7 @@ def evaluate_here(
         InvalidConfig: the folder holds another evaluation or cannot be written to, or a policy cannot drive here.
         NotKept: what was driven cannot be written.
     """
-    from longdwm_env.agents.evaluation.worker import Worker
+    from longdwm_env.evaluation.policies.episode_worker import Worker
 
     _check_rank(rank_by)
     read = hashes(config)

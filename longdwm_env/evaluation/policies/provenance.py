@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from longdwm_env.agents.evaluation.config import EvaluationConfig
 from longdwm_env.agents.naming import REGISTRY, PolicySpec
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.factory import world_folder
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR
 from longdwm_env.words import clean

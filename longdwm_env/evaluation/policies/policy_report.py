@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.agents.evaluation.config import EvaluationConfig
-from longdwm_env.agents.evaluation.facts import FACTS
-from longdwm_env.agents.evaluation.figures import ranking_figure, scenes_figure, terms_figure
-from longdwm_env.agents.evaluation.statistics import Estimate
-from longdwm_env.agents.evaluation.summary import PolicySummary, Record, Summary
+from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.policy_figures import ranking_figure, scenes_figure, terms_figure
+from longdwm_env.evaluation.policies.scene_statistics import Estimate
+from longdwm_env.evaluation.policies.summary import PolicySummary, Record, Summary
 from longdwm_env.files import atomic_write_bytes
 from longdwm_env.words import clean
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import cv2
 
-from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job
 from longdwm_env.errors import InvalidConfig, LongDWMError
+from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
 from longdwm_env.processes import child_environment
 from longdwm_env.words import clean
 
@@ -72,7 +72,7 @@ def run_in_processes(
         InvalidConfig: a worker cannot load the world or the scenes.
         EvaluationBroken: the world failed while it was driven.
     """
-    from longdwm_env.agents.evaluation.worker import failed_record
+    from longdwm_env.evaluation.policies.episode_worker import failed_record
 
     waiting = deque((job, 1) for job in jobs)
     attempts: dict[str, int] = {}
@@ -170,7 +170,7 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(threads)
-    from longdwm_env.agents.evaluation.worker import Worker
+    from longdwm_env.evaluation.policies.episode_worker import Worker
 
     def say(message: dict[str, Any]) -> None:
         connection.send_bytes(json.dumps(message).encode())

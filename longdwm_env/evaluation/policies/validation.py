@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.agents.evaluation.agreement import Interval, TermAgreement, agreement
-from longdwm_env.agents.evaluation.config import EvaluationConfig
-from longdwm_env.agents.evaluation.facts import FACTS
-from longdwm_env.agents.evaluation.figures import agreement_figure, curves_figure
-from longdwm_env.agents.evaluation.provenance import command, hashes, versions
-from longdwm_env.agents.evaluation.report import picture, table, write_page
-from longdwm_env.agents.evaluation.run import evaluate
-from longdwm_env.agents.evaluation.store import EvaluationFolder
-from longdwm_env.agents.evaluation.summary import Record, complete
-from longdwm_env.agents.evaluation.trust import Trust, measure_trust, replayable
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.policies.agreement import Interval, TermAgreement, agreement
+from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.policy_figures import agreement_figure, curves_figure
+from longdwm_env.evaluation.policies.policy_report import picture, table, write_page
+from longdwm_env.evaluation.policies.provenance import command, hashes, versions
+from longdwm_env.evaluation.policies.runner import evaluate
+from longdwm_env.evaluation.policies.summary import Record, complete
+from longdwm_env.evaluation.policies.trust import Trust, measure_trust, replayable
 from longdwm_env.factory import make_world
 from longdwm_env.files import atomic_write_json, check_output_file
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.agents.evaluation.config import EvaluationConfig
-from longdwm_env.agents.evaluation.facts import FACTS, completion
-from longdwm_env.agents.evaluation.pdm import NEEDED, pdm_score
-from longdwm_env.agents.evaluation.statistics import Estimate, bootstrap, paired_difference, scene_means
+from longdwm_env.evaluation.policies.episode_metrics import FACTS, completion
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.pdm import NEEDED, pdm_score
+from longdwm_env.evaluation.policies.scene_statistics import Estimate, bootstrap, paired_difference, scene_means
 
 Record = dict[str, Any]
 

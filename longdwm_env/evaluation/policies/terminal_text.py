@@ -1,8 +1,8 @@
 """The summary for the terminal."""
 
-from longdwm_env.agents.evaluation.facts import FACTS
-from longdwm_env.agents.evaluation.statistics import Estimate
-from longdwm_env.agents.evaluation.summary import Summary
+from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.scene_statistics import Estimate
+from longdwm_env.evaluation.policies.summary import Summary
 
 
 def as_text(summary: Summary) -> str:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longdwm_env.agents.evaluation.agreement import TermAgreement
-from longdwm_env.agents.evaluation.facts import FACTS, Fact
-from longdwm_env.agents.evaluation.statistics import Estimate, scene_means
-from longdwm_env.agents.evaluation.summary import Record, Summary
+from longdwm_env.evaluation.policies.agreement import TermAgreement
+from longdwm_env.evaluation.policies.episode_metrics import FACTS, Fact
+from longdwm_env.evaluation.policies.scene_statistics import Estimate, scene_means
+from longdwm_env.evaluation.policies.summary import Record, Summary
 from longdwm_env.words import for_figure
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 
 from longdwm_env.actions import ActionMode
-from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job
-from longdwm_env.agents.evaluation.facts import FactsOfEpisode
 from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext, PolicyFailure
 from longdwm_env.clock import FPS
 from longdwm_env.env import LongDWMEnv
 from longdwm_env.errors import InvalidAction, LongDWMError
+from longdwm_env.evaluation.policies.episode_metrics import FactsOfEpisode
+from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
 from longdwm_env.factory import make_world
 from longdwm_env.observation import ObservationMode
 from longdwm_env.scenes import open_scenes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longdwm_env.agents.evaluation.statistics import (
+from longdwm_env.evaluation.policies.scene_statistics import (
     CONFIDENCE,
     mean_maximum_rank_violation,
     r_squared,
@@ -13,7 +13,7 @@ from longdwm_env.agents.evaluation.statistics import (
     scene_means,
     spearman,
 )
-from longdwm_env.agents.evaluation.summary import Record
+from longdwm_env.evaluation.policies.summary import Record
 from longdwm_env.types import FloatArray
 
 

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from longdwm_env.agents.evaluation.config import EpisodeResult, EvaluationConfig, Job
 from longdwm_env.errors import MissingDependency
+from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
 
 RETRIES = 3
 """How often an episode is begun again when the worker under it is lost."""
@@ -16,7 +16,7 @@ _workers: dict[str, Any] = {}
 
 def drive(config_json: str, job_json: str) -> tuple[dict[str, Any], bytes | None]:
     """What a task does: one episode, in this process's world."""
-    from longdwm_env.agents.evaluation.worker import Worker
+    from longdwm_env.evaluation.policies.episode_worker import Worker
 
     config = EvaluationConfig.from_json(config_json)
     if config.digest not in _workers:
@@ -44,7 +44,7 @@ def run_on_cluster(
         import ray
     except ImportError as error:
         raise MissingDependency("evaluating on a cluster needs Ray: pip install 'longdwm[cluster]'") from error
-    from longdwm_env.agents.evaluation.worker import failed_record
+    from longdwm_env.evaluation.policies.episode_worker import failed_record
 
     ours = not ray.is_initialized()
     if ours:
