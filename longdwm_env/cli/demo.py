@@ -109,9 +109,9 @@ def drive(
     import numpy as np
     from tqdm import tqdm
 
+    from longdwm_env.agents.policies.privileged import LaneKeeping
+    from longdwm_env.agents.policies.route_following import RouteFollower
     from longdwm_env.agents.policy import PolicyContext
-    from longdwm_env.agents.privileged import LaneKeeping
-    from longdwm_env.agents.route_following import RouteFollower
     from longdwm_env.clock import FRAME_S
     from longdwm_env.factory import BUILT_IN_WORLDS
     from longdwm_env.geometry.camera import assumed_camera

@@ -157,8 +157,8 @@ class Run:
 
     def _plan(self, environment: Any, start: "EnvState") -> "Callable[[EnvState], Any]":
         """What to ask for at a state: a function of the state alone, so that a run can go on anywhere."""
+        from longdwm_env.agents.policies.privileged import LaneKeeping
         from longdwm_env.agents.policy import PolicyContext
-        from longdwm_env.agents.privileged import LaneKeeping
         from longdwm_env.routes import open_route
 
         request = self.request

@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 
 from longdwm_env.actions import COMMANDS, ActionMode, action_space, trajectory_from_action
+from longdwm_env.agents.policies.privileged import trace_lane
 from longdwm_env.agents.policy import PolicyContext
-from longdwm_env.agents.privileged import trace_lane
 from longdwm_env.boxes import body_poses
 from longdwm_env.clock import FRAMES_PER_INTERVAL, WAYPOINT_TIMES_S
 from longdwm_env.env import LongDWMEnv

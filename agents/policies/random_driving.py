@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.agents.controls import action_batch
+from longdwm_env.agents.policies.control_sampling import action_batch
 from longdwm_env.agents.policy import PolicyContext, episode_random, present_speed_mps
 from longdwm_env.errors import InvalidConfig
 

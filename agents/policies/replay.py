@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from longdwm_env.agents.policies.route_following import RouteFollower
 from longdwm_env.agents.policy import PolicyContext
-from longdwm_env.agents.route_following import RouteFollower
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.routes import Route
