@@ -24,7 +24,7 @@ BELOW = {
     "models": {"geometry", "core", "longdwm_env", "models"},
     "training": {"geometry", "core", "longdwm_env", "models", "training"},
     "agents": {"geometry", "core", "longdwm_env", "agents"},
-    "examples": {"geometry", "core", "longdwm_env", "models", "training", "agents", "examples"},
+    "examples": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation", "examples"},
     "evaluation": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation"},
     "cli": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation", "cli"},
 }
