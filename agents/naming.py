@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.errors import InvalidConfig, LongDWMError
-from longdwm_env.words import clean
+from longdwm_env.io.words import clean
 
 PolicyFactory = Callable[..., Policy]
 

@@ -12,6 +12,11 @@ from typing import Any
 RENAMED = {
     "longdwm_env.agents.evaluation": "longdwm_env.evaluation.policies",
     "longdwm_env.agents.evaluation.statistics": "longdwm_env.evaluation.policies.scene_statistics",
+    "longdwm_env.driven": "longdwm_env.episodes.transition",
+    "longdwm_env.figures": "longdwm_env.io.figures",
+    "longdwm_env.files": "longdwm_env.io.files",
+    "longdwm_env.frames": "longdwm_env.episodes.lazy_frames",
+    "longdwm_env.video": "longdwm_env.io.video",
 }
 
 

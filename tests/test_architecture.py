@@ -30,7 +30,7 @@ BELOW = {
 }
 """Which layers a layer may import."""
 
-CORE = {"clock", "types", "errors", "timing", "files"}
+CORE = {"clock", "types", "errors", "timing", "io.files"}
 """The values below everything."""
 
 FACTORY = "longdwm_env.factory"
@@ -72,7 +72,7 @@ def layer(name):
         return "longdwm_env"
     if parts[1] in ("models", "training", "agents", "geometry", "evaluation", "cli"):
         return parts[1]
-    return "core" if parts[1] in CORE else "longdwm_env"
+    return "core" if ".".join(parts[1:3]) in CORE or parts[1] in CORE else "longdwm_env"
 
 
 def imports(name, path, top_level_only=False):

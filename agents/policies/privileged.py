@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.agents.policy import PolicyContext
-from longdwm_env.boxes import body_poses
 from longdwm_env.clock import FRAME_S, FRAMES_PER_HORIZON, WAYPOINT_TIMES_S
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.boxes import body_poses
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.state import EnvState

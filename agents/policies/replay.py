@@ -9,7 +9,7 @@ from longdwm_env.agents.policies.route_following import RouteFollower
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.routes import Route
+from longdwm_env.io.routes import Route
 
 
 class LogReplay:

@@ -8,7 +8,7 @@ import numpy as np
 from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.clock import FPS, WAYPOINT_TIMES_S
 from longdwm_env.geometry.pose import compose, relative_to
-from longdwm_env.routes import Route
+from longdwm_env.io.routes import Route
 from longdwm_env.types import FloatArray
 
 

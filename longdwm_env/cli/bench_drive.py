@@ -30,7 +30,7 @@ def bench_drive(
     from longdwm_env.agents.driving.window.latency import measure
     from longdwm_env.agents.driving.window.window import WindowSettings
     from longdwm_env.clock import FPS
-    from longdwm_env.render import no_window
+    from longdwm_env.io.human_window import no_window
 
     if reason := no_window():
         raise InvalidConfig(

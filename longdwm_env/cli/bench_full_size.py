@@ -79,7 +79,7 @@ def bench_full_size(
             results.append(timed)
             print(_line(timed))
     if out is not None:
-        from longdwm_env.files import atomic_write_json
+        from longdwm_env.io.files import atomic_write_json
 
         atomic_write_json(out, {"preset": preset, "device": str(chosen), "results": [asdict(r) for r in results]})
         print(f"written: {out}")

@@ -95,7 +95,7 @@ def bench_world(
     for line in table(results):
         print(line)
     if out is not None:
-        from longdwm_env.files import atomic_write_json
+        from longdwm_env.io.files import atomic_write_json
 
         atomic_write_json(out, results)
         print(f"written: {out}")

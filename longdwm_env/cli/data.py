@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.names import printable
+from longdwm_env.io.names import printable
 
 
 def export_simulator(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longdwm_env.figures import DrivenPath, SheetRow
+    from longdwm_env.io.figures import DrivenPath, SheetRow
     from longdwm_env.types import FloatArray, Images
 
 SHEET_COLUMNS = 7
@@ -55,9 +55,9 @@ def demo(
     """
     from longdwm_env.clock import FRAME_S
     from longdwm_env.factory import DEFAULT_WORLD
-    from longdwm_env.figures import contact_sheet, plot_paths, save_picture
-    from longdwm_env.files import check_output_file
-    from longdwm_env.video import write_video
+    from longdwm_env.io.figures import contact_sheet, plot_paths, save_picture
+    from longdwm_env.io.files import check_output_file
+    from longdwm_env.io.video import write_video
 
     out = out.absolute()
     drives: list[tuple[str, str | None]]
@@ -92,7 +92,7 @@ def bundled_picture() -> Path:
 
 def title_of(world: str, scenes: str | None) -> str:
     """What a drive is called, and its file."""
-    from longdwm_env.words import clean
+    from longdwm_env.io.words import clean
 
     # A pipeline's folder is not part of a file's name.
     name = Path(world).name
@@ -116,7 +116,7 @@ def drive(
     from longdwm_env.factory import BUILT_IN_WORLDS
     from longdwm_env.geometry.camera import assumed_camera
     from longdwm_env.geometry.pose import compose
-    from longdwm_env.routes import open_route
+    from longdwm_env.io.routes import open_route
 
     size = DEMO_IMAGE_SIZE if world in BUILT_IN_WORLDS else None
     camera = None if horizon is None else assumed_camera(size or DEMO_IMAGE_SIZE, horizon=horizon)
@@ -164,7 +164,7 @@ def _sheet_row(recording: Recording) -> "SheetRow":
     import numpy as np
 
     from longdwm_env.clock import FRAME_S
-    from longdwm_env.figures import SheetRow
+    from longdwm_env.io.figures import SheetRow
 
     picks = np.linspace(0, len(recording.frames) - 1, SHEET_COLUMNS).round().astype(int)
     captions = tuple(f"{pick * FRAME_S:.1f} s, {recording.speeds_mps[pick]:.1f} m/s" for pick in picks)
@@ -172,7 +172,7 @@ def _sheet_row(recording: Recording) -> "SheetRow":
 
 
 def _driven_path(recording: Recording) -> "DrivenPath":
-    from longdwm_env.figures import DrivenPath
+    from longdwm_env.io.figures import DrivenPath
 
     return DrivenPath(
         recording.title,

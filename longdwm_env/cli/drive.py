@@ -51,8 +51,8 @@ def drive(
     from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
     from longdwm_env.agents.driving.recording.headless import record_drive
     from longdwm_env.agents.driving.window.window import Window, WindowSettings
-    from longdwm_env.files import check_output_folder
-    from longdwm_env.render import no_window
+    from longdwm_env.io.files import check_output_folder
+    from longdwm_env.io.human_window import no_window
 
     if not all(100 <= side <= 16384 for side in window):
         raise InvalidConfig(f"a window has sides of 100 to 16384 pixels, got {window}")

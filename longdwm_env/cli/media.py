@@ -55,7 +55,7 @@ def media(
     from longdwm_env.evaluation.media import pages
     from longdwm_env.evaluation.media import shown_drives as drives
     from longdwm_env.evaluation.media.webp import write_animation, write_picture
-    from longdwm_env.files import atomic_write_json, check_output_file
+    from longdwm_env.io.files import atomic_write_json, check_output_file
 
     out = out.absolute()
     for name in ("media.json", *(f"{part}{ending}" for part in parts for ending in ("-sheet.webp", ".webp"))):

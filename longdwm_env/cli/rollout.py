@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longdwm_env.errors import InvalidConfig, InvalidState
 from longdwm_env.factory import DEFAULT_WORLD
-from longdwm_env.files import check_output_file, check_output_folder, content_hash, one_writer
+from longdwm_env.io.files import check_output_file, check_output_folder, content_hash, one_writer
 
 if TYPE_CHECKING:
     from longdwm_env.state import EnvState
@@ -118,7 +118,7 @@ class Run:
         from tqdm import tqdm
 
         from longdwm_env import clock
-        from longdwm_env.video import VideoWriter
+        from longdwm_env.io.video import VideoWriter
 
         request = self.request
         built_in = request.image.startswith(BUILT_IN)
@@ -159,7 +159,7 @@ class Run:
         """What to ask for at a state: a function of the state alone, so that a run can go on anywhere."""
         from longdwm_env.agents.policies.privileged import LaneKeeping
         from longdwm_env.agents.policy import PolicyContext
-        from longdwm_env.routes import open_route
+        from longdwm_env.io.routes import open_route
 
         request = self.request
         if request.trajectory == LANE:
@@ -171,7 +171,7 @@ class Run:
 
     def _part(self, env: Any, plan: "Callable[[EnvState], Any]", wanted: int, seen: Callable[[Any], None]) -> str:
         """Drive one part and put it beside the others, then the state after it."""
-        from longdwm_env.video import VideoWriter
+        from longdwm_env.io.video import VideoWriter
 
         made, reason = 0, ""
         with VideoWriter(self._part_path(self.parts), env.get_state().image_size) as video:
@@ -228,7 +228,7 @@ class Run:
             raise InvalidConfig(f"{self.folder} is damaged ({error}); give --restart to begin again") from error
 
     def _record(self, ended: str) -> None:
-        from longdwm_env.files import atomic_write_json
+        from longdwm_env.io.files import atomic_write_json
 
         values: dict[str, object] = {"request": _as_json(self.request), "inputs": self.inputs}
         values |= {"parts": self.parts, "frames": self.frames, "ended": ended}
@@ -280,7 +280,7 @@ def join_videos(parts: list[Path], out: Path) -> None:
     """Put mp4 files of one encoder one after the other, packet by packet."""
     import av
 
-    from longdwm_env.files import atomic_path
+    from longdwm_env.io.files import atomic_path
 
     with atomic_path(out) as temporary, av.open(str(temporary), "w", format="mp4") as joined:
         target, offset = None, 0

@@ -11,7 +11,7 @@ def train_init(from_cogvideox: Path, out: Path = Path("outputs/longdwm-init"), l
         out: Folder to write; must not exist yet.
         link: Hard-link autoencoder and text encoder instead of copying them (same disk only).
     """
-    from longdwm_env.files import check_output_folder
+    from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.init_from_cogvideox import init_from_cogvideox
 
     check_output_folder(out)

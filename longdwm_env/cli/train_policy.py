@@ -42,7 +42,7 @@ def train_policy(
     from longdwm_env.agents.cloning.network import ClonedSettings
     from longdwm_env.agents.cloning.policy import save
     from longdwm_env.agents.cloning.training import CloningSettings, clone
-    from longdwm_env.files import check_output_file
+    from longdwm_env.io.files import check_output_file
 
     check_output_file(out)
     settings = CloningSettings(epochs, batch, learning_rate, seed=seed)

@@ -21,7 +21,7 @@ def ship(
         results: folder of result tables (JSON) for the card; without any the card says that nothing was measured.
         note: for the card: how the model was made, beyond what the folder has recorded.
     """
-    from longdwm_env.files import check_output_folder
+    from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.bundled import MINI
     from longdwm_env.training.ship import ship as ship_pipeline
 
@@ -84,7 +84,7 @@ def _shipped(
 ) -> int:
     import tempfile
 
-    from longdwm_env.files import check_output_folder
+    from longdwm_env.io.files import check_output_folder
     from longdwm_env.training.ship_scorer import training_facts
 
     check_output_folder(target)

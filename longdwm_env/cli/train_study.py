@@ -60,7 +60,7 @@ def train_study(
     from longdwm_env.evaluation.studies.schedule import Plan, run
     from longdwm_env.evaluation.studies.study_folder import StudyFolder, StudyOptions
     from longdwm_env.evaluation.studies.study_report import Results, write_report
-    from longdwm_env.files import check_output_folder, one_writer
+    from longdwm_env.io.files import check_output_folder, one_writer
     from longdwm_env.training.workspace import Workspace
 
     chosen = chosen_studies(only)

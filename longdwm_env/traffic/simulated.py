@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from longdwm_env.boxes import body_poses
+from longdwm_env.geometry.boxes import body_poses
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.simulator.roads.road_kinds import road_plan
 from longdwm_env.simulator.scene import episode, seed_of_key

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.frames import Frames, stack_frames
+from longdwm_env.episodes.lazy_frames import Frames, stack_frames
 from longdwm_env.geometry.pose import compose
 from longdwm_env.simulator import scene as scenes
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt

@@ -9,9 +9,9 @@ import pytest
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
 from longdwm_env.agents.driving.engine.driven_log import DrivenLog
-from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.models.road_users import pictured
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes.builtin import BuiltinScenes

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.boxes import corners
+from longdwm_env.geometry.boxes import corners
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.pose import relative_to, transform_points
 from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryMap, scenery_along

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.boxes import overlap
+from longdwm_env.geometry.boxes import overlap
 from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan
 from longdwm_env.simulator.scene import builtin_scene, episode
 from longdwm_env.simulator.traffic import traffic_state as traffic_module

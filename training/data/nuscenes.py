@@ -19,8 +19,8 @@ import numpy as np
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene, MissingDependency, UnknownScene
-from longdwm_env.files import content_hash
 from longdwm_env.geometry.layout import layout_along
+from longdwm_env.io.files import content_hash
 from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
 from longdwm_env.scenes.nuscenes.nuscenes_map import EXPANSION
 from longdwm_env.scenes.nuscenes.nuscenes_record import reading

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from longdwm_env import simulator
-from longdwm_env.boxes import times_to_collision_s
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.boxes import times_to_collision_s
 from longdwm_env.geometry.kinematics import Car
 from longdwm_env.geometry.layout import layout_along
 from longdwm_env.geometry.pose import compose

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.episode import made_here
-from longdwm_env.frames import Frames
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.types import ImageSize, WorldState
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from longdwm_env.processes import leave
+from longdwm_env.io.processes import leave
 
 Task = Callable[[], Any]
 """Mostly it returns a ``Moment``."""

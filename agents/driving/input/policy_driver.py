@@ -9,7 +9,7 @@ from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.clock import FPS
 from longdwm_env.env import LongDWMEnv
-from longdwm_env.observation import ObservationMode
+from longdwm_env.episodes.observation import ObservationMode
 
 DEFAULT_MODE = "trajectory"
 

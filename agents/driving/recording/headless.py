@@ -11,8 +11,8 @@ from longdwm_env.agents.driving.recording.video_recorder import unused_stem
 from longdwm_env.agents.driving.window.screen import screen_of
 from longdwm_env.agents.driving.window.window_view import View
 from longdwm_env.clock import FPS
+from longdwm_env.io.video import VideoWriter
 from longdwm_env.types import Images
-from longdwm_env.video import VideoWriter
 
 
 @dataclass(frozen=True)

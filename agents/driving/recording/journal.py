@@ -17,7 +17,7 @@ from longdwm_env.actions import ACTION_MODES, ActionMode, checked_action
 from longdwm_env.agents.driving.engine.timeline import Act
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import LongDWMError
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.types import ImageSize
 
 FORMAT = "longdwm-drive"

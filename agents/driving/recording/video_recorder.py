@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from longdwm_env.geometry.camera import fit_images
+from longdwm_env.io.video import VideoWriter
 from longdwm_env.types import Images, ImageSize
-from longdwm_env.video import VideoWriter
 
 
 class Recorder:

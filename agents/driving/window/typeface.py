@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pygame
 
-from longdwm_env.words import clean
+from longdwm_env.io.words import clean
 
 Color = tuple[int, int, int]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.boxes import TTC_HORIZON_S, body_poses, collisions, corners, overlap, times_to_collision_s
+from longdwm_env.geometry.boxes import TTC_HORIZON_S, body_poses, collisions, corners, overlap, times_to_collision_s
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.types import ActorTracks, FloatArray, RoadMap, SceneLog
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, all_jobs
-from longdwm_env.files import atomic_write_bytes, atomic_write_json, check_output_file, check_output_folder
+from longdwm_env.io.files import atomic_write_bytes, atomic_write_json, check_output_file, check_output_folder
 
 FORMAT = "longdwm-evaluation"
 VERSION = 1

@@ -15,16 +15,16 @@ from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext, PolicyFailure
 from longdwm_env.clock import FPS
 from longdwm_env.env import LongDWMEnv
+from longdwm_env.episodes.observation import ObservationMode
 from longdwm_env.errors import InvalidAction, LongDWMError
 from longdwm_env.evaluation.policies.episode_metrics import FactsOfEpisode
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
 from longdwm_env.factory import make_world
-from longdwm_env.observation import ObservationMode
+from longdwm_env.io.video import VideoWriter
+from longdwm_env.io.words import clean
 from longdwm_env.scenes import open_scenes
 from longdwm_env.state import EnvState
 from longdwm_env.types import ActorTracks, Images, Scene, SceneSource
-from longdwm_env.video import VideoWriter
-from longdwm_env.words import clean
 from longdwm_env.world import WorldModel
 
 VIDEO_HEIGHT_PX = 192

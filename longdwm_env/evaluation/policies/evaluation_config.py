@@ -7,7 +7,7 @@ from typing import Any
 
 from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.words import clean
+from longdwm_env.io.words import clean
 
 MOST_POLICIES, MOST_EPISODES, MOST_SECONDS = 1000, 100_000, 1e6
 """Beyond these a typing error is likelier than a wish, and the list of what is to be driven would fill the memory."""

@@ -10,7 +10,7 @@ from longdwm_env.evaluation.policies.agreement import TermAgreement
 from longdwm_env.evaluation.policies.episode_metrics import FACTS, Fact
 from longdwm_env.evaluation.policies.scene_statistics import Estimate, scene_means
 from longdwm_env.evaluation.policies.summary import Record, Summary
-from longdwm_env.words import for_figure
+from longdwm_env.io.words import for_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

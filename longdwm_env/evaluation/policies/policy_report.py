@@ -13,8 +13,8 @@ from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.policy_figures import ranking_figure, scenes_figure, terms_figure
 from longdwm_env.evaluation.policies.scene_statistics import Estimate
 from longdwm_env.evaluation.policies.summary import PolicySummary, Record, Summary
-from longdwm_env.files import atomic_write_bytes
-from longdwm_env.words import clean
+from longdwm_env.io.files import atomic_write_bytes
+from longdwm_env.io.words import clean
 
 STYLE = """
 :root { color-scheme: light; }

@@ -15,8 +15,8 @@ from longdwm_env.agents.naming import REGISTRY, PolicySpec
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.factory import world_folder
+from longdwm_env.io.words import clean
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR
-from longdwm_env.words import clean
 
 PACKAGES = ("longdwm", "numpy", "gymnasium", "torch", "diffusers", "highway-env", "opencv-python-headless")
 

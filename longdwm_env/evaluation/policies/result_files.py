@@ -11,7 +11,7 @@ from typing import Any
 from longdwm_env.evaluation.policies.episode_metrics import FACTS
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.summary import Record, Summary
-from longdwm_env.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
 
 COLUMNS = ("policy", "episode", "scene", "seed", "status", "ended", "failure")
 

@@ -20,7 +20,7 @@ from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.summary import Record, complete
 from longdwm_env.evaluation.policies.trust import Trust, measure_trust, replayable
 from longdwm_env.factory import make_world
-from longdwm_env.files import atomic_write_json, check_output_file
+from longdwm_env.io.files import atomic_write_json, check_output_file
 
 LEAST_POLICIES = 8
 TRUST_EPISODES = 12

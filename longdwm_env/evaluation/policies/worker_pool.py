@@ -22,8 +22,8 @@ import cv2
 
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
-from longdwm_env.processes import child_environment
-from longdwm_env.words import clean
+from longdwm_env.io.processes import child_environment
+from longdwm_env.io.words import clean
 
 START_S = 600.0
 """A worker has this long to load its world."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.files import atomic_path, atomic_write_json
+from longdwm_env.io.files import atomic_path, atomic_write_json
 from longdwm_env.scenes.ego_motion.estimate import Given, Motion, estimate_motion
 from longdwm_env.scenes.ego_motion.footage import Footage, VideoFootage
 from longdwm_env.scenes.ego_motion.known_speeds import read_speeds

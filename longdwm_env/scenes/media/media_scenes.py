@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS, FRAME_S, HORIZON_S, INTERVAL_S
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.kept import Kept
-from longdwm_env.names import printable
+from longdwm_env.io.caching import Kept
+from longdwm_env.io.names import printable
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, read_trust
 from longdwm_env.scenes.media.image_file import HEAD_BYTES, IMAGE_SUFFIXES, read_image, starts_like_an_image
 from longdwm_env.scenes.media.sidecar import read_sidecar

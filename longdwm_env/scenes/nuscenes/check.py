@@ -16,7 +16,7 @@ import numpy as np
 
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene, MissingDependency
-from longdwm_env.names import inside, printable
+from longdwm_env.io.names import inside, printable
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.media_scenes import is_video, media_files
 from longdwm_env.scenes.media.sidecar import mounting_from, read_sidecar

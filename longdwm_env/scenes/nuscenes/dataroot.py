@@ -17,8 +17,8 @@ import numpy as np
 
 from longdwm_env.clock import INTERVAL_S
 from longdwm_env.errors import InvalidScene, MissingDependency
-from longdwm_env.kept import Kept
-from longdwm_env.names import inside, printable
+from longdwm_env.io.caching import Kept
+from longdwm_env.io.names import inside, printable
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.sidecar import mounting_from
 from longdwm_env.scenes.nuscenes.nuscenes_map import road_map_of

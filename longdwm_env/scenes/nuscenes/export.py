@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.scenes.footage import Clip
 from longdwm_env.scenes.nuscenes.clip_writer import (
     ATTRIBUTES,

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.layout import RoadLayout
-from longdwm_env.names import inside
+from longdwm_env.io.names import inside
 from longdwm_env.scenes.nuscenes.nuscenes_layout import expansion_layout
 from longdwm_env.types import FloatArray, LaneFit, RoadMap, wrap_angle
 

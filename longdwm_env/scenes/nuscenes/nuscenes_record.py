@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS, FRAME_S
 from longdwm_env.errors import InvalidScene, LongDWMError
-from longdwm_env.names import inside
+from longdwm_env.io.names import inside
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.nuscenes.schema_tables import read_table
 from longdwm_env.scenes.record import RecordedLog

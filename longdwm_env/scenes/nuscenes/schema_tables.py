@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.names import inside
+from longdwm_env.io.names import inside
 
 Record = dict[str, Any]
 Tables = dict[str, list[Record]]

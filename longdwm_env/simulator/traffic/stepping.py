@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from longdwm_env.boxes import body_poses, overlap
 from longdwm_env.clock import FRAME_S
+from longdwm_env.geometry.boxes import body_poses, overlap
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.simulator.roads.road_kinds import RoadPlan
 from longdwm_env.simulator.traffic import behaviour, population

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.boxes import corners
+from longdwm_env.geometry.boxes import corners
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.simulator.roads.lane_table import IntArray, LaneTable
 from longdwm_env.simulator.traffic.vehicle_kinds import SIZES_M

@@ -12,7 +12,7 @@ from longdwm_env.agents.driving.engine.generation import Generator, OpenScene
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker
 from longdwm_env.agents.driving.input.pedals import Wish
-from longdwm_env.frames import stack_frames
+from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.types import Camera, EgoState, Images, Scene, Trajectory, WorldState
 

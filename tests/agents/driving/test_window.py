@@ -14,7 +14,6 @@ import numpy as np
 import pygame
 import pytest
 
-from longdwm_env import render
 from longdwm_env.agents.driving.engine.world_worker import ThreadWorker
 from longdwm_env.agents.driving.input.devices import Gamepad, SteeringWheel, is_wheel, shaped
 from longdwm_env.agents.driving.input.driver_input import DriverHands
@@ -22,8 +21,9 @@ from longdwm_env.agents.driving.input.pedals import Wish, merged
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
 from longdwm_env.cli.drive import drive
 from longdwm_env.errors import InvalidConfig, UnknownWorld
-from longdwm_env.figures import save_picture
-from longdwm_env.render import no_window
+from longdwm_env.io import human_window as render
+from longdwm_env.io.figures import save_picture
+from longdwm_env.io.human_window import no_window
 
 SMALL = WindowSettings((480, 320))
 

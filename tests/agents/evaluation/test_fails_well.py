@@ -25,7 +25,7 @@ from longdwm_env.evaluation.policies.policy_figures import terms_figure
 from longdwm_env.evaluation.policies.policy_report import write_report
 from longdwm_env.evaluation.policies.runner import evaluate, evaluate_here
 from longdwm_env.evaluation.policies.summary import complete, summarize
-from longdwm_env.figures import save_picture
+from longdwm_env.io.figures import save_picture
 from longdwm_env.scenes import ListedScenes
 
 POLICIES = str(Path(__file__).with_name("policies.py"))

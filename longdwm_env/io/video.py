@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from longdwm_env.clock import FPS
-from longdwm_env.files import atomic_path
+from longdwm_env.io.files import atomic_path
 from longdwm_env.types import Images, ImageSize
 
 MIN_PLAYBACK_HEIGHT_PX = 384

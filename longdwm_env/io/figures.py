@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from longdwm_env.files import atomic_path, atomic_write_bytes
+from longdwm_env.io.files import atomic_path, atomic_write_bytes
+from longdwm_env.io.words import ascii_only, for_figure
 from longdwm_env.types import FloatArray, Images
-from longdwm_env.words import ascii_only, for_figure
 
 CELL_WIDTH_PX = 216
 MARGIN_PX = 6

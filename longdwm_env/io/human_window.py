@@ -15,10 +15,10 @@ from typing import Any
 from longdwm_env.clock import FPS, FRAME_S
 from longdwm_env.errors import InvalidConfig, MissingDependency
 from longdwm_env.geometry.pose import compose, inverse, relative_to
-from longdwm_env.overlay import draw_instruments, draw_path, upscaled
+from longdwm_env.io.overlay import draw_instruments, draw_path, upscaled
+from longdwm_env.io.words import clean
 from longdwm_env.state import EnvState
 from longdwm_env.types import Images, ImageSize, Trajectory
-from longdwm_env.words import clean
 
 WINDOW_WIDTH_PX = 960
 

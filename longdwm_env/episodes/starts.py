@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.frames import Frames
 from longdwm_env.geometry.camera import ASSUMED_HORIZONTAL_FOV_RAD, assumed_camera
+from longdwm_env.io.words import clean
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, parts_from_prompt
 from longdwm_env.types import Camera, FloatArray, ImageSize, PromptedLog, Scene, SceneSource, WorldState
-from longdwm_env.words import clean
 from longdwm_env.world import GenerativeWorld, WorldModel
 
 

@@ -1,6 +1,6 @@
 """What processes that are started from here find in their environment, and how they and this one end.
 
-As a program, ``python -m longdwm_env.processes MODULE ...`` runs a module that ends with the process that started it.
+As a program, ``python -m longdwm_env.io.processes MODULE ...`` runs a module that ends with the one that started it.
 """
 
 import os

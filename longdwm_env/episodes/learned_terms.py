@@ -4,7 +4,7 @@ They have names of their own, so that nobody takes an estimate for a measurement
 network behind it, and a policy that is trained on it long enough finds its mistakes.
 """
 
-from longdwm_env.driven import Driven, Unavailable
+from longdwm_env.episodes.transition import Driven, Unavailable
 
 
 def learned_danger(driven: Driven) -> float | Unavailable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from longdwm_env.frames import Frames
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.geometry.kinematics import Car
 from longdwm_env.types import ActorTracks, EgoState, FloatArray, Images, RoadMap, Trajectory, WorldState
 

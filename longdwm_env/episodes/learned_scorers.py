@@ -7,10 +7,10 @@ from typing import TypeVar
 import numpy as np
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
-from longdwm_env.driven import Learned, Scores, Unavailable
+from longdwm_env.episodes.lazy_frames import Frames
+from longdwm_env.episodes.transition import Learned, Scores, Unavailable
 from longdwm_env.errors import MissingDependency, MissingWeights
 from longdwm_env.factory import make_scorer
-from longdwm_env.frames import Frames
 from longdwm_env.state import EnvState
 from longdwm_env.types import Images, Scene, Trajectory
 from longdwm_env.world import GenerativeWorld, UncertainWorld, WorldModel

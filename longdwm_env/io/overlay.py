@@ -5,8 +5,8 @@ import numpy as np
 
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import CAR
+from longdwm_env.io.words import ascii_only
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
-from longdwm_env.words import ascii_only
 
 PATH_COLOUR = (64, 224, 160)
 TEXT_COLOUR = (255, 255, 255)
