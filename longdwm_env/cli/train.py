@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from longdwm_env.cli.building.training_footage import (
+    asked_footage,
+    check_suffices,
+    encode_asked,
+    record_asked,
+    say_what_does_not_suffice,
+)
 from longdwm_env.cli.extras import is_installed, need
-from longdwm_env.cli.footage import asked_footage, check_suffices, encode_asked, record_asked, say_what_does_not_suffice
 from longdwm_env.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -202,7 +208,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
     On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
     it goes on with the protocols that have not been run on these weights and as many drives.
     """
-    from longdwm_env.cli import metrics
+    from longdwm_env.cli.measuring import paper_metrics as metrics
     from longdwm_env.evaluation.policies.provenance import path_hash
     from longdwm_env.io.files import atomic_write_json
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.cli.data import check
+from longdwm_env.cli.data.data_sets import check
 from longdwm_env.scenes.nuscenes.check import check_data, grouped
 
 VERSION = "v1.0-simulator"

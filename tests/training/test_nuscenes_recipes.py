@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.cli import train
-from longdwm_env.cli.data import export_simulator
+from longdwm_env.cli.data.data_sets import export_simulator
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from longdwm_env.cli import metrics, train
+from longdwm_env.cli import train
+from longdwm_env.cli.measuring import paper_metrics as metrics
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.training import rebuild as rebuilding
 from longdwm_env.training.rebuild import StageFailed, hours, processes_of, rebuild

@@ -19,7 +19,7 @@ from longdwm_env.agents.driving.input.devices import Gamepad, SteeringWheel, is_
 from longdwm_env.agents.driving.input.driver_input import DriverHands
 from longdwm_env.agents.driving.input.pedals import Wish, merged
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
-from longdwm_env.cli.drive import drive
+from longdwm_env.cli.drives.drive import drive
 from longdwm_env.errors import InvalidConfig, UnknownWorld
 from longdwm_env.io import human_window as render
 from longdwm_env.io.figures import save_picture

@@ -21,7 +21,7 @@ from longdwm_env.agents.driving_page import photos
 from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS
 from longdwm_env.agents.driving_page.server import PageServer
 from longdwm_env.cli import main
-from longdwm_env.cli import serve as serve_module
+from longdwm_env.cli.drives import serve as serve_module
 from longdwm_env.errors import UnknownWorld
 
 from .conftest import PATIENCE_S, Client, request, running, street

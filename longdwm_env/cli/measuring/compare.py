@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from longdwm_env.cli.metrics import OWN_NETWORKS, NetworksFlag, opened_networks
+from longdwm_env.cli.measuring.paper_metrics import OWN_NETWORKS, NetworksFlag, opened_networks
 from longdwm_env.cli.tables import written
 
 
