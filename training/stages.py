@@ -14,7 +14,7 @@ from torch import Tensor
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import one_writer
+from longdwm_env.io.files import one_writer
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.inverse_dynamics import InverseDynamics

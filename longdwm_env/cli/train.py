@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from longdwm_env.cli.building.training_footage import (
+    asked_footage,
+    check_suffices,
+    encode_asked,
+    record_asked,
+    say_what_does_not_suffice,
+)
 from longdwm_env.cli.extras import is_installed, need
-from longdwm_env.cli.footage import asked_footage, check_suffices, encode_asked, record_asked, say_what_does_not_suffice
 from longdwm_env.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -202,9 +208,9 @@ def evaluation(options: Options = TrainOptions()) -> int:
     On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
     it goes on with the protocols that have not been run on these weights and as many drives.
     """
-    from longdwm_env.agents.evaluation.provenance import path_hash
-    from longdwm_env.cli import metrics
-    from longdwm_env.files import atomic_write_json
+    from longdwm_env.cli.measuring import paper_metrics as metrics
+    from longdwm_env.evaluation.policies.provenance import path_hash
+    from longdwm_env.io.files import atomic_write_json
 
     begun = time.monotonic()
     recipe, workspace = opened(options)
@@ -266,7 +272,7 @@ def mini(options: Options = TrainOptions()) -> int:
 
     Every part is resumed where it stopped; running the command again goes on.
     """
-    from longdwm_env.files import one_writer
+    from longdwm_env.io.files import one_writer
     from longdwm_env.training.rebuild import parts_left, rebuild
 
     # Of all parts, before the first: the last would find it out after hours.
@@ -276,7 +282,7 @@ def mini(options: Options = TrainOptions()) -> int:
     check_suffices(workspace, asked_footage(recipe, workspace, options), stages)
 
     def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
-        launcher = ["longdwm_env.processes", "torch.distributed.run", "--standalone"]
+        launcher = ["longdwm_env.io.processes", "torch.distributed.run", "--standalone"]
         launcher += ["--nproc_per_node", str(processes), "-m"]
         words = [sys.executable, "-m", *(launcher if processes > 1 else []), "longdwm_env.cli.train", part]
         words += ["--recipe", options.recipe, "--size", options.size]
@@ -347,7 +353,7 @@ def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
     """The recipe that was chosen, and its folder, ready to be worked in."""
     import logging
 
-    from longdwm_env.files import check_output_folder
+    from longdwm_env.io.files import check_output_folder
     from longdwm_env.training.workspace import Workspace
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -391,7 +397,7 @@ PARTS = {
 if __name__ == "__main__":
     # How ``mini`` runs its parts, and what launchers of several processes run; otherwise people use ``longdwm train``.
     from longdwm_env.errors import LongDWMError
-    from longdwm_env.processes import end_with_parent
+    from longdwm_env.io.processes import end_with_parent
 
     end_with_parent()
     try:

@@ -16,11 +16,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from longdwm_env import clock
-from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
+from longdwm_env.io.files import atomic_path
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json

@@ -19,12 +19,12 @@ import numpy as np
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene, MissingDependency, UnknownScene
-from longdwm_env.files import content_hash
 from longdwm_env.geometry.layout import layout_along
-from longdwm_env.scenes.nuscenes import NuScenesScenes
-from longdwm_env.scenes.nuscenes_map import EXPANSION
-from longdwm_env.scenes.nuscenes_record import reading
-from longdwm_env.scenes.tables import find_version, read_table
+from longdwm_env.io.files import content_hash
+from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
+from longdwm_env.scenes.nuscenes.nuscenes_map import EXPANSION
+from longdwm_env.scenes.nuscenes.nuscenes_record import reading
+from longdwm_env.scenes.nuscenes.schema_tables import find_version, read_table
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import ActorTracks, ImageSize, Scene
 
