@@ -15,6 +15,7 @@ from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.files import atomic_write_json
+from longdwm_env.scenes.captions import CAPTIONS_FILE
 from longdwm_env.scenes.clip_writer import (
     ATTRIBUTES,
     CATEGORIES,
@@ -24,7 +25,6 @@ from longdwm_env.scenes.clip_writer import (
     token_of,
 )
 from longdwm_env.scenes.footage import Clip
-from longdwm_env.scenes.nuscenes import CAPTIONS_FILE
 from longdwm_env.scenes.nuscenes_record import CAMERA_CHANNEL
 from longdwm_env.scenes.tables import TABLES, Tables
 
