@@ -134,7 +134,7 @@ def test_there_are_no_circles(part):
 
 
 MEASURES = [name for name in MODULES if layer(name) == "evaluation"]
-MOST_FILES = 17
+MOST_FILES = 18
 
 
 def test_no_folder_of_evaluation_is_too_full_and_none_imports_in_a_circle():

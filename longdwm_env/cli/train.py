@@ -47,7 +47,8 @@ class TrainOptions:
         data: dataroot of nuScenes, or a folder of videos in place of the recipe's own footage.
         clips: clips of footage; more than before adds to what is there.
         initial: a saved pipeline to start from.
-        set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``.
+        set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``, or of the
+            latents, such as ``latents.tiling=true``, which then all commands on them are told.
         device: "cpu" keeps off an accelerator that is there.
         threads: CPU threads of the model's computations; default: PyTorch's.
         workers: processes that make footage, and latents, of these four at most; default: as many as there are cores.
@@ -258,7 +259,7 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
     from longdwm_env.training.data.footage import record_enough
     from longdwm_env.training.data.simulator import unseen_clips
 
-    size = workspace.load().settings.image_size
+    size = workspace.settings.image_size
 
     def clips(count: int) -> "ClipSource":
         return unseen_clips(count, size, DRIVE_FRAMES)
@@ -335,9 +336,10 @@ def _stage(name: str, options: TrainOptions) -> int:
 
 
 def _recipe(options: TrainOptions) -> "Recipe":
+    from longdwm_env.training.config import latents_overridden
     from longdwm_env.training.recipes import recipe
 
-    return recipe(options.recipe, options.size)
+    return latents_overridden(recipe(options.recipe, options.size), _set_fields(options))
 
 
 def _need_for(stages: "Mapping[str, StageConfig]") -> None:
@@ -366,8 +368,13 @@ def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
 
 
 def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageConfig":
-    from longdwm_env.errors import InvalidConfig
     from longdwm_env.training.config import overridden
+
+    return overridden(recipe.stage(stage), _set_fields(options))
+
+
+def _set_fields(options: TrainOptions) -> dict[str, str]:
+    from longdwm_env.errors import InvalidConfig
 
     settings = {}
     for entry in options.set:
@@ -375,7 +382,7 @@ def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageCo
         if not equals:
             raise InvalidConfig(f"--set {entry!r}: expected FIELD=VALUE, such as loop.steps=200")
         settings[path] = value
-    return overridden(recipe.stage(stage), settings)
+    return settings
 
 
 PARTS = {

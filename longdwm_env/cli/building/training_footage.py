@@ -41,7 +41,7 @@ def asked_footage(recipe: "Recipe", workspace: "Workspace", options: "TrainOptio
         return Footage(folder, limit), None
     # More footage than the recipe asks for may have been made; less was asked for on purpose.
     before = 0 if there is None else sum(count for shard, count in there.asked().items() if shard < TWIN_SHARDS)
-    size = workspace.load().settings.image_size
+    size = workspace.settings.image_size
     source = open_source(recipe, size, options.data, options.clips or before or None)
     twins = twins_of(source, recipe.data.twin_ratio)
     if there is not None and not is_named and not there.missing(shards_of(source, twins)):
@@ -76,7 +76,7 @@ def encode_asked(recipe: "Recipe", workspace: "Workspace", options: "TrainOption
     # Of small codecs a GPU bears as many as draw views for them, which takes longer; a large one is enough by itself.
     most = 1 if recipe.preset == "cogvideox-2b" else MOST_ENCODERS
     workers = min(options.workers or torch.get_num_threads(), most)
-    return len(prepare_latents(recipe, workspace, source, device, workers))
+    return len(prepare_latents(recipe, workspace, source, device, workers, check=not options.force))
 
 
 def check_suffices(workspace: "Workspace", asked: Asked, stages: "Mapping[str, StageConfig]") -> None:
@@ -87,14 +87,14 @@ def check_suffices(workspace: "Workspace", asked: Asked, stages: "Mapping[str, S
     """
     from longdwm_env.training.lengths import check_lengths
 
-    check_lengths(stages, workspace.load().settings, _offer(asked))
+    check_lengths(stages, workspace.settings, _offer(asked))
 
 
 def say_what_does_not_suffice(recipe: "Recipe", workspace: "Workspace", asked: Asked) -> None:
     """Where clips are made for whichever stage: a line for each that they do not suffice for."""
     from longdwm_env.training.lengths import complaints
 
-    for line in complaints(recipe.stages, workspace.load().settings, _offer(asked)):
+    for line in complaints(recipe.stages, workspace.settings, _offer(asked)):
         print(f"these clips do not suffice for all stages: {line}", file=sys.stderr)
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.clock import INTERVAL_S
-from longdwm_env.errors import InvalidScene, MissingDependency
+from longdwm_env.errors import InvalidScene, MissingDependency, UnknownScene
 from longdwm_env.io.caching import Kept
 from longdwm_env.io.names import inside, printable
+from longdwm_env.scenes.captions import captions_of
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.sidecar import mounting_from
 from longdwm_env.scenes.nuscenes.nuscenes_map import road_map_of
@@ -31,12 +32,9 @@ from longdwm_env.scenes.nuscenes.nuscenes_record import (
     read_recording,
     reading,
 )
-from longdwm_env.scenes.nuscenes.schema_tables import TABLES, find_version, read_table, table_problems
+from longdwm_env.scenes.nuscenes.schema_tables import TABLES, find_version, table_problems
 from longdwm_env.scenes.starts import StartIndex
 from longdwm_env.types import Camera, EgoState, Intrinsics, Scene
-
-CAPTIONS_FILE = "captions.json"
-"""Optional, in the version folder or the dataroot: scene names or sample tokens to prompts."""
 
 
 class NuScenesScenes:
@@ -63,15 +61,18 @@ class NuScenesScenes:
             self._frames = _front_frames(self._nusc)
             self._records = [r for r in self._nusc.scene if self._frames.get(r["token"]) and self._wanted(r)]
             if not self._records:
-                whole = " that are all there" if skip_missing else ""
-                raise InvalidScene(f"{self._folder} has no scene with {CAMERA_CHANNEL} images{whole}")
+                raise InvalidScene(f"{self._folder} has no scene with {CAMERA_CHANNEL} images{self._what_is_missing()}")
             self._starts = [_starts(self._frames[record["token"]]) for record in self._records]
             times_s = [
-                [(frames[i]["timestamp"] - frames[0]["timestamp"]) * 1e-6 for i in starts]
+                [_seconds(frames, i) for i in starts]
                 for frames, starts in zip(map(self._frames_of, self._records), self._starts, strict=True)
             ]
             self._index = StartIndex(self.name, [str(record["name"]) for record in self._records], times_s)
-            self._captions = _captions(self._dataroot, self._folder)
+            self._captions = captions_of(
+                (self._folder, self._dataroot),
+                {str(record["name"]) for record in self._nusc.scene},
+                {str(sample["token"]) for sample in self._nusc.sample},
+            )
         self._scene = Kept(self._make_scene, 8)
         self._recording = Kept(self._make_recording, 8)
 
@@ -116,15 +117,78 @@ class NuScenesScenes:
             _has_something(self._dataroot, str(frame["filename"])) for frame in self._frames_of(record)
         )
 
+    def _what_is_missing(self) -> str:
+        """For a dataset of which no scene is whole: how many files are there, and which download brings the others."""
+        if not self._skip_missing:
+            return ""
+        named = [str(frame["filename"]) for frames in self._frames.values() for frame in frames]
+        missing = [name for name in named if not _has_something(self._dataroot, name)]
+        said = f" that are all there: {len(missing)} of {len(named)} images are missing"
+        said += "".join(f", the first of them {self._dataroot / name}" for name in missing[:1])
+        if missing and all(name.startswith("sweeps/") for name in missing):
+            said += (
+                ". All of them are sweeps, the frames between keyframes: nuScenes' file blobs hold samples and sweeps; "
+                f"unpack the sweeps too, so that {self._dataroot / 'sweeps' / CAMERA_CHANNEL} is there"
+            )
+        return said
+
     def _make_recording(self, recording: int) -> Recording:
         return read_recording(self._nusc, self._dataroot, self._frames_of(self._records[recording]))
 
+    def keyframes(self, name: str) -> list[int]:
+        """Which of the front camera's frames of a nuScenes scene are keyframes (its samples), in the order of time.
+
+        Args:
+            name: of the scene, such as ``scene-0061``.
+
+        Raises:
+            UnknownScene: there is no such scene, or its pictures are not all there (``skip_missing``).
+        """
+        return [i for i, frame in enumerate(self._frames_of(self._record(name)[1])) if frame["is_key_frame"]]
+
+    def frame_files(self, name: str) -> list[str]:
+        """The front camera's pictures of a nuScenes scene, as its tables name them, in the order of time."""
+        return [str(frame["filename"]) for frame in self._frames_of(self._record(name)[1])]
+
+    def scene_from(self, name: str, frame: int) -> Scene:
+        """A nuScenes scene that starts at any of the front camera's frames; episodes start at ``scene`` alone.
+
+        Args:
+            name: of the scene.
+            frame: index among the front camera's frames.
+
+        Returns:
+            Its key is ``name@seconds``, counted from the first frame.
+
+        Raises:
+            UnknownScene: there is no such scene or frame.
+            InvalidScene: as ``scene``.
+        """
+        recording, record = self._record(name)
+        frames = self._frames_of(record)
+        if not 0 <= frame < len(frames):
+            raise UnknownScene(f"{self.name}: {name} has front camera frames 0 to {len(frames) - 1}, not {frame}")
+        return self._scene_at(recording, frame, f"{name}@{_seconds(frames, frame):.3f}")
+
+    def prompt_at(self, name: str, frame: int) -> str:
+        """What is said of a nuScenes scene from one of the front camera's frames on."""
+        _, record = self._record(name)
+        return self._prompt(record, self._frames_of(record), frame)
+
+    def _record(self, name: str) -> tuple[int, Mapping[str, Any]]:
+        for recording, record in enumerate(self._records):
+            if record["name"] == name:
+                return recording, record
+        raise UnknownScene(f"{self.name} has no scene {name!r} whose pictures are all there")
+
     def _make_scene(self, index: int) -> Scene:
         start = self._index.start(index)
-        record = self._records[start.recording]
-        frame = self._starts[start.recording][start.moment]
+        return self._scene_at(start.recording, self._starts[start.recording][start.moment], start.key)
+
+    def _scene_at(self, index: int, frame: int, key: str) -> Scene:
+        record = self._records[index]
         with reading(self._folder, str(record["name"])):
-            recording = self._recording(start.recording)
+            recording = self._recording(index)
             log = NuScenesLog(recording, frame)
             log.refuse_missing_files()
             first = self._frames_of(record)[frame]
@@ -141,11 +205,11 @@ class NuScenesScenes:
                 )
             location = str(self._nusc.get("log", record["log_token"])["location"])
             return Scene(
-                start.key,
+                key,
                 log,
                 camera,
                 start=EgoState(float(x), float(y), float(heading), *motion),
-                prompt=self._prompt(record, first),
+                prompt=self._prompt(record, self._frames_of(record), frame),
                 road_map=road_map_of(self._nusc, self._dataroot, record, location, recording.poses[:, :2]),
                 actors=actor_tracks(self._nusc, record["token"], log.times_us()[log.num_past :]),
             )
@@ -156,9 +220,14 @@ class NuScenesScenes:
         intrinsics = Intrinsics.from_matrix(calibrated["camera_intrinsic"], size)
         return Camera(intrinsics, mounting_from(calibrated["translation"], calibrated["rotation"]))
 
-    def _prompt(self, record: Mapping[str, Any], frame: Mapping[str, Any]) -> str:
-        caption = self._captions.get(frame["sample_token"], self._captions.get(record["name"]))
+    def _prompt(self, record: Mapping[str, Any], frames: list[dict[str, Any]], frame: int) -> str:
+        name, token = str(record["name"]), str(frames[frame].get("sample_token", ""))
+        caption = self._captions.at(name, _seconds(frames, frame), token)
         return prompt_from_description(str(record["description"])) if caption is None else caption
+
+
+def _seconds(frames: list[dict[str, Any]], frame: int) -> float:
+    return float((int(frames[frame]["timestamp"]) - int(frames[0]["timestamp"])) * 1e-6)
 
 
 def _has_something(dataroot: Path, filename: str) -> bool:
@@ -228,13 +297,3 @@ def _starts(frames: list[dict[str, Any]]) -> list[int]:
     keyframes = [i for i, frame in enumerate(frames) if frame["is_key_frame"]]
     starts = [i for i in keyframes if before[i] >= INTERVAL_S and after[i] >= INTERVAL_S]
     return starts or keyframes[:1] or [0]
-
-
-def _captions(dataroot: Path, folder: Path) -> dict[str, str]:
-    for path in (folder / CAPTIONS_FILE, dataroot / CAPTIONS_FILE):
-        if path.is_file():
-            captions = read_table(path, dict)
-            if not all(isinstance(text, str) for text in captions.values()):
-                raise InvalidScene(f"{path} must map scene names or sample tokens to text")
-            return captions
-    return {}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_json
+from longdwm_env.scenes.captions import CAPTIONS_FILE
 from longdwm_env.scenes.footage import Clip
 from longdwm_env.scenes.nuscenes.clip_writer import (
     ATTRIBUTES,
@@ -24,7 +25,6 @@ from longdwm_env.scenes.nuscenes.clip_writer import (
     ClipWriter,
     token_of,
 )
-from longdwm_env.scenes.nuscenes.dataroot import CAPTIONS_FILE
 from longdwm_env.scenes.nuscenes.nuscenes_record import CAMERA_CHANNEL
 from longdwm_env.scenes.nuscenes.schema_tables import TABLES, Tables
 

@@ -132,6 +132,8 @@ class NuScenesLog(RecordedLog):
         self._start_us = int(recording.times_us[start])
         self._paths = recording.paths[begin:end]
         self._nearest = nearest
+        self.frames_shown = frozen_array(nearest + begin, np.int64)
+        """(num_past + 1 + num_future,) which frame of the recording each frame of the clock shows."""
 
     def times_us(self) -> FloatArray:
         """(num_past + 1 + num_future,) times of the clock, in the dataset's microseconds."""
