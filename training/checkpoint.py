@@ -86,11 +86,13 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
     for key, tensor in checkpoint.optimizer.items():
         name, moment = key.rsplit("/", 1)
         state.setdefault(name, {})[moment] = tensor
-    fresh: Any = get_optimizer_state_dict(model, optimizer, options=part)
-    groups = fresh["param_groups"]
     # A parameter that had no gradient yet has no moments. PyTorch wants some for each, and fills in such as count a
     # step that never was; they are taken out again.
-    without = set(fresh["state"]) - set(state) if state else set()
+    without = own - set(state) if state else set()
+    if without:
+        optimizer.state.clear()
+    fresh: Any = get_optimizer_state_dict(model, optimizer, options=part)
+    groups = fresh["param_groups"]
     state |= {name: fresh["state"][name] for name in without}
     set_optimizer_state_dict(
         model,

@@ -77,6 +77,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "long": Command("metrics:long", "the paper's long protocol (Table 2)"),
         "controllable": Command("metrics:controllable", "the paper's controllable protocol (Table 4)"),
         "interpolation": Command("metrics:interpolation", "the paper's interpolation protocol (Table 8)"),
+        "steps": Command("steps:steps", "what fewer denoising steps cost in PSNR and FDS"),
         "ablation": Command("metrics:ablation", "the paper's ablation (Table 6)"),
         "distillation-steps": Command(
             "metrics:distillation_steps", "the paper's count of distillation steps (Table 10)"

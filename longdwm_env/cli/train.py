@@ -129,6 +129,9 @@ def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options
         only: one of the models.
         options: recipe, folder, and fields of the stages' configurations.
     """
+    need("training", "train", "accelerate")
+    from accelerate import PartialState
+
     begun = time.monotonic()
     for stage in ("few-steps-coarse", "few-steps-fine"):
         if only != "both" and not stage.endswith(only):
@@ -142,6 +145,8 @@ def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options
             print(f"stopped before {stage}; run the command again to go on")
             return 0
         _stage(stage, replace(options, minutes=left))
+        # The first of several processes says that it is done.
+        PartialState().wait_for_everyone()
         if not workspace.done(stage):
             return 0
     return 0

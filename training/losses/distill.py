@@ -17,7 +17,7 @@ from longdwm_env.models.sampler import add_noise
 from longdwm_env.training.data.batches import DistillBatch
 from longdwm_env.training.data.latents import SEGMENT_FRAMES
 from longdwm_env.training.draws import normal
-from longdwm_env.training.losses.objective import NoiseChoices, Objective, draw_timesteps
+from longdwm_env.training.losses.objective import NoiseChoices, Objective, draw_timesteps, squared_error
 
 DistillTarget = Literal["latent", "reencoded"]
 
@@ -154,8 +154,12 @@ class DistillObjective(Objective):
             coarse.text,
             **coarse.views(with_layout=self.transformer.config.layout_view, with_warp=self.choices.use_warp),
         )
-        loss = distill_loss(targets, self.model.predict_clean(noisy, timesteps, told))
-        return loss, {"distill": loss.detach()}
+        predicted = self.model.predict_clean(noisy, timesteps, told)
+        loss = distill_loss(targets, predicted)
+        made = 1 - told.exact_mask
+        # How far what is taught, and what the student makes of it, are from the recorded keyframes.
+        taught, recorded = (squared_error(keyframes, coarse.clean, made) for keyframes in (targets, predicted.detach()))
+        return loss, {"distill": loss.detach(), "taught": taught, "recorded": recorded}
 
     @torch.no_grad()
     def _reencoded(self, segments: Tensor) -> Tensor:
