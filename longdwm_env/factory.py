@@ -84,7 +84,7 @@ def make_scorer(device: str = "cpu") -> Scorer:
         MissingDependency: a package that it needs is not installed.
     """
     try:
-        from longdwm_env.models.scorer import bundled_scorer
+        from longdwm_env.models.readers.scorer import bundled_scorer
     except ModuleNotFoundError as error:
         raise MissingDependency(f"the learned scorer needs {error.name}") from error
     return bundled_scorer(device)

@@ -21,14 +21,14 @@ from longdwm_env.geometry.reprojection import reprojected
 from longdwm_env.geometry.scenery import SceneryLayer
 from longdwm_env.geometry.sweep import DEFAULT_PLANES, SweepSettings, images_between
 from longdwm_env.geometry.warp import WarpSettings, warp_images
-from longdwm_env.models.codec import uint8_from_images
+from longdwm_env.models.codec.video_codec import uint8_from_images
 from longdwm_env.models.compositor import FLAGS, PICTURES, Compositor, Ingredients
 from longdwm_env.models.machine import faster_in_bfloat16
-from longdwm_env.models.sampler import counted_noise
+from longdwm_env.models.network.sampler import counted_noise
 from longdwm_env.types import ActorTracks, Camera, FloatArray, Images
 
 if TYPE_CHECKING:
-    from longdwm_env.models.samples import Present
+    from longdwm_env.models.closed_loop.samples import Present
 
 BETWEEN_SWEEP = SweepSettings(DEFAULT_PLANES)
 

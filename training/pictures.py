@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
-from longdwm_env.models.codec import uint8_from_images
-from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioning
+from longdwm_env.models.codec.video_codec import uint8_from_images
+from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning
 from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch

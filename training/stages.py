@@ -15,11 +15,11 @@ from torch import Tensor
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import one_writer
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.inverse_dynamics import InverseDynamics
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
+from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource

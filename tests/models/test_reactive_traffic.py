@@ -12,7 +12,7 @@ from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
 from longdwm_env.geometry.boxes import seen_boxes
-from longdwm_env.models.road_users import pictured
+from longdwm_env.models.conditioning.road_users import pictured
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes.builtin import BuiltinScenes
 from longdwm_env.simulator.roads.road_kinds import kind_of_seed

@@ -12,7 +12,7 @@ import longdwm_env  # noqa: F401 - registers LongDWM-v0
 from longdwm_env.factory import make_world
 from longdwm_env.geometry.spline import plan_trajectory
 from longdwm_env.models import presets
-from longdwm_env.models.uncertainty import guessed_share
+from longdwm_env.models.network.uncertainty import guessed_share
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes import open_scenes
 from longdwm_env.simulator.traffic.ego_driver import drive

@@ -13,10 +13,10 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.io.video import write_video
-from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_views
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.warped import clip_views, keyframe_views
 from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, blocks_of, record_footage

@@ -11,7 +11,7 @@ from longdwm_env.evaluation.paper.continuations import samples_from
 from longdwm_env.evaluation.paper.systems import LongDWM
 from longdwm_env.geometry.layout import draw_layout
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.simulator.roads.painted_map import road_layout

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.sampler import add_noise
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.losses.coarse import coarse_loss
 from longdwm_env.training.losses.codec import CodecChoices, CodecObjective, ImageBatch, codec_loss

@@ -11,8 +11,8 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.continuations import samples_from
 from longdwm_env.evaluation.paper.systems import LongDWM
-from longdwm_env.models.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.models.presets import build, debug
+from longdwm_env.models.readers.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage

@@ -21,8 +21,8 @@ from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.io.files import atomic_path
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_reach, keyframe_views, layout_pictures
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
 from longdwm_env.training.data.footage import blocks_of
 from longdwm_env.training.data.latents import (

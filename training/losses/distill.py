@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioning
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.fine import FineModel
-from longdwm_env.models.sampler import add_noise
+from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning
+from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.fine import FineModel
+from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.training.data.batches import DistillBatch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.losses.objective import NoiseChoices, Objective, draw_timesteps

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.conditioning import Conditioning, fine_conditioning
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.fine import FineModel
-from longdwm_env.models.sampler import add_noise
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, fine_conditioning
+from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.fine import FineModel
+from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import FineBatch
 from longdwm_env.training.draws import normal, uniform

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longdwm_env.models.inverse_dynamics import InverseDynamics
-from longdwm_env.models.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, mirrored, unpacked
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
+from longdwm_env.models.readers.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, mirrored, unpacked
 from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.draws import numbers
 from longdwm_env.training.losses.evidence import Evidence

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import coarse_conditioning, motion_features
-from longdwm_env.models.road_users import in_view
-from longdwm_env.models.warped import keyframe_views
+from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, motion_features
+from longdwm_env.models.conditioning.road_users import in_view
+from longdwm_env.models.conditioning.warped_pictures import keyframe_views
+from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise
 from longdwm_env.types import FloatArray, Images

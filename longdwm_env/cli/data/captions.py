@@ -28,8 +28,8 @@ def annotate(
     """
     from tqdm import tqdm
 
-    from longdwm_env.models.annotate import Annotator
-    from longdwm_env.models.annotate import annotate as caption
+    from longdwm_env.models.readers.captioning import Annotator
+    from longdwm_env.models.readers.captioning import annotate as caption
     from longdwm_env.scenes import open_scenes
 
     scenes = open_scenes(path)

@@ -16,7 +16,7 @@ from longdwm_env.geometry.moved import paste_boxes, without_boxes
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.sweep import SweepSettings, images_between, predicted_images
 from longdwm_env.geometry.warp import WarpSettings, warp_and_mask, warp_images
-from longdwm_env.models.road_users import in_view
+from longdwm_env.models.conditioning.road_users import in_view
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
 

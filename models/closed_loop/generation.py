@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 
 from longdwm_env import clock, timing
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import Codec, uint8_from_images
+from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.samples import CoarseInputs, Gap, Present, Sampling
+from longdwm_env.models.codec.video_codec import Codec, uint8_from_images
 from longdwm_env.models.composition import FrameComposer, SecondParts, Surroundings
 from longdwm_env.models.compositor import Compositor
-from longdwm_env.models.conditioning import motion_features
-from longdwm_env.models.fine import FineModel
-from longdwm_env.models.lanes import Lanes
-from longdwm_env.models.sampler import Purpose, counted_noise
-from longdwm_env.models.samples import CoarseInputs, Gap, Present, Sampling
+from longdwm_env.models.conditioning.denoiser_inputs import motion_features
+from longdwm_env.models.conditioning.frame_views import ViewEncoder
+from longdwm_env.models.conditioning.warped_pictures import enlarged, matched_view
+from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.fine import FineModel
+from longdwm_env.models.network.sampler import Purpose, counted_noise
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.views import ViewEncoder
-from longdwm_env.models.warped import enlarged, matched_view
 from longdwm_env.types import FloatArray, Images, ImageSize
 
 Result = TypeVar("Result")

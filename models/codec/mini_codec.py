@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models import limits
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.stem import ResidualBlock, conv
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.network.stem import ResidualBlock, conv
 from longdwm_env.types import Images
 
 _LUMA_CHROMA = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])

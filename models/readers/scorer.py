@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from longdwm_env import clock
 from longdwm_env.errors import NotFinite
 from longdwm_env.models import bundled, limits
-from longdwm_env.models.lanes import Lanes
-from longdwm_env.models.readers import has_weights, load_bundled, load_network
+from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.readers.reader_files import has_weights, load_bundled, load_network
 from longdwm_env.types import FloatArray, Images
 
 WINDOW_FRAMES = clock.FRAMES_PER_INTERVAL

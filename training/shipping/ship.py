@@ -14,7 +14,7 @@ from longdwm_env.models.bundled import SIZE_LIMIT_BYTES
 from longdwm_env.models.card import OPENER
 from longdwm_env.models.folder import check_pipeline_folder, dtype_argument
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.training.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
+from longdwm_env.training.shipping.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
 from longdwm_env.training.workspace import Workspace
 
 READERS = ("scorer", "inverse-dynamics")

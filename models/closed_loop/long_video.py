@@ -12,8 +12,8 @@ from torch import Tensor
 from longdwm_env import clock
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.generation import Generation
-from longdwm_env.models.samples import Gap, Present, Sampling
+from longdwm_env.models.closed_loop.generation import Generation
+from longdwm_env.models.closed_loop.samples import Gap, Present, Sampling
 from longdwm_env.types import Camera, FloatArray, Images
 
 STEP = clock.FRAMES_PER_INTERVAL

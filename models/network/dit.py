@@ -15,8 +15,8 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401
 from torch import Tensor, nn
 
+from longdwm_env.models.network.stem import ConvHead, ConvStem
 from longdwm_env.models.settings import TransformerConfig
-from longdwm_env.models.stem import ConvHead, ConvStem
 
 _LEAST_SHARE = 0.02
 """Share of each further view in an untrained mixture: little, and enough to learn from."""

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.io.files import atomic_write_json
-from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.folder import INDEX, check_finite, weight_files
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import cogvideox_2b
 from longdwm_env.models.settings import LongDWMSettings
 
@@ -62,7 +62,7 @@ def init_from_cogvideox(
         # Whatever sampler the checkpoint names (some copies: a stochastic one), its noise schedule counts.
         scheduler = CogVideoXDDIMScheduler.from_pretrained(source / "scheduler")
         scheduler.save_pretrained(folder / "scheduler")
-        entry = ["longdwm_env.models.dit", "LongDWMTransformer3DModel"]
+        entry = ["longdwm_env.models.network.dit", "LongDWMTransformer3DModel"]
         ours = {"coarse": entry, "fine": entry, "scheduler": ["diffusers", "CogVideoXDDIMScheduler"]}
         kept = {name: index[name] for name in _COPIED}
         head = {"_class_name": "LongDWMPipeline", "_diffusers_version": index.get("_diffusers_version", "0.30.0")}

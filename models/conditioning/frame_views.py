@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from longdwm_env.models.codec import Codec, images_from_uint8
-from longdwm_env.models.lanes import Lanes
-from longdwm_env.models.samples import Gap, Present
+from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.samples import Gap, Present
+from longdwm_env.models.codec.video_codec import Codec, images_from_uint8
+from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_views, layout_pictures
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.warped import clip_views, keyframe_views, layout_pictures
 from longdwm_env.types import FloatArray, Images
 
 Pictures = Sequence[Images]

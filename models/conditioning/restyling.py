@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from longdwm_env import clock
-from longdwm_env.models.generation import Generation
-from longdwm_env.models.sampler import counted_noise
-from longdwm_env.models.samples import Present, Sampling
-from longdwm_env.models.warped import enlarged
+from longdwm_env.models.closed_loop.generation import Generation
+from longdwm_env.models.closed_loop.samples import Present, Sampling
+from longdwm_env.models.conditioning.warped_pictures import enlarged
+from longdwm_env.models.network.sampler import counted_noise
 from longdwm_env.types import Images
 
 PASSES = 2

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from longdwm_env.models.conditioning import Conditioning
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.sampler import clean_from_output, denoise
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.sampler import clean_from_output, denoise
 
 StepCallback = Callable[[int, int, Tensor], Tensor | None]
 

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from longdwm_env.models.inverse_dynamics import load_inverse_dynamics
-from longdwm_env.training.ship_scorer import ship_network
+from longdwm_env.models.readers.inverse_dynamics import load_inverse_dynamics
+from longdwm_env.training.shipping.ship_scorer import ship_network
 
 _ABOUT = """\
 # The inverse-dynamics model of LongDWM
 
 It looks at one second of driving (12 frames of 96 x 144) with the camera that took it, and says how fast the car moves
 and turns. Every speed and yaw rate is tried on the road as seen from above and on far scenery, without weights; a
-small network weighs how well each explains the second. Class: `longdwm_env.models.inverse_dynamics.InverseDynamics`.
+small network weighs how well each explains the second.
+Class: `longdwm_env.models.readers.inverse_dynamics.InverseDynamics`.
 
 ## What it is for
 Did a video do what was commanded? `longdwm metrics obey` and the compliance metric rest on it.

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.machine import faster_in_bfloat16
-from longdwm_env.models.mini_codec import MiniAutoencoder
 
 
 class _InBfloat16(nn.Sequential):

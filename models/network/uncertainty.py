@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from longdwm_env.models.generation import Generation
-from longdwm_env.models.sampler import counted_noise
-from longdwm_env.models.samples import Present, Sampling
+from longdwm_env.models.closed_loop.generation import Generation
+from longdwm_env.models.closed_loop.samples import Present, Sampling
+from longdwm_env.models.network.sampler import counted_noise
 from longdwm_env.types import FloatArray
 
 PREDICTIONS = 5

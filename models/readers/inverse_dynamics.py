@@ -21,8 +21,8 @@ from torch.nn.functional import avg_pool2d, interpolate, silu
 
 from longdwm_env.errors import NotFinite
 from longdwm_env.models import bundled, limits
-from longdwm_env.models.lanes import Lanes
-from longdwm_env.models.motion_volume import (
+from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.readers.motion_volume import (
     FAR_CHANNELS,
     ROAD_CHANNELS,
     SPEEDS_MPS,
@@ -30,7 +30,7 @@ from longdwm_env.models.motion_volume import (
     evidence,
     unpacked,
 )
-from longdwm_env.models.readers import has_weights, load_bundled, load_network
+from longdwm_env.models.readers.reader_files import has_weights, load_bundled, load_network
 from longdwm_env.types import Camera, FloatArray, Images
 
 BUNDLED = bundled.WEIGHTS / "inverse-dynamics"

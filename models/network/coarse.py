@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from longdwm_env.models.conditioning import coarse_conditioning
-from longdwm_env.models.denoiser import Denoiser, StepCallback
+from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning
+from longdwm_env.models.network.denoiser import Denoiser, StepCallback
 
 
 class CoarseModel(Denoiser):

@@ -10,10 +10,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
 from longdwm_env.io.files import atomic_path, atomic_write_bytes
-from longdwm_env.models.readers import CONFIGURATION, WEIGHTS
-from longdwm_env.models.scorer import load_scorer
+from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
+from longdwm_env.models.readers.scorer import load_scorer
 from longdwm_env.training.data.latents import weights_hash
-from longdwm_env.training.model_card import CARD, NOT_MEASURED
+from longdwm_env.training.shipping.model_card import CARD, NOT_MEASURED
 
 _ABOUT = """\
 # The scorer of LongDWM
@@ -21,7 +21,7 @@ _ABOUT = """\
 A small video encoder that looks at one second of driving (12 frames of 96 x 144) and says how fast the car moves and
 turns, how it lies in its lane, what weather and time of day it is, whether the picture is damaged, whether the car has
 left the road, and whether it touches somebody or would within two seconds. Class:
-`longdwm_env.models.scorer.DrivingEncoder`.
+`longdwm_env.models.readers.scorer.DrivingEncoder`.
 
 ## What it is for
 - FDS, the Frechet distance of its features. **FDS is not FVD**: it compares rows of one table and nothing else.
