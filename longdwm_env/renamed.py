@@ -21,6 +21,7 @@ RENAMED = {
     "longdwm_env.models.mini_codec": "longdwm_env.models.codec.mini_codec",
     "longdwm_env.models.scorer": "longdwm_env.models.readers.scorer",
     "longdwm_env.models.text": "longdwm_env.models.conditioning.text",
+    "longdwm_env.settings": "longdwm_env.env_options",
     "longdwm_env.video": "longdwm_env.io.video",
 }
 

@@ -35,7 +35,7 @@ from longdwm_env.models.folder import check_pipeline_folder, check_weights_match
 from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.traffic.meanwhile import TrafficKind
-from longdwm_env.traffic.record import Meanwhile
+from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
     ActorTracks,
     Camera,

@@ -31,18 +31,18 @@ from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.draws import numbers
 from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.loop import Progress, train
-from longdwm_env.training.losses.coarse import CoarseObjective
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
 from longdwm_env.training.losses.distill import DistillObjective
 from longdwm_env.training.losses.encoder import EncoderObjective, WindowSampler
 from longdwm_env.training.losses.evidence import gathered
-from longdwm_env.training.losses.fine import FineObjective
-from longdwm_env.training.losses.inverse_dynamics import InverseDynamicsObjective, MotionSampler
+from longdwm_env.training.losses.fine_objective import FineObjective
+from longdwm_env.training.losses.inverse_dynamics_objective import InverseDynamicsObjective, MotionSampler
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
-from longdwm_env.training.losses.rollout import Rollout
-from longdwm_env.training.losses.warp import WarpObjective
-from longdwm_env.training.pictures import PictureWriter
+from longdwm_env.training.losses.self_rollout import Rollout
+from longdwm_env.training.losses.warp_loss import WarpObjective
 from longdwm_env.training.run import SAMPLES
+from longdwm_env.training.sample_pictures import PictureWriter
 from longdwm_env.training.workspace import Workspace
 
 Draw = Callable[[int, Sequence[int]], Any]

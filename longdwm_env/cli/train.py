@@ -209,7 +209,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
     it goes on with the protocols that have not been run on these weights and as many drives.
     """
     from longdwm_env.cli.measuring import paper_metrics as metrics
-    from longdwm_env.evaluation.policies.provenance import path_hash
+    from longdwm_env.evaluation.provenance import path_hash
     from longdwm_env.io.files import atomic_write_json
 
     begun = time.monotonic()
@@ -256,7 +256,7 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
 
     from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES
     from longdwm_env.training.data.footage import record_enough
-    from longdwm_env.training.data.simulator import unseen_clips
+    from longdwm_env.training.data.simulator_footage import unseen_clips
 
     size = workspace.load().settings.image_size
 

@@ -16,7 +16,7 @@ from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
 from longdwm_env.models.readers.scorer import WINDOW_FRAMES, WINDOW_SIZE, DrivingEncoder, windows_of
 from longdwm_env.simulator.scene import TEST_SEEDS_START
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource
-from longdwm_env.training.data.simulator import unseen_clips
+from longdwm_env.training.data.simulator_footage import unseen_clips
 from longdwm_env.training.losses.encoder import window_truth
 
 MOTION = ("speed_mps", "yaw_rate_radps", "lateral_m", "heading_error_rad")

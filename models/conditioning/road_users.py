@@ -16,7 +16,7 @@ from longdwm_env.geometry.boxes import image_boxes, shares_hidden, shares_inside
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, RoadLayout
 from longdwm_env.geometry.pose import compose
 from longdwm_env.traffic.meanwhile import TrafficKind, begin, checked_traffic, kind_of, react
-from longdwm_env.traffic.record import Begun, Meanwhile
+from longdwm_env.traffic.traffic_record import Begun, Meanwhile
 from longdwm_env.types import (
     ActorTracks,
     Camera,

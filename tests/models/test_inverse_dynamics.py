@@ -24,7 +24,7 @@ from longdwm_env.models.readers.inverse_dynamics import (
 from longdwm_env.models.readers.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, evidence, mirrored, unpacked
 from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
 from longdwm_env.models.readers.scorer import windows_of
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.types import Camera, Images
 
 CAMERA = assumed_camera((96, 144))

@@ -20,8 +20,8 @@ from longdwm_env.simulator.scene import episode
 from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.state import EnvState
 from longdwm_env.types import EgoState, WorldState
-from longdwm_env.worlds.simulator import SimulatorWorld
-from longdwm_env.worlds.warp import WarpWorld
+from longdwm_env.worlds.simulator_world import SimulatorWorld
+from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (32, 48)
 SEED_OF = {

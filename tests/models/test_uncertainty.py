@@ -17,8 +17,8 @@ from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes import open_scenes
 from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.world import GenerativeWorld, UncertainWorld
-from longdwm_env.worlds.simulator import SimulatorWorld
-from longdwm_env.worlds.warp import WarpWorld
+from longdwm_env.worlds.simulator_world import SimulatorWorld
+from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (32, 48)
 FIRST_TEST_SEED = 1_000_000

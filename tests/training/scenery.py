@@ -17,9 +17,9 @@ from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.clip import BadClip, Clip
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices
-from longdwm_env.training.losses.rollout import Rollout
+from longdwm_env.training.losses.self_rollout import Rollout
 from longdwm_env.types import Camera, ImageSize, Intrinsics
 
 WEATHERS = ("Clear", "Foggy", "Rainy")

@@ -25,7 +25,7 @@ from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
 from longdwm_env.training.data.samplers import CoarseSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.data.shares import Share, batches_ahead
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.data.sources import twins_of
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.data.windows import Window

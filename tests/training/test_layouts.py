@@ -21,11 +21,11 @@ from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.data.windows import Window
-from longdwm_env.training.losses.coarse import CoarseObjective
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.objective import NoiseChoices
-from longdwm_env.training.losses.rollout import Rollout, roll_history
+from longdwm_env.training.losses.self_rollout import Rollout, roll_history
 
 from .scenery import NO_DROPS, PaintedRoad, driver_at, fine_objective, shaken, street
 

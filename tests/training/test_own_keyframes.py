@@ -19,9 +19,9 @@ from longdwm_env.training.data.batches import FineBatch
 from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.latents import LatentStore
 from longdwm_env.training.data.samplers import FineSampler
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.own_keyframes import with_own_keyframes
-from longdwm_env.training.losses.rollout import Rollout
+from longdwm_env.training.losses.self_rollout import Rollout
 
 from .scenery import PaintedRoad, fine_objective, shaken
 

@@ -33,7 +33,7 @@ from longdwm_env.training.data.latents import (
     weights_hash,
 )
 from longdwm_env.training.data.shards import BadLimit, ShardFolder, shards_to_make
-from longdwm_env.training.data.vehicles import vehicle_cover
+from longdwm_env.training.data.visible_vehicles import vehicle_cover
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from longdwm_env.agents.driving.engine.generation import Drive, OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import Drive, OpenScene
 from longdwm_env.agents.driving.recording.journal import Journal, act_of
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from longdwm_env.training.data.encoding import encode_latents
 from longdwm_env.training.data.footage import CLIPS_PER_SHARD, Footage, record_footage
 from longdwm_env.training.data.latents import EMPTY_TEXT_FILE, LatentChoices, LatentStore, weights_hash
 from longdwm_env.training.data.shards import ShardFolder
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.workspace import Workspace
 
 TEST_FRAMES = -(-(max(LONG_FRAMES) - 1) // 12) * 12 + 1

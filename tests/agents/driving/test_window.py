@@ -207,7 +207,7 @@ os.environ["SDL_VIDEODRIVER"] = "dummy"
 import pygame
 import torch
 from longdwm_env import render
-from longdwm_env.agents.driving.engine.generation import Generator
+from longdwm_env.agents.driving.engine.open_worlds import Generator
 from longdwm_env.cli import main
 
 render.no_window = lambda: ""

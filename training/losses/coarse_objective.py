@@ -24,9 +24,9 @@ from longdwm_env.training.losses.objective import (
     dropped_text,
     squared_error,
 )
-from longdwm_env.training.losses.rollout import Rollout, roll_history
-from longdwm_env.training.losses.texture import contrast, texture_loss
-from longdwm_env.training.losses.vehicles import vehicle_copy_loss
+from longdwm_env.training.losses.self_rollout import Rollout, roll_history
+from longdwm_env.training.losses.texture_loss import contrast, texture_loss
+from longdwm_env.training.losses.vehicle_loss import vehicle_copy_loss
 from longdwm_env.training.losses.wear import worn
 
 

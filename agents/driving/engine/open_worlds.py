@@ -17,6 +17,7 @@ from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
 from longdwm_env.agents.driving.input.pedals import Controls
 from longdwm_env.clock import FPS
+from longdwm_env.env_options import open_episodes
 from longdwm_env.episode import Episodes, Outcome, made_here
 from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.episodes.observation import Timing, info_from
@@ -26,7 +27,6 @@ from longdwm_env.factory import make_world
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.scenes import ScenesLike, open_scenes
-from longdwm_env.settings import open_episodes
 from longdwm_env.state import EnvState
 from longdwm_env.types import FloatArray, Images, ImageSize
 from longdwm_env.world import FinishingWorld, WorldModel

@@ -14,7 +14,7 @@ Deviation: the paper trains with squared error alone, and samples in many steps.
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from longdwm_env.training.losses.texture import contrast
+from longdwm_env.training.losses.texture_loss import contrast
 
 AROUND = 3
 """Side in latents of the square over which views are compared, so that neighbours choose alike."""

@@ -24,8 +24,8 @@ from longdwm_env.training.losses.objective import (
     squared_error,
 )
 from longdwm_env.training.losses.own_keyframes import with_own_keyframes
-from longdwm_env.training.losses.rollout import Rollout
-from longdwm_env.training.losses.texture import contrast, texture_loss
+from longdwm_env.training.losses.self_rollout import Rollout
+from longdwm_env.training.losses.texture_loss import contrast, texture_loss
 
 
 def fine_loss(

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter, uniform_filter1d
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.scenes.ego_motion.camera import FoundCamera, find_camera, pair_focus
-from longdwm_env.scenes.ego_motion.footage import Footage
 from longdwm_env.scenes.ego_motion.masks import moving_area
+from longdwm_env.scenes.ego_motion.pose_footage import Footage
 from longdwm_env.scenes.ego_motion.poses_file import TRUSTED
 from longdwm_env.scenes.ego_motion.road import (
     SPEEDS_MPS,
@@ -29,6 +28,7 @@ from longdwm_env.scenes.ego_motion.road import (
 )
 from longdwm_env.scenes.ego_motion.speeds import SpeedPath, likely_speeds
 from longdwm_env.scenes.ego_motion.tracks import Tracks, Turn, follow, turn_between, working_size
+from longdwm_env.scenes.ego_motion.video_camera import FoundCamera, find_camera, pair_focus
 from longdwm_env.types import Camera, FloatArray
 
 FEWEST_FRAMES = 12

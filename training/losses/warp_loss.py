@@ -5,7 +5,7 @@ The objective is Eq. 6 with the warp among the conditions. The paper builds it o
 
 from torch import nn
 
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 
 GUIDANCE_MODULES = ("warp_embed", "warp_projections", "motion_embed")
 """What section 3.4 adds to the Fine transformer: the patch embedding of the warps and their way into each block."""

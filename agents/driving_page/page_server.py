@@ -26,10 +26,10 @@ from longdwm_env.agents.driving_page.audience import Audience, Viewer
 from longdwm_env.agents.driving_page.guard import SHORTEST_TOKEN, Guard
 from longdwm_env.agents.driving_page.letters import hello, news, tiled
 from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS, Refused, order_of
+from longdwm_env.agents.driving_page.page_starts import Starts
 from longdwm_env.agents.driving_page.photos import MAX_PHOTO_BYTES, Photos
+from longdwm_env.agents.driving_page.picture_scenery import Scenery
 from longdwm_env.agents.driving_page.room import Room
-from longdwm_env.agents.driving_page.scenery import Scenery
-from longdwm_env.agents.driving_page.starts import Starts
 from longdwm_env.agents.loopback import is_loopback
 from longdwm_env.errors import InvalidConfig, LongDWMError
 

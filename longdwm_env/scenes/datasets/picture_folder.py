@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.scenes.datasets.drives import ForeignDrive
+from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.sidecar import read_sidecar

@@ -41,7 +41,7 @@ from longdwm_env.simulator.traffic.vehicle_kinds import EGO_SHARES, draw_style
 from longdwm_env.training.data.clip import BadClip, Clip, twin_key
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import ActorTracks, EgoState, FloatArray, ImageSize, wrap_angle
-from longdwm_env.worlds.simulator import actor_tracks
+from longdwm_env.worlds.simulator_world import actor_tracks
 
 FRAMES_AFTER_CRASH = 6
 """How long footage goes on after the ego has hit somebody: long enough to show it, before it becomes unphysical."""
