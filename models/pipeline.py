@@ -145,7 +145,7 @@ class LongDWMPipeline(DiffusionPipeline):
         """Both ways to the hub end here: the card is written unless somebody has written one there."""
         readme = Path(working_dir) / card.CARD
         if card.is_unwritten(readme):
-            card.hub_card(self, repo_id).save(readme)
+            card.hub_card(self, self.settings, repo_id).save(readme)
         return super()._upload_folder(working_dir, repo_id, *args, **kwargs)
 
     @property

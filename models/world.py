@@ -27,7 +27,7 @@ from longdwm_env.geometry.scenery import SceneryLayer, SceneryMap
 from longdwm_env.models.closed_loop.lookahead import Second, rest_of_second, with_rest
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.standstill import held, stands
-from longdwm_env.models.composition import Surroundings
+from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.conditioning.text import contradicts, known_prompt

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.layout import RoadLayout
-from longdwm_env.models.composition import Surroundings
+from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.network.denoiser import StepCallback
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
 
