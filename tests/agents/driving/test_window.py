@@ -206,7 +206,7 @@ import os, sys, threading, time
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 import pygame
 import torch
-from longdwm_env import render
+from longdwm_env.io import human_window as render
 from longdwm_env.agents.driving.engine.open_worlds import Generator
 from longdwm_env.cli import main
 
