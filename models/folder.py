@@ -125,6 +125,16 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
+def folder_parameters(path: Path) -> dict[str, int]:
+    """How many numbers each network of a pipeline's folder has, from the files' headers alone."""
+    counts = {}
+    for name in COMPONENTS:
+        files = weight_files(path / name) if (path / name).is_dir() else []
+        if files:
+            counts[name] = sum(math.prod(shape) for file in files for shape in tensor_shapes(file).values())
+    return counts
+
+
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a safetensors file, from its header alone.
 

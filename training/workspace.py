@@ -23,6 +23,9 @@ from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.text import PromptTokenizer
 from longdwm_env.training.config import Recipe, as_json
 
+TRAINED_WITH = "trained_with_warp.json"
+"""Beside a pipeline's components: which were trained with warps."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -137,6 +140,11 @@ class Workspace:
             file.replace(target / file.name)
         fresh.rmdir()
 
+    def note_training(self, component: str, use_warp: bool) -> None:
+        """Remember beside a trained component whether it was trained with warps, for whoever measures it."""
+        folder = self.baseline if component == "ar-baseline" else self.pipeline
+        atomic_write_json(folder / TRAINED_WITH, {**trained_with_warp(folder), component: use_warp})
+
     def done(self, stage: str) -> bool:
         """Whether a stage has run to its end."""
         return (self.stage(stage) / "done.json").is_file()
@@ -144,6 +152,18 @@ class Workspace:
     def mark_done(self, stage: str, facts: dict[str, Any]) -> None:
         """Remember that a stage has run to its end."""
         atomic_write_json(self.stage(stage) / "done.json", as_json(facts))
+
+
+def trained_with_warp(folder: Path) -> dict[str, bool]:
+    """Which models of a pipeline's or baseline's folder were trained with warps, as far as that was noted."""
+    path = folder / TRAINED_WITH
+    if not path.is_file():
+        return {}
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): bool(told) for name, told in noted.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidConfig(f"{path} is damaged ({error}); it says which models were trained with warps") from error
 
 
 def _hash(pipeline: Path) -> str:

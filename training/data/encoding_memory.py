@@ -144,6 +144,7 @@ def check_encoding_fits(
     return needs
 
 
+@torch.no_grad()
 def most_held(run: Callable[[], object]) -> float:
     """Most bytes that tensors hold at once during a computation, those that were there before left out."""
     with _Held() as held:
