@@ -14,14 +14,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from longdwm_env.errors import InvalidConfig
+from longdwm_env.errors import InvalidConfig, UnknownWorld
 from longdwm_env.files import atomic_write_json, content_hash, one_writer
-from longdwm_env.models.folder import INDEX
+from longdwm_env.models.folder import INDEX, check_pipeline_folder
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.text import PromptTokenizer
 from longdwm_env.training.config import Recipe, as_json
+
+CODECS = {"cogvideox-2b": "AutoencoderKLCogVideoX", "debug-cogvideox": "AutoencoderKLCogVideoX"}
+"""Autoencoders of presets; all others have mini's."""
 
 TRAINED_WITH = "trained_with_warp.json"
 """Beside a pipeline's components: which were trained with warps."""
@@ -100,6 +103,7 @@ class Workspace:
             about |= {"initial": begun_with} if begun_with is not None else {}
         if not (self.pipeline / "model_index.json").is_file():
             if initial is not None:
+                _check_initial(initial, recipe)
                 about["initial"] = _hash(initial)
                 made = LongDWMPipeline.from_pretrained(str(initial))
             elif recipe.preset == "cogvideox-2b":
@@ -164,6 +168,21 @@ def trained_with_warp(folder: Path) -> dict[str, bool]:
         return {str(name): bool(told) for name, told in noted.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise InvalidConfig(f"{path} is damaged ({error}); it says which models were trained with warps") from error
+
+
+def _check_initial(folder: Path, recipe: Recipe) -> None:
+    """Refuse a folder that is no whole pipeline, or one of another kind than the recipe trains."""
+    try:
+        check_pipeline_folder(folder)
+    except UnknownWorld as error:
+        raise InvalidConfig(f"--initial: {error}") from error
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    codec, wanted = index["vae"][1], CODECS.get(recipe.preset, "MiniAutoencoder")
+    if codec != wanted:
+        raise InvalidConfig(
+            f"--initial: {folder} has the autoencoder {codec}, and the recipe {recipe.name} trains models of {wanted}; "
+            "give a pipeline of that kind, or take another recipe"
+        )
 
 
 def _hash(pipeline: Path) -> str:

@@ -287,5 +287,5 @@ def _named(
         name, equals, folder = entry.partition("=")
         if not equals or not Path(folder).is_dir():
             raise InvalidConfig(f"--variant {entry!r}: expected NAME=FOLDER of a saved pipeline")
-        named[name] = opened_pipeline(Path(folder), options.device, options.dtype, beside)
+        named[name] = opened_pipeline(Path(folder), options.device, options.dtype, (options.model, beside))
     return named

@@ -206,6 +206,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
     from longdwm_env.agents.evaluation.provenance import path_hash
     from longdwm_env.cli import metrics
     from longdwm_env.files import atomic_write_json
+    from longdwm_env.training.workspace import device_of
 
     begun = time.monotonic()
     recipe, workspace = opened(options)
@@ -214,6 +215,7 @@ def evaluation(options: Options = TrainOptions()) -> int:
 
         torch.set_num_threads(options.threads)
     out, samples = workspace.stage("evaluation"), EVALUATION_SAMPLES[recipe.size]
+    device = str(device_of(options.device))
     drives = out / "drives"
     scenes = options.data if recipe.data.kind == "nuscenes" else _test_drives(workspace, drives, samples, options)
     protocol = metrics.ProtocolOptions(
@@ -222,6 +224,8 @@ def evaluation(options: Options = TrainOptions()) -> int:
         scenes=scenes,
         samples=samples,
         out=out,
+        device=device,
+        dtype="bfloat16" if device == "cuda" and recipe.preset == "cogvideox-2b" else "float32",
     )
     networks = metrics.NetworkOptions(
         workspace.scorer if workspace.done("scorer") else None,

@@ -87,6 +87,11 @@ class NuScenesScenes:
         """How many nuScenes scenes there are: the first indices, each at its first start."""
         return len(self._records)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the nuScenes scenes that are there."""
+        return frozenset(str(record["name"]) for record in self._records)
+
     def scene(self, index: int) -> Scene:
         """The scene of an index.
 

@@ -30,7 +30,10 @@ AT_WORK = 0.25
 
 
 def opened_pipeline(
-    folder: Path, device: str = "cpu", dtype: str = "float32", beside: LongDWMPipeline | None = None
+    folder: Path,
+    device: str = "cpu",
+    dtype: str = "float32",
+    beside: tuple[Path, LongDWMPipeline] | None = None,
 ) -> LongDWMPipeline:
     """A saved pipeline on a device, told of the trajectory what it was trained with.
 
@@ -38,7 +41,8 @@ def opened_pipeline(
         folder: of the pipeline.
         device: such as cuda.
         dtype: of its weights.
-        beside: another one that is already open; where both have the same text encoder or autoencoder, it is shared.
+        beside: folder and pipeline of another one that is already open; where both have the same text encoder or
+            autoencoder, it is shared.
 
     Raises:
         UnknownWorld: the folder is no pipeline.
@@ -48,17 +52,14 @@ def opened_pipeline(
     """
     check_pipeline_folder(folder)
     check_device(device)
-    shared = {} if beside is None else _shared(folder, beside)
+    shared = {} if beside is None else _shared(folder, *beside)
     if torch.device(device).type == "cuda":
         names = [name for name in folder_parameters(folder) if name not in shared]
         check_model_fits(folder, dtype, float(torch.cuda.mem_get_info(device)[0]), device, names)
     pipeline = LongDWMPipeline.from_pretrained(str(folder), **shared)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.opened_from = folder
     pipeline.to(device=device, dtype=getattr(torch, dtype))
-    made = as_trained(pipeline, folder)
-    made.opened_from = folder
-    return made
+    return as_trained(pipeline, folder)
 
 
 def check_device(device: str) -> None:
@@ -156,11 +157,8 @@ def protocol_clips(
     return clips_of(scenes, split, wanted, first_seed, image_size, DRIVE_FRAMES)
 
 
-def _shared(folder: Path, beside: LongDWMPipeline) -> dict[str, Any]:
+def _shared(folder: Path, origin: Path, beside: LongDWMPipeline) -> dict[str, Any]:
     """Components of another pipeline whose files are those of a folder."""
-    origin: Path | None = getattr(beside, "opened_from", None)
-    if origin is None:
-        return {}
     return {
         name: getattr(beside, name)
         for name in ("text_encoder", "vae")
