@@ -139,7 +139,7 @@ def check_encoding_fits(
         raise DoesNotFit(
             f"the latents of {len(source):,} clips take about {needs.disk / GIB:.1f} GiB, and {on_disk / GIB:.1f} GiB "
             f"are free at {folder}. What helps: another --out; --set latents.segment_phases=1, which keeps segments at "
-            "whole seconds alone (a twelfth). --force starts anyway."
+            "whole seconds alone (about an eighth). --force starts anyway."
         )
     return needs
 

@@ -92,17 +92,20 @@ def gathered(
         videos: folder where videos are kept too, as mp4, in a folder of each maker's name; None for nowhere.
 
     Raises:
-        InvalidConfig: there is no maker, two have the same name, or no clip can be continued.
+        InvalidConfig: there is no maker, or no clip can be continued.
     """
-    names = [maker.name for maker in makers]
-    if not makers or len(set(names)) < len(names):
-        raise InvalidConfig(f"protocol {measured['protocol']} needs at least one model, each of its own name: {names}")
+    if not makers:
+        raise InvalidConfig(f"protocol {measured['protocol']} needs at least one model")
     held = ExitStack()
     if folder is None:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
     of = {"source": source.description(), "frames": num_frames, **measured}
+    hashes: dict[int, str] = {}
     truth = KeptNumbers(folder, TRUTH, of)
-    kept = {maker.name: KeptNumbers(folder, maker.name, {**of, "system": described(maker.system)}) for maker in makers}
+    kept = {
+        maker.name: KeptNumbers(folder, maker.name, {**of, "made by": described(maker.system, hashes)})
+        for maker in makers
+    }
     places: list[int] = []
     keys: list[str] = []
     with tqdm(total=count * len(makers), desc=str(measured["protocol"]), unit="video", leave=False) as bar:
@@ -146,22 +149,35 @@ def gathered(
     return Gathered(truth.of(places), made, keys, first, held)
 
 
-def described(system: Any) -> dict[str, Any]:
-    """What decides what a system makes, as JSON values: its weights, its settings and its own fields."""
+def described(system: Any, hashes: dict[int, str]) -> dict[str, Any]:
+    """What decides what a system makes, as JSON values: its weights, its settings and its own fields.
+
+    Args:
+        system: a dataclass, or another object, of which the kind alone is known.
+        hashes: of networks, by their ids; those that systems share are read once.
+    """
+
+    def hashed(network: nn.Module) -> str:
+        if id(network) not in hashes:
+            hashes[id(network)] = weights_hash(network)
+        return hashes[id(network)]
+
     said: dict[str, Any] = {"kind": type(system).__name__}
     for one in dataclasses.fields(system) if dataclasses.is_dataclass(system) else ():
         value = getattr(system, one.name)
         if isinstance(value, LongDWMPipeline):
-            networks = [value.coarse, value.fine, value.vae, value.text_encoder]
-            said["weights"] = weights_hash(*(network for network in networks if network is not None))
+            networks = {name: part for name, part in value.components.items() if isinstance(part, nn.Module)}
+            said["weights"] = {name: hashed(network) for name, network in networks.items()}
             said["settings"] = value.settings.to_json()
-            said["pipeline"] = type(value).__name__
+            said["told warps"] = [type(value.coarse_model).__name__, type(value.fine_model).__name__]
         elif isinstance(value, nn.Module):
-            said[one.name] = weights_hash(value)
+            said[one.name] = hashed(value)
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             said[one.name] = dataclasses.asdict(value)
+        elif isinstance(value, str | int | float | bool | None):
+            said[one.name] = value
         else:
-            said[one.name] = str(value)
+            said[one.name] = type(value).__name__
     return said
 
 

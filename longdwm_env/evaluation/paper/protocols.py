@@ -123,13 +123,20 @@ def _gather(
     )
 
 
-def _continuing(systems: Sequence[System], num_frames: int) -> list[Maker]:
-    """Systems as makers of videos (T + 1, H, W, 3), the given frame first."""
+def _continuing(systems: Mapping[str, System], num_frames: int) -> list[Maker]:
+    """Systems by name as makers of videos (T + 1, H, W, 3), the given frame first."""
 
     def whole(system: System, sample: Sample) -> Images:
         return np.concatenate([sample.image[None], system.continued(sample, num_frames)])
 
-    return [Maker(system.name, system, partial(whole, system)) for system in systems]
+    return [Maker(name, system, partial(whole, system)) for name, system in systems.items()]
+
+
+def _by_name(systems: Sequence[System]) -> dict[str, System]:
+    named = {system.name: system for system in systems}
+    if len(named) < len(systems):
+        raise InvalidConfig(f"models to compare have names of their own, got {[system.name for system in systems]}")
+    return named
 
 
 def _pictures(made: Images, truth: Images) -> Numbers:
@@ -142,7 +149,7 @@ def _picture_cells(made: NumbersOf) -> tuple[Cell, Cell]:
 
 
 def _measured(
-    protocol: Protocol, name: str, systems: Sequence[System], num_frames: int, alone: bool = True, **more: Any
+    protocol: Protocol, name: str, systems: Mapping[str, System], num_frames: int, alone: bool = True, **more: Any
 ) -> tuple[Gathered, dict[str, tuple[Cell, ...]]]:
     """What was read, and for each system FID, FVD, FDS, PSNR and SSIM of the frames that it made."""
     makers = _continuing(systems, num_frames)
@@ -160,7 +167,7 @@ def _measured(
 
 def short(protocol: Protocol, systems: Sequence[System]) -> Table:
     """Short prediction, Table 1: one frame given, 24 more made."""
-    found, cells = _measured(protocol, "short", systems, SHORT_FRAMES - 1)
+    found, cells = _measured(protocol, "short", _by_name(systems), SHORT_FRAMES - 1)
     columns = ("model", "FID", "FVD", "FDS", "PSNR (dB)", "SSIM")
     title = "Short prediction, 25 frames"
     return protocol.table(
@@ -177,7 +184,7 @@ def long(protocol: Protocol, systems: Sequence[System], lengths: Sequence[int] =
         ends = {frames: slice(frames - clock.FRAMES_PER_INTERVAL, frames) for frames in lengths}
         return {f"psnr.{frames}": psnr_db(video[end], real[end]).mean() for frames, end in ends.items()}
 
-    makers = _continuing(systems, longest - 1)
+    makers = _continuing(_by_name(systems), longest - 1)
     found = _gather(protocol, "long", makers, longest - 1, last_seconds, alone=False, lengths=lengths)
     rows: list[Row] = []
     for system in systems:
@@ -220,7 +227,7 @@ def controllable(protocol: Protocol, systems: Sequence[System]) -> Table:
     found, cells = _measured(
         protocol,
         "controllable",
-        systems,
+        _by_name(systems),
         SHORT_FRAMES - 1,
         read=lambda sample, video: {**_pictures(video[1:], sample.truth), **motion(sample, video[1:])},
         read_truth=lambda sample: motion(sample, sample.truth),
@@ -268,7 +275,7 @@ def interpolation(protocol: Protocol, interpolators: Sequence[Interpolator]) -> 
 
 def ablation(protocol: Protocol, systems: Sequence[System], num_frames: int = LONG_FRAMES[-1]) -> Table:
     """One part of the method after another, Table 6."""
-    found, measured = _measured(protocol, "ablation", systems, num_frames - 1, alone=False)
+    found, measured = _measured(protocol, "ablation", _by_name(systems), num_frames - 1, alone=False)
     rows = [(name, cells[1:]) for name, cells in measured.items()]
     columns = ("model", "FVD", "FDS", "PSNR (dB)", "SSIM")
     paper = {name: (value,) for name, value in published.TABLE_6.items()}
@@ -292,23 +299,21 @@ def distillation_steps(
         num_frames: of each video.
         videos: folder for the videos that ``vbench`` is shown; a folder of each system is made in it.
     """
-    steps = sorted(systems)
-    named = {systems[count].name: count for count in steps}
     found, measured = _measured(
         protocol,
         "distillation-steps",
-        [systems[count] for count in steps],
+        {str(count): systems[count] for count in sorted(systems)},
         num_frames - 1,
         alone=False,
         videos=None if vbench is None else videos,
     )
     rows: list[Row] = []
-    for name, count in named.items():
+    for name, cells in measured.items():
         scores: list[Cell] = [None] * 3
         if vbench is not None:
             said = vbench((videos or Path()) / name)
             scores = [100 * said[one] for one in ("motion_smoothness", "imaging_quality", "aesthetic_quality")]
-        rows.append((str(count), (*scores, *measured[name][1:])))
+        rows.append((name, (*scores, *cells[1:])))
     columns = (
         "distillation steps", "motion smoothness (%)", "imaging quality (%)", "aesthetic quality (%)", "FVD", "FDS",
         "PSNR (dB)", "SSIM",
