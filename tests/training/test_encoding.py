@@ -117,9 +117,7 @@ def test_what_does_not_fit_is_refused_before_it_starts(pipeline, tmp_path: Path,
     check_encoding_fits(pipeline, choices, source, tmp_path / "latents", "cpu")
     assert "latents: 2 clips, about" in capsys.readouterr().out
     monkeypatch.setattr(encoding_memory, "free_bytes", lambda on_gpu: 1e4)
-    with pytest.raises(
-        DoesNotFit, match=r"codec and text enc.*latents\.precision=bf16; --set latents\.tiling=true"
-    ):
+    with pytest.raises(DoesNotFit, match=r"codec and text enc.*latents\.precision=bf16; --set latents\.tiling=true"):
         check_encoding_fits(pipeline, choices, source, tmp_path / "latents", "cpu")
     monkeypatch.setattr(encoding_memory, "free_bytes", lambda on_gpu: 1e12)
     monkeypatch.setattr(encoding_memory, "_free_on_disk", lambda folder: 1e3)
