@@ -1,5 +1,6 @@
 """Encoding at full size: in bf16 and parts, texts once, a bounded number of frames, and what it needs said first."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ from longdwm_env.training.config import latents_overridden
 from longdwm_env.training.data import encoding_memory
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoding import KEPT_TEXTS, encode_latents
-from longdwm_env.training.data.encoding_memory import check_encoding_fits, clip_bytes, encoding_activations
+from longdwm_env.training.data.encoding_memory import (
+    check_encoding_fits,
+    clip_bytes,
+    encoding_activations,
+    encoding_needs,
+)
 from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.estimate import GIB, DoesNotFit
 from longdwm_env.training.recipes import recipe
@@ -45,18 +51,15 @@ def watch(module: torch.nn.Module) -> list[tuple[torch.Size, torch.dtype]]:
 
 
 def test_codec_and_text_encoder_work_in_bf16_and_a_text_is_read_once(pipeline, tmp_path: Path) -> None:
-    texts, pictures = watch(pipeline.text_encoder.encoder), watch(pipeline.vae.encoder)
-    read: list[object] = []
-    pipeline.text_encoder.register_forward_pre_hook(lambda *_: read.append(_))
+    texts, pictures = watch(pipeline.text_encoder), watch(pipeline.vae.encoder)
     choices = LatentChoices(keyframe_phases=2, segment_phases=2, precision="bf16", images_per_pass=26)
     store = encode_latents(Told(clips=3, frames=25, image_size=(64, 96)), tmp_path, pipeline, choices)
     assert {dtype for _, dtype in pictures} == {torch.bfloat16}
     assert {parameter.dtype for parameter in pipeline.text_encoder.parameters()} == {torch.bfloat16}
     # The empty one, and two of each of the road's three weathers, whatever they are asked for.
-    assert len(read) == len(texts) == 7 <= KEPT_TEXTS
-    # Sliced: one picture or segment in each pass of the encoder, which takes a segment in parts of eight frames.
-    assert {shape[0] for shape, _ in pictures} == {1}
-    assert max(shape[2] for shape, _ in pictures) <= 9
+    assert len(texts) == 7 <= KEPT_TEXTS
+    # Sliced: one picture or segment in each pass of the encoder.
+    assert {(shape[0], shape[2]) for shape, _ in pictures} == {(1, 1), (1, 13)}
     assert store.tensor(0, "later_texts").shape[0] == 2
     assert store.made_from["choices"]["precision"] == "bf16"
     exact = build(debug_cogvideox())
@@ -93,10 +96,17 @@ def test_activations_are_counted_at_full_size_without_weights() -> None:
     with torch.device("meta"):
         vae = AutoencoderKLCogVideoX(**cogvideox_2b().codec_arguments)
     half = encoding_activations(vae, (480, 720), LatentChoices(precision="bf16", images_per_pass=13))
-    tiled = encoding_activations(vae, (480, 720), LatentChoices(precision="bf16", images_per_pass=13, tiling=True))
-    assert tiled < half / 2
-    # Eight frames of 128 channels at full size are 0.66 GiB; a block holds a few of them at once.
+    # Thirteen frames of 128 channels at full size are 1.1 GiB; a block holds a few of them at once.
     assert 1.5 * GIB < half < 12 * GIB
+
+
+def test_tiles_take_less_and_weights_count_by_their_type(pipeline) -> None:
+    choices = LatentChoices(images_per_pass=13)
+    whole, tiled = (encoding_activations(pipeline.vae, (64, 96), replace(choices, tiling=t)) for t in (False, True))
+    assert tiled < whole / 2
+    wide, half = (encoding_needs(pipeline, replace(choices, precision=p), 1, 25, True) for p in ("no", "bf16"))
+    assert half.weights == wide.weights / 2
+    assert half.memory < wide.memory
 
 
 def test_bytes_on_the_disk_are_those_that_are_written(pipeline, tmp_path: Path) -> None:
