@@ -73,6 +73,26 @@ def test_the_papers_sets_are_all_theirs_and_no_others(dataroot: Path, scenes: Nu
             assert sample_at(source, index, source.frames - 1, seed=0) is not None
 
 
+def test_a_camera_that_triggers_early_loses_no_start(dataroot: Path, scenes: NuScenesScenes, tmp_path: Path) -> None:
+    """Of the last start the pictures span a little less than 24 frames of the clock: it still has all of them."""
+    hasty = Path(shutil.copytree(dataroot, tmp_path / "hasty"))
+    (table,) = hasty.glob("v1.0-*/sample_data.json")
+    (val,) = NuScenesClips(dataroot, SIZE, split="val").scene_names
+    last_file = scenes.frame_files(val)[-1]
+    records = json.loads(table.read_text())
+    for record in records:
+        if record["filename"] == last_file:
+            record["timestamp"] -= 60_000
+    table.write_text(json.dumps(records))
+    files = len(scenes.frame_files(val))
+    frames = files - scenes.keyframes(val)[-3]
+    plain, early = (NuScenesStarts(root, SIZE, frames, "every keyframe") for root in (dataroot, hasty))
+    assert len(plain) == len(early)
+    one, other = plain.clip(len(plain) - 1), early.clip(len(early) - 1)
+    assert np.array_equal(one.images, other.images)
+    assert other.poses == pytest.approx(one.poses, abs=0.2)
+
+
 def test_a_flag_makes_them_smaller(dataroot: Path) -> None:
     whole = protocol_clips(dataroot, SIZE, "every keyframe", 25)
     few = protocol_clips(dataroot, SIZE, "every keyframe", 25, samples=4)

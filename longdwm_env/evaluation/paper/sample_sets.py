@@ -12,6 +12,7 @@ from longdwm_env.errors import InvalidConfig, InvalidScene, UnknownScene
 from longdwm_env.evaluation.paper.continuations import Command
 from longdwm_env.evaluation.paper.vista import VistaSample, read_vista
 from longdwm_env.files import content_hash
+from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.layout import layout_along
 from longdwm_env.scenes.nuscenes import NuScenesScenes
 from longdwm_env.training.data.clip import BadClip, Clip
@@ -141,13 +142,19 @@ class NuScenesStarts:
             scene = self._scenes.scene_from(start.scene, start.frame)
             if scene.camera is None or scene.log.ego_poses is None:
                 raise BadClip(f"{scene.key} has no calibration or no ego poses")
-            if scene.log.num_future < self.frames - 1:
-                raise BadClip(f"{scene.key}: only {scene.log.num_future} frames follow without a gap")
+            there = min(self.frames, scene.log.num_future + 1)
+            if there < self.frames - 1:
+                raise BadClip(f"{scene.key}: only {there - 1} frames follow without a gap")
             camera = scene.camera.fitted(self.image_size)
-            images = scene.log.images(0, self.frames, camera)
+            images = scene.log.images(0, there, camera)
+            poses = scene.log.ego_poses[scene.log.num_past :][:there]
+            if there < self.frames:
+                # Cameras trigger early at times: so many pictures may span half a frame less than as many of the clock.
+                last = self._scenes.picture(start.scene, start.frame + self.frames - 1)
+                images = np.concatenate([images, fit_images(last[None], self.image_size)])
+                poses = np.concatenate([poses, 2 * poses[-1:] - poses[-2:-1]])
         except (InvalidScene, UnknownScene) as error:
             raise BadClip(f"{start.scene}: {error}") from error
-        poses = scene.log.ego_poses[scene.log.num_past :][: self.frames]
         layout = layout_along(scene.road_map, poses)
         return Clip(scene.key, np.ascontiguousarray(images), camera, poses, scene.prompt, layout=layout)
 
