@@ -72,7 +72,7 @@ def test_codec_and_text_encoder_work_in_bf16_and_a_text_is_read_once(pipeline, t
     )
     for name in ("segments", "segments.1", "keyframes.1"):
         error = (store.tensor(0, name) - wide.tensor(0, name)).abs().mean()
-        assert error < 0.03 * wide.tensor(0, name).abs().mean(), name
+        assert error < 0.1 * wide.tensor(0, name).abs().mean(), name
 
 
 def test_latents_that_were_made_before_are_still_these() -> None:

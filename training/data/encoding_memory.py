@@ -95,7 +95,7 @@ def encoding_activations(vae: Any, image_size: tuple[int, int], choices: LatentC
 
 
 def clip_bytes(pipeline: Any, choices: LatentChoices, frames: int, has_poses: bool) -> float:
-    """Bytes that the latents of a clip take on the disk, its captions left out but for one."""
+    """Bytes that the latents of a clip take on the disk; embeddings of its captions come on top."""
     settings: LongDWMSettings = pipeline.settings
     codec = pipeline.codec
     height, width = (side // codec.spatial_factor for side in settings.image_size)
