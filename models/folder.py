@@ -35,6 +35,7 @@ _BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "AutoencoderKLCogVideoX": AutoencoderKLCogVideoX.from_config,
     "T5EncoderModel": lambda config: T5EncoderModel(T5Config(**config)),
 }
+_POINTER = b"version https://git-lfs"
 _MOST_LAYERS, _MOST = 1024, 1 << 24
 """Numbers in a configuration that no model reaches."""
 
@@ -52,7 +53,10 @@ def check_pipeline_folder(path: Path) -> None:
         raise UnknownWorld(f"{path} has no {INDEX}; expected a folder that LongDWMPipeline.save_pretrained wrote")
     index = _read_json(path / INDEX)
     if index.get("_class_name") != "LongDWMPipeline":
-        raise UnknownWorld(f"{path / INDEX} describes a {index.get('_class_name')!r}, expected a 'LongDWMPipeline'")
+        raise UnknownWorld(
+            f"{path / INDEX} describes a {index.get('_class_name')!r}, expected a 'LongDWMPipeline'"
+            f"{_what_to_do(index, path)}"
+        )
     if not isinstance(index.get("settings"), dict):
         raise MissingWeights(f"{path / INDEX} is damaged: it has no 'settings' (image size, steps, warp)")
     for name in COMPONENTS:
@@ -71,10 +75,26 @@ def check_pipeline_folder(path: Path) -> None:
         library, class_name = (str(part) for part in entry)
         if library not in _LIBRARIES and not library.startswith("longdwm_env.models."):
             raise UnknownWorld(f"{path / INDEX} takes {name!r} from {library!r}; allowed are {', '.join(_LIBRARIES)}")
-        _check_component(path / name, name, class_name)
+        check_component(path / name, name, class_name)
 
 
-def _check_component(folder: Path, name: str, class_name: str) -> None:
+def _what_to_do(index: Mapping[str, Any], path: Path) -> str:
+    if not str(index.get("_class_name")).startswith("CogVideoX"):
+        return ""
+    return f". It is CogVideoX itself: `longdwm train init --from-cogvideox {path} --out FOLDER` makes a pipeline of it"
+
+
+def check_component(folder: Path, name: str, class_name: str) -> None:
+    """Refuse a component that is not whole, from its configuration and its files' headers.
+
+    Args:
+        folder: of the component.
+        name: of it in its pipeline.
+        class_name: that the pipeline's index gives it.
+
+    Raises:
+        MissingWeights: a file is missing or damaged; the message says which, and what was expected.
+    """
     configuration = folder / _CONFIGURATIONS.get(name, "config.json")
     if not configuration.is_file():
         raise MissingWeights(f"{configuration} is missing; expected the configuration of the pipeline's {name!r}")
@@ -127,6 +147,16 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
+def folder_parameters(path: Path) -> dict[str, int]:
+    """How many numbers each network of a pipeline's folder has, from the files' headers alone."""
+    counts = {}
+    for name in COMPONENTS:
+        files = weight_files(path / name) if (path / name).is_dir() else []
+        if files:
+            counts[name] = sum(math.prod(shape) for file in files for shape in tensor_shapes(file).values())
+    return counts
+
+
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a safetensors file, from its header alone.
 
@@ -137,7 +167,16 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise MissingWeights(f"{path} is damaged ({error}); expected a whole safetensors file") from error
+        with path.open("rb") as file:
+            is_pointer = file.read(len(_POINTER)) == _POINTER
+        what = (
+            "is a pointer of Git LFS, and not the file itself: run `git lfs pull` there"
+            if is_pointer
+            else (
+                f"is damaged or was downloaded in part ({error}); expected a whole safetensors file, so fetch it again"
+            )
+        )
+        raise MissingWeights(f"{path} {what}") from error
 
 
 def check_weights_match(path: Path, components: dict[str, Any]) -> None:

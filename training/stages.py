@@ -157,6 +157,9 @@ def _run_stage(
     )
     if progress.finished and PartialState().is_main_process:
         export(stage, workspace, pipeline)
+        if COMPONENTS.get(stage) in ("coarse", "fine"):
+            has_warps = config.use_warp and LatentStore(workspace.latents).has_poses
+            workspace.note_training("ar-baseline" if stage == "ar-baseline" else COMPONENTS[stage], has_warps)
         workspace.mark_done(stage, {"steps": progress.step, "loss": progress.loss})
     return progress
 

@@ -14,14 +14,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from longdwm_env.errors import InvalidConfig
+from longdwm_env.errors import InvalidConfig, UnknownWorld
 from longdwm_env.io.files import atomic_write_json, content_hash, one_writer
 from longdwm_env.models.conditioning.text import PromptTokenizer
-from longdwm_env.models.folder import INDEX
+from longdwm_env.models.folder import INDEX, check_pipeline_folder
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.config import Recipe, as_json
+
+CODECS = {"cogvideox-2b": "AutoencoderKLCogVideoX", "debug-cogvideox": "AutoencoderKLCogVideoX"}
+"""Autoencoders of presets; all others have mini's."""
+
+TRAINED_WITH = "trained_with_warp.json"
+"""Beside a pipeline's components: which were trained with warps."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class Workspace:
             about |= {"initial": begun_with} if begun_with is not None else {}
         if not (self.pipeline / "model_index.json").is_file():
             if initial is not None:
+                _check_initial(initial, recipe)
                 about["initial"] = _hash(initial)
                 made = LongDWMPipeline.from_pretrained(str(initial))
             elif recipe.preset == "cogvideox-2b":
@@ -142,6 +149,11 @@ class Workspace:
         if index.get(name, [None])[-1] is None:
             atomic_write_json(path, {**index, name: [type(module).__module__, type(module).__name__]})
 
+    def note_training(self, component: str, use_warp: bool) -> None:
+        """Remember beside a trained component whether it was trained with warps, for whoever measures it."""
+        folder = self.baseline if component == "ar-baseline" else self.pipeline
+        atomic_write_json(folder / TRAINED_WITH, {**trained_with_warp(folder), component: use_warp})
+
     def done(self, stage: str) -> bool:
         """Whether a stage has run to its end."""
         return (self.stage(stage) / "done.json").is_file()
@@ -149,6 +161,33 @@ class Workspace:
     def mark_done(self, stage: str, facts: dict[str, Any]) -> None:
         """Remember that a stage has run to its end."""
         atomic_write_json(self.stage(stage) / "done.json", as_json(facts))
+
+
+def trained_with_warp(folder: Path) -> dict[str, bool]:
+    """Which models of a pipeline's or baseline's folder were trained with warps, as far as that was noted."""
+    path = folder / TRAINED_WITH
+    if not path.is_file():
+        return {}
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): bool(told) for name, told in noted.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidConfig(f"{path} is damaged ({error}); it says which models were trained with warps") from error
+
+
+def _check_initial(folder: Path, recipe: Recipe) -> None:
+    """Refuse a folder that is no whole pipeline, or one of another kind than the recipe trains."""
+    try:
+        check_pipeline_folder(folder)
+    except UnknownWorld as error:
+        raise InvalidConfig(f"--initial: {error}") from error
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    codec, wanted = index["vae"][1], CODECS.get(recipe.preset, "MiniAutoencoder")
+    if codec != wanted:
+        raise InvalidConfig(
+            f"--initial: {folder} has the autoencoder {codec}, and the recipe {recipe.name} trains models of {wanted}; "
+            "give a pipeline of that kind, or take another recipe"
+        )
 
 
 def _hash(pipeline: Path) -> str:

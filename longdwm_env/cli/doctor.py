@@ -38,7 +38,7 @@ CORE = (
 
 FEATURES = {
     "nuScenes scenes": ("nuscenes", "nuscenes", ()),
-    "training": ("train", "accelerate", ("torchmetrics", "tensorboard")),
+    "training": ("train", "accelerate", ("torchmetrics", "tensorboard", "sentencepiece")),
     "stable-baselines3": ("rl", "stable_baselines3", ()),
     "many machines": ("cluster", "ray", ()),
     "remote policies": ("remote", "websockets", ()),

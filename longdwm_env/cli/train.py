@@ -243,6 +243,7 @@ def evaluation(options: Options = DEFAULTS) -> int:
     from longdwm_env.cli.measuring import paper_metrics as metrics
     from longdwm_env.evaluation.provenance import path_hash
     from longdwm_env.io.files import atomic_write_json
+    from longdwm_env.training.workspace import device_of
 
     begun = time.monotonic()
     recipe, workspace = opened(options)
@@ -251,6 +252,7 @@ def evaluation(options: Options = DEFAULTS) -> int:
 
         torch.set_num_threads(options.threads)
     out, samples = workspace.stage("evaluation"), EVALUATION_SAMPLES[recipe.size]
+    device = str(device_of(options.device))
     drives = out / "drives"
     scenes = options.data if recipe.data.kind == "nuscenes" else _test_drives(workspace, drives, samples, options)
     protocol = metrics.ProtocolOptions(
@@ -259,6 +261,8 @@ def evaluation(options: Options = DEFAULTS) -> int:
         scenes=scenes,
         samples=samples,
         out=out,
+        device=device,
+        dtype="bfloat16" if device == "cuda" and recipe.preset == "cogvideox-2b" else "float32",
     )
     networks = metrics.NetworkOptions(
         workspace.scorer if workspace.done("scorer") else None,

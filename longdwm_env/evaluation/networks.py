@@ -1,9 +1,14 @@
 """The networks that measure: this project's own readers of pictures, and those of others whose weights are given."""
 
+import copy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from longdwm_env.errors import MissingWeights
+from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures, check_torchscript
+from longdwm_env.io.files import content_hash
 from longdwm_env.models.readers.inverse_dynamics import (
     InverseDynamics,
     bundled_inverse_dynamics,
@@ -47,6 +52,7 @@ class Networks:
         encoder_from: where the encoder's weights came from, in words.
         reader: the inverse-dynamics model, for compliance.
         reader_from: as ``encoder_from``.
+        device: where feature networks run; the inverse-dynamics model reads on the CPU.
     """
 
     encoder: DrivingEncoder | None = None
@@ -55,6 +61,7 @@ class Networks:
     encoder_from: str = ""
     reader: InverseDynamics | None = None
     reader_from: str = ""
+    device: str = "cpu"
 
     @classmethod
     def opened(
@@ -63,10 +70,43 @@ class Networks:
         reader: Path | None = None,
         inception: Path | None = None,
         i3d: Path | None = None,
+        device: str = "cpu",
     ) -> "Networks":
         """Encoder and reader from these folders, else those that come with the package, else none; files as given."""
         own, motion = opened_encoder(encoder), opened_reader(reader)
-        return cls(own, inception, i3d, str(encoder or "bundled"), motion, str(reader or "bundled"))
+        if own is not None and device != "cpu":
+            # A copy: the bundled one is shared by all of this process.
+            own = copy.deepcopy(own).to(device)
+        return cls(own, inception, i3d, str(encoder or "bundled"), motion, str(reader or "bundled"), device)
+
+    def check_files(self) -> None:
+        """Look for the files that were given, before anything is made that they are to measure.
+
+        Raises:
+            MissingWeights: one is not there.
+            InvalidConfig: one is not TorchScript.
+        """
+        for path, what in ((self.inception, "FID's Inception network"), (self.i3d, "FVD's I3D network")):
+            if path is not None:
+                check_torchscript(path, what)
+
+    @cached_property
+    def inception_network(self) -> InceptionFeatures:
+        """FID's network, opened once.
+
+        Raises:
+            MissingWeights: none was given, or it is not there.
+        """
+        return InceptionFeatures(_given(self.inception, "FID's Inception network"), self.device)
+
+    @cached_property
+    def i3d_network(self) -> VideoFeatures:
+        """FVD's network, opened once.
+
+        Raises:
+            MissingWeights: none was given, or it is not there.
+        """
+        return VideoFeatures(_given(self.i3d, "FVD's I3D network"), self.device)
 
     def facts(self) -> dict[str, Any]:
         """Which weights the numbers rest on; stands under every table, as FDS of two encoders cannot be compared."""
@@ -74,8 +114,16 @@ class Networks:
             "scorer of FDS": (self.encoder, self.encoder_from),
             "inverse-dynamics model": (self.reader, self.reader_from),
         }
-        return {
+        files = {"Inception": self.inception, "I3D": self.i3d}
+        given = {name: content_hash(path) for name, path in files.items() if path is not None and path.is_file()}
+        return given | {
             name: weights_hash(network) + (f" ({origin})" if origin else "")
             for name, (network, origin) in named.items()
             if network is not None
         }
+
+
+def _given(path: Path | None, what: str) -> Path:
+    if path is None:
+        raise MissingWeights(f"{what} was not given")
+    return path

@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.io.files import atomic_write_json
-from longdwm_env.models.folder import INDEX, check_finite, weight_files
+from longdwm_env.models.folder import INDEX, check_component, check_finite, weight_files
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import cogvideox_2b
 from longdwm_env.models.settings import LongDWMSettings
 
+_VOCABULARIES = ("spiece.model", "tokenizer.json")
 _COPIED = ("vae", "text_encoder", "tokenizer")
 _OURS = {"known_frames": True, "warp_views": 1, "motion": True}
 
@@ -116,13 +117,28 @@ _NEW = ("known_embed.", "warp_embed.", "warp_projections.", "motion_embed.")
 def _source_index(source: Path) -> dict[str, Any]:
     if not (source / INDEX).is_file():
         raise MissingWeights(f"{source / INDEX} is missing; expected a folder that CogVideoXPipeline wrote")
-    index = json.loads((source / INDEX).read_text(encoding="utf-8"))
+    index: dict[str, Any] = json.loads((source / INDEX).read_text(encoding="utf-8"))
+    kind = index.get("_class_name")
+    if kind != "CogVideoXPipeline":
+        own = (
+            " It is a LongDWM pipeline already: give it to training as --initial." if kind == "LongDWMPipeline" else ""
+        )
+        raise InvalidConfig(
+            f"{source / INDEX} describes a {kind!r}, not a 'CogVideoXPipeline': Coarse and Fine start from the "
+            f"text-to-video checkpoint CogVideoX-2b.{own}"
+        )
     missing = [name for name in (*_COPIED, "transformer", "scheduler") if not (source / name).is_dir()]
     if missing:
         raise MissingWeights(f"{source} lacks {', '.join(missing)}; expected a whole CogVideoX pipeline")
-    for name in ("vae", "text_encoder"):
+    for name in ("transformer", "vae", "text_encoder"):
         if not weight_files(source / name):
             raise MissingWeights(f"{source / name} has no safetensors weights, and pickled ones are never loaded")
+        # Headers of all files, before any of their ten gigabytes are copied.
+        check_component(source / name, name, str(index[name][1]))
+    if not any((source / "tokenizer" / name).is_file() for name in _VOCABULARIES):
+        raise MissingWeights(
+            f"{source / 'tokenizer'} has no vocabulary ({' or '.join(_VOCABULARIES)}); the download is not whole"
+        )
     return index
 
 

@@ -166,5 +166,5 @@ def test_drives_are_recorded_once_and_give_the_same_samples(tmp_path: Path) -> N
         (tmp_path / "latents" / name).touch()
     assert not is_footage(tmp_path / "latents")
     with pytest.raises(InvalidConfig, match=r"is \(32, 48\).*wants \(96, 144\)"):
-        _prepared(ProtocolOptions(MINI, scenes=folder), NetworkOptions())
+        _prepared(ProtocolOptions(MINI, scenes=folder), NetworkOptions(), "every keyframe", 25)
     assert [path.stat().st_mtime_ns for path in sorted(folder.glob("*.safetensors"))] == made_at

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
@@ -9,6 +12,8 @@ from longdwm_env.models import presets
 from longdwm_env.models.network.init_from_cogvideox import init_from_cogvideox
 from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.training.recipes import recipe
+from longdwm_env.training.workspace import Workspace
 
 KNOWN = {"<pad>": 0, "</s>": 1, "<unk>": 2, "Weather:": 3, "rainy": 4}
 
@@ -130,3 +135,65 @@ def test_a_weight_that_is_missing_is_named(tmp_path):
     with pytest.raises(MissingWeights, match=r"proj_out\.bias"):
         init_from_cogvideox(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_half_a_download_is_refused_before_anything_is_copied(checkpoint, tmp_path):
+    def damaged(name, change):
+        path = tmp_path / name
+        shutil.copytree(checkpoint, path)
+        change(path)
+        with pytest.raises(MissingWeights) as said:
+            init_from_cogvideox(path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+        return str(said.value)
+
+    def weights(path, part):
+        return next((path / part).glob("*.safetensors"))
+
+    def cut(path):
+        whole = weights(path, "text_encoder").read_bytes()
+        weights(path, "text_encoder").write_bytes(whole[: len(whole) // 2])
+
+    def point(path):
+        weights(path, "vae").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+    def lose(path):
+        shards = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+        (path / "text_encoder" / "model.safetensors.index.json").write_text(json.dumps(shards))
+
+    def forget(path):
+        (path / "tokenizer" / "tokenizer.json").unlink()
+
+    assert "was downloaded in part" in damaged("cut", cut)
+    assert "git lfs pull" in damaged("pointer", point)
+    assert "model-00001-of-00002.safetensors is missing" in damaged("shard", lose)
+    assert "has no vocabulary (spiece.model or tokenizer.json)" in damaged("vocabulary", forget)
+
+
+def test_a_checkpoint_of_another_model_is_named(checkpoint, started, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(checkpoint, other)
+    index = json.loads((other / "model_index.json").read_text())
+    (other / "model_index.json").write_text(json.dumps({**index, "_class_name": "CogVideoXImageToVideoPipeline"}))
+    with pytest.raises(InvalidConfig, match=r"CogVideoXImageToVideoPipeline.*text-to-video checkpoint CogVideoX-2b"):
+        init_from_cogvideox(other, tmp_path / "out")
+    ours = tmp_path / "ours"
+    started.save_pretrained(str(ours))
+    with pytest.raises(InvalidConfig, match=r"give it to training as --initial"):
+        init_from_cogvideox(ours, tmp_path / "out")
+
+
+def test_training_starts_from_a_pipeline_of_its_kind_alone(checkpoint, started, tmp_path):
+    ours, mini = tmp_path / "ours", tmp_path / "mini"
+    started.save_pretrained(str(ours))
+    presets.build(presets.debug()).save_pretrained(str(mini))
+    full = recipe("cogvideox-2b-nuscenes", "debug")
+    with pytest.raises(InvalidConfig, match=r"--initial: .*train init --from-cogvideox"):
+        Workspace(tmp_path / "run").prepare(full, checkpoint)
+    with pytest.raises(InvalidConfig, match=r"autoencoder MiniAutoencoder, and the recipe cogvideox-2b-nuscenes"):
+        Workspace(tmp_path / "run").prepare(full, mini)
+    next((mini / "coarse").glob("*.safetensors")).unlink()
+    with pytest.raises(MissingWeights, match=r"is missing; expected the weights"):
+        Workspace(tmp_path / "run").prepare(recipe("mini-nuscenes", "debug"), mini)
+    Workspace(tmp_path / "run").prepare(full, ours)
+    assert Workspace(tmp_path / "run").settings == started.settings

@@ -23,7 +23,7 @@ from longdwm_env.training.data.encoded.latents import LatentStore, scene_of
 from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
 from longdwm_env.training.recipes import recipe
-from longdwm_env.training.workspace import Workspace
+from longdwm_env.training.workspace import Workspace, trained_with_warp
 
 from ..scenes.expansion import LOCATION, install_expansion
 from .scenery import PaintedRoad
@@ -72,6 +72,8 @@ def test_the_papers_recipe_learns_from_nuscenes(dataroot: Path, tmp_path: Path) 
     for stage, steps in (("coarse", 12), ("fine", 12), ("warp", 4), ("distill", 3)):
         before, after = learn(stage, steps, options)
         assert after < before, stage
+        noted = trained_with_warp(tmp_path / "run" / "pipeline")
+        assert noted == {"coarse": True, **({} if stage == "coarse" else {"fine": stage != "fine"})}, stage
     # Full-size frames are not recorded; they are read from the dataset when they are encoded.
     assert not (tmp_path / "run" / "footage").exists()
 

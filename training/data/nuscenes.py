@@ -136,6 +136,25 @@ class NuScenesClips:
     def _scenes(self) -> NuScenesScenes:
         return NuScenesScenes(self.dataroot, skip_missing=True)
 
+    def check_there(self, bad_share: float) -> None:
+        """Refuse a split of which more scenes lack pictures than may be skipped: a download that is not whole.
+
+        Args:
+            bad_share: of the scenes, and always one.
+
+        Raises:
+            InvalidConfig: with how many are there, and what to do.
+            InvalidScene: no scene is whole; the message says what is missing.
+        """
+        there = self._scenes.names
+        missing = [name for name in self.scene_names if name not in there]
+        if len(missing) > max(1, int(bad_share * len(self.scene_names))) or len(missing) == len(self.scene_names):
+            raise InvalidConfig(
+                f"{self.name}: {len(missing)} of {len(self.scene_names)} scenes lack pictures of the front camera, the "
+                f"first {missing[0]}. Unpack the other file blobs (samples and sweeps) into {self.dataroot}; `longdwm "
+                f"data check {self.dataroot}` lists what is missing"
+            )
+
     @cached_property
     def _parts(self) -> list[_Part]:
         parts = []

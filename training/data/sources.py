@@ -38,7 +38,9 @@ def open_source(
         from longdwm_env.training.data.nuscenes import NuScenesClips
 
         split = data.split if data.kind == "nuscenes" else "all"
-        return NuScenesClips(path, image_size, data.frames, split)
+        found = NuScenesClips(path, image_size, data.frames, split)
+        found.check_there(data.bad_share)
+        return found
     from longdwm_env.training.data.videos import VideoClips
 
     return VideoClips(path, image_size, data.frames)

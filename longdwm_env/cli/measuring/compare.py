@@ -12,6 +12,7 @@ def folders(
     networks: NetworksFlag = OWN_NETWORKS,
     out: Path = Path("outputs/metrics"),
     vbench: bool = False,
+    device: str = "cpu",
 ) -> int:
     """Compare a folder of generated videos with a folder of real ones; the same names are compared frame by frame.
 
@@ -21,24 +22,24 @@ def folders(
         networks: to measure with.
         out: folder of the table.
         vbench: also run VBench's dimensions on the generated mp4 files.
+        device: where feature networks run, such as cuda.
     """
+    from longdwm_env.evaluation.paper.opening import check_device
     from longdwm_env.evaluation.paper.vbench import vbench_scores
-    from longdwm_env.evaluation.paper.video_folders import VideoFolder, paired
+    from longdwm_env.evaluation.paper.video_folders import ReadWhenAsked, VideoFolder, paired
     from longdwm_env.evaluation.paper.video_sets import measure
     from longdwm_env.evaluation.report import Table
 
+    check_device(device)
     truth, made = VideoFolder(real), VideoFolder(generated)
     both = paired(truth, made)
     height, width = truth.read(truth.names[0]).shape[1:3]
-    names = (both, both) if both else (truth.names, made.names)
-    videos = [
-        [folder.read(name, (height, width)) for name in group]
-        for folder, group in zip((truth, made), names, strict=True)
-    ]
-    opened = opened_networks(networks)
+    videos = [ReadWhenAsked(folder, both or folder.names, (height, width)) for folder in (truth, made)]
+    opened = opened_networks(networks, device)
+    opened.check_files()
     found, left_out = measure(videos[0], videos[1], opened, is_paired=bool(both))
     if vbench:
-        found |= vbench_scores(generated, out / "vbench")
+        found |= vbench_scores(generated, out / "vbench", device)
     notes = tuple(f"{metric}: {reason}" for metric, reason in left_out.items())
     facts = {"real": real, "generated": generated, **opened.facts()}
     rows = ((generated.name, tuple(found.values())),)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.paper.interpolators import Interpolator
     from longdwm_env.evaluation.paper.protocols import Protocol
+    from longdwm_env.evaluation.paper.sample_sets import Which
     from longdwm_env.evaluation.paper.systems import System
     from longdwm_env.evaluation.report import Table
     from longdwm_env.models.pipeline import LongDWMPipeline
@@ -45,18 +46,30 @@ class ProtocolOptions:
         scenes: dataroot of nuScenes (its val split), a folder of videos with poses, or one of recorded footage;
             default: the simulator's built-in test seeds, which nothing trains on.
         split: of nuScenes.
-        samples: how many to measure.
+        samples: how many to measure; default: of nuScenes all of the paper's (every keyframe of the split for short and
+            interpolation, the first five of each scene for long, every third for controllable), else 40. Fewer are
+            drawn evenly.
         first_seed: of the simulator's test seeds.
-        out: folder of the tables.
+        out: folder of the tables; what was read of each video is kept in its folder ``features``, and a command that
+            was stopped goes on when it is given again.
+        device: where model and feature networks run, such as cuda.
+        dtype: of the model's weights and pictures; feature networks compute in float32, as FID and FVD are defined.
+        vista: Vista's annotations (nuScenes_val.json): samples are chosen among its own, and controllable follows its
+            trajectories; without, the recorded motion is asked for.
+        peer: NAME=FOLDER of another model of Table 2 (svd, i2vgen-xl, cogvideox-i2v), rolled out beside ours.
     """
 
     model: Path
     baseline: Path | None = None
     scenes: Path | None = None
     split: str = "val"
-    samples: int = 40
+    samples: int | None = None
     first_seed: int = 1_000_000
     out: Path = Path("outputs/metrics")
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    vista: Path | None = None
+    peer: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
 
 
 NetworksFlag = Annotated[NetworkOptions, tyro.conf.arg(name="")]
@@ -68,40 +81,62 @@ OWN_NETWORKS = NetworkOptions()
 
 def short(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Short prediction (LongDWM, Table 1)."""
-    from longdwm_env.evaluation.paper.protocols import short
+    from longdwm_env.evaluation.paper.protocols import SHORT_FRAMES, short
 
-    return _compared(short, protocol, networks)
+    return _compared(short, protocol, networks, "every keyframe", SHORT_FRAMES)
 
 
 def long(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Long prediction at 25, 69 and 113 frames (LongDWM, Table 2)."""
-    from longdwm_env.evaluation.paper.protocols import long
+    from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, long
 
-    return _compared(long, protocol, networks)
+    return _compared(long, protocol, networks, "first five", DRIVE_FRAMES)
 
 
 def controllable(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Prediction along trajectories, and whether they are obeyed (LongDWM, Table 4)."""
-    from longdwm_env.evaluation.paper.protocols import controllable
+    from longdwm_env.evaluation.paper.protocols import SHORT_FRAMES, controllable
 
-    return _compared(controllable, protocol, networks)
+    return _compared(controllable, protocol, networks, "every third", SHORT_FRAMES)
 
 
 def _compared(
-    made: "Callable[[Protocol, list[System]], Table]", protocol: ProtocolOptions, networks: NetworkOptions
+    made: "Callable[[Protocol, list[System]], Table]",
+    protocol: ProtocolOptions,
+    networks: NetworkOptions,
+    which: "Which",
+    frames: int,
 ) -> int:
     from longdwm_env.evaluation.paper.systems import compared_systems
 
-    pipeline, prepared = _prepared(protocol, networks)
-    return written(made(prepared, compared_systems(pipeline, protocol.baseline)), protocol.out)
+    pipeline, prepared = _prepared(protocol, networks, which, frames)
+    return written(made(prepared, compared_systems(pipeline, protocol.baseline, _peers(protocol))), protocol.out)
+
+
+def _peers(options: ProtocolOptions) -> "list[System]":
+    import torch
+
+    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.evaluation.paper.systems import PeerRolledOut
+    from longdwm_env.models.peers import PEERS, DiffusersPeer
+
+    found: list[System] = []
+    for entry in options.peer:
+        name, equals, folder = entry.partition("=")
+        if not equals or name not in PEERS:
+            raise InvalidConfig(f"--peer {entry!r}: expected NAME=FOLDER, NAME one of {', '.join(PEERS)}")
+        peer = DiffusersPeer.from_folder(name, folder, options.device, getattr(torch, options.dtype))  # type: ignore[arg-type]
+        found.append(PeerRolledOut(name, peer, folder))
+    return found
 
 
 def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Filling gaps between recorded keyframes (LongDWM, Table 8)."""
+    from longdwm_env.clock import FRAMES_PER_INTERVAL
     from longdwm_env.evaluation.paper.interpolators import Blend, FineBetween, WarpBetween
     from longdwm_env.evaluation.paper.protocols import interpolation
 
-    pipeline, prepared = _prepared(protocol, networks)
+    pipeline, prepared = _prepared(protocol, networks, "every keyframe", FRAMES_PER_INTERVAL + 1)
     rivals: list[Interpolator] = [FineBetween(pipeline), Blend(), WarpBetween(pipeline.settings)]
     return written(interpolation(prepared, rivals), protocol.out)
 
@@ -120,11 +155,11 @@ def ablation(
         networks: to measure with.
         frames: length of the videos.
     """
-    from longdwm_env.evaluation.paper.protocols import ablation
+    from longdwm_env.evaluation.paper.protocols import ablation, drive_frames
     from longdwm_env.evaluation.paper.systems import LongDWM, same_size_baseline
 
-    pipeline, prepared = _prepared(protocol, networks)
-    parts = {**_named(variant), "complete": pipeline}
+    pipeline, prepared = _prepared(protocol, networks, "first five", drive_frames(frames))
+    parts = {**_named(variant, protocol, pipeline), "complete": pipeline}
     rivals = [*same_size_baseline(pipeline, protocol.baseline), *(LongDWM(*part) for part in parts.items())]
     return written(ablation(prepared, rivals, frames), protocol.out)
 
@@ -147,16 +182,17 @@ def distillation_steps(
     """
     from functools import partial
 
-    from longdwm_env.evaluation.paper.protocols import distillation_steps
+    from longdwm_env.evaluation.paper.protocols import distillation_steps, drive_frames
     from longdwm_env.evaluation.paper.systems import LongDWM, System
-    from longdwm_env.evaluation.paper.vbench import vbench_of
+    from longdwm_env.evaluation.paper.vbench import vbench_scores
 
-    pipeline, prepared = _prepared(protocol, networks)
+    pipeline, prepared = _prepared(protocol, networks, "first five", drive_frames(frames))
     rivals: dict[int, System] = {
-        int(name): LongDWM(name, made) for name, made in {"0": pipeline, **_named(variant)}.items()
+        int(name): LongDWM(name, made) for name, made in {"0": pipeline, **_named(variant, protocol, pipeline)}.items()
     }
-    scores = partial(vbench_of, out=protocol.out / "vbench") if vbench else None
-    return written(distillation_steps(prepared, rivals, scores, frames), protocol.out)
+    scores = partial(vbench_scores, out=protocol.out / "vbench", device=protocol.device) if vbench else None
+    videos = protocol.out / "videos"
+    return written(distillation_steps(prepared, rivals, scores, frames, videos), protocol.out)
 
 
 def scorer(
@@ -199,39 +235,57 @@ def _read(networks: "Networks", samples: int, first_seed: int, out: Path) -> int
     return written(quality_on_test_seeds(networks, samples, first_seed, {"command": command_line()}), out)
 
 
-def opened_networks(options: NetworkOptions) -> "Networks":
+def opened_networks(options: NetworkOptions, device: str = "cpu") -> "Networks":
     """The networks that were asked for; the two that come with the package unless others are given."""
     from longdwm_env.evaluation.networks import Networks
 
-    return Networks.opened(options.encoder, options.reader, options.inception, options.i3d)
+    return Networks.opened(options.encoder, options.reader, options.inception, options.i3d, device)
 
 
-def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
-    from longdwm_env.evaluation.paper.continuations import clips_of
-    from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, Protocol
-    from longdwm_env.models.pipeline import LongDWMPipeline
+def _prepared(
+    options: ProtocolOptions, networks: NetworkOptions, which: "Which", frames: int
+) -> "tuple[LongDWMPipeline, Protocol]":
+    """The model where it is to run, and what it is measured on; all that can be missing is looked for first."""
+    from longdwm_env.evaluation.paper.opening import opened_pipeline, protocol_clips
+    from longdwm_env.evaluation.paper.protocols import Protocol
+    from longdwm_env.io.files import check_output_folder
     from longdwm_env.training.data.encoded.latents import weights_hash
 
-    pipeline = LongDWMPipeline.from_pretrained(str(options.model))
-    pipeline.set_progress_bar_config(disable=True)
-    size = pipeline.settings.image_size
-    source = clips_of(options.scenes, options.split, options.samples, options.first_seed, size, DRIVE_FRAMES)
+    check_output_folder(options.out)
+    opened = opened_networks(networks, options.device)
+    opened.check_files()
+    pipeline = opened_pipeline(options.model, options.device, options.dtype)
+    source = protocol_clips(
+        options.scenes,
+        pipeline.settings.image_size,
+        which,
+        frames,
+        options.samples,
+        split=options.split,
+        vista=options.vista,
+        first_seed=options.first_seed,
+        drives=options.out / "drives",
+    )
+    samples = len(source) if options.samples is None else options.samples
     facts = {
         "model": options.model,
         "model hash": weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae),
+        "dtype": options.dtype,
         "command": command_line(),
     }
-    return pipeline, Protocol(source, options.samples, opened_networks(networks), facts)
+    return pipeline, Protocol(source, samples, opened, facts, options.out / "features")
 
 
-def _named(variants: tuple[str, ...]) -> "dict[str, LongDWMPipeline]":
+def _named(
+    variants: tuple[str, ...], options: ProtocolOptions, beside: "LongDWMPipeline"
+) -> "dict[str, LongDWMPipeline]":
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.models.pipeline import LongDWMPipeline
+    from longdwm_env.evaluation.paper.opening import opened_pipeline
 
     named = {}
     for entry in variants:
         name, equals, folder = entry.partition("=")
         if not equals or not Path(folder).is_dir():
             raise InvalidConfig(f"--variant {entry!r}: expected NAME=FOLDER of a saved pipeline")
-        named[name] = LongDWMPipeline.from_pretrained(folder)
+        named[name] = opened_pipeline(Path(folder), options.device, options.dtype, (options.model, beside))
     return named

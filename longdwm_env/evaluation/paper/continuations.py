@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -52,6 +53,75 @@ class Sample:
         return np.concatenate([self.image[None], self.truth])
 
 
+@dataclass(frozen=True)
+class Command:
+    """A motion that is asked for in place of the recorded one, in the ego frame of the given frame.
+
+    Attributes:
+        poses: (T, 3) of the frames to come.
+        speeds_mps, yaw_rates_radps: (T,).
+    """
+
+    poses: FloatArray
+    speeds_mps: FloatArray
+    yaw_rates_radps: FloatArray
+
+
+@runtime_checkable
+class Commanding(Protocol):
+    """A source whose clips come with a motion that is asked for."""
+
+    def command(self, index: int, num_frames: int) -> Command | None:
+        """Of one clip; None for the recorded motion."""
+        ...
+
+
+def sample_at(source: ClipSource, index: int, num_frames: int, seed: int, first: int = 0) -> Sample | None:
+    """The sample of one clip of a source; None where the clip is damaged, too short, or without poses.
+
+    Args:
+        source: of clips.
+        index: of the clip.
+        num_frames: T, frames to continue.
+        seed: of the noise.
+        first: frame of the clip that is given.
+    """
+    seconds = -(-num_frames // FRAMES_PER_INTERVAL)
+    try:
+        clip = source.clip(index)
+    except BadClip:
+        return None
+    last = first + seconds * FRAMES_PER_INTERVAL
+    if clip.poses is None or len(clip.images) <= last:
+        return None
+    poses = relative_to(clip.poses[first + 1 : last + 1], clip.poses[first])
+    every = np.concatenate([np.zeros((1, 3)), poses])
+    recorded = Command(
+        poses,
+        np.linalg.norm(np.diff(every[:, :2], axis=0), axis=1) * FRAMES_PER_INTERVAL,
+        wrap_angle(np.diff(every[:, 2])) * FRAMES_PER_INTERVAL,
+    )
+    asked = source.command(index, len(poses)) if isinstance(source, Commanding) else None
+    command = recorded if asked is None else asked
+    return Sample(
+        clip.key,
+        clip.images[first],
+        clip.images[first + 1 : first + 1 + num_frames],
+        command.poses,
+        command.speeds_mps[:num_frames],
+        command.yaw_rates_radps[:num_frames],
+        clip.camera,
+        clip.prompt,
+        seed=seed,
+        layout=None if clip.layout is None else clip.layout.seen_from(clip.poses[first]),
+    )
+
+
+def too_short(source: ClipSource, num_frames: int) -> InvalidConfig:
+    """The error of a source of which no clip can be continued."""
+    return InvalidConfig(f"{source.name} has no clip with poses of {num_frames + 1} frames")
+
+
 def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0) -> Iterator[Sample]:
     """Cut samples from clips, one from each, until there are ``count``.
 
@@ -65,36 +135,15 @@ def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0
         InvalidConfig: no clip is long enough, or none has poses.
     """
     made = 0
-    seconds = -(-num_frames // FRAMES_PER_INTERVAL)
     for index in range(len(source)):
         if made == count:
             return
-        try:
-            clip = source.clip(index)
-        except BadClip:
-            continue
-        last = first + seconds * FRAMES_PER_INTERVAL
-        if clip.poses is None or len(clip.images) <= last:
-            continue
-        poses = relative_to(clip.poses[first + 1 : last + 1], clip.poses[first])
-        every = np.concatenate([np.zeros((1, 3)), poses])
-        speeds = np.linalg.norm(np.diff(every[:, :2], axis=0), axis=1) * FRAMES_PER_INTERVAL
-        yaw_rates = wrap_angle(np.diff(every[:, 2])) * FRAMES_PER_INTERVAL
-        yield Sample(
-            clip.key,
-            clip.images[first],
-            clip.images[first + 1 : first + 1 + num_frames],
-            poses,
-            speeds[:num_frames],
-            yaw_rates[:num_frames],
-            clip.camera,
-            clip.prompt,
-            seed=made,
-            layout=None if clip.layout is None else clip.layout.seen_from(clip.poses[first]),
-        )
-        made += 1
+        sample = sample_at(source, index, num_frames, made, first)
+        if sample is not None:
+            yield sample
+            made += 1
     if made == 0:
-        raise InvalidConfig(f"{source.name} has no clip with poses of {first + num_frames + 1} frames")
+        raise too_short(source, first + num_frames)
 
 
 def clips_of(scenes: Path | None, split: str, count: int, first_seed: int, size: ImageSize, frames: int) -> ClipSource:

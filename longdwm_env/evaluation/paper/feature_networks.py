@@ -19,8 +19,19 @@ FVD_LEAST_FRAMES = 10
 """I3D halves time several times; shorter videos leave nothing."""
 
 
-def load_torchscript(path: Path, what: str) -> torch.jit.ScriptModule:
-    """Load a TorchScript network.
+def load_torchscript(path: Path, what: str, device: str | torch.device = "cpu") -> torch.jit.ScriptModule:
+    """Load a TorchScript network to a device.
+
+    Raises:
+        MissingWeights: there is no such file.
+        InvalidConfig: the file is not TorchScript.
+    """
+    check_torchscript(path, what)
+    return torch.jit.load(str(path), map_location=torch.device(device)).eval()
+
+
+def check_torchscript(path: Path, what: str) -> None:
+    """Look whether a file is a TorchScript network, without loading it.
 
     Raises:
         MissingWeights: there is no such file.
@@ -31,7 +42,6 @@ def load_torchscript(path: Path, what: str) -> torch.jit.ScriptModule:
     names = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
     if not any("/code/" in name for name in names):
         raise InvalidConfig(f"{what}: {path} is not a TorchScript archive; pickled weights are not opened")
-    return torch.jit.load(str(path), map_location="cpu").eval()
 
 
 class InceptionFeatures(nn.Module):
@@ -39,18 +49,20 @@ class InceptionFeatures(nn.Module):
 
     Args:
         path: of ``inception-2015-12-05.pt``.
+        device: where it runs, in float32 like its reference: in 16 bits it would be another measure.
     """
 
     num_features = 2048
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
         super().__init__()
-        self.network = load_torchscript(path, "FID's Inception network")
+        self.device = torch.device(device)
+        self.network = load_torchscript(path, "FID's Inception network", device)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 -> (N, 2048)."""
-        features: Tensor = self.network(images, return_features=True)
+        features: Tensor = self.network(images.to(self.device), return_features=True)
         return features.flatten(1)
 
 
@@ -61,10 +73,12 @@ class VideoFeatures:
 
     Args:
         path: of ``i3d_torchscript.pt``.
+        device: where it runs, in float32 like its reference.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.network = load_torchscript(path, "FVD's I3D network")
+    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = load_torchscript(path, "FVD's I3D network", device)
 
     @torch.no_grad()
     def __call__(self, videos: Tensor) -> Tensor:
@@ -75,7 +89,8 @@ class VideoFeatures:
         """
         if videos.shape[1] < FVD_LEAST_FRAMES:
             raise InvalidConfig(f"FVD needs videos of at least {FVD_LEAST_FRAMES} frames, got {videos.shape[1]}")
-        features: Tensor = self.network(preprocessed_for_fvd(videos), rescale=False, resize=False, return_features=True)
+        given = preprocessed_for_fvd(videos.to(self.device))
+        features: Tensor = self.network(given, rescale=False, resize=False, return_features=True)
         return features
 
 

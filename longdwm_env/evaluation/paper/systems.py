@@ -1,5 +1,6 @@
 """What can continue a drive: the model, its baselines, and doing nothing clever."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.evaluation.paper.continuations import Sample
+from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
 from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
@@ -18,8 +20,10 @@ from longdwm_env.models.conditioning.warped_pictures import clip_warps, layout_p
 from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.network.fine import FineModel
+from longdwm_env.models.peers import Peer, roll_out
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.draws import normal
+from longdwm_env.training.workspace import trained_with_warp
 from longdwm_env.types import Images
 
 SEGMENT = FRAMES_PER_INTERVAL + 1
@@ -83,33 +87,55 @@ def _unguided(conditioning: Conditioning) -> Conditioning:
     return replace(told, warp=told.warp[:, :, :1], warp_mask=told.warp_mask[:, :, :1])
 
 
-class UnguidedPipeline(LongDWMPipeline):
-    """A pipeline whose models are told neither warps nor motion: for models that were trained without.
+class ToldAsTrained(LongDWMPipeline):
+    """A pipeline whose Coarse or Fine model, or both, is told neither warps nor motion: one that was trained without.
 
     What is told in their place is what training with ``use_warp=False`` tells.
     """
+
+    coarse_with_warp = fine_with_warp = False
+
+    @classmethod
+    def made_of(cls, pipeline: LongDWMPipeline, coarse: bool, fine: bool) -> LongDWMPipeline:
+        """The same components and settings.
+
+        Args:
+            pipeline: whose.
+            coarse: whether the Coarse model is told warps and motion.
+            fine: whether the Fine model is.
+        """
+        if coarse and fine:
+            return pipeline
+        made = cls(**pipeline.components, settings=pipeline.settings.to_json())
+        made.coarse_with_warp, made.fine_with_warp = coarse, fine
+        return made
+
+    @property
+    def coarse_model(self) -> CoarseModel:
+        """The Coarse model, as it was trained."""
+        return (CoarseModel if self.coarse_with_warp else _UnguidedCoarse)(self.coarse, self.scheduler)
+
+    @property
+    def fine_model(self) -> FineModel:
+        """The Fine model, as it was trained."""
+        return (FineModel if self.fine_with_warp else _UnguidedFine)(self.fine, self.scheduler)
+
+
+class UnguidedPipeline(ToldAsTrained):
+    """A pipeline whose models are told neither warps nor motion: for models that were trained without."""
 
     @classmethod
     def of(cls, pipeline: LongDWMPipeline) -> "UnguidedPipeline":
         """The same components and settings."""
         return cls(**pipeline.components, settings=pipeline.settings.to_json())
 
-    @property
-    def coarse_model(self) -> CoarseModel:
-        """The Coarse model, without its trajectory."""
-        return _UnguidedCoarse(self.coarse, self.scheduler)
-
-    @property
-    def fine_model(self) -> FineModel:
-        """The Fine model, without its trajectory."""
-        return _UnguidedFine(self.fine, self.scheduler)
-
 
 @dataclass(frozen=True)
 class Autoregressive:
     """The same-size baseline: the Fine architecture alone, each second continued from its own last frame.
 
-    It is given the warped frames of the commanded trajectory too, so that the hierarchy is all that differs.
+    It is given what it was trained with: the warped frames of the commanded trajectory too, so that the hierarchy is
+    all that differs, unless it was trained without; and guided as the pipeline is.
 
     Attributes:
         name: in tables.
@@ -127,26 +153,28 @@ class Autoregressive:
     def continued(self, sample: Sample, num_frames: int) -> Images:
         """See ``System``."""
         pipeline, codec, settings = self.pipeline, self.pipeline.codec, self.pipeline.settings
-        device = next(self.transformer.parameters()).device
+        device, dtype = self.transformer.device, self.transformer.dtype
         model = FineModel(self.transformer, pipeline.scheduler)
-        text = pipeline.encode_text([sample.prompt])
+        scale = settings.guidance_scale
+        text = pipeline.encode_text([sample.prompt]).to(dtype)
+        away = None if scale == 1 else pipeline.encode_text([""]).to(dtype)
         image, made, origin = sample.image, [], np.zeros(3)
         for second in range(-(-num_frames // FRAMES_PER_INTERVAL)):
             first_frame = second * FRAMES_PER_INTERVAL
             ahead = relative_to(sample.poses[first_frame : first_frame + FRAMES_PER_INTERVAL], origin)
-            first = codec.encode_keyframes(images_from_uint8(image[None, None], device))[:, 0]
+            first = codec.encode_keyframes(images_from_uint8(image[None, None], device))[:, 0].to(dtype)
             warp = motion = between = None
             if self.use_warp:
                 warp = codec.encode_clip(
                     images_from_uint8(clip_warps(image, sample.camera, ahead, settings)[None], device)
-                )
+                ).to(dtype)
                 # What is matched lies between two frames, of which one is known: the warp takes its place.
                 between = None if settings.matched_sweep is None else warp
                 ends = list(codec.last_frames(SEGMENT))
                 every = np.concatenate([np.zeros((1, 3)), ahead])
-                motion = torch.from_numpy(motion_features(every[ends]))[None].to(device)
+                motion = torch.from_numpy(motion_features(every[ends]))[None].to(device, dtype)
             count = codec.latent_frames(SEGMENT)
-            noise = normal(sample.seed, [second], "autoregressive", (count, *first.shape[1:])).to(device)
+            noise = normal(sample.seed, [second], "autoregressive", (count, *first.shape[1:])).to(device, dtype)
             layout, layout_mask = self._layout(sample, first_frame, codec, device)
             latents = model.clip(
                 first,
@@ -157,6 +185,8 @@ class Autoregressive:
                 warp,
                 None,
                 motion,
+                guidance_scale=scale,
+                unconditional_text=away,
                 between=between,
                 layout=layout,
                 layout_mask=layout_mask,
@@ -218,24 +248,68 @@ class Reconstruction:
         """See ``System``."""
         codec = self.pipeline.codec
         device = next(self.pipeline.vae.parameters()).device
-        images = images_from_uint8(sample.truth[None, :num_frames], device)
-        return uint8_from_images(codec.decode_keyframes(codec.encode_keyframes(images)))[0]
+        made = []
+        for first in range(0, num_frames, FRAMES_PER_INTERVAL):
+            # A second at a time, which bounds memory; each frame is encoded alone.
+            part = sample.truth[None, first : min(first + FRAMES_PER_INTERVAL, num_frames)]
+            latents = codec.encode_keyframes(images_from_uint8(part, device))
+            made.append(uint8_from_images(codec.decode_keyframes(latents))[0])
+        return np.concatenate(made)
+
+
+@dataclass(frozen=True)
+class PeerRolledOut:
+    """Another image-to-video model of Table 2, rolled out from its own last frames as Table 11 says.
+
+    It runs as its authors trained it: at its own picture size, steps and guidance, and without a trajectory. Its frames
+    are then fitted to the samples' size.
+
+    Attributes:
+        name: in tables.
+        peer: the model.
+        weights: where they came from.
+    """
+
+    name: str
+    peer: Peer
+    weights: str = ""
+
+    def continued(self, sample: Sample, num_frames: int) -> Images:
+        """See ``System``."""
+        made = np.concatenate(list(roll_out(self.peer, sample.image, num_frames, sample.prompt, sample.seed)))
+        height, width = sample.image.shape[:2]
+        return fit_images(made, (height, width))
 
 
 def same_size_baseline(pipeline: LongDWMPipeline, folder: Path | None) -> list[System]:
-    """The trained baseline of a folder; none without one."""
+    """The trained baseline of a folder, told what it was trained with; none without one."""
     if folder is None:
         return []
-    transformer = LongDWMTransformer3DModel.from_pretrained(str(folder)).eval()
-    return [Autoregressive("autoregressive, same size", pipeline, transformer)]
+    transformer = (
+        LongDWMTransformer3DModel.from_pretrained(str(folder)).eval().to(pipeline.device, pipeline.coarse.dtype)
+    )
+    use_warp = trained_with_warp(folder).get("ar-baseline", True)
+    return [Autoregressive("autoregressive, same size", pipeline, transformer, use_warp)]
 
 
-def compared_systems(pipeline: LongDWMPipeline, baseline: Path | None) -> list[System]:
+def as_trained(pipeline: LongDWMPipeline, folder: Path) -> LongDWMPipeline:
+    """A pipeline whose models are told warps and motion only where they were trained with them.
+
+    Args:
+        pipeline: loaded from the folder.
+        folder: which says how each of its models was trained; where it does not, both are told all.
+    """
+    with_warp = trained_with_warp(folder)
+    return ToldAsTrained.made_of(pipeline, with_warp.get("coarse", True), with_warp.get("fine", True))
+
+
+def compared_systems(pipeline: LongDWMPipeline, baseline: Path | None, peers: Sequence[System] = ()) -> list[System]:
     """The model, at once and second by second, its baselines, and what no model of its codec can beat."""
     return [
         LongDWM("LongDWM, twelve keyframes at once", pipeline),
         LongDWM("LongDWM, second by second", pipeline, at_once=1),
         *same_size_baseline(pipeline, baseline),
+        *peers,
         Warp(pipeline.settings),
         Copy(),
         Reconstruction(pipeline),

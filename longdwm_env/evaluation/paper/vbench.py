@@ -7,13 +7,9 @@ are loaded by the package itself from where its own settings say; it brings torc
 import importlib
 import importlib.util
 import json
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from longdwm_env.errors import MissingDependency
-from longdwm_env.io.video import write_video
-from longdwm_env.types import Images
 
 DIMENSIONS = ("motion_smoothness", "dynamic_degree", "imaging_quality", "aesthetic_quality")
 """Table 7 and Table 10 of the paper."""
@@ -50,11 +46,3 @@ def vbench_scores(videos: Path, out: Path, device: str = "cuda") -> dict[str, fl
     )
     results = json.loads((out / "longdwm_eval_results.json").read_text())
     return {name: float(results[name][0]) for name in DIMENSIONS}
-
-
-def vbench_of(videos: Sequence[Images], out: Path) -> dict[str, float]:
-    """Scores of videos, each uint8 (T, H, W, 3); see ``vbench_scores``."""
-    with tempfile.TemporaryDirectory() as folder:
-        for number, video in enumerate(videos):
-            write_video(Path(folder) / f"{number:04d}.mp4", [video])
-        return vbench_scores(Path(folder), out)

@@ -1,7 +1,9 @@
 """Folders of videos to measure: mp4 files, or one folder of pictures per video; paired by name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +57,27 @@ class VideoFolder:
             times = np.arange(int(facts.last_s / FRAME_S + 0.5) + 1) * FRAME_S
             frames = np.stack([image for _, image in frames_at(file, facts, times.tolist())])
         return frames if image_size is None else fit_images(frames, image_size)
+
+
+@dataclass(frozen=True)
+class ReadWhenAsked(Sequence[Images]):
+    """Videos of a folder as a sequence; each is read when it is asked for, and none is kept.
+
+    Attributes:
+        folder: of the videos.
+        names: which, in this order.
+        image_size: (height, width) to fit to.
+    """
+
+    folder: VideoFolder
+    names: tuple[str, ...]
+    image_size: ImageSize
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.folder.read(self.names[place], self.image_size)
 
 
 def _pictures(folder: Path) -> list[Path]:

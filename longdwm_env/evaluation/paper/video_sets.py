@@ -1,42 +1,145 @@
-"""All metrics of two sets of videos: ``longdwm metrics --real DIR --generated DIR``."""
+"""All metrics of two sets of videos: ``longdwm metrics --real DIR --generated DIR``, and what protocols share.
 
+A video is read once, by each network, and what it said is kept; distances are then taken between those numbers. So
+videos are held one at a time, however many there are.
+"""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig, MissingDependency
-from longdwm_env.evaluation.frechet import fds_interval, frechet_distance, gaussian_of
+from longdwm_env.evaluation.frechet import (
+    STRIDE_FRAMES,
+    frechet_distance,
+    frechet_interval,
+    gaussian_of,
+    video_features,
+)
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures
+from longdwm_env.evaluation.paper.kept_numbers import KeptNumbers, NumbersOf
 from longdwm_env.evaluation.report import Cell
 from longdwm_env.evaluation.statistics import bootstrap
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES
 from longdwm_env.types import Images
 
+FRAMES_AT_ONCE = 32
+"""That go through Inception together."""
 
-def fid(inception: Path, real: list[Images], generated: list[Images], batch: int = 32) -> float:
-    """Frechet Inception distance of frames, by ``torchmetrics.image.fid.FrechetInceptionDistance`` as in the paper.
+
+def read_video(
+    networks: Networks, video: Images, lengths: Sequence[int] = (), given: int = 0, alone: bool = True
+) -> dict[str, np.ndarray]:
+    """What each network at hand says of one video, by name.
+
+    Args:
+        networks: at hand.
+        video: uint8 (T, H, W, 3).
+        lengths: at which FVD is wanted; none for T alone.
+        given: frames at its start that were given; as in Vista and the paper, they count for FVD and FDS alone.
+        alone: whether frames are also read one by one, for FID.
+
+    Returns:
+        ``inception`` (T - given, 2048), ``i3d.N`` (400,) for each length N, and ``windows`` (n, D) of FDS.
+
+    Raises:
+        MissingWeights: a network is not there.
+        InvalidConfig: the video is too short for one.
+    """
+    said: dict[str, np.ndarray] = {}
+    if networks.inception is not None and alone:
+        said["inception"] = _frame_features(networks.inception_network, video[given:])
+    if networks.i3d is not None:
+        for length in lengths or (len(video),):
+            stacked = torch.from_numpy(np.ascontiguousarray(video[None, :length])).movedim(-1, 2)
+            said[f"i3d.{length}"] = networks.i3d_network(stacked)[0].float().cpu().numpy()
+    if networks.encoder is not None and len(video) >= WINDOW_FRAMES:
+        said["windows"] = video_features(networks.encoder, [video])[0]
+    return said
+
+
+def _frame_features(network: InceptionFeatures, frames: Images, batch: int = FRAMES_AT_ONCE) -> np.ndarray:
+    parts = []
+    for first in range(0, len(frames), batch):
+        images = torch.from_numpy(np.ascontiguousarray(frames[first : first + batch])).movedim(-1, 1)
+        parts.append(network(images).float().cpu())
+    return torch.cat(parts).numpy()
+
+
+def frechet_cells(
+    networks: Networks, real: NumbersOf, made: NumbersOf, length: int, alone: bool = True
+) -> tuple[Cell, Cell, Cell]:
+    """FID, FVD and FDS of videos of ``length`` frames, from what was read of them; None where the network is not there.
+
+    Args:
+        networks: that read them.
+        real: what was read of real videos.
+        made: of made ones.
+        length: of the videos; what was read of longer ones is cut.
+        alone: whether frames were read one by one.
+    """
+    windows = (length - WINDOW_FRAMES) // STRIDE_FRAMES + 1
+    fds: Cell = None
+    if networks.encoder is not None:
+        features = [[one[:windows] for one in numbers.each("windows")] for numbers in (real, made)]
+        found = frechet_interval(*features)
+        fds = replace(found, low=max(0.0, found.low))
+    fvd: Cell = None
+    if networks.i3d is not None:
+        fvd = frechet_distance(*(gaussian_of(numbers.stacked(f"i3d.{length}")) for numbers in (real, made)))
+    with_fid = networks.inception is not None and alone
+    return fid_of(real.each("inception"), made.each("inception")) if with_fid else None, fvd, fds
+
+
+class _AsRead(nn.Module):
+    """In place of a network: features that it was read before."""
+
+    num_features = InceptionFeatures.num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def fid_of(real: Iterable[np.ndarray], made: Iterable[np.ndarray]) -> float:
+    """Frechet Inception distance of features (n, 2048) of each video, which are added up one after the other.
+
+    By ``torchmetrics.image.fid.FrechetInceptionDistance``, as in the paper.
 
     Raises:
         MissingDependency: torchmetrics is not installed.
-        MissingWeights: the network is not there.
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
     except ImportError as error:
         raise MissingDependency("FID needs torchmetrics: pip install 'longdwm[train]'") from error
-    metric = FrechetInceptionDistance(feature=InceptionFeatures(inception))
-    for videos, is_real in ((real, True), (generated, False)):
-        frames = np.concatenate(videos)
-        for first in range(0, len(frames), batch):
-            images = torch.from_numpy(frames[first : first + batch]).movedim(-1, 1)
-            metric.update(images, real=is_real)
+    metric = FrechetInceptionDistance(feature=_AsRead())
+    for videos, is_real in ((real, True), (made, False)):
+        for features in videos:
+            metric.update(torch.from_numpy(features), real=is_real)
     return float(metric.compute())
 
 
-def fvd(i3d: Path, real: list[Images], generated: list[Images], batch: int = 4) -> float:
+def fid(inception: Path, real: Sequence[Images], generated: Sequence[Images], batch: int = FRAMES_AT_ONCE) -> float:
+    """Frechet Inception distance of the frames of videos; see ``fid_of``.
+
+    Raises:
+        MissingDependency: torchmetrics is not installed.
+        MissingWeights: the network is not there.
+    """
+    network = InceptionFeatures(inception)
+    return fid_of(*((_frame_features(network, video, batch) for video in videos) for videos in (real, generated)))
+
+
+def fvd(i3d: Path, real: Sequence[Images], generated: Sequence[Images]) -> float:
     """Frechet video distance: one I3D feature per video (Unterthiner et al. 2018).
 
     Raises:
@@ -46,42 +149,20 @@ def fvd(i3d: Path, real: list[Images], generated: list[Images], batch: int = 4) 
     if len({len(video) for video in [*real, *generated]}) != 1:
         raise InvalidConfig("FVD compares videos of one length; cut them first")
     network = VideoFeatures(i3d)
-    features = []
-    for videos in (real, generated):
-        parts = []
-        for first in range(0, len(videos), batch):
-            stacked = torch.from_numpy(np.stack(videos[first : first + batch])).movedim(-1, 2)
-            parts.append(network(stacked))
-        features.append(torch.cat(parts))
+    features = [
+        torch.cat([network(torch.from_numpy(video[None]).movedim(-1, 2)).cpu() for video in videos])
+        for videos in (real, generated)
+    ]
     return frechet_distance(*map(gaussian_of, features))
 
 
-def frechet_cells(
-    networks: Networks, real: list[Images], made: list[Images], given: int = 0
-) -> tuple[Cell, Cell, Cell]:
-    """FID, FVD and FDS; None where the network is not there.
-
-    Args:
-        networks: at hand.
-        real: videos, uint8 (T, H, W, 3).
-        made: videos.
-        given: frames at the start of each video that were given; as in Vista and the paper, they count for FVD alone.
-    """
-    without = ([video[given:] for video in real], [video[given:] for video in made])
-    return (
-        None if networks.inception is None else fid(networks.inception, *without),
-        None if networks.i3d is None else fvd(networks.i3d, real, made),
-        None if networks.encoder is None else fds_interval(networks.encoder, real, made),
-    )
-
-
 def measure(
-    real: list[Images], generated: list[Images], networks: Networks, is_paired: bool, fps: int = FPS
+    real: Sequence[Images], generated: Sequence[Images], networks: Networks, is_paired: bool, fps: int = FPS
 ) -> tuple[dict[str, Cell], dict[str, str]]:
     """Every metric that the networks at hand allow.
 
     Args:
-        real: videos, uint8 (T, H, W, 3).
+        real: videos, uint8 (T, H, W, 3), which may be read when they are asked for; one at a time is held.
         generated: videos; the same number and length as ``real`` if ``is_paired``.
         networks: at hand.
         is_paired: whether video i of both shows the same drive, so that frames can be compared.
@@ -91,7 +172,32 @@ def measure(
         By the name of a metric what was found, None where it is left out, with how PSNR and SSIM fall from second to
         second (drift); and by the same names why.
     """
-    cells: dict[str, Cell] = dict(zip(("FID", "FVD", "FDS"), frechet_cells(networks, real, generated), strict=True))
+    values: dict[str, list[np.ndarray]] = {"PSNR": [], "SSIM": []}
+    with tempfile.TemporaryDirectory() as folder:
+        kept = [KeptNumbers(Path(folder), name, {}) for name in ("real", "generated")]
+        lengths: set[int] = set()
+        long_enough: list[list[int]] = [[], []]
+        for place in range(max(len(real), len(generated))):
+            shown: list[Any] = [None, None]
+            for side, videos in enumerate((real, generated)):
+                if place >= len(videos):
+                    continue
+                shown[side] = video = videos[place]
+                lengths.add(len(video))
+                if networks.i3d is not None and len(lengths) > 1:
+                    raise InvalidConfig("FVD compares videos of one length; cut them first")
+                kept[side].put(place, read_video(networks, video), {"frames": len(video)})
+                if networks.encoder is None or len(video) >= WINDOW_FRAMES:
+                    long_enough[side].append(place)
+            if is_paired:
+                frames = min(map(len, shown))
+                for name, compared in (("PSNR", psnr_db), ("SSIM", ssim)):
+                    values[name].append(compared(shown[1][:frames], shown[0][:frames]))
+        if not all(long_enough):
+            raise InvalidConfig(f"FDS needs videos of at least {WINDOW_FRAMES} frames")
+        numbers = [kept[side].of(long_enough[side]) for side in (0, 1)]
+        distances = frechet_cells(networks, numbers[0], numbers[1], max(lengths))
+    cells: dict[str, Cell] = dict(zip(("FID", "FVD", "FDS"), distances, strict=True))
     reasons = {
         "FID": "no Inception weights given (--inception)",
         "FVD": "no I3D weights given (--i3d)",
@@ -100,17 +206,14 @@ def measure(
     left_out = {name: reason for name, reason in reasons.items() if cells[name] is None}
     if not is_paired:
         return cells | {"PSNR (dB)": None, "SSIM": None}, left_out | {"PSNR, SSIM": "no names are in both folders"}
-    lengths = [min(len(a), len(b)) for a, b in zip(real, generated, strict=True)]
-    pairs = [(a[:n], b[:n]) for a, b, n in zip(generated, real, lengths, strict=True)]
     drift: dict[str, Cell] = {}
-    for name, unit, compared in (("PSNR", " (dB)", psnr_db), ("SSIM", "", ssim)):
-        values = [compared(*pair) for pair in pairs]
-        cells[name + unit] = bootstrap(np.array([one.mean() for one in values]))
-        drift |= {f"{name}, second {place}{unit}": one for place, one in enumerate(per_second(values, fps), 1)}
+    for name, unit in (("PSNR", " (dB)"), ("SSIM", "")):
+        cells[name + unit] = bootstrap(np.array([one.mean() for one in values[name]]))
+        drift |= {f"{name}, second {place}{unit}": one for place, one in enumerate(per_second(values[name], fps), 1)}
     return cells | dict(sorted(drift.items(), key=lambda cell: int(cell[0].split()[2]))), left_out
 
 
-def per_second(values: list[np.ndarray], fps: int = FPS) -> tuple[float, ...]:
+def per_second(values: Sequence[np.ndarray], fps: int = FPS) -> tuple[float, ...]:
     """Mean over videos of each whole second that all of them have."""
     seconds = min(len(v) for v in values) // fps
     return tuple(float(np.mean([v[s * fps : (s + 1) * fps].mean() for v in values])) for s in range(seconds))

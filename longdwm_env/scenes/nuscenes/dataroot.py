@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longdwm_env.clock import INTERVAL_S
 from longdwm_env.errors import InvalidScene, MissingDependency, UnknownScene
@@ -87,6 +88,11 @@ class NuScenesScenes:
         """How many nuScenes scenes there are: the first indices, each at its first start."""
         return len(self._records)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the nuScenes scenes that are there."""
+        return frozenset(str(record["name"]) for record in self._records)
+
     def scene(self, index: int) -> Scene:
         """The scene of an index.
 
@@ -149,6 +155,15 @@ class NuScenesScenes:
     def frame_files(self, name: str) -> list[str]:
         """The front camera's pictures of a nuScenes scene, as its tables name them, in the order of time."""
         return [str(frame["filename"]) for frame in self._frames_of(self._record(name)[1])]
+
+    def picture(self, name: str, frame: int) -> NDArray[np.uint8]:
+        """One of the front camera's pictures of a nuScenes scene, (h, w, 3) at its own size.
+
+        Raises:
+            UnknownScene: there is no such scene.
+            InvalidScene: it cannot be read.
+        """
+        return read_image(inside(self._dataroot, self.frame_files(name)[frame]))
 
     def scene_from(self, name: str, frame: int) -> Scene:
         """A nuScenes scene that starts at any of the front camera's frames; episodes start at ``scene`` alone.

@@ -161,7 +161,8 @@ class _Encoder:
         """Bring codec and text encoder to their device, in the process that encodes."""
         dtype = torch.bfloat16 if self.choices.precision == "bf16" else None
         for module in (self.pipeline.vae, self.pipeline.text_encoder):
-            module.to(device=self.device, dtype=dtype)
+            # Past diffusers' own ``to``, which warns of every change of type.
+            torch.nn.Module.to(module, device=self.device, dtype=dtype)
         if isinstance(self.pipeline.vae, AutoencoderKLCogVideoX):
             # One picture or segment after the other; what comes out is the same.
             self.pipeline.vae.enable_slicing()

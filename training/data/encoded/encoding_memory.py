@@ -74,17 +74,19 @@ def encoding_needs(pipeline: Any, choices: LatentChoices, clips: int, frames: in
 
 def encoding_activations(vae: Any, image_size: tuple[int, int], choices: LatentChoices) -> float:
     """Most bytes that a codec holds while it encodes segments or pictures, its weights left out."""
-    on_meta = copy.deepcopy(vae).to("meta", torch.bfloat16 if choices.precision == "bf16" else None)
+    dtype = torch.bfloat16 if choices.precision == "bf16" else None
+    on_meta: Any = nn.Module.to(copy.deepcopy(vae), device="meta", dtype=dtype)
     dtype = next(on_meta.parameters()).dtype
     if isinstance(on_meta, AutoencoderKLCogVideoX):
         on_meta.enable_slicing()
-        if choices.tiling:
-            on_meta.enable_tiling()
     sliced = isinstance(on_meta, AutoencoderKLCogVideoX)
     codec: Codec = CogVideoXCodec(on_meta) if sliced else on_meta
     # Sliced, one after the other is encoded, and the others wait as pictures and latents.
     videos = 1 if sliced else max(1, choices.images_per_pass // SEGMENT_FRAMES)
     waiting = choices.images_per_pass * 3 * math.prod(image_size) * dtype.itemsize
+    if sliced and choices.tiling:
+        # Tiles are encoded one after the other as well.
+        image_size = (on_meta.tile_sample_min_height, on_meta.tile_sample_min_width)
 
     def segments() -> object:
         return codec.encode_clip(torch.empty(videos, SEGMENT_FRAMES, 3, *image_size, dtype=dtype, device="meta"))
@@ -93,7 +95,7 @@ def encoding_activations(vae: Any, image_size: tuple[int, int], choices: LatentC
 
 
 def clip_bytes(pipeline: Any, choices: LatentChoices, frames: int, has_poses: bool) -> float:
-    """Bytes that the latents of a clip take on the disk, its captions left out but for one."""
+    """Bytes that the latents of a clip take on the disk; embeddings of its captions come on top."""
     settings: LongDWMSettings = pipeline.settings
     codec = pipeline.codec
     height, width = (side // codec.spatial_factor for side in settings.image_size)
@@ -139,11 +141,12 @@ def check_encoding_fits(
         raise DoesNotFit(
             f"the latents of {len(source):,} clips take about {needs.disk / GIB:.1f} GiB, and {on_disk / GIB:.1f} GiB "
             f"are free at {folder}. What helps: another --out; --set latents.segment_phases=1, which keeps segments at "
-            "whole seconds alone (a twelfth). --force starts anyway."
+            "whole seconds alone (about an eighth). --force starts anyway."
         )
     return needs
 
 
+@torch.no_grad()
 def most_held(run: Callable[[], object]) -> float:
     """Most bytes that tensors hold at once during a computation, those that were there before left out."""
     with _Held() as held:
