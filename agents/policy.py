@@ -130,11 +130,6 @@ def present_speed_mps(observation: Any, info: Mapping[str, Any]) -> float:
     return float(np.linalg.norm(poses[-1, :2] - poses[-2, :2]) * FPS) if len(poses) > 1 else 0.0
 
 
-def present_yaw_rate_radps(observation: Any) -> float:
-    """Yaw rate from the ego vector; 0 where the observation is an image only."""
-    return float(observation["ego"][2]) if isinstance(observation, Mapping) else 0.0
-
-
 def episode_random(info: Mapping[str, Any], seed: int) -> np.random.Generator:
     """Random numbers of one episode: the same for the same policy seed, scene and episode seed, whatever ran before.
 

@@ -139,9 +139,6 @@ KINDS: Mapping[str, type] = {
     "leave seat": LeaveSeat,
 }
 
-ANYBODY = (Seen, Link, TakeSeat)
-"""Orders that need no wheel."""
-
 
 def order_of(text: str) -> Order:
     """The order that a message holds.

@@ -1,14 +1,21 @@
 """Boxes on the ground: whether they touch, when they will, and where a camera sees them. Pure, vectorised."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Real
 from numpy.typing import NDArray
 
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import Car
 from longdwm_env.geometry.pose import relative_to, transform_points
-from longdwm_env.types import ActorTracks, Camera, FloatArray, ImageSize
+from longdwm_env.types import ActorTracks, Camera, ImageSize
+
+Floats = Real[np.ndarray, "..."]
+"""Numbers of any precision, of the shape that the function says."""
+
+Length = Floats | float | int | np.number[Any]
 
 TTC_HORIZON_S = 3.0
 """How far ahead a collision is looked for; nuPlan's time_to_collision_within_bound."""
@@ -26,7 +33,7 @@ STANDSTILL_MPS = 5e-3
 """Below this speed the ego cannot run into anybody; nuPlan's stopped_speed_threshold."""
 
 
-def body_poses(rear_axle_poses: FloatArray, car: Car) -> FloatArray:
+def body_poses(rear_axle_poses: Floats, car: Car) -> Floats:
     """Poses (..., 3) of the middle of the car's body, from those of its rear axle."""
     ahead = car.length_m / 2 - car.rear_overhang_m
     poses = np.array(rear_axle_poses, dtype=np.float64)
@@ -35,7 +42,7 @@ def body_poses(rear_axle_poses: FloatArray, car: Car) -> FloatArray:
     return poses
 
 
-def corners(poses: FloatArray, length_m: NDArray | float, width_m: NDArray | float) -> FloatArray:
+def corners(poses: Floats, length_m: Length, width_m: Length) -> Floats:
     """Corners (..., 4, 2) of boxes centred at poses (..., 3): front left, front right, rear right, rear left."""
     forward = np.stack([np.cos(poses[..., 2]), np.sin(poses[..., 2])], axis=-1)
     left = np.stack([-forward[..., 1], forward[..., 0]], axis=-1)
@@ -45,7 +52,7 @@ def corners(poses: FloatArray, length_m: NDArray | float, width_m: NDArray | flo
     return np.stack([poses[..., :2] + a * half_forward + b * half_left for a, b in signs], axis=-2)
 
 
-def overlap(corners_a: FloatArray, corners_b: FloatArray) -> NDArray[np.bool_]:
+def overlap(corners_a: Floats, corners_b: Floats) -> NDArray[np.bool_]:
     """Whether rectangles (..., 4, 2) and (..., 4, 2) overlap; NaN corners never do.
 
     Separating axis theorem: two convex shapes are apart exactly when their shadows on the normal of one of their sides
@@ -59,19 +66,17 @@ def overlap(corners_a: FloatArray, corners_b: FloatArray) -> NDArray[np.bool_]:
         meet = (shadow_a.min(-1) <= shadow_b.max(-1)) & (shadow_b.min(-1) <= shadow_a.max(-1))
         together = meet.all(-1) if together is None else together & meet.all(-1)
     assert together is not None
-    return together
+    return np.asarray(together)
 
 
-def collisions(ego_poses: FloatArray, actors: ActorTracks, car: Car) -> NDArray[np.bool_]:
+def collisions(ego_poses: Floats, actors: ActorTracks, car: Car) -> NDArray[np.bool_]:
     """Whether the ego at rear-axle poses (T, 3) touches each of the A actors, (T, A)."""
     ego = corners(body_poses(ego_poses, car), car.length_m, car.width_m)[:, None]
     others = corners(actors.poses, actors.sizes_m[:, 0], actors.sizes_m[:, 1])
     return overlap(ego, others)
 
 
-def times_to_collision_s(
-    ego_poses: FloatArray, ego_speeds_mps: FloatArray, actors: ActorTracks, car: Car
-) -> FloatArray:
+def times_to_collision_s(ego_poses: Floats, ego_speeds_mps: Floats, actors: ActorTracks, car: Car) -> Floats:
     """Seconds until the ego would touch somebody if everybody kept speed and heading; (T,), inf where never.
 
     As in nuPlan, looked for up to 3 s ahead in steps of 0.1 s; road users behind the ego are left out (they can brake),
@@ -106,7 +111,7 @@ def times_to_collision_s(
     return result
 
 
-def straight_on(poses: FloatArray, speeds_mps: FloatArray, times_s: FloatArray) -> FloatArray:
+def straight_on(poses: Floats, speeds_mps: Floats, times_s: Floats) -> Floats:
     """(P, S, 3) poses (P, 3) after each of (S,) seconds straight ahead at (P,) m/s."""
     later = np.repeat(poses[:, None], len(times_s), axis=1)
     distance = speeds_mps[:, None] * times_s
@@ -115,7 +120,7 @@ def straight_on(poses: FloatArray, speeds_mps: FloatArray, times_s: FloatArray) 
     return later
 
 
-def image_boxes(poses: FloatArray, sizes_m: FloatArray, ego_pose: FloatArray, camera: Camera) -> FloatArray:
+def image_boxes(poses: Floats, sizes_m: Floats, ego_pose: Floats, camera: Camera) -> Floats:
     """Where boxes that stand on the road are seen, before anything that hides them.
 
     Args:
@@ -142,7 +147,7 @@ def image_boxes(poses: FloatArray, sizes_m: FloatArray, ego_pose: FloatArray, ca
     return boxes
 
 
-def seen_boxes(actors: ActorTracks, frames: Sequence[int], ego_poses: FloatArray, camera: Camera) -> FloatArray:
+def seen_boxes(actors: ActorTracks, frames: Sequence[int], ego_poses: Floats, camera: Camera) -> Floats:
     """Where a camera sees road users at some frames of their tracks, (F, A, 5); see ``image_boxes``.
 
     Args:
@@ -155,14 +160,14 @@ def seen_boxes(actors: ActorTracks, frames: Sequence[int], ego_poses: FloatArray
     return np.stack([image_boxes(actors.poses[frame], actors.sizes_m, pose, camera) for frame, pose in shown])
 
 
-def shares_inside(boxes: FloatArray, image_size: ImageSize) -> FloatArray:
+def shares_inside(boxes: Floats, image_size: ImageSize) -> Floats:
     """Which share of each box (..., 4 or 5) of ``image_boxes`` lies in a picture, (...); NaN where there is none."""
     size = image_size[::-1]
     inside = (np.clip(boxes[..., 2:4], 0, size) - np.clip(boxes[..., :2], 0, size)).prod(axis=-1)
     return np.asarray(inside / _areas_px2(boxes))
 
 
-def shares_hidden(boxes: FloatArray) -> FloatArray:
+def shares_hidden(boxes: Floats) -> Floats:
     """Largest share of each box (A, 5) of ``image_boxes`` that one nearer box covers, (A,); NaN where there is none."""
     own, other = boxes[:, None], boxes[None]
     overlap = np.minimum(own[..., 2:4], other[..., 2:4]) - np.maximum(own[..., :2], other[..., :2])
@@ -171,7 +176,7 @@ def shares_hidden(boxes: FloatArray) -> FloatArray:
     return np.asarray(covered.max(axis=1, initial=0.0) / _areas_px2(boxes))
 
 
-def _areas_px2(boxes: FloatArray) -> FloatArray:
+def _areas_px2(boxes: Floats) -> Floats:
     """Areas (...) of boxes (..., 4 or 5); NaN where there is none, or none of any size."""
     areas = (boxes[..., 2:4] - boxes[..., :2]).prod(axis=-1)
     return np.where(areas > 0, areas, np.nan)

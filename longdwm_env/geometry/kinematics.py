@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from longdwm_env.types import Trajectory, wrap_angle
+from longdwm_env.types import Trajectory
 
 Numbers = Float[np.ndarray, "*#batch"] | float
 """One number, or an array of them (...,)."""
@@ -213,30 +213,6 @@ def roll_bicycle(
     return Drive(
         times, poses, speeds, np.asarray(accelerations_mps2), np.asarray(curvatures_per_m), limits.max_speed_mps
     )
-
-
-def controls_from_poses(
-    poses: Float[np.ndarray, "bounds 3"], speed_mps: float, durations_s: Float[np.ndarray, "n"]
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """The inverse of the bicycle: accelerations (N,) and curvatures (N,) that drive through N + 1 poses.
-
-    Args:
-        poses: (N + 1, 3), the first being the start.
-        speed_mps: at the start.
-        durations_s: (N,) from each pose to the next.
-    """
-    steps = np.diff(poses[:, :2], axis=0)
-    turns = wrap_angle(np.diff(poses[:, 2]))
-    chords = np.hypot(steps[:, 0], steps[:, 1])
-    distances = chords / np.sinc(turns / 2 / np.pi)
-    moving = distances > 1e-9
-    curvatures = np.where(moving, turns / np.where(moving, distances, 1.0), 0.0)
-    accelerations = np.zeros(len(durations_s))
-    speed = speed_mps
-    for i, (distance, duration) in enumerate(zip(distances, durations_s, strict=True)):
-        accelerations[i] = acceleration_for_distance(speed, distance, duration)
-        speed = max(0.0, speed + accelerations[i] * duration)
-    return accelerations, curvatures
 
 
 def acceleration_for_distance(speed_mps: float, distance_m: float, duration_s: float) -> float:

@@ -10,15 +10,26 @@ from longdwm_env.geometry.kinematics import (
     LIMITS,
     Car,
     Limits,
+    acceleration_for_distance,
     bicycle_step,
-    controls_from_poses,
     max_curvature_per_m,
     roll_bicycle,
     violations,
 )
-from longdwm_env.types import Trajectory
+from longdwm_env.types import Trajectory, wrap_angle
 
 controls = st.lists(st.tuples(st.floats(-3, 3), st.floats(-0.2, 0.2)), min_size=1, max_size=6).map(np.array)
+
+
+def controls_from_poses(poses, speed, durations):
+    """The inverse of the bicycle: accelerations (N,) and curvatures (N,) that drive through N + 1 poses."""
+    turns = wrap_angle(np.diff(poses[:, 2]))
+    distances = np.hypot(*np.diff(poses[:, :2], axis=0).T) / np.sinc(turns / 2 / np.pi)
+    accelerations = np.zeros(len(durations))
+    for i, (distance, duration) in enumerate(zip(distances, durations, strict=True)):
+        accelerations[i] = acceleration_for_distance(speed, distance, duration)
+        speed = max(0.0, speed + accelerations[i] * duration)
+    return accelerations, turns / distances
 
 
 @given(controls, st.floats(12, 30))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from longdwm_env.evaluation.statistics import CONFIDENCE, correlation
 from longdwm_env.types import FloatArray
 
 RESAMPLES = 2000
-CONFIDENCE = 0.95
 SEED = 20240
 
 
@@ -68,17 +68,13 @@ def paired_difference(first: Mapping[str, float], second: Mapping[str, float]) -
 
 
 def r_squared(x: FloatArray, y: FloatArray) -> float:
-    """Share of the variance of y that a straight line in x explains: Pearson's correlation, squared; or NaN."""
-    if len(x) < 2 or np.ptp(x) < 1e-12 or np.ptp(y) < 1e-12:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1] ** 2)
+    """Share of the variance of y that a straight line in x explains; NaN where one of them does not vary."""
+    return correlation(x, y) ** 2
 
 
 def spearman(x: FloatArray, y: FloatArray) -> float:
     """Correlation of the ranks; NaN where one side has only one value."""
-    if len(x) < 2 or np.ptp(x) < 1e-12 or np.ptp(y) < 1e-12:
-        return float("nan")
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    return correlation(rankdata(x), rankdata(y))
 
 
 def mean_maximum_rank_violation(real: FloatArray, simulated: FloatArray) -> float:
