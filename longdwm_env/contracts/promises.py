@@ -3,10 +3,12 @@
 import dataclasses
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longdwm_env.errors import LongDWMError
 
@@ -50,12 +52,11 @@ def same(one: object, other: object) -> bool:
     return bool(one == other)
 
 
-def most_different(one: Sequence[object] | np.ndarray, other: Sequence[object] | np.ndarray) -> float:
+def most_different(one: NDArray[Any], other: NDArray[Any]) -> float:
     """The largest difference between two arrays of numbers; infinity where their shapes differ."""
-    ours, theirs = np.asarray(one), np.asarray(other)
-    if ours.shape != theirs.shape:
+    if one.shape != other.shape:
         return float("inf")
-    return float(np.abs(ours.astype(np.float64) - theirs).max(initial=0.0))
+    return float(np.abs(one.astype(np.float64) - other).max(initial=0.0))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 from longdwm_env.contracts.promises import most_different, promise, same
 from longdwm_env.errors import UnknownScene
 from longdwm_env.geometry.camera import assumed_camera
-from longdwm_env.types import Camera, ImageSize, RoadMap, Scene, SceneLog, SceneSource
+from longdwm_env.types import Camera, FloatArray, ImageSize, RoadMap, Scene, SceneLog, SceneSource
 
 NO_KEY = "\N{NO ENTRY} no scene has this key"
 SEEDS = (0, 1, 7, 1_000_003)
@@ -35,7 +35,7 @@ def check_scene_source(source: SceneSource, most: int = 4, image_size: ImageSize
         index = source.index_of_seed(seed)
         promise(0 <= index < count, f"index_of_seed gives an index from 0 to {count - 1}, got {index} for seed {seed}")
         promise(source.index_of_seed(seed) == index, f"a seed has one scene, but seed {seed} has two")
-    keys = {}
+    keys: dict[str, int] = {}
     for index in sorted({0, min(1, count - 1), count // 2, count - 1})[:most]:
         scene = source.scene(index)
         promise(isinstance(scene, Scene), f"a source gives Scene, got {type(scene).__name__}")
@@ -100,7 +100,7 @@ def _check_pictures(log: SceneLog, again: SceneLog, camera: Camera, name: str) -
     promise(False, f"frames beyond the record of {name} are a ValueError, but it gave some")
 
 
-def _check_map(road_map: RoadMap, poses: np.ndarray, name: str) -> None:
+def _check_map(road_map: RoadMap, poses: FloatArray, name: str) -> None:
     on_road = np.asarray(road_map.drivable(poses[:, :2]))
     promise(
         on_road.dtype == np.bool_ and on_road.shape == (2,), f"drivable of {name}'s map gives a bool for each point"

@@ -1,11 +1,14 @@
 """The promises of a view: a picture that a model is shown of a moment that it is to generate."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longdwm_env.contracts.promises import disturbed, most_different, promise, same
 from longdwm_env.types import Camera, FloatArray, Images
+
+Mask = NDArray[np.float32]
 
 ROUNDING = 1e-4
 """What a model makes of nothing may differ by so much from what it makes of something masked."""
@@ -22,7 +25,7 @@ class View(Protocol):
     name: str
     shows_image: bool
 
-    def pictures(self, image: Images, camera: Camera, poses: FloatArray) -> tuple[Images, FloatArray]:
+    def pictures(self, image: Images, camera: Camera, poses: FloatArray) -> tuple[Images, Mask]:
         """What the view shows.
 
         Args:
@@ -40,7 +43,7 @@ class View(Protocol):
 class SeenView(View, Protocol):
     """A view and a model that is shown it."""
 
-    def seen(self, pictures: Images, mask: FloatArray) -> np.ndarray:
+    def seen(self, pictures: Images, mask: Mask) -> NDArray[Any]:
         """What the model makes of pictures (T, H, W, 3) and their mask (T,), or of none (T = 0)."""
         ...
 
@@ -49,11 +52,11 @@ class SeenView(View, Protocol):
 class StoredView(View, Protocol):
     """A view that is encoded once for training, and on the way in driving."""
 
-    def in_training(self) -> np.ndarray:
+    def in_training(self) -> NDArray[Any]:
         """The view of a moment as training reads it."""
         ...
 
-    def in_driving(self) -> np.ndarray:
+    def in_driving(self) -> NDArray[Any]:
         """The view of the same moment as driving makes it."""
         ...
 
@@ -112,7 +115,8 @@ def _check_seen(view: SeenView, shown: Images) -> None:
     absent = view.seen(shown[:0], none[:0])
     masked = view.seen(shown, none)
     promise(
-        same(masked, view.seen(255 - shown, none)), f"what {view.name} shows where it is masked changes what is made"
+        same(masked, view.seen(np.asarray(255 - shown, np.uint8), none)),
+        f"what {view.name} shows where it is masked changes what is made",
     )
     difference = most_different(masked, absent)
     promise(

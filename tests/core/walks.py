@@ -1,6 +1,6 @@
 """The two walks of ARCHITECTURE.md, traced: one action from ``step`` to pixels, one sample from footage to loss.
 
-``python tests/core/walks.py`` prints every function of ours that is called on either, by file, and how many there are.
+``python -m tests.core.walks`` prints every function of ours that is called on either, by file, and how many there are.
 """
 
 import sys
@@ -100,21 +100,19 @@ def action_to_pixels() -> Walk:
 
 def footage_to_loss(folder: Path) -> Walk:
     """One sample of the Coarse model: a clip is recorded, encoded and read, and its loss computed."""
-    from longdwm_env.models.presets import build, debug
     from longdwm_env.training.config import LoopConfig
     from longdwm_env.training.data.footage import record_footage
-    from longdwm_env.training.data.simulator import SimulatorClips
     from longdwm_env.training.recipes import recipe
     from longdwm_env.training.stages import prepare_latents, run_stage
     from longdwm_env.training.workspace import Workspace
+    from tests.training.scenery import PaintedRoad
 
     made, workspace = recipe("mini-simulator", "debug"), Workspace(folder)
-    build(debug())
     loop = LoopConfig(steps=1, batch_size=1, micro_batch_size=1, sample_every=0, tracker="none")
     coarse = replace(made.stage("coarse"), loop=loop)
     made = replace(made, stages={**made.stages, "coarse": coarse})
     workspace.prepare(made)
-    clips = SimulatorClips(1, (32, 48), frames=97)
+    clips = PaintedRoad(clips=1)
     with Walk().watched() as walk:
         footage = record_footage(clips, workspace.footage)
         prepare_latents(made, workspace, footage)
