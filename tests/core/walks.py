@@ -102,6 +102,7 @@ def footage_to_loss(folder: Path) -> Walk:
     """One sample of the Coarse model: a clip is recorded, encoded and read, and its loss computed."""
     from longdwm_env.training.config import LoopConfig
     from longdwm_env.training.data.footage import record_footage
+    from longdwm_env.training.data.windows import Window
     from longdwm_env.training.recipes import recipe
     from longdwm_env.training.stages import prepare_latents, run_stage
     from longdwm_env.training.workspace import Workspace
@@ -109,10 +110,10 @@ def footage_to_loss(folder: Path) -> Walk:
 
     made, workspace = recipe("mini-simulator", "debug"), Workspace(folder)
     loop = LoopConfig(steps=1, batch_size=1, micro_batch_size=1, sample_every=0, tracker="none")
-    coarse = replace(made.stage("coarse"), loop=loop)
+    coarse = replace(made.stage("coarse"), loop=loop, windows=(Window(2, 1),))
     made = replace(made, stages={**made.stages, "coarse": coarse})
     workspace.prepare(made)
-    clips = PaintedRoad(clips=1)
+    clips = PaintedRoad(clips=1, frames=37)
     with Walk().watched() as walk:
         footage = record_footage(clips, workspace.footage)
         prepare_latents(made, workspace, footage)

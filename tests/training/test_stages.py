@@ -41,7 +41,7 @@ def quicker(made: Recipe, stage: str, steps: int) -> Recipe:
 def test_the_mini_recipe_learns_at_every_stage_and_drives(tmp_path: Path) -> None:
     made, workspace = recipe("mini-simulator", "debug"), Workspace(tmp_path / "mini")
     workspace.prepare(made)
-    footage = record_footage(PaintedRoad(clips=3), workspace.footage)
+    footage = record_footage(PaintedRoad(clips=2), workspace.footage)
     for stage, steps in (("codec", 20), ("coarse", 20), ("fine", 20), ("warp", 4), ("distill", 2)):
         if stage == "coarse":
             prepare_latents(made, workspace, footage)
@@ -116,7 +116,7 @@ def test_the_papers_recipe_learns_with_its_own_classes(tmp_path: Path) -> None:
     made, workspace = recipe("cogvideox-2b-nuscenes", "debug"), Workspace(tmp_path / "full")
     workspace.prepare(made)
     size = workspace.load().settings.image_size
-    prepare_latents(made, workspace, PaintedRoad(clips=2, image_size=size))
+    prepare_latents(made, workspace, PaintedRoad(clips=1, image_size=size))
     for stage, steps in (("coarse", 6), ("fine", 6), ("distill", 1)):
         progress = run_stage(quicker(made, stage, steps), stage, workspace, device="cpu")
         assert progress.finished

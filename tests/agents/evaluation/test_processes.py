@@ -46,9 +46,10 @@ def test_a_world_that_does_not_exist_is_told_at_once():
         list(run_in_processes(config, all_jobs(config), 1))
 
 
-def test_a_killed_run_goes_on_without_losing_or_repeating(tmp_path):
+def test_a_killed_run_goes_on_without_losing_or_repeating(tmp_path, monkeypatch):
     gate, out = tmp_path / "gate", tmp_path / "out"
-    config = EvaluationConfig(("random", f"{POLICIES}:kind=waits,marker={gate}"), **SMALL)
+    monkeypatch.setenv("GATE", str(gate))
+    config = EvaluationConfig(("random", f"{POLICIES}:kind=waits"), **SMALL)
     program = (
         "import sys; from pathlib import Path\n"
         "from longdwm_env.agents.evaluation.config import EvaluationConfig\n"
