@@ -88,12 +88,14 @@ def action_to_pixels() -> Walk:
     pipeline.register_modules(compositor=Compositor(text_dim=80, widths=(8, 8, 8), depths=(1, 1, 1)).eval())
     env = gym.make("LongDWM-v0", world=DiffusionWorld(pipeline, "tiny"), disable_env_checker=True).unwrapped
     action = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
-    with Walk().watched() as walk:
-        # Threads that are started by the first step are watched as well.
-        walk.is_on = False
-        env.reset(seed=0)
-        env.step(action)
-        walk.is_on = True
+    walk = Walk()
+    # Threads are started by the first step; they are watched in the second.
+    walk.is_on = False
+    threading.setprofile(walk.seen)
+    env.reset(seed=0)
+    env.step(action)
+    walk.is_on = True
+    with walk.watched():
         env.step(action)
     return walk
 

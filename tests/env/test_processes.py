@@ -75,14 +75,15 @@ import longdwm_env
 
 if __name__ == "__main__":
     faulthandler.dump_traceback_later(900, exit=True)
-    # Whoever has used a world already has its threads, which a forked process does not.
-    used = gym.make("LongDWM-v0", world="mini")
     ahead = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
-    used.reset(seed=0)
-    alone = used.step(ahead)[0]["frames"]
-    for context, count in ((None, 2), ("spawn", 1), ("forkserver", 1)):
+    # In a process that starts afresh the world makes no difference, and mini takes long to load.
+    for context, world, count in ((None, "mini", 2), ("spawn", "warp", 1), ("forkserver", "warp", 1)):
+        # Whoever has used a world already has its threads, which a forked process does not.
+        used = gym.make("LongDWM-v0", world=world)
+        used.reset(seed=0)
+        alone = used.step(ahead)[0]["frames"]
         options = {"vectorization_mode": "async", "vector_kwargs": {"context": context}}
-        envs = gym.make_vec("LongDWM-v0", num_envs=count, world="mini", **options)
+        envs = gym.make_vec("LongDWM-v0", num_envs=count, world=world, **options)
         envs.reset(seed=[0] * count)
         together = envs.step(np.stack([ahead] * count))[0]["frames"]
         envs.close()
