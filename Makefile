@@ -1,5 +1,5 @@
 # make demo    drive a photograph, the mini model and the simulator; a video, a contact sheet and a plot under outputs/demo
-# make test    all tests
+# make test    all tests, file by file: a process that is done takes tests over from another
 # make check   lint, format and types
 # make audit   known vulnerabilities of what is installed; needs the network
 # Each makes the virtual environment it needs in .venv first. Another Python: make test PYTHON=python3.12
@@ -18,7 +18,7 @@ demo: $(VENV)/.core
 	$(BIN)/longdwm demo --out outputs/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

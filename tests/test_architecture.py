@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,18 @@ def layer(name):
     return "core" if ".".join(parts[1:3]) in CORE or parts[1] in CORE else "longdwm_env"
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
 def imports(name, path, top_level_only=False):
     """Every module that a file imports: the names it writes, and the submodules that it takes from a package."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return tuple(imported(name, parsed(path), top_level_only))
+
+
+def imported(name, tree, top_level_only):
     nodes = top_level(tree) if top_level_only else ast.walk(tree)
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -190,7 +200,7 @@ def test_torch_is_touched_only_where_it_may_be():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_nothing_is_pickled_and_nothing_is_evaluated(name):
-    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    tree = parsed(MODULES[name])
     for imported in imports(name, MODULES[name]):
         assert imported.split(".")[0] not in ("pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal")
     for node in ast.walk(tree):

@@ -83,7 +83,7 @@ def _fit_image(image: np.ndarray, image_size: ImageSize) -> np.ndarray:
     if scale <= 1 and np.abs(edges - edges.round()).max() < 1e-6:
         row, column, rows, columns = edges.round().astype(int)
         cropped = image[row : row + rows, column : column + columns]
-        return cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(cropped, (width, height), interpolation=cv2.INTER_AREA))
     # A crop that ends inside a pixel: sample at least one point per source pixel, then average whole blocks.
     samples = max(1, math.ceil(1 / scale - 1e-9))
     step = 1 / (scale * samples)
@@ -95,7 +95,8 @@ def _fit_image(image: np.ndarray, image_size: ImageSize) -> np.ndarray:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return cv2.resize(sampled, (width, height), interpolation=cv2.INTER_AREA) if samples > 1 else sampled
+    reduced = cv2.resize(sampled, (width, height), interpolation=cv2.INTER_AREA) if samples > 1 else sampled
+    return np.asarray(reduced)
 
 
 def project_points(

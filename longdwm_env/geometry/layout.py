@@ -169,7 +169,7 @@ def _distances(quads: Float[np.ndarray, "q 4 2"], point: FloatArray) -> Float[np
 def _fixed_point(pixels: Float[np.ndarray, "*n 2"], samples: int) -> Int32[np.ndarray, "*n 2"]:
     """Pixels of the image as OpenCV's fixed-point numbers on the canvas."""
     corners = ((pixels + 0.5) * samples - 0.5).clip(-1e5, 1e5)
-    return np.round(corners * 2**QUAD_SHIFT).astype(np.int32)
+    return np.asarray(np.round(corners * 2**QUAD_SHIFT).astype(np.int32))
 
 
 def _clipped(quad: FloatArray, depth: FloatArray) -> FloatArray:

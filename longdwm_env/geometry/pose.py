@@ -98,4 +98,4 @@ def camera_from_camera(
     camera_from_ego[:3, :3] = ego_from_camera[:3, :3].T
     camera_from_ego[:3, 3] = -ego_from_camera[:3, :3].T @ ego_from_camera[:3, 3]
     target_ego_from_source_ego = as_matrix(inverse(source_ego_from_target_ego))
-    return camera_from_ego @ target_ego_from_source_ego @ ego_from_camera
+    return np.asarray(camera_from_ego @ target_ego_from_source_ego @ ego_from_camera)

@@ -145,7 +145,7 @@ class _Problem:
 
         def misses(controls: np.ndarray) -> np.ndarray:
             poses, _ = self.roll(controls.reshape(-1, 2 * count), durations, pose, speed)
-            return (poses[..., :2] - waypoints).reshape(*controls.shape[:-1], 2 * count)
+            return np.asarray((poses[..., :2] - waypoints).reshape(*controls.shape[:-1], 2 * count))
 
         pursuit = self.pursue(waypoints, durations, pose, speed).reshape(-1)
         if np.abs(misses(pursuit)).max() < PASS_TOLERANCE_M:
@@ -179,4 +179,4 @@ class _Problem:
             cost = np.minimum(cost, lowest)
             if settled.all() or np.abs(miss).max(axis=1).min() < PASS_TOLERANCE_M:
                 break
-        return best[cost.argmin()].reshape(-1, 2)
+        return np.asarray(best[cost.argmin()].reshape(-1, 2))

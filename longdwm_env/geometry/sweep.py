@@ -245,7 +245,7 @@ def _mixed(
 @lru_cache(maxsize=8)
 def _falling(sharpness: float) -> Float[np.ndarray, "256"]:
     """(256,) float32: the weight of each error, in quarters of a grey level."""
-    return np.exp(-sharpness * np.arange(256, dtype=np.float32) / 4)
+    return np.asarray(np.exp(-sharpness * np.arange(256, dtype=np.float32) / 4))
 
 
 def _in_front(target_from_image: Float[np.ndarray, "3 3"], image_size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:

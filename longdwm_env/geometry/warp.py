@@ -120,7 +120,7 @@ def homographies(camera: Camera, poses: Float[np.ndarray, "t 3"], settings: Warp
         depth = zoomed_depth_m(forward, settings.depth_m, settings.max_zoom)
 
     def induced(normal: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        return K @ (R + T[:, :, None] * normal / distance[:, None, None]) @ K_inverse
+        return np.asarray(K @ (R + T[:, :, None] * normal / distance[:, None, None]) @ K_inverse)
 
     plane = induced(np.array([0.0, 0.0, 1.0]), depth)
     if settings.variant == "plane":
@@ -248,7 +248,7 @@ def _clear_beyond(line: np.ndarray, known: np.ndarray) -> None:
 def above_zero(line: Float[np.ndarray, "3"], image_size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """Pixels (H, W), as (column, row, 1), whose product with a line (3,) is above zero."""
     height, width = image_size
-    return (line[0] * np.arange(width) + line[2])[None, :] > (-line[1] * np.arange(height))[:, None]
+    return np.asarray((line[0] * np.arange(width) + line[2])[None, :] > (-line[1] * np.arange(height))[:, None])
 
 
 def fill_holes(image: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"], settings: WarpSettings) -> None:

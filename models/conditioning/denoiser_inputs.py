@@ -249,4 +249,4 @@ def motion_features(poses: Float[np.ndarray, "f 3"]) -> Float[np.ndarray, "f 6"]
     poses = np.asarray(poses, dtype=np.float64).reshape(-1, 3)
     before = np.concatenate([np.zeros((1, 3)), poses[:-1]])
     steps = np.stack([relative_to(pose[None], origin)[0] for pose, origin in zip(poses, before, strict=True)])
-    return (np.concatenate([poses, steps], axis=1) / [10, 10, 1, 10, 10, 1]).astype(np.float32)
+    return np.asarray((np.concatenate([poses, steps], axis=1) / [10, 10, 1, 10, 10, 1]).astype(np.float32))

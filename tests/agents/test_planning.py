@@ -17,20 +17,6 @@ def test_planners_avoid_what_constant_velocity_hits(method, make_environment, ma
     assert planned > straight + 5
 
 
-def test_planning_leaves_the_environment_alone_and_repeats_itself(make_environment):
-    environment = make_environment()
-    context = PolicyContext.of(environment)
-    actions = []
-    for _ in range(2):
-        policy = make_policy("mppi:samples=8,iterations=1", context)
-        observation, info = environment.reset(seed=1)
-        policy.reset(observation, info)
-        before = environment.get_state()
-        actions.append(policy.act(observation, info))
-        assert environment.get_state() is before
-    np.testing.assert_array_equal(*actions)
-
-
 def test_a_batch_of_controls_is_its_members(make_environment):
     for mode in ("trajectory", "control"):
         context = PolicyContext.of(make_environment(action_mode=mode))

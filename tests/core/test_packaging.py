@@ -61,10 +61,9 @@ def test_a_checkout_finds_its_own_folders_without_an_install(tmp_path):
         "import sys\n"
         "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from longdwm_env.agents import policy\n"
-        "from longdwm_env.models import settings\n"
-        "from longdwm_env.training import config\n"
-        "print(policy.__file__, settings.__file__, config.__file__, sep='\\n')\n"
+        "from importlib.util import find_spec\n"
+        "for name in ('agents.policy', 'models.settings', 'training.config'):\n"
+        "    print(find_spec(f'longdwm_env.{name}').origin)\n"
     )
     found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     files = [Path(line).resolve() for line in found.stdout.split()]

@@ -1,17 +1,12 @@
 """Pictures are drawn when somebody looks, and nobody can tell from what they see."""
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from longdwm_env.episodes.lazy_frames import Frames
-from longdwm_env.geometry.spline import trajectory_from_controls
-from longdwm_env.simulator.scene import builtin_scene
-from longdwm_env.world import UndrawnWorld
 from longdwm_env.worlds.simulator_world import SimulatorWorld
-from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (4, 6)
 
@@ -105,23 +100,6 @@ def test_pictures_travel_and_their_making_does_not(pen):
     assert back.images is not frames.images
     assert not back.images.flags.writeable
     assert sorted(pen.drawn) == [0, 1, 2]
-
-
-@pytest.mark.parametrize("make_world", [SimulatorWorld, WarpWorld])
-def test_a_world_says_the_same_drawn_or_not(kit, make_world):
-    world, scene = make_world(kit.small), builtin_scene(3)
-    scene = replace(scene, camera=scene.camera.fitted(kit.small))
-    assert isinstance(world, UndrawnWorld)
-    state = world.begin(scene, 3)
-    plans = [trajectory_from_controls(angle, 1.0, scene.start) for angle in (-0.02, 0.03)]
-    drawn, frames = world.advance([state] * 2, plans, 6)
-    undrawn, clips = world.advance_undrawn([state] * 2, plans, 6)
-    for one, other, images, clip in zip(drawn, undrawn, frames, clips, strict=True):
-        np.testing.assert_array_equal(images[-1], clip.newest)
-        np.testing.assert_array_equal(images, clip.images)
-        assert one.values == other.values
-        assert all(np.array_equal(one.arrays[name], other.arrays[name], equal_nan=True) for name in one.arrays)
-        assert one.actors is other.actors is None or np.array_equal(one.actors.poses, other.actors.poses)
 
 
 def test_an_agent_that_sees_one_frame_has_one_drawn(make, kit, drawings):

@@ -44,26 +44,6 @@ def test_speeds_and_yaw_rates_are_those_of_the_poses(drive) -> None:
     assert np.diff(np.unwrap(drive.poses[:, 2])) * 12 == pytest.approx(drive.yaw_rates_radps[1:])
 
 
-def test_a_drive_comes_back_from_disk_as_it_was(drive, tmp_path) -> None:
-    write_drive(tmp_path / "drive.safetensors", drive)
-    read = read_drive(tmp_path / "drive.safetensors")
-    assert np.array_equal(read.frames, drive.frames)
-    for name in ("poses", "speeds_mps", "yaw_rates_radps", "seconds", "memory_mb"):
-        assert np.array_equal(getattr(read, name), getattr(drive, name))
-    assert np.array_equal(read.actors.poses, drive.actors.poses, equal_nan=True)
-    assert read.actors.ids == drive.actors.ids
-    for name in ("seed", "world", "kind", "action_mode", "prompt", "camera", "actions"):
-        assert getattr(read, name) == getattr(drive, name)
-
-
-def test_a_damaged_drive_is_named(drive, tmp_path) -> None:
-    path = tmp_path / "drive.safetensors"
-    write_drive(path, drive)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InvalidConfig, match=r"drive\.safetensors"):
-        read_drive(path)
-
-
 class Broken(Driver):
     """A driver that must not be needed."""
 

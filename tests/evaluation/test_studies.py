@@ -45,7 +45,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("source"))
     made = recipe("mini-simulator", "debug")
     workspace.prepare(made)
-    prepare_latents(made, workspace, record_footage(PaintedRoad(clips=2), workspace.footage))
+    prepare_latents(made, workspace, record_footage(PaintedRoad(clips=1), workspace.footage))
     torch.manual_seed(0)
     DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=8).save_pretrained(str(workspace.scorer))
     return workspace

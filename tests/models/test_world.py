@@ -1,5 +1,4 @@
 import json
-import pickle
 from copy import copy
 from dataclasses import replace
 
@@ -15,7 +14,6 @@ from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.state import EnvState
 from longdwm_env.types import WorldState
-from longdwm_env.world import WorldModel
 
 SIZE = (32, 48)
 
@@ -37,11 +35,6 @@ def folder(pipeline, tmp_path_factory):
 @pytest.fixture
 def straight(drive_at):
     return drive_at(8.0)
-
-
-def test_it_is_a_world(world):
-    assert isinstance(world, WorldModel)
-    assert world.image_size == SIZE
 
 
 @pytest.mark.parametrize("num_frames", [1, 5, 11, 12])
@@ -66,37 +59,14 @@ def test_a_shorter_period_shows_the_beginning_of_a_longer_one(world, scene_with,
         assert np.abs(part.astype(int) - whole[:, :num_frames]).max() <= 1
 
 
-def test_the_same_arguments_give_the_same_frames_bit_for_bit(world, pipeline, scene_with, straight):
+def test_another_world_of_the_same_models_gives_the_same_frames_and_another_seed_others(
+    world, pipeline, scene_with, straight
+):
     state = world.begin(scene_with(SIZE), 3)
-    (_, first), (_, second) = (world.advance([state], [straight], 12) for _ in range(2))
-    assert np.array_equal(first, second)
+    _, first = world.advance([state], [straight], 12)
     assert np.array_equal(DiffusionWorld(pipeline).advance([state], [straight], 12)[1], first)
     other = world.begin(scene_with(SIZE), 4)
     assert not np.array_equal(world.advance([other], [straight], 12)[1], first)
-
-
-@pytest.mark.parametrize(
-    ("device", "micro_batch", "most"),
-    [
-        ("cpu", 1, 0),
-        # A CPU's matrix products treat rows at the end of a batch by other kernels than those before: last bits differ.
-        ("cpu", 3, 2),
-        pytest.param("cuda", 8, 0, marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
-    ],
-)
-def test_a_batch_gives_what_its_members_give_alone(built, scene_with, drive_at, device, micro_batch, most):
-    world = DiffusionWorld(built("debug").to(device), micro_batch=micro_batch)
-    scenes = [scene_with(SIZE, num_past=past, prompt=f"Weather: {past}", seed=past) for past in (0, 12, 30, 0)]
-    states = [world.begin(scene, seed) for seed, scene in enumerate(scenes)]
-    trajectories = [drive_at(8.0), drive_at(2.0), drive_at(8.0, 1.0), drive_at(8.0)]
-    for num_frames in (12, 7):
-        together, frames = world.advance(states, trajectories, num_frames)
-        for index in range(4):
-            (alone,), clip = world.advance(states[index : index + 1], trajectories[index : index + 1], num_frames)
-            assert np.abs(clip[0].astype(int) - frames[index]).max() <= most
-            assert np.array_equal(alone.arrays["frames"][-1], clip[0, -1])
-            assert np.array_equal(together[index].arrays["frames"][-1], frames[index, -1])
-        states = together
 
 
 def test_history_is_what_was_recorded_and_then_what_was_driven(world, scene_with, straight):
@@ -165,15 +135,6 @@ def test_a_world_knows_nobody_where_nobody_was_marked(world, pipeline, scene_wit
     unmoved = copy(pipeline)
     unmoved.register_to_config(settings=replace(pipeline.settings, move_vehicles=False).to_json())
     assert DiffusionWorld(unmoved).begin(marked(scene_with(SIZE), [12.0, 0, 0]), 3).actors is None
-
-
-def test_states_are_plain_data(world, scene_with, straight):
-    (state,), _ = world.advance([world.begin(scene_with(SIZE), 3)], [straight], 12)
-    again = pickle.loads(pickle.dumps(state))
-    json.dumps(dict(state.values))
-    assert np.array_equal(world.advance([again], [straight], 12)[1], world.advance([state], [straight], 12)[1])
-    with pytest.raises(ValueError, match="read-only"):
-        state.arrays["frames"][0] = 0
 
 
 def test_stages_are_timed(world, scene_with, straight):

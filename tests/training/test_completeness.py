@@ -1,23 +1,25 @@
 """What was asked for is what there is: nothing that was interrupted is taken for complete, nor mixed up."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from longdwm_env import files
 from longdwm_env.cli import train
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
+from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, record_footage
 from longdwm_env.training.losses.evidence import gathered
 
+from .processes import PROCESSES
 from .scenery import PaintedRoad
 
 
@@ -136,31 +138,32 @@ def test_evidence_of_another_codec_or_other_footage_is_not_mixed_in(tmp_path: Pa
     assert evidence([1], "b") != made
 
 
-RECORDING = """
-import sys, time
-from pathlib import Path
-from longdwm_env.training.data.footage import record_footage
-from tests.training.scenery import PaintedRoad
-class Slow(PaintedRoad):
-    def clip(self, index):
-        print("recording", flush=True)
-        time.sleep(1.0)
-        return super().clip(index)
-record_footage(Slow(clips=2, frames=13), Path(sys.argv[1]))
-"""
+def record_slowly(folder: Path, begun: Any, gate: Any) -> None:
+    """Record, and wait at the gate before each clip."""
+
+    class Slow(PaintedRoad):
+        def clip(self, index: int) -> Clip:
+            begun.set()
+            gate.wait()
+            return super().clip(index)
+
+    record_footage(Slow(clips=2, frames=13), folder)
 
 
 def test_the_second_recorder_of_a_folder_waits_and_makes_nothing_twice(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [sys.executable, "-c", RECORDING, str(tmp_path / "footage")]
-    first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-    assert first.stdout is not None
-    assert first.stdout.readline() == "recording\n"
+    begun, gate = PROCESSES.Event(), PROCESSES.Event()
+    first = PROCESSES.Process(target=record_slowly, args=(tmp_path / "footage", begun, gate))
+    first.start()
+    assert begun.wait(300)
+    warning = files.log.warning
+    monkeypatch.setattr(files.log, "warning", lambda *told: (warning(*told), gate.set()))
     source = PaintedRoad(clips=2, frames=13, bad=(0, 1))
     assert len(record_footage(source, tmp_path / "footage")) == 2
     assert f"waiting for process {first.pid}" in caplog.text
-    assert first.wait(60) == 0
+    first.join(300)
+    assert first.exitcode == 0
 
 
 def test_what_was_asked_for_stands_beside_the_shards(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_recorded_street_shows_what_was_recorded():
 def test_streets_of_every_kind_are_chosen():
     rng = np.random.default_rng(0)
     shares = StreetShares(photographic=0.5, restyled=0.5, large=0.5)
-    chosen = [chosen_street(rng, shares, 50, (SIZE, (64, 96))) for _ in range(40)]
+    chosen = [chosen_street(rng, shares, 50, (SIZE, (64, 96))) for _ in range(12)]
     assert {type(each.street) for each in chosen} == {SimulatedStreet, PhotographicStreet}
     assert {each.restyled for each in chosen} == {True, False}
     assert {each.street.camera.intrinsics.height_px for each in chosen} == {32, 64}

@@ -2,11 +2,7 @@
 
 import itertools
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +24,9 @@ from longdwm_env.training.loop import train
 from longdwm_env.training.run import Run, TrainingDiverged
 
 from . import toy_run
+from .processes import StartedRun
 from .scenery import PaintedRoad
 from .toy_run import LOOP, OPTIMIZER, ToyObjective, toy_draw
-
-HERE = Path(__file__).parent
 
 
 def curve(folder: Path) -> list[tuple[int, float, float]]:
@@ -84,20 +79,11 @@ def test_a_run_in_pieces_is_the_run_in_one_piece(tmp_path: Path) -> None:
 def test_killed_at_any_moment_and_resumed_the_curve_goes_on_bit_for_bit(tmp_path: Path) -> None:
     train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path / "whole", cpu=True)
     folder = tmp_path / "killed"
-    command = [sys.executable, str(HERE / "toy_run.py"), str(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOY_DELAY_S": "0.01"}
-    for enough in (6, 17):
-        process = subprocess.Popen(command, env=environment, cwd=HERE, stderr=subprocess.DEVNULL)
-        log = folder / "losses.jsonl"
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up and process.poll() is None:
-            if log.is_file() and len(log.read_text().splitlines()) >= enough:
-                break
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
-    subprocess.run(command, env={**environment, "TOY_DELAY_S": "0"}, cwd=HERE, check=True, stderr=subprocess.DEVNULL)
+    for step in (6, 17):
+        run = StartedRun(folder, step)
+        run.processes[0].kill()
+        assert run.ended() == {-signal.SIGKILL}
+    assert StartedRun(folder).ended() == {0}
     assert curve(folder) == curve(tmp_path / "whole")
     leftovers = [p for p in (folder / "checkpoints").iterdir() if p.name.startswith(".partial")]
     assert not leftovers
@@ -184,27 +170,18 @@ def test_a_finished_run_that_is_called_again_knows_its_loss(tmp_path: Path) -> N
     assert train(ToyObjective(), toy_draw, LOOP, OPTIMIZER, tmp_path, cpu=True).loss is None
 
 
-TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-
-
 def test_two_processes_train_like_one_also_after_a_stop(tmp_path: Path) -> None:
     micro = replace(LOOP, micro_batch_size=2)
     train(ToyObjective(dropout=0.0), toy_draw, micro, OPTIMIZER, tmp_path / "one", cpu=True)
-    folder = tmp_path / "two"
-    command = [*TWO_PROCESSES, str(HERE / "toy_run.py"), str(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOY_MICRO": "2", "TOY_DROPOUT": "0"}
-    stopped = subprocess.Popen(command, env={**environment, "TOY_DELAY_S": "0.05"}, cwd=HERE, stderr=subprocess.DEVNULL)
-    log = folder / "losses.jsonl"
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up and stopped.poll() is None:
-        if log.is_file() and len(log.read_text().splitlines()) >= 9:
-            break
-        time.sleep(0.01)
-    stopped.terminate()
-    stopped.wait()
+    folder, same = tmp_path / "two", {"count": 2, "micro": 2, "dropout": 0.0}
+    stopped = StartedRun(folder, 9, **same)
+    for process in stopped.processes:
+        process.terminate()
+    stopped.gate.set()
+    assert stopped.ended() == {0}
     assert json.loads((folder / "run.json").read_text())["processes"] == 2
-    assert 9 <= len(curve(folder)) < LOOP.steps, "it ended before it could be stopped"
-    subprocess.run(command, env=environment, cwd=HERE, check=True, stderr=subprocess.DEVNULL)
+    assert 9 <= len(curve(folder)) < LOOP.steps
+    assert StartedRun(folder, **same).ended() == {0}
     one, two = curve(tmp_path / "one"), curve(folder)
     assert [step for step, _, _ in one] == [step for step, _, _ in two]
     # The same samples; sums are taken in another order.

@@ -41,8 +41,8 @@ def dataroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def learn(stage: str, steps: int, options: TrainOptions) -> tuple[float, float]:
-    """Run a stage's command with fewer steps: the losses on its validation samples before and after."""
+def run_few(stage: str, options: TrainOptions, steps: int = 2) -> None:
+    """Run a stage's command with few steps; that stages learn is held by ``test_stages``."""
     assert options.out is not None
     fewer = tuple(f"loop.{name}={steps}" for name in ("steps", "sample_every", "checkpoint_every"))
     told = replace(options, set=(*fewer, "loop.tracker=none"))
@@ -50,16 +50,14 @@ def learn(stage: str, steps: int, options: TrainOptions) -> tuple[float, float]:
     workspace = Workspace(options.out)
     assert workspace.done(stage)
     lines = (workspace.stage(stage) / "validation.jsonl").read_text().splitlines()
-    before, after = (json.loads(line)["loss"] for line in lines)
-    return before, after
+    assert np.isfinite([json.loads(line)["loss"] for line in lines]).tolist() == [True, True]
 
 
-def test_mini_nuscenes_learns_at_every_stage(dataroot: Path, tmp_path: Path) -> None:
+def test_mini_nuscenes_runs_at_every_stage(dataroot: Path, tmp_path: Path) -> None:
     options = TrainOptions("mini-nuscenes", "debug", tmp_path / "run", dataroot, device="cpu", workers=1)
     assert train.footage(options) == 0
-    for stage, steps in (("codec", 40), ("coarse", 40), ("fine", 40), ("warp", 10), ("distill", 5)):
-        before, after = learn(stage, steps, options)
-        assert after < before, stage
+    for stage in ("codec", "coarse", "fine", "warp", "distill"):
+        run_few(stage, options)
     workspace = Workspace(tmp_path / "run")
     latents, footage = LatentStore(workspace.latents), Footage(workspace.footage)
     trained_on = {scene_of(entry.facts["key"]) for entry in (*latents.entries, *footage.entries)}
@@ -67,11 +65,10 @@ def test_mini_nuscenes_learns_at_every_stage(dataroot: Path, tmp_path: Path) -> 
     assert latents.has_poses
 
 
-def test_the_papers_recipe_learns_from_nuscenes(dataroot: Path, tmp_path: Path) -> None:
+def test_the_papers_recipe_reads_nuscenes(dataroot: Path, tmp_path: Path) -> None:
     options = TrainOptions("cogvideox-2b-nuscenes", "debug", tmp_path / "run", dataroot, device="cpu", workers=1)
-    for stage, steps in (("coarse", 12), ("fine", 12), ("warp", 4), ("distill", 3)):
-        before, after = learn(stage, steps, options)
-        assert after < before, stage
+    for stage in ("coarse", "fine", "warp", "distill"):
+        run_few(stage, options)
         noted = trained_with_warp(tmp_path / "run" / "pipeline")
         assert noted == {"coarse": True, **({} if stage == "coarse" else {"fine": stage != "fine"})}, stage
     # Full-size frames are not recorded; they are read from the dataset when they are encoded.

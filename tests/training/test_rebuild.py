@@ -2,12 +2,12 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +19,8 @@ from longdwm_env.training import rebuild as rebuilding
 from longdwm_env.training.rebuild import StageFailed, hours, processes_of, rebuild
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace
+
+from .processes import PROCESSES
 
 RECIPE = recipe("mini-simulator", "full")
 
@@ -149,42 +151,45 @@ def test_it_goes_on_with_the_part_that_failed_or_was_stopped(
     assert [part[0] for part in ran(workspace)[first:]][:3] == ["footage", "latents", "sharpen"]
 
 
+def rebuild_with(part: str, folder: Path) -> None:
+    """A rebuild each of whose parts is one program."""
+    rebuild(recipe("mini-simulator"), Workspace(folder), lambda *_: [sys.executable, "-c", part, str(folder)], "cpu")
+
+
+def begun_rebuild(part: str, folder: Path) -> Any:
+    """The process of a rebuild, once its first part has begun."""
+    process = PROCESSES.Process(target=rebuild_with, args=(part, folder))
+    process.start()
+    while not (folder / "began").exists() and process.is_alive():
+        time.sleep(0.02)
+    return process
+
+
 def test_a_rebuild_that_is_terminated_ends_its_parts_and_notes_their_hours(tmp_path: Path) -> None:
     """As a batch system does it: the part keeps its checkpoint, and nothing goes on alone."""
     part = "import signal, sys, time; from pathlib import Path; root = Path(sys.argv[1])\n"
     part += "signal.signal(signal.SIGTERM, lambda *_: (root / 'checkpoint').touch() or sys.exit(0))\n"
-    part += "(root / 'began').touch(); time.sleep(60)"
-    whole = "import sys; from pathlib import Path\n"
-    whole += "from longdwm_env.training.rebuild import rebuild\n"
-    whole += "from longdwm_env.training.recipes import recipe\n"
-    whole += "from longdwm_env.training.workspace import Workspace\n"
-    whole += f"command = lambda *_: [sys.executable, '-c', {part!r}, {str(tmp_path)!r}]\n"
-    whole += f"rebuild(recipe('mini-simulator'), Workspace(Path({str(tmp_path)!r})), command, 'cpu')"
-    process = subprocess.Popen([sys.executable, "-c", whole])
-    until = time.monotonic() + 120
-    while not (tmp_path / "began").exists() and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.05)
+    part += "(root / 'began').touch(); time.sleep(600)"
+    process = begun_rebuild(part, tmp_path)
     process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
+    process.join(300)
+    assert process.exitcode == 128 + signal.SIGTERM
     assert (tmp_path / "checkpoint").exists()
     assert [entry["parts"] for entry in json.loads((tmp_path / "hours.json").read_text())] == [["footage"]]
 
 
 def test_a_rebuild_that_is_killed_leaves_no_part_behind(tmp_path: Path) -> None:
-    part = "import time; from longdwm_env.io.processes import end_with_parent; end_with_parent()\n"
-    part += "print('began', flush=True); time.sleep(600)"
-    whole = "import sys; from pathlib import Path\n"
-    whole += "from longdwm_env.training.rebuild import rebuild\n"
-    whole += "from longdwm_env.training.recipes import recipe\n"
-    whole += "from longdwm_env.training.workspace import Workspace\n"
-    whole += f"command = lambda *_: [sys.executable, '-c', {part!r}]\n"
-    whole += f"rebuild(recipe('mini-simulator'), Workspace(Path({str(tmp_path)!r})), command, 'cpu')"
-    process = subprocess.Popen([sys.executable, "-c", whole], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "began\n"
+    fcntl = pytest.importorskip("fcntl", reason="the part holds a lock of POSIX")
+    part = "import fcntl, sys, time; from pathlib import Path\n"
+    part += "from longdwm_env.io.processes import end_with_parent; end_with_parent(); root = Path(sys.argv[1])\n"
+    part += "held = (root / 'held').open('w'); fcntl.flock(held, fcntl.LOCK_EX)\n"
+    part += "(root / 'began').touch(); time.sleep(600)"
+    process = begun_rebuild(part, tmp_path)
     process.kill()
-    # The part's end of the pipe is closed when it ends, and not before.
-    assert process.communicate(timeout=60)[0] == ""
+    process.join(300)
+    with (tmp_path / "held").open() as held:
+        # The part lets go of it when it ends, and not before.
+        fcntl.flock(held, fcntl.LOCK_EX)
 
 
 def test_a_number_of_threads_is_that_of_all_its_processes(workspace: Workspace) -> None:

@@ -1,8 +1,6 @@
-"""A run of the loop in seconds: a small network learns a fixed function. Also a program, for tests that kill it."""
+"""A run of the loop in seconds: a small network learns a fixed function. ``main`` is for processes that are ended."""
 
 import os
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,7 +53,6 @@ class ToyObjective(Objective):
 
 def toy_draw(step: int, counts: Sequence[int]) -> ToyBatch:
     del step
-    time.sleep(float(os.environ.get("TOY_DELAY_S", "0")))
     return ToyBatch(tuple(counts), normal(0, counts, "toy", (4,)))
 
 
@@ -77,15 +74,25 @@ def toy_train(folder: Path, loop: LoopConfig = LOOP, objective: ToyObjective | N
     )
 
 
-if __name__ == "__main__":
-    micro = int(os.environ.get("TOY_MICRO", LOOP.micro_batch_size))
-    dropout = float(os.environ.get("TOY_DROPOUT", "0.05"))
-    train(
-        ToyObjective(dropout=dropout),
-        toy_draw,
-        replace(LOOP, micro_batch_size=micro),
-        OPTIMIZER,
-        Path(sys.argv[1]),
-        {"processes": PartialState(cpu=True).num_processes},
-        cpu=True,
-    )
+def main(
+    folder: Path,
+    stop_at: int | None,
+    gate: Any,
+    micro: int = 8,
+    dropout: float = 0.05,
+    place: tuple[int, int, int] = (0, 1, 0),
+) -> None:
+    """A run in a process of its own, ``place`` (rank, of how many, port). At a step it waits until the gate is open."""
+    rank, count, port = place
+    if count > 1:
+        told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in told.items()}, MASTER_ADDR="127.0.0.1")
+
+    def draw(step: int, counts: Sequence[int]) -> ToyBatch:
+        if stop_at is not None and step >= stop_at:
+            gate.wait()
+        return toy_draw(step, counts)
+
+    processes = {"processes": PartialState(cpu=True).num_processes}
+    loop = replace(LOOP, micro_batch_size=micro)
+    train(ToyObjective(dropout=dropout), draw, loop, OPTIMIZER, folder, processes, cpu=True)

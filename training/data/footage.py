@@ -4,7 +4,6 @@ Rendering is slow beside decoding a PNG, and codec, world model, scorer and metr
 clips of a source are recorded in shards and every later stage reads those.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -29,7 +28,7 @@ from longdwm_env.training.data.clip import (
     twin_key,
 )
 from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE
-from longdwm_env.training.data.shards import MANIFEST, BadLimit, Entry, ShardFolder, shards_to_make
+from longdwm_env.training.data.shards import MANIFEST, BadLimit, Entry, ShardFolder, made_from, shards_to_make
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.types import ActorTracks, ImageSize
 
@@ -202,7 +201,7 @@ class Footage:
             packed = self._shards.rows(entry, "png", slice(start, int(ends[frame]))).numpy()
             picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)
             if picture is None:
-                raise BadClip(f"frame {frame} of clip {entry.facts['key']} is damaged")
+                raise BadClip(f"frame {frame} of clip {entry.facts['key']} is damaged, in {entry.shard}")
             pictures.append(picture[..., ::-1])
         return np.stack(pictures)
 
@@ -271,7 +270,7 @@ def recorded(folder: Path) -> ShardFolder | None:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return None
-    return ShardFolder(folder, json.loads(manifest.read_text())["made_from"])
+    return ShardFolder(folder, made_from(manifest))
 
 
 def is_footage(folder: Path) -> bool:

@@ -60,6 +60,35 @@ class BadLimit:
             )
 
 
+def said(path: Path) -> dict[str, Any]:
+    """What a JSON file beside the shards says.
+
+    Raises:
+        InvalidConfig: it is damaged.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        found, why = None, f" ({error})"
+    else:
+        why = ""
+    if not isinstance(found, dict):
+        raise InvalidConfig(f"{path} is damaged{why}; delete its folder, and it is made again")
+    return found
+
+
+def made_from(manifest: Path) -> dict[str, Any]:
+    """What the contents of a folder of shards were made from, by its manifest.
+
+    Raises:
+        InvalidConfig: the manifest is damaged.
+    """
+    found = said(manifest).get("made_from")
+    if not isinstance(found, dict):
+        raise InvalidConfig(f"{manifest} is damaged; delete its folder, and it is made again")
+    return found
+
+
 class ShardFolder:
     """A folder of shards. Opening one whose manifest differs from ``made_from`` is refused.
 
@@ -78,7 +107,7 @@ class ShardFolder:
         manifest = {"layout": LAYOUT_VERSION, "made_from": self.made_from}
         path = folder / MANIFEST
         if path.is_file():
-            found = json.loads(path.read_text())
+            found = said(path)
             changed = _differences(found, manifest)
             if changed:
                 raise InvalidConfig(
@@ -101,7 +130,10 @@ class ShardFolder:
     def asked(self) -> dict[int, int]:
         """How many clips each shard is to hold; empty where it was never said, as by earlier versions."""
         path = self.folder / ASKED
-        return {int(shard): count for shard, count in json.loads(path.read_text()).items()} if path.is_file() else {}
+        found = said(path) if path.is_file() else {}
+        if not all(name.isdecimal() and isinstance(count, int) for name, count in found.items()):
+            raise InvalidConfig(f"{path} is damaged; delete its folder, and it is made again")
+        return {int(shard): count for shard, count in found.items()}
 
     def check_complete(self) -> None:
         """Raise unless all that was asked for has been made; what was damaged later is another matter.

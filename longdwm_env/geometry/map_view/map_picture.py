@@ -183,7 +183,7 @@ def pixel_rays(camera: Camera) -> Float[np.ndarray, "2 h w"]:
     height, width = inside.image_size
     x = (np.arange(width) - inside.cx_px) / inside.fx_px
     y = (np.arange(height) - inside.cy_px) / inside.fy_px
-    return np.stack(np.meshgrid(x, y)).astype(np.float32)
+    return np.asarray(np.stack(np.meshgrid(x, y)).astype(np.float32))
 
 
 @lru_cache(maxsize=8)
@@ -212,7 +212,7 @@ def _planes(camera_m: Float[np.ndarray, "n k 3"]) -> Float[np.ndarray, "n 3"]:
 
 def _fixed_point(pixels: Float[np.ndarray, "*n 2"]) -> NDArray[np.int32]:
     corners = ((pixels + 0.5) * _SAMPLES - 0.5).clip(-_FARTHEST_PX, _FARTHEST_PX)
-    return np.rint(corners * 2**QUAD_SHIFT).astype(np.int32)
+    return np.asarray(np.rint(corners * 2**QUAD_SHIFT).astype(np.int32))
 
 
 def _clipped(camera_m: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:

@@ -32,7 +32,12 @@ def ending(generator, seed):
 @pytest.fixture(scope="module")
 def endings():
     tiny = Generator(None, (16, 24), 12)
-    return {seed: ending(tiny, seed) for seed in range(6)}
+    found = {}
+    for seed in range(6):
+        found[seed] = ending(tiny, seed)
+        if any(time_s > 2 for _, time_s in found.values()) and "collision" in [reason for reason, _ in found.values()]:
+            break
+    return found
 
 
 @pytest.fixture(scope="module")

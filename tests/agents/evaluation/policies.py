@@ -49,6 +49,9 @@ class Misbehaving:
         if self.kind == "dies-once" and not Path(self.marker).exists():
             Path(self.marker).touch()
             os._exit(3)
+        # No parameter: files that parameters name are part of what is evaluated, and must not change.
+        while self.kind == "waits" and not Path(os.environ["GATE"]).exists():
+            time.sleep(0.02)
         if self.kind == "hangs":
             time.sleep(600)
         return STRAIGHT

@@ -114,12 +114,6 @@ def test_another_evaluation_is_not_mixed_in(run, copied):
         run(replace(CONFIG, episodes=4))
 
 
-def test_a_damaged_record_is_named(run, copied):
-    (copied / "episodes" / "p00-e00000.json").write_text("{")
-    with pytest.raises(InvalidConfig, match="p00-e00000"):
-        run()
-
-
 def test_unfit_policies_are_all_named_before_the_run(run):
     with pytest.raises(InvalidConfig, match=r"(?s)no-such.*out of coffee"):
         run(replace(CONFIG, policies=("idm", "no-such", f"{POLICIES}:kind=raises,at=1")))

@@ -39,7 +39,7 @@ from torch import Tensor
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.training.data.clip import camera_from_json
-from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder
+from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder, made_from
 from longdwm_env.types import Camera
 
 SEGMENT_FRAMES = clock.FRAMES_PER_INTERVAL + 1
@@ -125,7 +125,7 @@ class LatentStore:
         if not manifest.is_file():
             raise InvalidConfig(f"{folder} holds no latents (no manifest.json)")
         self.folder = folder
-        self.made_from: dict[str, Any] = json.loads(manifest.read_text())["made_from"]
+        self.made_from: dict[str, Any] = made_from(manifest)
         self._shards = ShardFolder(folder, self.made_from)
         self._shards.check_complete()
         self.entries: list[Entry] = self._shards.entries(limit)
