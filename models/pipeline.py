@@ -25,6 +25,7 @@ from longdwm_env.models.closed_loop.sample_threads import Lanes
 from longdwm_env.models.closed_loop.samples import Sampling
 from longdwm_env.models.codec.cpu_codec import quick_on_cpu
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec
 from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning.text import encode_prompts
@@ -43,7 +44,6 @@ from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.network.fine import FineModel
 from longdwm_env.models.network.sampler import steps_of
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.small_decoder import SmallDecoder
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
 
 # Diffusers makes a saved part only of a module that is imported, and pipelines saved earlier name these.

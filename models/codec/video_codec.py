@@ -11,7 +11,7 @@ from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 
 from longdwm_env.errors import NotFinite
-from longdwm_env.models.small_decoder import SmallDecoder
+from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.types import Images
 
 

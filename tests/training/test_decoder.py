@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models.small_decoder import SmallDecoder
+from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.decoder import decoder_stage

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models.small_decoder import SmallDecoder
+from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore
 from longdwm_env.training.draws import normal, numbers, uniform

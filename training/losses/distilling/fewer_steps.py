@@ -34,6 +34,9 @@ SampleT = TypeVar("SampleT", CoarseBatch, FineBatch)
 LEAST_SHARE, MOST_SHARE = 0.02, 0.98
 """Of the noise schedule: where distributions are compared. At its very ends they differ by nothing, or by all."""
 
+LEAST_SIZE = 0.1
+"""In standard deviations of latents: a student that is nearer to its teacher than this is not pulled more strongly."""
+
 
 @dataclass(frozen=True)
 class FewStepChoices:
@@ -201,7 +204,7 @@ class FewStepObjective(Objective):
             real = self._guided(noisy, times, told)
             own = self._critic[0].predict_clean(noisy, times, told)
             # So that all timesteps pull alike (DMD, Eq. 8).
-            size = (fixed - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True).clamp(min=1e-4)
+            size = (fixed - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True).clamp(min=LEAST_SIZE)
             towards = fixed - (own - real) / size
         matching = 0.5 * squared_error(drawn, towards, 1 - told.exact_mask)
         parts["matching"] = matching.detach()
