@@ -34,6 +34,7 @@ from longdwm_env.models.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.samples import Present, Sampling
 from longdwm_env.models.text import contradicts, known_prompt
 from longdwm_env.models.uncertainty import prediction_spread
+from longdwm_env.names import is_there
 from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.record import Meanwhile
 from longdwm_env.types import (
@@ -439,7 +440,7 @@ def _local_folder(path: str | Path) -> Path:
     """The folder itself, or a hub repository fetched to this machine."""
     folder = Path(path)
     parts = str(path).split("/")
-    if folder.exists() or len(parts) != 2 or not all(parts) or parts[0].startswith((".", "~")):
+    if is_there(folder) or len(parts) != 2 or not all(parts) or parts[0].startswith((".", "~")):
         return folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -12,7 +12,7 @@ from longdwm_env.agents.driving.session import Session
 from longdwm_env.agents.driving.view import View
 from longdwm_env.clock import FPS
 from longdwm_env.types import Images
-from longdwm_env.video import VideoWriter
+from longdwm_env.video import growing_video
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[
     stem = unused_stem(folder, "drive")
     written = Written(folder / f"{stem}.mp4", folder / f"{stem}.json", 0.0, "")
     frames, ended = 0, "time"
-    with VideoWriter(written.video, (size_px[1], size_px[0]), scale=1) as video:
+    with growing_video(written.video, (size_px[1], size_px[0]), scale=1) as video:
         while frames < round(seconds * FPS) and ended == "time":
             # Once to let time pass and ask, then to take in the answers: no time passes between.
             session.tick(frames / FPS)

@@ -195,6 +195,9 @@ def inverse_dynamics(
 
 def _read(networks: "Networks", samples: int, first_seed: int, out: Path) -> int:
     from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
+    from longdwm_env.files import check_output_folder
+
+    check_output_folder(out)
 
     return written(quality_on_test_seeds(networks, samples, first_seed, {"command": command_line()}), out)
 
@@ -209,9 +212,11 @@ def opened_networks(options: NetworkOptions) -> "Networks":
 def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[LongDWMPipeline, Protocol]":
     from longdwm_env.evaluation.paper.continuations import clips_of
     from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, Protocol
+    from longdwm_env.files import check_output_folder
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.training.data.latents import weights_hash
 
+    check_output_folder(options.out)
     pipeline = LongDWMPipeline.from_pretrained(str(options.model))
     pipeline.set_progress_bar_config(disable=True)
     size = pipeline.settings.image_size

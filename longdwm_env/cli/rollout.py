@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longdwm_env.errors import InvalidConfig, InvalidState
 from longdwm_env.factory import DEFAULT_WORLD
-from longdwm_env.files import check_output_file, check_output_folder, content_hash, one_writer
+from longdwm_env.files import check_output_file, check_output_folder, content_hash, one_writer_of
 
 if TYPE_CHECKING:
     from longdwm_env.state import EnvState
@@ -78,7 +78,7 @@ def rollout(
     check_output_file(out)
     run = Run(request, out)
     check_output_folder(run.folder)
-    with one_writer(out.parent, lock=f".{out.name}.lock", leave_nothing=True):
+    with one_writer_of(out):
         if restart:
             run.discard()
         reason = run.go_on()

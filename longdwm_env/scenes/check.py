@@ -17,7 +17,7 @@ import numpy as np
 
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene, MissingDependency
-from longdwm_env.names import inside, printable
+from longdwm_env.names import inside, is_there, printable
 from longdwm_env.scenes.media import MediaScenes, is_video, media_files
 from longdwm_env.scenes.nuscenes_record import CAMERA_CHANNEL, MAX_GAP_S, can_bus_motion
 from longdwm_env.scenes.pictures import read_image
@@ -60,7 +60,7 @@ def check_data(path: Path, progress: Progress = _silent) -> Report:
     Raises:
         InvalidScene: there is nothing to check.
     """
-    if not path.exists():
+    if not is_there(path):
         raise InvalidScene(f"{path} does not exist")
     if path.is_dir() and is_nuscenes(path):
         return _check_nuscenes(path, progress)

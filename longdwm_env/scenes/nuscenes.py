@@ -59,8 +59,8 @@ class NuScenesScenes:
             MissingDependency: nuscenes-devkit is not installed.
         """
         self.name = printable(path)
-        self._path, self._skip_missing = path, skip_missing
-        self._dataroot, version = find_version(path)
+        self._path, self._skip_missing = path.absolute(), skip_missing
+        self._dataroot, version = find_version(self._path)
         self._folder = self._dataroot / version
         self._nusc = _load(self._dataroot, version, skip_missing)
         with reading(self._folder):
