@@ -9,8 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from longdwm_env.names import printable
 
 REFUSED = frozenset(
-    (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EISDIR)
-    + (errno.ENAMETOOLONG, errno.ELOOP)
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EISDIR}
+    | {errno.ENAMETOOLONG, errno.ELOOP}
 )
 """Errors of the machine and its disks, which are clear by themselves; any other error of the system is our fault."""
 

@@ -156,14 +156,7 @@ class DiffusionWorld:
         chosen = _device(device)
         if dtype is None:
             dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
-        folder = _local_folder(path)
-        check_pipeline_folder(folder)
-        try:
-            with _without_progress_bars():
-                pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
-        except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
-            raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
-        check_weights_match(folder, pipeline.components)
+        pipeline = saved_pipeline(path, dtype)
         shown = str(path) if name is None else name
         return cls(pipeline.to(chosen), shown, image_size, micro_batch, traffic=traffic)
 
@@ -407,6 +400,28 @@ class DiffusionWorld:
             with timing.stage("coarse"):
                 self._texts[prompt] = self.pipeline.encode_text([prompt])[0]
         return self._texts[prompt]
+
+
+def saved_pipeline(path: str | Path, dtype: torch.dtype = torch.float32) -> LongDWMPipeline:
+    """The pipeline in a folder or on the hub, after a look at whether it is one and whole.
+
+    Args:
+        path: the folder that ``LongDWMPipeline.save_pretrained`` wrote, or ``owner/name`` on the hub.
+        dtype: of the weights.
+
+    Raises:
+        UnknownWorld: the folder is missing, or holds something else.
+        MissingWeights: a file is missing or damaged, or weights do not fit their configuration.
+    """
+    folder = _local_folder(path)
+    check_pipeline_folder(folder)
+    try:
+        with _without_progress_bars():
+            pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
+        raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
+    check_weights_match(folder, pipeline.components)
+    return pipeline
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from longdwm_env.files import atomic_write_json, content_hash, one_writer
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.models.text import PromptTokenizer
+from longdwm_env.models.world import saved_pipeline
 from longdwm_env.training.config import Recipe, as_json
 
 
@@ -95,8 +96,8 @@ class Workspace:
             about |= {"initial": begun_with} if begun_with is not None else {}
         if not (self.pipeline / "model_index.json").is_file():
             if initial is not None:
+                made = saved_pipeline(initial)
                 about["initial"] = _hash(initial)
-                made = LongDWMPipeline.from_pretrained(str(initial))
             elif recipe.preset == "cogvideox-2b":
                 raise InvalidConfig(
                     "cogvideox-2b starts from CogVideoX-2B, not from random weights: make a pipeline of it with "
@@ -113,7 +114,13 @@ class Workspace:
             atomic_write_json(path, about)
 
     def load(self, **components: Any) -> LongDWMPipeline:
-        """The pipeline so far."""
+        """The pipeline so far.
+
+        Raises:
+            InvalidConfig: there is none.
+        """
+        if not (self.pipeline / "model_index.json").is_file():
+            raise InvalidConfig(f"{self.root} is no folder of a model in the making: it holds no pipeline")
         return LongDWMPipeline.from_pretrained(str(self.pipeline), **components)
 
     def save_component(self, name: str, module: nn.Module) -> None:

@@ -213,11 +213,11 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
     from longdwm_env.evaluation.paper.continuations import clips_of
     from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, Protocol
     from longdwm_env.files import check_output_folder
-    from longdwm_env.models.pipeline import LongDWMPipeline
+    from longdwm_env.models.world import saved_pipeline
     from longdwm_env.training.data.latents import weights_hash
 
     check_output_folder(options.out)
-    pipeline = LongDWMPipeline.from_pretrained(str(options.model))
+    pipeline = saved_pipeline(options.model)
     pipeline.set_progress_bar_config(disable=True)
     size = pipeline.settings.image_size
     source = clips_of(options.scenes, options.split, options.samples, options.first_seed, size, DRIVE_FRAMES)
@@ -231,12 +231,12 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
 
 def _named(variants: tuple[str, ...]) -> "dict[str, LongDWMPipeline]":
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.models.pipeline import LongDWMPipeline
+    from longdwm_env.models.world import saved_pipeline
 
     named = {}
     for entry in variants:
         name, equals, folder = entry.partition("=")
         if not equals or not Path(folder).is_dir():
             raise InvalidConfig(f"--variant {entry!r}: expected NAME=FOLDER of a saved pipeline")
-        named[name] = LongDWMPipeline.from_pretrained(folder)
+        named[name] = saved_pipeline(folder)
     return named

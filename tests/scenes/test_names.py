@@ -99,10 +99,22 @@ class TestWhatIsNoFile:
         assert check_data(tmp_path).problems == ()
 
 
+@pytest.mark.parametrize("beside", ["c.camera.json", "camera.json", "c.poses.json"])
+def test_files_beside_of_an_absurd_size_are_not_read(tmp_path, beside):
+    write_video(tmp_path / "c.mp4", size=(48, 72))
+    with (tmp_path / beside).open("wb") as file:
+        file.truncate(1 << 36)
+    with pytest.raises(InvalidScene, match=rf"{beside}.*larger than"):
+        open_scenes(tmp_path / "c.mp4")
+    (problem,) = check_data(tmp_path).problems
+    assert "larger than" in problem
+
+
 def test_a_name_longer_than_any_file_s_is_said_so(tmp_path):
     path = tmp_path / ("a" * 5000)
-    with pytest.raises(InvalidScene, match="no such file"):
+    with pytest.raises(InvalidScene, match="cannot be a path: File name too long") as caught:
         open_scenes(path)
+    assert len(str(caught.value)) < 400
     with pytest.raises(InvalidScene, match="does not exist"):
         check_data(path)
 

@@ -121,3 +121,29 @@ def test_a_destination_that_cannot_be_is_said_in_one_line_before_the_work(name, 
     told = capsys.readouterr().err.strip().splitlines()
     assert "is a file" in told[-1], told
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["metrics", "short", "--model", "none"],
+        ["metrics", "short", "--model", "empty"],
+        ["metrics", "win-rates", "--key", "none", "--answers", "none"],
+        ["metrics", "win-rates", "--key", "json", "--answers", "json"],
+        ["train", "study", "--from", "none"],
+        ["train", "study", "--from", "empty"],
+        ["train", "codec", "--size", "debug", "--initial", "none", "--out", "made"],
+        ["train", "codec", "--size", "debug", "--initial", "empty", "--out", "made"],
+        ["rollout", "--image", "simulator:7", "--world", "warp", "--trajectory", "x" * 5000],
+        ["drive", "--no-display", "--replay", "x" * 5000],
+    ],
+    ids=lambda words: " ".join(words)[:40],
+)
+def test_inputs_that_are_not_there_or_are_something_else_are_one_line(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "json").write_text('{"names": 3}')
+    assert main(words) in (1, 2)
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("INFO")]
+    assert len(said) == 1
+    assert said[0].startswith("longdwm ")
