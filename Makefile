@@ -1,7 +1,7 @@
 # make demo    drive a photograph, the mini model and the simulator; a video, a contact sheet and a plot under outputs/demo
 # make test    all tests, file by file: a process that is done takes tests over from another
 # make check   lint, format and types
-# make audit   known vulnerabilities of what is installed; needs the network
+# make audit   known vulnerabilities of what is installed; without the network it says that nothing was audited
 # Each makes the virtual environment it needs in .venv first. Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
@@ -27,11 +27,7 @@ check: $(VENV)/.dev
 	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p longdwm_env
 
 audit: $(VENV)/.dev
-	$(PYTHON) -m venv build/audit
-	$(BIN)/python -m pip freeze --exclude-editable > build/audit/installed.txt
-	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit || \
-		{ echo "pip-audit cannot be fetched: nothing was audited"; exit 0; }; \
-	build/audit/bin/pip-audit --no-deps --disable-pip --requirement build/audit/installed.txt
+	.ci/audit $(BIN)/python
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -18,6 +18,9 @@ from longdwm_env.traffic.meanwhile import TrafficKind, checked_traffic
 from longdwm_env.types import MAX_SIDE_PX, Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
 
+MAX_EPISODE_S = 1e9
+"""Thirty years."""
+
 RENDER_MODES = ("rgb_array", "human")
 
 
@@ -82,8 +85,11 @@ def _control_frames(control_period_s: float) -> int:
 
 def _max_frames(max_episode_s: float) -> int:
     number = isinstance(max_episode_s, int | float | np.number) and not isinstance(max_episode_s, bool)
-    if not number or not math.isfinite(max_episode_s) or max_episode_s <= 0:
-        raise InvalidConfig(f"max_episode_s={max_episode_s!r} must be a finite number of seconds above 0")
+    if not number or not 0 < max_episode_s <= MAX_EPISODE_S:
+        raise InvalidConfig(
+            f"max_episode_s={max_episode_s!r:.60} must be a finite number of seconds above 0, at most "
+            f"{MAX_EPISODE_S:,.0f}"
+        )
     # A limit between two frames ends the episode at the first frame beyond it.
     return math.ceil(float(max_episode_s) * FPS - 1e-6)
 

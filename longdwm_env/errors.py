@@ -1,12 +1,18 @@
 """Errors that a caller may want to catch. Each says what was wrong, what was expected and what to do."""
 
+import re
+
+# To terminals: what ASCII has beside text, but for line ends and tabs.
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
 
 class LongDWMError(Exception):
     """Base of every error that this package raises on purpose."""
 
     def __str__(self) -> str:
-        # A file's name may hold bytes that are not UTF-8: what cannot be printed must not hide what was wrong.
-        return super().__str__().encode("utf-8", "backslashreplace").decode()
+        # A file's name may hold bytes that are not UTF-8, and commands to terminals: neither may hide what was wrong.
+        said = super().__str__().encode("utf-8", "backslashreplace").decode()
+        return _COMMANDS.sub(lambda found: f"\\x{ord(found[0]):02x}", said)
 
 
 class InvalidAction(LongDWMError, ValueError):

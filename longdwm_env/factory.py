@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, UnknownWorld
+from longdwm_env.io.names import is_folder
 from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.types import ImageSize
 from longdwm_env.world import Scorer, WorldModel
@@ -73,7 +74,7 @@ def world_folder(world: str) -> Path | None:
         from longdwm_env.models.bundled import bundled_pipeline_folder
 
         return bundled_pipeline_folder()
-    return Path(world) if Path(world).is_dir() else None
+    return Path(world) if is_folder(world) else None
 
 
 def make_scorer(device: str = "cpu") -> Scorer:
@@ -112,7 +113,7 @@ def _given_world(world: Any, image_size: ImageSize | None) -> WorldModel:
 
 def _is_pipeline(name: str) -> bool:
     """Any folder, whose loading says what it lacks, or something that reads like ``owner/name`` on a hub."""
-    if name and Path(name).is_dir():
+    if name and is_folder(name):
         return True
     owner, slash, model = name.partition("/")
     return bool(slash and owner and model) and "/" not in model and not owner.startswith((".", "~")) and " " not in name

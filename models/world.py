@@ -24,6 +24,7 @@ from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
+from longdwm_env.io.names import is_there
 from longdwm_env.models.closed_loop.lookahead import Second, rest_of_second, with_rest
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.standstill import held, stands
@@ -155,14 +156,7 @@ class DiffusionWorld:
         chosen = _device(device)
         if dtype is None:
             dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
-        folder = _local_folder(path)
-        check_pipeline_folder(folder)
-        try:
-            with _without_progress_bars():
-                pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
-        except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
-            raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
-        check_weights_match(folder, pipeline.components)
+        pipeline = saved_pipeline(path, dtype)
         shown = str(path) if name is None else name
         return cls(pipeline.to(chosen), shown, image_size, micro_batch, traffic=traffic)
 
@@ -408,6 +402,28 @@ class DiffusionWorld:
         return self._texts[prompt]
 
 
+def saved_pipeline(path: str | Path, dtype: torch.dtype = torch.float32) -> LongDWMPipeline:
+    """The pipeline in a folder or on the hub, after a look at whether it is one and whole.
+
+    Args:
+        path: the folder that ``LongDWMPipeline.save_pretrained`` wrote, or ``owner/name`` on the hub.
+        dtype: of the weights.
+
+    Raises:
+        UnknownWorld: the folder is missing, or holds something else.
+        MissingWeights: a file is missing or damaged, or weights do not fit their configuration.
+    """
+    folder = _local_folder(path)
+    check_pipeline_folder(folder)
+    try:
+        with _without_progress_bars():
+            pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
+        raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
+    check_weights_match(folder, pipeline.components)
+    return pipeline
+
+
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
     """Loading takes a moment, which diffusers would show with a bar for each world that somebody makes."""
@@ -439,7 +455,7 @@ def _local_folder(path: str | Path) -> Path:
     """The folder itself, or a hub repository fetched to this machine."""
     folder = Path(path)
     parts = str(path).split("/")
-    if folder.exists() or len(parts) != 2 or not all(parts) or parts[0].startswith((".", "~")):
+    if is_there(folder) or len(parts) != 2 or not all(parts) or parts[0].startswith((".", "~")):
         return folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

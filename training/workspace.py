@@ -21,6 +21,7 @@ from longdwm_env.models.folder import INDEX, check_pipeline_folder
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.models.world import saved_pipeline
 from longdwm_env.training.config import Recipe, as_json
 
 CODECS = {"cogvideox-2b": "AutoencoderKLCogVideoX", "debug-cogvideox": "AutoencoderKLCogVideoX"}
@@ -104,8 +105,8 @@ class Workspace:
         if not (self.pipeline / "model_index.json").is_file():
             if initial is not None:
                 _check_initial(initial, recipe)
+                made = saved_pipeline(initial)
                 about["initial"] = _hash(initial)
-                made = LongDWMPipeline.from_pretrained(str(initial))
             elif recipe.preset == "cogvideox-2b":
                 raise InvalidConfig(
                     "cogvideox-2b starts from CogVideoX-2B, not from random weights: make a pipeline of it with "
@@ -128,7 +129,13 @@ class Workspace:
         return LongDWMSettings.from_json(index["settings"])
 
     def load(self, **components: Any) -> LongDWMPipeline:
-        """The pipeline so far."""
+        """The pipeline so far.
+
+        Raises:
+            InvalidConfig: there is none.
+        """
+        if not (self.pipeline / "model_index.json").is_file():
+            raise InvalidConfig(f"{self.root} is no folder of a model in the making: it holds no pipeline")
         return LongDWMPipeline.from_pretrained(str(self.pipeline), **components)
 
     def save_component(self, name: str, module: nn.Module) -> None:

@@ -36,7 +36,9 @@ class ClonedPolicy:
             InvalidConfig: the file is damaged or holds something else.
         """
         header, tensors = read_policy(path)
-        network = ClonedNetwork(settings_from(dict(header.settings)))
+        # Whatever default device its user has set.
+        with torch.device("cpu"):
+            network = ClonedNetwork(settings_from(dict(header.settings)))
         try:
             network.load_state_dict(
                 {key: torch.from_numpy(value.copy()) for key, value in tensors.items()}, strict=True

@@ -59,7 +59,8 @@ def clone(
     order = random.permutation(len(data))
     kept = max(1, round(settings.held_out * len(data)))
     held, used = order[:kept], order[kept:]
-    model = ClonedNetwork(network)
+    with torch.device("cpu"):
+        model = ClonedNetwork(network)
     steps = settings.epochs * -(-len(used) // settings.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=max(steps, 2))

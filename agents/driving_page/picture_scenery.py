@@ -1,12 +1,14 @@
 """The scenes that can be chosen, each with a small picture of how it begins."""
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from longdwm_env.agents.driving_page.orders import Refused
 from longdwm_env.agents.driving_page.photos import Photos
 from longdwm_env.agents.driving_page.wire import jpeg_of
+from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.scenes import open_scenes
 from longdwm_env.types import ImageSize, SceneSource
@@ -49,8 +51,10 @@ class Scenery:
         """All scenes that are offered."""
         found = [Choice("photo", name, "photo") for name in self._photos.names()]
         if self._source is not None:
-            shown = range(min(len(self._source), SOURCE_SHOWN))
-            found += [Choice("source", str(index), self._source.scene(index).key) for index in shown]
+            for index in range(min(len(self._source), SOURCE_SHOWN)):
+                # One file that cannot be read does not spoil a folder of good ones.
+                with suppress(InvalidScene):
+                    found.append(Choice("source", str(index), self._source.scene(index).key))
         return found + [Choice("builtin", str(seed), f"scene {seed}") for seed in range(BUILT_IN_SHOWN)]
 
     def thumbnail(self, kind: str, which: str) -> bytes:

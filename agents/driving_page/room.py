@@ -193,7 +193,7 @@ class Room:
     def _note_recording(self) -> None:
         before, self._recorder = self._recorder, self._session.recorder
         if before is not None and before is not self._recorder:
-            written = [path.name for path in (before.video_path, before.replay_path) if path.is_file()]
+            written = [path.name for path in before.files]
             self.recordings += tuple(written)
             if written:
                 self._session.say(f"written: {written[0]}, to download under Share", warning=True)

@@ -4,7 +4,6 @@ This is the top layer: commands may import every other part, and do so inside th
 ``longdwm --help`` answers at once and a command loads only what it needs.
 """
 
-import errno
 import importlib.metadata
 import io
 import os
@@ -21,11 +20,7 @@ import tyro
 from longdwm_env.cli.commands import COMMANDS, Command
 from longdwm_env.errors import LongDWMError
 from longdwm_env.io.processes import left
-
-# Of the machine and its disks, and clear by themselves; any other error of the system is a fault of ours.
-REFUSED = frozenset(
-    (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EISDIR)
-)
+from longdwm_env.io.refusals import REFUSED, refusal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,11 +124,11 @@ def _run(name: str, command: Command, words: list[str]) -> int:
     except LongDWMError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        if error.errno not in REFUSED:
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None:
             raise
-        place = "" if error.filename is None else f": {error.filename}"
-        print(f"{name}: error: {error.strerror}{place}", file=sys.stderr)
+        print(f"{name}: error: {refused}", file=sys.stderr)
         return 1
     return result if isinstance(result, int) else 0
 

@@ -442,9 +442,14 @@ if __name__ == "__main__":
     # How ``mini`` runs its parts, and what launchers of several processes run; otherwise people use ``longdwm train``.
     from longdwm_env.errors import LongDWMError
     from longdwm_env.io.processes import end_with_parent
+    from longdwm_env.io.refusals import refusal
 
     end_with_parent()
     try:
         sys.exit(tyro.cli(PARTS[sys.argv[1]], args=sys.argv[2:]))
     except LongDWMError as error:
         sys.exit(f"{sys.argv[1]}: error: {error}")
+    except Exception as error:
+        if (refused := refusal(error)) is None:
+            raise
+        sys.exit(f"{sys.argv[1]}: error: {refused}")

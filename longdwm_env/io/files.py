@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,16 @@ def one_writer(
             if leave_nothing:
                 (folder / lock).unlink(missing_ok=True)
         held.release()
+
+
+def one_writer_of(path: str | os.PathLike[str]) -> AbstractContextManager[None]:
+    """As ``one_writer``, for one file or folder that appears among others: the lock lies beside it, and goes again.
+
+    Raises:
+        FolderInUse: another process writes it.
+    """
+    target = Path(path).absolute()
+    return one_writer(target.parent, lock=f".{target.name}.lock", leave_nothing=True)
 
 
 def _holder(path: Path) -> str:

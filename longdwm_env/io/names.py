@@ -29,6 +29,23 @@ def inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
+def is_there(name: str | Path) -> bool:
+    """Whether something has this name; not, where no file can have it."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(name: str | Path) -> bool:
+    """Whether a folder has this name; a name that no file can have, such as one that is too long, is none."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def printable(name: object) -> str:
-    """A name for messages, keys and JSON, in which bytes that are not UTF-8 are written out."""
-    return str(name).encode("utf-8", "backslashreplace").decode()
+    """A name for messages, keys and JSON: what is not UTF-8 is written out, and so are line ends and other controls."""
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    return "".join(f"\\x{ord(letter):02x}" if ord(letter) < 32 or letter == "\x7f" else letter for letter in text)

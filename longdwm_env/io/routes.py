@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS, FRAMES_PER_HORIZON
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.io.names import is_there
 from longdwm_env.types import FloatArray, frozen_array, wrap_angle
 
 KITTI_FPS = 10.0
@@ -111,7 +112,7 @@ def open_route(name_or_path: str | Path, seconds: float, start_speed_mps: float 
         speed = cruise if start_speed_mps is None else _from_speed(start_speed_mps, cruise)
         return Route(str(name_or_path), _drive(seconds, speed, curvature))
     path = Path(name_or_path)
-    if not path.is_file():
+    if not is_there(path) or not path.is_file():
         raise InvalidConfig(f"no trajectory {str(path)!r}: give a pose file, or one of {', '.join(PRESETS)}")
     return Route(path.stem, read_poses(path))
 

@@ -1,8 +1,8 @@
 """Video files, through PyAV: streamed out frame by frame, so that memory does not grow with length."""
 
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -107,11 +107,37 @@ class VideoWriter:
                 for packet in self._stream.encode(None):
                     self._container.mux(packet)
         except BaseException:
-            self._container.close()
+            # On a full disk closing fails too; the temporary file goes all the same.
+            with suppress(Exception):
+                self._container.close()
             self._stack.__exit__(kind or ValueError, error or ValueError("no frame was written"), trace)
             raise
         self._container.close()
         self._stack.__exit__(kind, error, trace)
+
+
+def unfinished(path: Path) -> Path:
+    """Where ``growing_video`` keeps what it has until the video is complete."""
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+@contextmanager
+def growing_video(path: Path, image_size: ImageSize, scale: int | None = None) -> Iterator[VideoWriter]:
+    """A video of which nothing but the last second is lost, whatever ends it: a full disk, or a kill.
+
+    It grows as ``NAME.part.mp4``, which plays, and has its own name when it is complete.
+
+    Args:
+        path: the mp4.
+        image_size: (height, width) of the frames.
+        scale: as for ``VideoWriter``.
+    """
+    part = unfinished(path)
+    with VideoWriter(part, image_size, scale=scale, preview=True) as video:
+        yield video
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def write_video(path: str | os.PathLike[str], frames: Iterable[Images], fps: int = FPS) -> None:

@@ -53,7 +53,8 @@ def _open_path(path: Path) -> SceneSource:
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that no file can have, such as one with a NUL in it
-        raise InvalidScene(f"scenes={str(path)!r} cannot be a path: {error}") from error
+        said = getattr(error, "strerror", None) or error
+        raise InvalidScene(f"scenes={str(path)!r:.300} cannot be a path: {said}") from error
     if not exists:
         raise InvalidScene(f"scenes={str(path)!r}: there is no such file or folder; allowed are {_ALLOWED}")
     if is_folder and is_nuscenes(path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from longdwm_env.agents.cloning.demonstrations import Demonstrations, demonstrate
 from longdwm_env.agents.cloning.network import ClonedSettings
@@ -46,6 +47,22 @@ def test_a_saved_policy_drives_as_before(steering, tmp_path, make_environment):
         actions.append(policy.act(observation, info))
     np.testing.assert_array_equal(*actions)
     assert environment.action_space.contains(actions[0])
+
+
+def test_a_default_device_of_the_user_s_reaches_into_neither_training_nor_driving(steering, tmp_path, make_environment):
+    environment = make_environment()
+    observation, info = environment.reset(seed=0)
+    actions = []
+    for device in (None, "meta"):
+        torch.set_default_device(device)
+        try:
+            save(clone(steering, SMALL, CloningSettings(epochs=1)).network, tmp_path / "a.safetensors")
+            policy = make_policy(str(tmp_path / "a.safetensors"), PolicyContext.of(environment))
+            policy.reset(observation, info)
+            actions.append(policy.act(observation, info))
+        finally:
+            torch.set_default_device(None)
+    np.testing.assert_array_equal(*actions)
 
 
 def test_demonstrations_hold_the_expert_also_where_it_is_shaken(make_environment):

@@ -129,7 +129,8 @@ def test_what_the_machine_refuses_on_the_way_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr("longdwm_env.cli.load", lambda command: full)
     assert main(["doctor"]) == 1
-    assert capsys.readouterr().err == "longdwm doctor: error: No space left on device: out/video.mp4\n"
+    told = "No space left on device: out/video.mp4; what was written before is kept"
+    assert capsys.readouterr().err == f"longdwm doctor: error: {told}\n"
 
 
 PLACES = {

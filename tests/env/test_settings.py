@@ -20,6 +20,8 @@ from longdwm_env.factory import DEFAULT_IMAGE_SIZE, DEFAULT_WORLD, make_world
         ({"max_episode_s": 0}, "above 0"),
         ({"max_episode_s": float("inf")}, "finite"),
         ({"max_episode_s": "long"}, "finite"),
+        ({"max_episode_s": 10**400}, "finite"),
+        ({"max_episode_s": 1e308}, "at most"),
         ({"image_size": 96}, "height, width"),
         ({"image_size": (96, 144, 3)}, "height, width"),
         ({"image_size": (0, 144)}, "whole numbers from 1"),
@@ -39,7 +41,7 @@ def test_bad_keywords_are_refused_at_once_and_say_what_exists(make, keywords, me
         make("warp", **keywords)
 
 
-@pytest.mark.parametrize("world", ["matrix", "", "./nowhere", "a/b/c", 3, None, object()])
+@pytest.mark.parametrize("world", ["matrix", "", "./nowhere", "a/b/c", "x" * 5000, "\0", 3, None, object()])
 def test_an_unknown_world_lists_those_that_exist(world):
     with pytest.raises(UnknownWorld, match=r"'simulator', 'warp', .*saved pipeline.*WorldModel"):
         make_world(world)

@@ -1,6 +1,7 @@
 import json
 import pickle
 import shutil
+import unittest
 
 import cv2
 import numpy as np
@@ -94,6 +95,17 @@ class TestDevkitOpensTheExport:
         devkit.render_annotation(boxes[0].token, out_path=str(tmp_path / "box.png"))
         devkit.render_sample_data(sample["data"]["LIDAR_TOP"], out_path=str(tmp_path / "lidar.png"), verbose=False)
         assert all(cv2.imread(str(tmp_path / name)) is not None for name in ("data.png", "box.png", "lidar.png"))
+
+    def test_its_own_tests_pass(self, devkit, dataset, monkeypatch):
+        own = pytest.importorskip("nuscenes.tests.test_nuscenes", reason="this devkit comes without its tests")
+        from nuscenes.tests.assert_download import verify_setup
+
+        (dataset / VERSION).rename(dataset / "v1.0-mini")
+        monkeypatch.setenv("NUSCENES", str(dataset))
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromModule(own).run(result)
+        assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+        verify_setup(devkit)
 
     def test_the_mask_is_the_road(self, devkit, scene_truth):
         record = devkit.get("map", devkit.get("log", devkit.scene[0]["log_token"])["map_token"])

@@ -1,6 +1,7 @@
 """Moments of drives that the compositor is trained on, in a ring of fixed size: drives write it, training reads it."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,17 @@ def _columns(image_size: ImageSize, text_shape: tuple[int, int]) -> dict[str, tu
         "targets": ((height, width, 3), np.uint8),
         "seconds": ((), np.int32),
     }
+
+
+def _take_room(path: Path) -> None:
+    """Have the disk set aside what a file with holes says it has: written to later, a full one would kill us (SIGBUS).
+
+    Raises:
+        OSError: there is not so much room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,10 @@ class MomentRing:
         columns = _columns(image_size, text_shape)
         if not description.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            for name, (shape, dtype) in columns.items():
-                np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (size, *shape)).flush()
-            np.lib.format.open_memmap(folder / "counts.npy", "w+", np.int64, (1,)).flush()
+            for name, (shape, dtype) in {**columns, "counts": ((), np.int64)}.items():
+                rows = 1 if name == "counts" else size
+                np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (rows, *shape)).flush()
+                _take_room(folder / f"{name}.npy")
             with atomic_path(description) as temporary:
                 temporary.write_text(json.dumps(form))
         found = json.loads(description.read_text())

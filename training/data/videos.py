@@ -67,10 +67,11 @@ class VideoClips:
             )
         )
         self.name, self.image_size, self.frames = printable(folder), image_size, frames
+        self._root = folder if folder.is_dir() else folder.parent
         self._parts: list[_Part] = []
         posed = []
         for file in files:
-            name = printable(file.relative_to(folder) if folder.is_dir() else file.name)
+            name = printable(file.relative_to(self._root))
             facts: VideoFacts | None = None
             try:
                 facts = video_facts(file)
@@ -131,13 +132,11 @@ class VideoClips:
 
     @cached_property
     def _hashes(self) -> dict[str, str]:
-        videos = sorted({part.video for part in self._parts})
-        root = videos[0].parent if str(videos[0]) == self.name else Path(self.name)
         hashes = {}
-        for video in videos:
+        for video in sorted({part.video for part in self._parts}):
             beside = [_pose_file(video), video.with_suffix(FILE_SUFFIX), video.parent / FOLDER_SIDECAR]
             files = [video, *(path for path in beside if path is not None and path.is_file())]
-            hashes[video.relative_to(root).as_posix()] = " ".join(content_hash(path) for path in files)
+            hashes[printable(video.relative_to(self._root).as_posix())] = " ".join(content_hash(path) for path in files)
         return hashes
 
     def __len__(self) -> int:

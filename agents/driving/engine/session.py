@@ -209,6 +209,8 @@ class Session:
             self.frames_shown += len(ready.moment.frames)
             if self.recorder is not None:
                 self.recorder.write(ready.moment.frames)
+                if self.recorder.broken:
+                    self.say("the recording has broken off: R ends it and says why", warning=True)
         elif self.pause_at is not None and trip.present.number >= self.pause_at:
             self.paused, self.pause_at = True, None
         elif self.at_wheel == "replay" and not self.following and not self._requests.open:

@@ -30,10 +30,13 @@ def finish_recording(session: Session) -> None:
     if recorder is None or session.trip is None:
         return
     try:
-        video = recorder.close()
-        session.trip.journal.save(recorder.replay_path)
+        try:
+            video = recorder.close()
+        finally:
+            # A replay is small, and may be kept where a video has no room.
+            session.trip.journal.save(recorder.replay_path)
     except (OSError, ValueError) as error:
-        session.say(f"the recording could not be written: {error}", warning=True)
+        session.say(f"the recording broke off: {error}", warning=True)
     else:
         session.say(f"written: {video} and {recorder.replay_path.name}", warning=True)
 

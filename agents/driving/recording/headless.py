@@ -11,7 +11,7 @@ from longdwm_env.agents.driving.recording.video_recorder import unused_stem
 from longdwm_env.agents.driving.window.screen import screen_of
 from longdwm_env.agents.driving.window.window_view import View
 from longdwm_env.clock import FPS
-from longdwm_env.io.video import VideoWriter
+from longdwm_env.io.video import growing_video
 from longdwm_env.types import Images
 
 
@@ -40,7 +40,7 @@ def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[
     stem = unused_stem(folder, "drive")
     written = Written(folder / f"{stem}.mp4", folder / f"{stem}.json", 0.0, "")
     frames, ended = 0, "time"
-    with VideoWriter(written.video, (size_px[1], size_px[0]), scale=1) as video:
+    with growing_video(written.video, (size_px[1], size_px[0]), scale=1) as video:
         while frames < round(seconds * FPS) and ended == "time":
             # Once to let time pass and ask, then to take in the answers: no time passes between.
             session.tick(frames / FPS)

@@ -60,8 +60,11 @@ def bench_full_size(
     import torch
 
     from longdwm_env.errors import InvalidConfig
+    from longdwm_env.io.files import check_output_file
     from longdwm_env.models.presets import PRESETS, build, parameter_counts
 
+    if out is not None:
+        check_output_file(out)
     if preset not in PRESETS:
         raise InvalidConfig(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -41,8 +41,11 @@ def bench_world(
 
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.factory import BUILT_IN_WORLDS
+    from longdwm_env.io.files import check_output_file
     from longdwm_env.models.machine import processor
 
+    if out is not None:
+        check_output_file(out)
     if world in BUILT_IN_WORLDS:
         raise InvalidConfig(f"world {world!r} generates nothing; `longdwm bench env --world {world}` times it")
     if threads is not None:

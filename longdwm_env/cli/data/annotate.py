@@ -28,10 +28,12 @@ def annotate(
     """
     from tqdm import tqdm
 
+    from longdwm_env.io.files import check_output_file
     from longdwm_env.models.readers.captioning import Annotator
     from longdwm_env.models.readers.captioning import annotate as caption
     from longdwm_env.scenes import open_scenes
 
+    check_output_file(out)
     scenes = open_scenes(path)
     annotator = Annotator.from_pretrained(model, device, max_new_tokens)
     count = len(scenes) if most is None else min(most, len(scenes))

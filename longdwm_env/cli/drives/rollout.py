@@ -6,7 +6,7 @@ from longdwm_env.cli.drives.rollout_keyframes import KeyframeRun
 from longdwm_env.cli.drives.rollout_run import BUILT_IN, LANE, Mode, Request, Run
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import DEFAULT_WORLD
-from longdwm_env.io.files import check_output_file, check_output_folder, one_writer
+from longdwm_env.io.files import check_output_file, check_output_folder, one_writer_of
 
 
 def rollout(
@@ -63,7 +63,7 @@ def rollout(
     check_output_file(out)
     run = Run(request, out) if mode == "second" else KeyframeRun(request, out, gaps_at_once)
     check_output_folder(run.folder)
-    with one_writer(out.parent, lock=f".{out.name}.lock", leave_nothing=True):
+    with one_writer_of(out):
         if restart:
             run.discard()
         reason = run.go_on()

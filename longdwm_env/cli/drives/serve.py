@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig, MissingDependency
+from longdwm_env.io.files import check_output_folder
 
 
 def serve(
@@ -52,6 +53,7 @@ def serve(
     if not 0 <= port < 65536:
         raise InvalidConfig(f"--port is from 0 to 65535, got {port}")
     token = None if token_file is None else _token_in(token_file)
+    check_output_folder(out)
 
     import os
     import threading

@@ -29,8 +29,10 @@ def folders(
     from longdwm_env.evaluation.paper.video_folders import ReadWhenAsked, VideoFolder, paired
     from longdwm_env.evaluation.paper.video_sets import measure
     from longdwm_env.evaluation.report import Table
+    from longdwm_env.io.files import check_output_folder
 
     check_device(device)
+    check_output_folder(out)
     truth, made = VideoFolder(real), VideoFolder(generated)
     both = paired(truth, made)
     height, width = truth.read(truth.names[0]).shape[1:3]
@@ -69,7 +71,9 @@ def compare_page(
     """
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.evaluation.paper.human_comparison import Pair, build_page
+    from longdwm_env.io.files import check_output_file
 
+    check_output_file(out)
     common = sorted({p.name for p in first.glob("*.mp4")} & {p.name for p in second.glob("*.mp4")})[:pairs]
     if not common:
         raise InvalidConfig(f"{first} and {second} have no mp4 files of the same name")
@@ -87,12 +91,11 @@ def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/me
         answers: files of answers, one per person.
         out: folder of the table.
     """
-    import json
-
+    from longdwm_env.evaluation.paper.human_comparison import names_of
     from longdwm_env.evaluation.paper.human_comparison import win_rates as count
     from longdwm_env.evaluation.report import Table
 
-    first, second = json.loads(key.read_text())["names"]
+    first, second = names_of(key)
     found = count(key, answers)
     rows = tuple((rate.question, (rate.answers, rate.wins, rate.share)) for rate in found)
     paper = (("visual", (800, None, 0.545)), ("motion", (800, None, 0.525)), ("trajectory", (800, None, 0.679)))

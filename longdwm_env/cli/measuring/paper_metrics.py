@@ -231,6 +231,9 @@ def inverse_dynamics(
 
 def _read(networks: "Networks", samples: int, first_seed: int, out: Path) -> int:
     from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
+    from longdwm_env.io.files import check_output_folder
+
+    check_output_folder(out)
 
     return written(quality_on_test_seeds(networks, samples, first_seed, {"command": command_line()}), out)
 

@@ -247,7 +247,10 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
 def _run(options: WorldOptions) -> "WorldRun":
     from longdwm_env.evaluation.drives.drive_set import MeasuredWorlds
     from longdwm_env.evaluation.worlds.world_run import WorldRun
+    from longdwm_env.io.files import check_output_folder
 
+    for folder in (options.out, options.drives):
+        check_output_folder(folder)
     worlds = MeasuredWorlds(options.world, options.against, options.device)
     return WorldRun(worlds, options.drives, options.first_seed, options.out, command_line())
 

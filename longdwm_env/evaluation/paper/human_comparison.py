@@ -89,9 +89,9 @@ def win_rates(key: Path, answers: Sequence[Path]) -> list[WinRate]:
         answers: files, one per person.
 
     Raises:
-        InvalidConfig: an answer file belongs to another page, or is none.
+        InvalidConfig: the key or an answer file cannot be read, or the answers belong to another page.
     """
-    secret = json.loads(key.read_text())
+    secret = _key_of(key)
     counted: dict[str, list[bool]] = {}
     for path in answers:
         given = _answers_of(path, secret["page"])
@@ -102,6 +102,27 @@ def win_rates(key: Path, answers: Sequence[Path]) -> list[WinRate]:
             is_first = (entry["choice"] == "left") == (side["left"] == secret["names"][0])
             counted.setdefault(entry["question"], []).append(is_first)
     return [WinRate(q, len(wins), sum(wins), wilson(sum(wins), len(wins))) for q, wins in sorted(counted.items())]
+
+
+def names_of(key: Path) -> tuple[str, str]:
+    """The two models that a page compares.
+
+    Raises:
+        InvalidConfig: the key cannot be read.
+    """
+    first, second = _key_of(key)["names"]
+    return first, second
+
+
+def _key_of(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text())
+        first, second = value["names"]
+        if not isinstance(first, str) or not isinstance(second, str) or not isinstance(value["page"], str):
+            raise ValueError("the names are no texts")
+        return {**value, "sides": {pair: {"left": str(side["left"])} for pair, side in value["sides"].items()}}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidConfig(f"{path} is no key of a comparison page: {error}") from error
 
 
 def _answers_of(path: Path, page: str) -> list[dict[str, Any]]:

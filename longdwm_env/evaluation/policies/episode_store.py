@@ -165,7 +165,8 @@ def _checked(record: Any, job: Job) -> dict[str, Any]:
         raise ValueError(f"{wrong[0]!r} is missing or of another kind")
     if (record["policy"], record["episode"], record["slot"]) != (job.policy, job.episode, job.slot):
         raise ValueError(f"it is that of episode {record['episode']} of {record['policy']!r}")
-    numbers, path = record["numbers"].values(), record["path"]
+    numbers, path = [*record["numbers"].values(), record["wall_s"], *record["speeds_mps"]], record["path"]
+    numbers += [] if record["act_s"] is None else [record["act_s"]]
     if not all(_is_number(value) for value in numbers) or not all(
         type(v) is str for v in record["unavailable"].values()
     ):

@@ -1,8 +1,8 @@
 """Run an evaluation: check the policies, drive what is missing, put it together, write the results."""
 
 import sys
-from collections.abc import Generator, Iterable
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,6 +16,7 @@ from longdwm_env.evaluation.policies.result_files import write_tables
 from longdwm_env.evaluation.policies.summary import Record, Summary, complete, summarize
 from longdwm_env.evaluation.policies.worker_pool import run_in_processes
 from longdwm_env.evaluation.provenance import command, hashes, versions
+from longdwm_env.io.files import check_output_folder, one_writer_of
 from longdwm_env.types import SceneSource
 from longdwm_env.world import WorldModel
 
@@ -61,22 +62,37 @@ def evaluate(
         InvalidConfig: the folder holds another evaluation or cannot be written to, or a policy cannot drive here.
         MissingDependency: a cluster is asked for and Ray is not installed.
         NotKept: what was driven cannot be written.
+        FolderInUse: another process evaluates into the folder.
     """
     _check_rank(rank_by)
     if not 1 <= processes <= MOST_PROCESSES:
         raise InvalidConfig(f"processes must be from 1 to {MOST_PROCESSES}, got {processes}")
-    read = hashes(config)
-    folder = EvaluationFolder(out, config, read)
-    jobs = folder.missing()
-    if jobs:
-        check_policies(config)
-        if cluster is None:
-            keep(folder, jobs, config, run_in_processes(config, jobs, processes), quiet)
-        else:
-            from longdwm_env.evaluation.policies.cluster import run_on_cluster
+    with one_evaluation(out):
+        read = hashes(config)
+        folder = EvaluationFolder(out, config, read)
+        jobs = folder.missing()
+        if jobs:
+            check_policies(config)
+            if cluster is None:
+                keep(folder, jobs, config, run_in_processes(config, jobs, processes), quiet)
+            else:
+                from longdwm_env.evaluation.policies.cluster import run_on_cluster
 
-            keep(folder, jobs, config, run_on_cluster(config, jobs, cluster), quiet)
-    return finish(folder, rank_by, read)
+                keep(folder, jobs, config, run_on_cluster(config, jobs, cluster), quiet)
+        return finish(folder, rank_by, read)
+
+
+@contextmanager
+def one_evaluation(out: Path) -> Iterator[None]:
+    """An evaluation's folder has one writer; nothing is left of this where nothing came of the evaluation.
+
+    Raises:
+        FolderInUse: another process evaluates into it; the message says which.
+        InvalidConfig: it cannot be written to.
+    """
+    check_output_folder(out)
+    with one_writer_of(out):
+        yield
 
 
 def evaluate_here(
@@ -100,18 +116,20 @@ def evaluate_here(
     Raises:
         InvalidConfig: the folder holds another evaluation or cannot be written to, or a policy cannot drive here.
         NotKept: what was driven cannot be written.
+        FolderInUse: another process evaluates into the folder.
     """
     from longdwm_env.evaluation.policies.episode_worker import Worker
 
     _check_rank(rank_by)
-    read = hashes(config)
-    folder = EvaluationFolder(out, config, read)
-    jobs = folder.missing()
-    if jobs:
-        worker = Worker(config, world, source)
-        _refuse_unfit([worker.run(trial).record for trial in trials(config)])
-        keep(folder, jobs, config, ((job, worker.run(job)) for job in jobs), quiet)
-    return finish(folder, rank_by, read)
+    with one_evaluation(out):
+        read = hashes(config)
+        folder = EvaluationFolder(out, config, read)
+        jobs = folder.missing()
+        if jobs:
+            worker = Worker(config, world, source)
+            _refuse_unfit([worker.run(trial).record for trial in trials(config)])
+            keep(folder, jobs, config, ((job, worker.run(job)) for job in jobs), quiet)
+        return finish(folder, rank_by, read)
 
 
 def _check_rank(rank_by: str | None) -> None:

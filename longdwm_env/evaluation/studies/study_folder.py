@@ -21,6 +21,7 @@ from longdwm_env.evaluation.studies.variants import PARTS, Views
 from longdwm_env.io.files import atomic_path, atomic_write_json
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.models.world import saved_pipeline
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE, LatentChoices, LatentStore, weights_hash
 from longdwm_env.training.data.footage import CLIPS_PER_SHARD, Footage, record_footage
@@ -150,7 +151,7 @@ class StudyFolder:
 
     def pipeline(self) -> LongDWMPipeline:
         """The source's pipeline."""
-        pipeline = LongDWMPipeline.from_pretrained(str(self.source))
+        pipeline = saved_pipeline(self.source)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 

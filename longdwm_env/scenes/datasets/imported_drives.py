@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.io.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json, check_output_folder, one_writer_of
 from longdwm_env.io.video import VideoWriter
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
@@ -128,17 +128,21 @@ def folder_appearing(out: Path) -> Iterator[Path]:
 
     Raises:
         InvalidConfig: ``out`` has something in it, or cannot be written.
+        FolderInUse: another process is making it.
     """
     refuse_occupied(out)
+    check_output_folder(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-unfinished-", dir=out.parent))
     except OSError as error:
         raise InvalidConfig(f"{out} cannot be written: {error}") from error
     try:
-        yield unfinished
-        unfinished.chmod(0o755)
-        unfinished.replace(out)
+        with one_writer_of(out):
+            refuse_occupied(out)
+            yield unfinished
+            unfinished.chmod(0o755)
+            unfinished.replace(out)
     except OSError as error:
         raise InvalidConfig(f"{out} cannot be written: {error}") from error
     finally:

@@ -22,9 +22,13 @@ import numpy as np
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_json
+from longdwm_env.io.routes import MAX_FILE_BYTES
 from longdwm_env.types import FloatArray
 
 SUFFIX = ".poses.json"
+MAX_MOTION = 1000.0
+"""In m/s and rad/s: above what any car does, and below what arithmetic cannot bear."""
+
 TRUSTED = 0.5
 """Confidence from which a frame counts."""
 
@@ -60,16 +64,20 @@ def read_trust(path: Path) -> Trust:
     if path.suffix != ".json":
         return Trust(nothing, (), nothing, nothing)
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
         content: Any = json.loads(path.read_bytes())
         entries = content if isinstance(content, dict) else {}
         lists = [
             np.array(entries.get(name, []), np.float64) for name in ("confidence", "speeds_mps", "yaw_rates_radps")
         ]
         cuts = tuple(round(float(time) * FPS) for time in entries.get("cuts_s", []))
-    except (OSError, ValueError, TypeError) as error:
+        frames = len(entries.get("poses", []))
+    except (OSError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise InvalidConfig(f"{path}: not a pose file in JSON ({error})") from error
-    frames = len(entries.get("poses", []))
-    if any(len(values) not in (0, frames) or values.ndim != 1 or not np.isfinite(values).all() for values in lists):
+    if any((np.abs(values) > MAX_MOTION).any() for values in lists[1:]):
+        raise InvalidConfig(f"{path}: speeds_mps and yaw_rates_radps are at most {MAX_MOTION:g}")
+    if any(values.ndim != 1 or len(values) not in (0, frames) or not np.isfinite(values).all() for values in lists):
         raise InvalidConfig(f"{path}: confidence, speeds_mps and yaw_rates_radps need one number for each of the poses")
     return Trust(lists[0], cuts, lists[1], lists[2])
 

@@ -34,11 +34,19 @@ def picture(path: str, frame: Any, pixel_shape: Fraction | None) -> NDArray[np.u
     width, height = shown_size(frame.width, frame.height, pixel_shape)
     refuse_huge(path, width, height)
     matrix = _display_matrix(frame)
-    field = _upper_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
-    image = _rgb(field)
+    image = _rgb(_one_moment(frame))
     if image.shape[:2] != (height, width):
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.ascontiguousarray(_turned(image, matrix))
+
+
+def grey_picture(frame: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 (h, w) of a decoded frame, as ``picture`` shows it, reduced to an upright (height, width)."""
+    matrix = _display_matrix(frame)
+    height, width = size[::-1] if _is_sideways(matrix) else size
+    field = _one_moment(frame)
+    grey = field.reformat(width=width, height=height, format="gray", interpolation="AREA").to_ndarray()
+    return np.ascontiguousarray(_turned(grey, matrix))
 
 
 def shown_size(width: int, height: int, pixel_shape: Fraction | None) -> tuple[int, int]:
@@ -71,9 +79,20 @@ def _turned(image: NDArray[np.uint8], matrix: tuple[int, int, int, int] | None) 
     if matrix is None or not any(matrix):
         return image
     a, b, c, d = matrix
-    if abs(a) + abs(d) < abs(b) + abs(c):
+    if _is_sideways(matrix):
         image, a, d = image.swapaxes(0, 1), c, b
     return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def _is_sideways(matrix: tuple[int, int, int, int] | None) -> bool:
+    if matrix is None:
+        return False
+    a, b, c, d = matrix
+    return abs(a) + abs(d) < abs(b) + abs(c)
+
+
+def _one_moment(frame: Any) -> Any:
+    return _upper_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
 
 
 def _upper_field(frame: Any) -> Any:

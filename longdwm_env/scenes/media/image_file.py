@@ -27,7 +27,8 @@ IMAGE_SUFFIXES = frozenset(
 """What is taken for an image, those that are refused with what to do included."""
 
 HEAD_BYTES = 64
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "AVIF")
+"""Pillow's names of what is opened. Among its others are PostScript, which it hands to another program to run."""
 _READ = "JPEG, PNG, WebP, TIFF, BMP, PPM and AVIF are read"
 _CONVERT = "save it as JPEG or PNG first"
 
@@ -64,10 +65,10 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Opening reads the header alone; pixels take memory when they are loaded.
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 refuse_huge(name, *picture.size)
                 picture.load()
-                return _rgb(_upright(picture), name)
+                return _rgb(_upright(picture), name, picture.format)
     except InvalidScene:
         raise
     except UnidentifiedImageError as error:
@@ -164,9 +165,9 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
-def _rgb(picture: Image.Image, name: str) -> NDArray[np.uint8]:
+def _rgb(picture: Image.Image, name: str, kind: str | None) -> NDArray[np.uint8]:
     mode = picture.mode
-    if mode.startswith("I;16") or (mode == "I" and picture.format in ("PPM", None)):
+    if mode.startswith("I;16") or (mode == "I" and kind == "PPM"):
         grey = np.asarray(picture).astype(np.int64)
         return np.repeat((grey.clip(0, 65535) >> 8).astype(np.uint8)[..., None], 3, axis=2)
     if mode in ("I", "F"):

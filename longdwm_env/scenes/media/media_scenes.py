@@ -87,7 +87,8 @@ class MediaScenes:
             InvalidScene: there is nothing to open, or none of it can be opened.
         """
         self.name = printable(path)
-        self._files = media_files(path)
+        # Files keep their places whatever folder the process goes to.
+        self._files = media_files(path.absolute())
         self._facts = [_facts_of(file) for file in self._files]
         faults = [facts for facts in self._facts if isinstance(facts, InvalidScene)]
         if len(faults) == len(self._files):

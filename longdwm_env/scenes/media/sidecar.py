@@ -26,6 +26,7 @@ FILE_SUFFIX = ".camera.json"
 
 _ENTRIES = ("intrinsics", "horizontal_fov_rad", "mounting", "prompt", "speed_mps")
 MAX_SPEED_MPS = 70.0
+MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def read_camera_file(path: Path, image_size: ImageSize) -> Sidecar:
         InvalidScene: it is missing or broken; the message names it.
     """
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB, which no camera file is")
         return _parse(json.loads(path.read_bytes()), image_size)
     except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise InvalidScene(f"{path}: {error}") from error

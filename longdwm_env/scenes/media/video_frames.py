@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene
-from longdwm_env.scenes.media.display import picture, shown_size
+from longdwm_env.scenes.media.display import grey_picture, picture, shown_size
 from longdwm_env.scenes.media.image_file import HEAD_BYTES, MAX_IMAGE_PIXELS, is_boxed_picture, refuse_huge
 from longdwm_env.scenes.media.packets import PacketTimes, packet_times
 from longdwm_env.types import ImageSize
@@ -163,10 +163,7 @@ def grey_frames(path: Path, size: ImageSize, keyframes: bool = False) -> Iterato
         for frame in container.decode(stream):
             refuse_huge(str(path), frame.width, frame.height)
             clock_s = clock_s + frame_s if frame.time is None else float(frame.time)
-            turns = round(frame.rotation / 90)
-            height, width = size if turns % 2 == 0 else size[::-1]
-            grey = frame.reformat(width=width, height=height, format="gray", interpolation="AREA").to_ndarray()
-            yield clock_s, np.ascontiguousarray(np.rot90(grey, turns))
+            yield clock_s, grey_picture(frame, size)
 
 
 def numbered_frames(path: Path, wanted: Sequence[int], first_s: float = 0.0) -> Iterator[NDArray[np.uint8]]:

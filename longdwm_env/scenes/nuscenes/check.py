@@ -6,6 +6,7 @@ opening or resetting would stumble over is found here.
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ import numpy as np
 
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene, MissingDependency
-from longdwm_env.io.names import inside, printable
+from longdwm_env.io.names import inside, is_there, printable
 from longdwm_env.scenes.media.image_file import read_image
-from longdwm_env.scenes.media.media_scenes import is_video, media_files
-from longdwm_env.scenes.media.sidecar import mounting_from, read_sidecar
+from longdwm_env.scenes.media.media_scenes import MediaScenes, is_video, media_files
+from longdwm_env.scenes.media.sidecar import mounting_from
 from longdwm_env.scenes.media.video_frames import frames_at, video_facts
 from longdwm_env.scenes.nuscenes.nuscenes_record import CAMERA_CHANNEL, MAX_GAP_S, can_bus_motion
 from longdwm_env.scenes.nuscenes.schema_tables import (
@@ -66,7 +67,7 @@ def check_data(path: Path, progress: Progress = _silent) -> Report:
     Raises:
         InvalidScene: there is nothing to check.
     """
-    if not path.exists():
+    if not is_there(path):
         raise InvalidScene(f"{path} does not exist")
     if path.is_dir() and is_nuscenes(path):
         return _check_nuscenes(path, progress)
@@ -78,19 +79,19 @@ def _check_media(path: Path, progress: Progress) -> Report:
     files = media_files(path)
     for file in progress(files, "files"):
         try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                scenes = MediaScenes(file)
+            for index in range(len(scenes)):
+                scenes.scene(index)
             if is_video(file):
                 facts = video_facts(file)
-                size = facts.image_size
                 if facts.damage:
                     problems.append(facts.damage)
                 # Every frame is decoded on the way to the last: twelve times a second, as scenes would show them.
                 times = [i * FRAME_S for i in range(math.floor(facts.last_s / FRAME_S) + 1)]
                 for _ in frames_at(file, facts, times):
                     pass
-            else:
-                height, width = read_image(file).shape[:2]
-                size = (height, width)
-            read_sidecar(file, size)
         except InvalidScene as error:
             problems.append(str(error))
     return Report(tuple(map(printable, problems)), f"{len(files)} images and videos")

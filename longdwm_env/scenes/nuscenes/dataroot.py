@@ -9,6 +9,7 @@ at its first keyframe), the further starts follow. Keys are ``scene-0061`` and `
 counting from the scene's first front camera frame; a sample token is understood as well.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ from longdwm_env.scenes.nuscenes.schema_tables import TABLES, find_version, tabl
 from longdwm_env.scenes.recording_starts import StartIndex
 from longdwm_env.types import Camera, EgoState, Intrinsics, Scene
 
+# Some cameras fill their files up with zeros.
+_END_OF_JPEG, _TAIL_BYTES = b"\xff\xd9", 4096
+
 
 class NuScenesScenes:
     """The scenes of a nuScenes dataroot or version folder."""
@@ -46,18 +50,18 @@ class NuScenesScenes:
 
         Args:
             path: dataroot with one version folder, or a version folder.
-            skip_missing: leave out scenes of which any front camera image is missing or empty, for a dataset
-                downloaded in part; otherwise they are an error when they are asked for.
+            skip_missing: leave out scenes of which any front camera image is missing, empty or cut off, or whose map
+                mask is missing, for a dataset downloaded in part; otherwise they are an error.
 
         Raises:
             InvalidScene: a table is missing or broken, or there is no front camera in it.
             MissingDependency: nuscenes-devkit is not installed.
         """
         self.name = printable(path)
-        self._path, self._skip_missing = path, skip_missing
-        self._dataroot, version = find_version(path)
+        self._path, self._skip_missing = path.absolute(), skip_missing
+        self._dataroot, version = find_version(self._path)
         self._folder = self._dataroot / version
-        self._nusc = _load(self._dataroot, version)
+        self._nusc = _load(self._dataroot, version, skip_missing)
         with reading(self._folder):
             self._frames = _front_frames(self._nusc)
             self._records = [r for r in self._nusc.scene if self._frames.get(r["token"]) and self._wanted(r)]
@@ -120,7 +124,7 @@ class NuScenesScenes:
 
     def _wanted(self, record: Mapping[str, Any]) -> bool:
         return not self._skip_missing or all(
-            _has_something(self._dataroot, str(frame["filename"])) for frame in self._frames_of(record)
+            _is_whole(self._dataroot, str(frame["filename"])) for frame in self._frames_of(record)
         )
 
     def _what_is_missing(self) -> str:
@@ -128,7 +132,7 @@ class NuScenesScenes:
         if not self._skip_missing:
             return ""
         named = [str(frame["filename"]) for frames in self._frames.values() for frame in frames]
-        missing = [name for name in named if not _has_something(self._dataroot, name)]
+        missing = [name for name in named if not _is_whole(self._dataroot, name)]
         said = f" that are all there: {len(missing)} of {len(named)} images are missing"
         said += "".join(f", the first of them {self._dataroot / name}" for name in missing[:1])
         if missing and all(name.startswith("sweeps/") for name in missing):
@@ -245,11 +249,17 @@ def _seconds(frames: list[dict[str, Any]], frame: int) -> float:
     return float((int(frames[frame]["timestamp"]) - int(frames[0]["timestamp"])) * 1e-6)
 
 
-def _has_something(dataroot: Path, filename: str) -> bool:
+def _is_whole(dataroot: Path, filename: str) -> bool:
+    """Whether a picture is there to its end, as far as that shows without decoding it."""
     try:
-        return inside(dataroot, filename).stat().st_size > 0
+        path = inside(dataroot, filename)
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            tail = file.read().rstrip(b"\0")
     except (OSError, InvalidScene):
         return False
+    return size > 0 and (path.suffix.lower() not in (".jpg", ".jpeg") or tail.endswith(_END_OF_JPEG))
 
 
 def prompt_from_description(description: str) -> str:
@@ -268,7 +278,7 @@ def prompt_from_description(description: str) -> str:
     return "\n".join(lines)
 
 
-def _load(dataroot: Path, version: str) -> Any:
+def _load(dataroot: Path, version: str, skip_missing: bool) -> Any:
     """The devkit's database, or an error that names the table that it fell over."""
     folder = dataroot / version
     missing = [f"{table}.json" for table in TABLES if not (folder / f"{table}.json").is_file()]
@@ -279,7 +289,8 @@ def _load(dataroot: Path, version: str) -> Any:
     except ImportError as error:
         raise MissingDependency("nuScenes data need nuscenes-devkit: pip install 'longdwm[nuscenes]'") from error
     try:
-        nusc = NuScenes(version=version, dataroot=str(dataroot), verbose=False)
+        kind = _part_of(NuScenes, dataroot) if skip_missing else NuScenes
+        nusc = kind(version=version, dataroot=str(dataroot), verbose=False)
     # The devkit asserts, looks keys up and raises plain Exception on tables that it cannot use.
     except Exception as error:
         problem = next(iter(table_problems(dataroot, folder)), f"{type(error).__name__}: {error}")
@@ -288,6 +299,25 @@ def _load(dataroot: Path, version: str) -> Any:
         if not isinstance(nusc.__dict__[table], list):
             raise InvalidScene(f"{folder / table}.json must hold a JSON array")
     return nusc
+
+
+def _part_of(kind: Any, dataroot: Path) -> Any:
+    """The devkit's database without the scenes whose map mask is missing: it would not open at all with them."""
+
+    class Part(kind):  # type: ignore[misc]
+        def __load_table__(self, table_name: str) -> Any:
+            records = super().__load_table__(table_name)
+            if table_name not in ("map", "log", "scene"):
+                return records
+            maps = super().__load_table__("map")
+            there = [record for record in maps if inside(dataroot, str(record["filename"])).is_file()]
+            if table_name == "map":
+                return there
+            mapped = {token for record in there for token in record["log_tokens"]}
+            name = "token" if table_name == "log" else "log_token"
+            return [record for record in records if record[name] in mapped]
+
+    return Part
 
 
 def _front_frames(nusc: Any) -> dict[str, list[dict[str, Any]]]:

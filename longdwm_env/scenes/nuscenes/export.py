@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.io.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json, check_output_folder, one_writer_of
 from longdwm_env.scenes.captions import CAPTIONS_FILE
 from longdwm_env.scenes.footage_chunks import Clip
 from longdwm_env.scenes.nuscenes.clip_writer import (
@@ -40,20 +40,24 @@ def export_nuscenes(clips: Iterable[Clip], out: Path) -> None:
 
     Raises:
         InvalidConfig: ``out`` has something in it, or cannot be written.
+        FolderInUse: another process is making it.
     """
     refuse_occupied(out)
+    check_output_folder(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-unfinished-", dir=out.parent))
     except OSError as error:
         raise InvalidConfig(f"{out} cannot be written: {error}") from error
     try:
-        exporter = _Exporter(unfinished)
-        for clip in clips:
-            exporter.add(clip)
-        exporter.finish()
-        unfinished.chmod(0o755)
-        unfinished.replace(out)
+        with one_writer_of(out):
+            refuse_occupied(out)
+            exporter = _Exporter(unfinished)
+            for clip in clips:
+                exporter.add(clip)
+            exporter.finish()
+            unfinished.chmod(0o755)
+            unfinished.replace(out)
     except OSError as error:
         raise InvalidConfig(f"{out} cannot be written: {error}") from error
     finally:

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.io.names import inside
+from longdwm_env.scenes.media.image_file import FORMATS
 from longdwm_env.scenes.nuscenes.nuscenes_layout import expansion_layout
 from longdwm_env.types import FloatArray, LaneFit, RoadMap, wrap_angle
 
@@ -111,7 +112,7 @@ def _packed_mask(path: Path, stamp: tuple[int, int]) -> tuple[NDArray[np.uint8],
     try:
         # Pillow's guard against decompression bombs is made for photographs; ours stands two lines below.
         Image.MAX_IMAGE_PIXELS = None
-        with Image.open(path) as mask:
+        with Image.open(path, formats=FORMATS) as mask:
             width, height = mask.size
             if width * height > MAX_MASK_PIXELS:
                 raise InvalidScene(f"{path} has {width} x {height} pixels; a mask may have at most {MAX_MASK_PIXELS:,}")
