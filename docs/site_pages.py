@@ -5,7 +5,6 @@ root documents, model cards, examples and notebooks are pages too, and a link to
 """
 
 import json
-import os
 import posixpath
 import re
 import runpy
@@ -107,7 +106,10 @@ def _examples() -> dict[str, str]:
 def _commands() -> str:
     """Every command with its options, from the list that ``longdwm --help`` shows."""
     given = runpy.run_path(str(ROOT / "longdwm_env" / "cli" / "commands.py"))
-    parts = ["# Commands", "`longdwm COMMAND --help` says the same. Options are written `--with-dashes`; fields of a group of options as they are."]
+    parts = [
+        "# Commands",
+        "`longdwm COMMAND --help` says the same. Options are written `--with-dashes`.",
+    ]
     for word, entry in given["COMMANDS"].items():
         group = {"": entry} if isinstance(entry, given["Command"]) else entry
         for sub, command in group.items():
@@ -115,7 +117,10 @@ def _commands() -> str:
             target = "longdwm_env.cli." + command.target.replace(":", ".")
             options = {"heading": name, "toc_label": name, "show_signature": False, "separate_signature": False}
             parts.append(f"::: {target}\n    options: {json.dumps(options)}")
-    parts += ["## Groups of options", *(f"::: longdwm_env.cli.{name}\n    options: {{heading_level: 3}}" for name in GROUPS)]
+    parts += [
+        "## Groups of options",
+        *(f"::: longdwm_env.cli.{name}\n    options: {{heading_level: 3}}" for name in GROUPS),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -136,4 +141,4 @@ def on_post_build(config: Any) -> None:
     """Leave no link behind that a search of the repository would follow."""
     for link in PACKAGE.iterdir():
         if link.is_symlink():
-            os.unlink(link)
+            link.unlink()

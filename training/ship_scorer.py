@@ -85,7 +85,7 @@ def ship_network(
     lines.append(NOT_MEASURED if quality is None else quality.replace("# ", "### ", 1))
     card = "\n".join(lines).rstrip() + "\n"
     atomic_write_bytes(target / CARD, card.encode())
-    use = f"from {load.__module__} import {load.__name__}\n\nnetwork = {load.__name__}(\"path/to/this/folder\")"
+    use = f'from {load.__module__} import {load.__name__}\n\nnetwork = {load.__name__}("path/to/this/folder")'
     atomic_write_bytes(target / README, weights_readme(card, use, "longdwm", "video-classification").encode())
     return exported
 

@@ -27,6 +27,7 @@ def folders(
     from longdwm_env.evaluation.paper.video_sets import measure
     from longdwm_env.evaluation.report import Table
 
+    opened = opened_networks(networks)
     truth, made = VideoFolder(real), VideoFolder(generated)
     both = paired(truth, made)
     height, width = truth.read(truth.names[0]).shape[1:3]
@@ -35,7 +36,6 @@ def folders(
         [folder.read(name, (height, width)) for name in group]
         for folder, group in zip((truth, made), names, strict=True)
     ]
-    opened = opened_networks(networks)
     found, left_out = measure(videos[0], videos[1], opened, is_paired=bool(both))
     if vbench:
         found |= vbench_scores(generated, out / "vbench")

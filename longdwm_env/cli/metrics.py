@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from longdwm_env.cli.extras import need
 from longdwm_env.cli.tables import command_line, written
 
 if TYPE_CHECKING:
@@ -203,6 +204,9 @@ def opened_networks(options: NetworkOptions) -> "Networks":
     """The networks that were asked for; the two that come with the package unless others are given."""
     from longdwm_env.evaluation.networks import Networks
 
+    if options.inception is not None:
+        need("FID", "train", "torchmetrics")
+
     return Networks.opened(options.encoder, options.reader, options.inception, options.i3d)
 
 
@@ -212,6 +216,7 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.training.data.latents import weights_hash
 
+    opened = opened_networks(networks)
     pipeline = LongDWMPipeline.from_pretrained(str(options.model))
     pipeline.set_progress_bar_config(disable=True)
     size = pipeline.settings.image_size
@@ -221,7 +226,7 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
         "model hash": weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae),
         "command": command_line(),
     }
-    return pipeline, Protocol(source, options.samples, opened_networks(networks), facts)
+    return pipeline, Protocol(source, options.samples, opened, facts)
 
 
 def _named(variants: tuple[str, ...]) -> "dict[str, LongDWMPipeline]":

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("models/**/*.md"))]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
-SHELL = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nice -n \d+ )?(?:xvfb-run -s \S+ )?(?:\S*/)?(longdwm|make|python|torchrun|accelerate|ssh|pip)\b")
+SHELL = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nice -n \d+ )?(?:\S*/)?(longdwm|make|python|torchrun|accelerate|ssh|pip)\b")
 """How a line of shell begins."""
 
 FENCE = re.compile(r"^( *)```(\w*)")
@@ -153,7 +153,9 @@ def run_cells(path, namespace, changed=()):
         if lines[0].startswith("!"):
             for line in lines:
                 words = line.removeprefix("!").replace("{", "\0{").split("\0")
-                filled = "".join(re.sub(r"\{(.*?)\}", lambda name: str(eval(name[1], namespace)), word) for word in words)
+                filled = "".join(
+                    re.sub(r"\{(.*?)\}", lambda name: str(eval(name[1], namespace)), word) for word in words
+                )
                 assert run(filled) == 0, f"{path.name}, cell {number}: {filled}"
             continue
         *most, last = lines

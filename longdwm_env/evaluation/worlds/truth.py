@@ -76,7 +76,8 @@ class TruthScores:
         asked = [(" - ".join(names) + label, names, scenes) for label, scenes in groups.items() for names in compared]
         # Each distance is drawn again some hundred times: that takes minutes of many scenes.
         rows = [
-            (name, self._cells(names, scenes)) for name, names, scenes in tqdm(asked, desc="truth: intervals", unit="row")
+            (name, self._cells(names, scenes))
+            for name, names, scenes in tqdm(asked, desc="truth: intervals", unit="row")
         ]
         bars = [line for other in against for line in verdicts(world, other, dict(rows)[f"{world} - {other}"])]
         how = (
