@@ -8,9 +8,13 @@ import json
 import posixpath
 import re
 import runpy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,20 +30,26 @@ PAGES = {
 }
 """Pages of the site, by the file in the repository."""
 
-GROUPS = ("train.TrainOptions", "quality.WorldOptions", "metrics.ProtocolOptions", "metrics.NetworkOptions")
+GROUPS = ("TrainOptions", "WorldOptions", "ProtocolOptions", "NetworkOptions")
 """Options that several commands share."""
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 CODE = re.compile(r"(^```[^\n]*\n.*?^```|^ {4}[^\n]*$)", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"^::: (?!longdwm_env\.)(\S+)$", re.MULTILINE)
+"""A class or function of the package; where it stands is found, so that files may move."""
+
 TAG = re.compile(r'(?<=src=")([^":]+)(?=")')
 
 
 def on_startup(**given: Any) -> None:
     """Put the package together as it is when installed, by links, so that its docstrings are found under its names."""
     PACKAGE.mkdir(parents=True, exist_ok=True)
+    for link in PACKAGE.iterdir():
+        if not link.exists():  # the file has moved since an earlier build
+            link.unlink(missing_ok=True)
     for path in (*(ROOT / "longdwm_env").iterdir(), *(ROOT / part for part in PARTS)):
         link = PACKAGE / path.name
-        if not link.is_symlink():
+        with suppress(FileExistsError):  # made before, or by a build beside this one
             link.symlink_to(path, target_is_directory=path.is_dir())
 
 
@@ -93,8 +103,36 @@ def on_page_markdown(markdown: str, page: Any, files: Any, **given: Any) -> str:
         deeper = "" if posixpath.basename(uri) in ("index.md", "README.md") else "../"
         return match[1] if to is None else deeper + to
 
+    markdown = NAMED.sub(lambda match: f"::: {_placed(match[1])}", markdown)
     parts = CODE.split(markdown)
     return "".join(part if CODE.match(part) else TAG.sub(tag, LINK.sub(link, part)) for part in parts)
+
+
+@cache
+def _places() -> Mapping[str, Sequence[str]]:
+    """By name, where the classes and functions of the package stand."""
+    found: dict[str, list[str]] = {}
+    for file, inside in _sources():
+        module = ".".join(inside.with_suffix("").parts)
+        for line in re.findall(r"^(?:class|def) (\w+)", file.read_text(), re.MULTILINE):
+            found.setdefault(line, []).append(f"{module.removesuffix('.__init__')}.{line}")
+    return found
+
+
+def _sources() -> Iterator[tuple[Path, Path]]:
+    """Files of the package, and where they lie when it is installed."""
+    for part in ("longdwm_env", *PARTS):
+        for path in sorted((ROOT / part).rglob("*.py")):
+            inside = path.relative_to(ROOT)
+            yield path, inside if part == "longdwm_env" else Path("longdwm_env") / inside
+
+
+def _placed(name: str) -> str:
+    """The full name of a class or function that is named alone, or with its module where several have the name."""
+    places = [place for place in _places().get(name.rpartition(".")[2], ()) if f".{place}".endswith(f".{name}")]
+    if len(places) != 1:
+        raise PluginError(f"::: {name}: the package has {places or 'nothing of this name'}; name one")
+    return places[0]
 
 
 def _examples() -> dict[str, str]:
@@ -119,7 +157,7 @@ def _commands() -> str:
             parts.append(f"::: {target}\n    options: {json.dumps(options)}")
     parts += [
         "## Groups of options",
-        *(f"::: longdwm_env.cli.{name}\n    options: {{heading_level: 3}}" for name in GROUPS),
+        *(f"::: {_placed(name)}\n    options: {{heading_level: 3}}" for name in GROUPS),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -135,10 +173,3 @@ def _text(path: Path) -> str:
         texts = [("".join(cell["source"]), cell["cell_type"] == "code") for cell in cells]
         return "\n\n".join(f"```python\n{text}\n```" if is_code else text for text, is_code in texts) + "\n"
     return path.read_text()
-
-
-def on_post_build(config: Any) -> None:
-    """Leave no link behind that a search of the repository would follow."""
-    for link in PACKAGE.iterdir():
-        if link.is_symlink():
-            link.unlink()
