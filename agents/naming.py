@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.errors import InvalidConfig, LongDWMError
-from longdwm_env.words import clean
+from longdwm_env.io.words import clean
 
 PolicyFactory = Callable[..., Policy]
 
@@ -129,7 +129,7 @@ def make_policy(spec: PolicySpec | str, context: PolicyContext) -> Policy:
     if not isinstance(policy, Policy):
         raise InvalidConfig(f"policy {spec.text!r} gave a {type(policy).__name__}, which has no reset and act")
     if spec.degradations:
-        from longdwm_env.agents.degraded import Degradation, Degraded
+        from longdwm_env.agents.policies.degraded import Degradation, Degraded
 
         policy = Degraded(policy, context, _checked(spec, Degradation, spec.degradations))
     return policy

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from longdwm_env.agents.controls import action_batch
+from longdwm_env.agents.policies.control_sampling import action_batch
 from longdwm_env.agents.policy import PolicyContext, episode_random, present_speed_mps
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import FloatArray

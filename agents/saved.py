@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_write_bytes
+from longdwm_env.io.files import atomic_write_bytes
 
 FORMAT = "longdwm-policy"
 VERSION = 1

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from longdwm_env.agents.controls import steered
+from longdwm_env.agents.policies.control_sampling import steered
+from longdwm_env.agents.policies.small_view import VIEW_SIZE, view_of
 from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.agents.saved import PolicyHeader, read_policy, space_from_json, space_to_json, write_policy
-from longdwm_env.agents.view import VIEW_SIZE, view_of
 from longdwm_env.errors import InvalidConfig, MissingDependency
 from longdwm_env.types import ImageSize
 

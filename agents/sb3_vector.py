@@ -10,8 +10,8 @@ from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from longdwm_env.agents.controls import steered
-from longdwm_env.agents.view import VIEW_SIZE, view_of, view_space
+from longdwm_env.agents.policies.control_sampling import steered
+from longdwm_env.agents.policies.small_view import VIEW_SIZE, view_of, view_space
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import ImageSize
 

@@ -18,11 +18,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
-from longdwm_env.agents.evaluation.statistics import Estimate, bootstrap, paired_difference
 from longdwm_env.agents.naming import make_policy
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.agents.sb3 import save_policy
 from longdwm_env.agents.sb3_vector import Sb3Vector
+from longdwm_env.evaluation.policies.scene_statistics import Estimate, bootstrap, paired_difference
 from longdwm_env.factory import make_world
 from longdwm_env.rewards import DEFAULT_WEIGHTS
 from longdwm_env.scenes.builtin import BuiltinScenes

@@ -6,7 +6,7 @@ import gymnasium as gym
 import tyro
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
-from longdwm_env.video import write_video
+from longdwm_env.io.video import write_video
 
 
 def main(

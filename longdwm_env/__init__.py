@@ -20,15 +20,16 @@ from longdwm_env.errors import (
     UnknownScene,
     UnknownWorld,
 )
+from longdwm_env.renamed import answer_to_old_names
 from longdwm_env.types import ActorTracks, Camera, EgoState, Intrinsics, Mounting, Scene, Trajectory, WorldState
 from longdwm_env.world import WorldModel
 
 if TYPE_CHECKING:
     from longdwm_env.env import LongDWMEnv
+    from longdwm_env.episodes.starts import AssumedCameraWarning
     from longdwm_env.imagine import Futures
     from longdwm_env.rewards import RewardTerm, Unavailable
     from longdwm_env.scenes import open_scenes
-    from longdwm_env.starts import AssumedCameraWarning
     from longdwm_env.state import EnvState
     from longdwm_env.vector_env import LongDWMVectorEnv
 
@@ -38,6 +39,8 @@ __version__: str
 # models, training and agents lie beside this folder.
 if (_checkout := Path(__file__).resolve().parents[1]).joinpath("models", "dit.py").is_file():
     __path__.append(str(_checkout))
+
+answer_to_old_names()
 
 __all__ = [
     "ActorTracks",
@@ -74,7 +77,7 @@ __all__ = [
 
 # Names whose modules are worth their import time only when they are used.
 _LATER = {
-    "AssumedCameraWarning": "longdwm_env.starts",
+    "AssumedCameraWarning": "longdwm_env.episodes.starts",
     "EnvState": "longdwm_env.state",
     "Futures": "longdwm_env.imagine",
     "LongDWMEnv": "longdwm_env.env",

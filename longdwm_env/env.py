@@ -8,11 +8,11 @@ import gymnasium as gym
 from longdwm_env.actions import ActionMode, action_space
 from longdwm_env.clock import FPS
 from longdwm_env.episode import Outcome
+from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_space
+from longdwm_env.episodes.seeding import Seeds
 from longdwm_env.errors import LifecycleError
 from longdwm_env.factory import DEFAULT_WORLD
 from longdwm_env.imagine import Futures, imagine
-from longdwm_env.observation import ObservationMode, Timing, info_from, observation_space
-from longdwm_env.seeding import Seeds
 from longdwm_env.settings import RENDER_MODES, Reopened, open_episodes
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
@@ -21,7 +21,7 @@ from longdwm_env.types import Camera, ImageSize, Scene, SceneSource
 from longdwm_env.world import WorldModel
 
 if TYPE_CHECKING:
-    from longdwm_env.render import Window
+    from longdwm_env.io.human_window import Window
 
 
 class LongDWMEnv(Reopened, gym.Env[Any, Any]):
@@ -209,7 +209,7 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
 
     def _open_window(self) -> "Window":
         if self._window is None:
-            from longdwm_env.render import Window
+            from longdwm_env.io.human_window import Window
 
             self._window = Window(self.world.name, self.world.image_size)
         return self._window

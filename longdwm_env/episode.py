@@ -12,18 +12,11 @@ from weakref import WeakSet
 import numpy as np
 
 from longdwm_env.actions import ActionMode, checked_action, trajectory_from_action
-from longdwm_env.boxes import body_poses, collisions
 from longdwm_env.clock import FPS
-from longdwm_env.driven import Driven, Learned
-from longdwm_env.errors import InvalidConfig, InvalidState, LongDWMError, UnknownScene
-from longdwm_env.frames import Frames
-from longdwm_env.geometry.kinematics import CAR, Car
-from longdwm_env.geometry.pose import compose
-from longdwm_env.judges import learned_judges
-from longdwm_env.kept import Kept
-from longdwm_env.observation import ObservationMode, Timing, info_from, observation_from
-from longdwm_env.rewards import Reward
-from longdwm_env.starts import (
+from longdwm_env.episodes.lazy_frames import Frames
+from longdwm_env.episodes.learned_scorers import learned_judges
+from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_from
+from longdwm_env.episodes.starts import (
     as_begun,
     camera_for_want_of_one,
     checked_options,
@@ -32,6 +25,13 @@ from longdwm_env.starts import (
     logged_poses,
     warn_of_unknown_words,
 )
+from longdwm_env.episodes.transition import Driven, Learned
+from longdwm_env.errors import InvalidConfig, InvalidState, LongDWMError, UnknownScene
+from longdwm_env.geometry.boxes import body_poses, collisions
+from longdwm_env.geometry.kinematics import CAR, Car
+from longdwm_env.geometry.pose import compose
+from longdwm_env.io.caching import Kept
+from longdwm_env.rewards import Reward
 from longdwm_env.state import PAST_FRAMES, EnvState
 from longdwm_env.timing import stage, stopwatch
 from longdwm_env.types import (

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from longdwm_env.actions import as_arrays
 from longdwm_env.episode import Episodes
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.errors import InvalidAction
-from longdwm_env.frames import Frames
 from longdwm_env.state import EnvState
 from longdwm_env.types import FloatArray, Images
 

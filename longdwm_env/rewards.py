@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.boxes import body_poses, collisions, corners, times_to_collision_s
-from longdwm_env.comfort import uncomfortable
-from longdwm_env.driven import Driven, Unavailable
+from longdwm_env.episodes.comfort import uncomfortable
+from longdwm_env.episodes.learned_terms import learned_danger, learned_off_road, uncertainty
+from longdwm_env.episodes.transition import Driven, Unavailable
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.learned_terms import learned_danger, learned_off_road, uncertainty
+from longdwm_env.geometry.boxes import body_poses, collisions, corners, times_to_collision_s
 
 LEAST_TIME_TO_COLLISION_S = 0.95
 """nuPlan's time_to_collision_within_bound, least_min_ttc."""

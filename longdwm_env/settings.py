@@ -9,9 +9,9 @@ import numpy as np
 from longdwm_env.actions import ActionMode, action_space
 from longdwm_env.clock import FPS, INTERVAL_S, control_frames
 from longdwm_env.episode import Episodes
+from longdwm_env.episodes.observation import ObservationMode, observation_space
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
-from longdwm_env.observation import ObservationMode, observation_space
 from longdwm_env.rewards import Reward, reward_from
 from longdwm_env.scenes import open_scenes
 from longdwm_env.traffic.meanwhile import TrafficKind, checked_traffic

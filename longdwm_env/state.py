@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.errors import InvalidState
-from longdwm_env.files import atomic_write_bytes
-from longdwm_env.frames import Frames
+from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.types import (
     LOOKS,
     ActorTracks,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from longdwm_env.frames import Frames
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.types import FloatArray, Images, ImageSize, Scene, Trajectory, WorldState
 
 

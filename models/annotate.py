@@ -18,8 +18,8 @@ from transformers import AutoTokenizer, LlavaNextVideoForConditionalGeneration
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidScene, MissingWeights
-from longdwm_env.files import atomic_write_json
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.models.folder import check_finite, module_weights
 from longdwm_env.types import MAX_SIDE_PX, Images, Scene, SceneSource
 

@@ -8,7 +8,7 @@ which other road users come and go. Where nobody knows whether there are any, ev
 import cv2
 import numpy as np
 
-from longdwm_env.boxes import seen_boxes
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.moved import box_mask
 from longdwm_env.types import ActorTracks, Camera, FloatArray, Images
 

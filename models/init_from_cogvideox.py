@@ -16,7 +16,7 @@ from diffusers import CogVideoXDDIMScheduler
 from safetensors.torch import load_file
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.folder import INDEX, check_finite, weight_files
 from longdwm_env.models.presets import cogvideox_2b

@@ -15,8 +15,8 @@ from diffusers.utils import BaseOutput, is_accelerate_available
 from torch import Tensor
 
 from longdwm_env import clock
-from longdwm_env.files import atomic_write_bytes
 from longdwm_env.geometry.layout import RoadLayout
+from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.models import card
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import Codec, CogVideoXCodec

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env import clock
-from longdwm_env.boxes import image_boxes, shares_hidden, shares_inside
+from longdwm_env.geometry.boxes import image_boxes, shares_hidden, shares_inside
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, RoadLayout
 from longdwm_env.geometry.pose import compose
 from longdwm_env.traffic.meanwhile import TrafficKind, begin, checked_traffic, kind_of, react

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from longdwm_env import clock, timing
-from longdwm_env.boxes import seen_boxes
+from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
-from longdwm_env.frames import stack_frames
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.pose import compose, relative_to

@@ -24,13 +24,13 @@ BELOW = {
     "models": {"geometry", "core", "longdwm_env", "models"},
     "training": {"geometry", "core", "longdwm_env", "models", "training"},
     "agents": {"geometry", "core", "longdwm_env", "agents"},
-    "examples": {"geometry", "core", "longdwm_env", "models", "training", "agents", "examples"},
+    "examples": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation", "examples"},
     "evaluation": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation"},
     "cli": {"geometry", "core", "longdwm_env", "models", "training", "agents", "evaluation", "cli"},
 }
 """Which layers a layer may import."""
 
-CORE = {"clock", "types", "errors", "timing", "files"}
+CORE = {"clock", "counted", "types", "errors", "timing", "io.files"}
 """The values below everything."""
 
 FACTORY = "longdwm_env.factory"
@@ -72,7 +72,7 @@ def layer(name):
         return "longdwm_env"
     if parts[1] in ("models", "training", "agents", "geometry", "evaluation", "cli"):
         return parts[1]
-    return "core" if parts[1] in CORE else "longdwm_env"
+    return "core" if ".".join(parts[1:3]) in CORE or parts[1] in CORE else "longdwm_env"
 
 
 def imports(name, path, top_level_only=False):
@@ -134,7 +134,7 @@ def test_there_are_no_circles(part):
 
 
 MEASURES = [name for name in MODULES if layer(name) == "evaluation"]
-MOST_FILES = 15
+MOST_FILES = 18
 
 
 def test_no_folder_of_evaluation_is_too_full_and_none_imports_in_a_circle():

@@ -27,7 +27,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from longdwm_env.errors import InvalidState
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 
 _PREFIX = "step-"
 # Full dictionaries gathered on the first process: one format for one process, DDP and FSDP alike.

@@ -24,6 +24,10 @@ Size = Literal["full", "debug"]
 Precision = Literal["no", "bf16"]
 
 
+LATENTS = "latents."
+"""What settings of the data's latents begin with on the command line; all others are a stage's."""
+
+
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise InvalidConfig(message)
@@ -236,8 +240,23 @@ def overridden(stage: StageConfig, settings: Mapping[str, str]) -> StageConfig:
         InvalidConfig: a field does not exist, or its value is of the wrong kind.
     """
     for path, text in settings.items():
+        if path.startswith(LATENTS):
+            continue
         stage = _replaced(stage, path.split("."), text, path)
     return stage
+
+
+def latents_overridden(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
+    """A recipe with some fields of its latents replaced, as ``{"latents.tiling": "true"}``; other fields are left.
+
+    Raises:
+        InvalidConfig: a field does not exist, or its value is of the wrong kind.
+    """
+    data = recipe.data
+    for path, text in settings.items():
+        if path.startswith(LATENTS):
+            data = _replaced(data, path.split("."), text, path)
+    return dataclasses.replace(recipe, data=data)
 
 
 def _replaced(value: Any, names: list[str], text: str, path: str) -> Any:

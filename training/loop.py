@@ -17,8 +17,8 @@ from typing import Any
 from accelerate import Accelerator, PartialState
 from tqdm import tqdm
 
+from longdwm_env.io.processes import on_sigterm
 from longdwm_env.models.machine import faster_in_bfloat16
-from longdwm_env.processes import on_sigterm
 from longdwm_env.training.config import LoopConfig, OptimizerConfig, Precision
 from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.losses.objective import Objective

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longdwm_env.figures import SheetRow, contact_sheet, save_picture
+from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
 from longdwm_env.models.codec import uint8_from_images
 from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioning
 from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from longdwm_env.errors import LongDWMError
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
+from longdwm_env.io.processes import child_of_this, on_sigterm
 from longdwm_env.models.machine import describe
-from longdwm_env.processes import child_of_this, on_sigterm
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.workspace import Workspace
 

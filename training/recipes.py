@@ -19,6 +19,9 @@ from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
 
+NUSCENES_FRAMES = 22 * FRAMES_PER_INTERVAL + 1
+"""More than any scene of nuScenes has."""
+
 LABELLED_STAGES = ("scorer", "inverse-dynamics")
 """Those that learn from the simulator's labels."""
 
@@ -160,7 +163,15 @@ def cogvideox_2b_nuscenes(size: Size = "full") -> Recipe:
         "cogvideox-2b-nuscenes",
         size,
         "cogvideox-2b",
-        DataConfig("nuscenes", frames=145, split="train", record=False),
+        # Clips are whole scenes (20 s), so that windows begin at every keyframe, two a second, and segments at every
+        # frame: "all sampling samples" and "all continuous frames" of appendix C.
+        DataConfig(
+            "nuscenes",
+            frames=NUSCENES_FRAMES,
+            split="train",
+            record=False,
+            latents=LatentChoices(keyframe_phases=2, segment_phases=12, precision="bf16"),
+        ),
         {
             "coarse": coarse,
             "fine": fine,
@@ -240,8 +251,9 @@ def _debug(full: Recipe) -> Recipe:
         )
         for name, stage in full.stages.items()
     }
-    phases = min(full.data.latents.keyframe_phases, 2)
-    data = replace(full.data, clips=4, frames=frames, latents=LatentChoices(keyframe_phases=phases))
+    latents = full.data.latents
+    fewer = {name: min(getattr(latents, name), 2) for name in ("keyframe_phases", "segment_phases")}
+    data = replace(full.data, clips=4, frames=frames, latents=replace(latents, **fewer))
     compose = None
     if full.compose is not None:
         few = CompositorTraining(batch=4, alone_steps=10, rising_steps=5, save_every=10, least_moments=8)

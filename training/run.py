@@ -14,7 +14,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from longdwm_env.errors import InvalidState, LongDWMError
-from longdwm_env.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
 from longdwm_env.training.checkpoint import Checkpoint, checkpoints, gather, read_checkpoint, restore, write_checkpoint
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.draws import counted_seed

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_write_bytes
+from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.models.bundled import SIZE_LIMIT_BYTES
 from longdwm_env.models.card import CARD as README
 from longdwm_env.models.card import OPENER, PIPELINE_USE, weights_readme

@@ -9,7 +9,7 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
-from longdwm_env.files import atomic_path, atomic_write_bytes
+from longdwm_env.io.files import atomic_path, atomic_write_bytes
 from longdwm_env.models.card import CARD as README
 from longdwm_env.models.card import weights_readme
 from longdwm_env.models.readers import CONFIGURATION, WEIGHTS

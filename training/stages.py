@@ -14,7 +14,7 @@ from torch import Tensor
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import one_writer
+from longdwm_env.io.files import one_writer
 from longdwm_env.models.coarse import CoarseModel
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.inverse_dynamics import InverseDynamics
@@ -24,6 +24,7 @@ from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoding_memory import check_encoding_fits
 from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore, weights_hash
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
@@ -49,12 +50,31 @@ Draw = Callable[[int, Sequence[int]], Any]
 
 
 def prepare_latents(
-    recipe: Recipe, workspace: Workspace, source: ClipSource, device: torch.device | str = "cpu", workers: int = 1
+    recipe: Recipe,
+    workspace: Workspace,
+    source: ClipSource,
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+    check: bool = False,
 ) -> LatentStore:
-    """Encode the source with the workspace's codec, as far as that has not been done; see ``encode_latents``."""
+    """Encode the source with the workspace's codec, as far as that has not been done; see ``encode_latents``.
+
+    Args:
+        recipe: what is encoded of each clip.
+        workspace: whose codec encodes.
+        source: of the clips.
+        device: where the codec runs.
+        workers: processes that encode at the same time.
+        check: say what it needs before anything is encoded, and refuse what cannot fit.
+
+    Raises:
+        DoesNotFit: with advice.
+    """
     pipeline = workspace.load()
-    limit = BadLimit(recipe.data.bad_share)
-    return encode_latents(source, workspace.latents, pipeline, recipe.data.latents, device, limit, workers)
+    limit, choices = BadLimit(recipe.data.bad_share), recipe.data.latents
+    if check and not workspace.latents.is_dir():
+        check_encoding_fits(pipeline, choices, source, workspace.latents, device)
+    return encode_latents(source, workspace.latents, pipeline, choices, device, limit, workers)
 
 
 def run_stage(
@@ -229,9 +249,12 @@ def _assemble(
             rollout,
         )
         samplers = [CoarseSampler(part, config.windows, seed) for part in (seen, unseen)]
+        kinds = [f"{samplers[0].distinct(window):,} of {window.name}" for window in samplers[0].windows]
+        _say_samples(stage, "keyframe windows", ", ".join(kinds), seen)
         return coarse, samplers[0].batch, samplers[1].batch, data
     if stage == "distill":
         drawing = [DistillSampler(part, last_frames, seed, settings.keyframes) for part in (seen, unseen)]
+        _say_samples(stage, "clips", f"{drawing[0].distinct:,}", seen)
         distill = DistillObjective(
             pipeline.coarse,
             pipeline.fine,
@@ -267,7 +290,13 @@ def _assemble(
     if isinstance(fine, WarpObjective) and config.guidance_only:
         fine.freeze_all_but_guidance()
     segments = [FineSampler(part, last_frames, seed, own_ratio, settings.history_keyframes) for part in (seen, unseen)]
+    _say_samples(stage, "segments", f"{segments[0].distinct:,}", seen)
     return fine, segments[0].batch, segments[1].batch, data
+
+
+def _say_samples(stage: str, what: str, counted: str, store: LatentStore) -> None:
+    if PartialState().is_main_process:
+        print(f"{stage}: distinct {what} to train on: {counted}, from {len(store):,} clips", flush=True)
 
 
 def channel_weights(pipeline: LongDWMPipeline, power: float) -> Tensor | None:

@@ -15,9 +15,11 @@ import torch
 from torch import nn
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_write_json, content_hash, one_writer
+from longdwm_env.io.files import atomic_write_json, content_hash, one_writer
+from longdwm_env.models.folder import INDEX
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
+from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.text import PromptTokenizer
 from longdwm_env.training.config import Recipe, as_json
 
@@ -111,6 +113,12 @@ class Workspace:
             made.save_pretrained(str(self.pipeline), safe_serialization=True)
         if not path.is_file() or json.loads(path.read_text()) != about:
             atomic_write_json(path, about)
+
+    @property
+    def settings(self) -> LongDWMSettings:
+        """Of the pipeline so far, without its weights."""
+        index = json.loads((self.pipeline / INDEX).read_text(encoding="utf-8"))
+        return LongDWMSettings.from_json(index["settings"])
 
     def load(self, **components: Any) -> LongDWMPipeline:
         """The pipeline so far."""

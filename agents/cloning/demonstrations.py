@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.agents.degraded import Degradation, Degraded
 from longdwm_env.agents.naming import make_policy
+from longdwm_env.agents.policies.degraded import Degradation, Degraded
+from longdwm_env.agents.policies.small_view import VIEW_SIZE, view_of
 from longdwm_env.agents.policy import Policy, PolicyContext
-from longdwm_env.agents.view import VIEW_SIZE, view_of
 from longdwm_env.types import ImageSize
 
 

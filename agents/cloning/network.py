@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from longdwm_env.agents.view import EGO_SCALE, VIEW_SIZE
+from longdwm_env.agents.policies.small_view import EGO_SCALE, VIEW_SIZE
 from longdwm_env.clock import WAYPOINT_TIMES_S
 from longdwm_env.errors import InvalidConfig
 

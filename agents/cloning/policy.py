@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from longdwm_env.agents.cloning.network import ClonedNetwork, settings_from
+from longdwm_env.agents.policies.small_view import view_of
 from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.agents.saved import PolicyHeader, read_policy, write_policy
-from longdwm_env.agents.view import view_of
 from longdwm_env.errors import InvalidConfig
 
 

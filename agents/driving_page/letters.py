@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.agents.driving.commands import BINDINGS, GAMEPAD_ABOUT, Command
+from longdwm_env.agents.driving.input.key_commands import BINDINGS, GAMEPAD_ABOUT, Command
 from longdwm_env.agents.driving_page.room import Room
 from longdwm_env.agents.driving_page.wire import jpeg_of
 from longdwm_env.types import Images

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from longdwm_env.agents.driving.branching import WAYS
-from longdwm_env.agents.driving.commands import Command
-from longdwm_env.agents.driving.held_keys import DIRECTIONS
-from longdwm_env.agents.driving.links import MAX_LINK_CHARS
+from longdwm_env.agents.driving.engine.branching import WAYS
+from longdwm_env.agents.driving.input.held_keys import DIRECTIONS
+from longdwm_env.agents.driving.input.key_commands import Command
+from longdwm_env.agents.driving.recording.links import MAX_LINK_CHARS
 from longdwm_env.errors import LongDWMError
 
 MAX_ORDER_CHARS = MAX_LINK_CHARS + 1000

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.devices import SteeringWheel, gamepad_wish, is_wheel
+from longdwm_env.agents.driving.input.devices import SteeringWheel, gamepad_wish, is_wheel
+from longdwm_env.agents.driving.input.pedals import Wish
 from longdwm_env.agents.driving_page.orders import Pad, Touch
 
 PEDAL_AXES = (2, 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from longdwm_env.agents.driving_page.orders import Refused
 from longdwm_env.agents.driving_page.read_photo import REFUSED
-from longdwm_env.files import atomic_write_bytes
+from longdwm_env.io.files import atomic_write_bytes
 
 MAX_PHOTO_BYTES = 16 * 2**20
 UPLOAD_S = 30.0

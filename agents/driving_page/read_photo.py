@@ -40,7 +40,7 @@ def main() -> int:
     import cv2
 
     from longdwm_env.errors import InvalidScene
-    from longdwm_env.scenes.pictures import decode_image
+    from longdwm_env.scenes.media.image_file import decode_image
 
     cv2.setNumThreads(1)
     try:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from longdwm_env.agents.driving.branching import Branch, ask_branches, go_on
-from longdwm_env.agents.driving.commands import Command
-from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.recording import Recorder
-from longdwm_env.agents.driving.screen import screen_of
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.session_commands import finish_recording, perform
-from longdwm_env.agents.driving.start import DriveOptions, open_session
-from longdwm_env.agents.driving.timeline import Moment
+from longdwm_env.agents.driving.engine.branching import Branch, ask_branches, go_on
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
+from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+from longdwm_env.agents.driving.engine.timeline import Moment
+from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.key_commands import Command
+from longdwm_env.agents.driving.recording.video_recorder import Recorder
+from longdwm_env.agents.driving.window.screen import screen_of
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.orders import Order, Refused
 from longdwm_env.agents.driving_page.page_devices import PagePad, PageTouch

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longdwm_env.agents.driving import links
-from longdwm_env.agents.driving.journal import Journal
-from longdwm_env.agents.driving.start import DriveOptions
+from longdwm_env.agents.driving.engine.start import DriveOptions
+from longdwm_env.agents.driving.recording import links
+from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.orders import Refused
 from longdwm_env.agents.driving_page.photos import Photos

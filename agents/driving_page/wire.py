@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.agents.driving import readings
-from longdwm_env.agents.driving.road_path import Ribbon, on_road
-from longdwm_env.agents.driving.screen import Screen
+from longdwm_env.agents.driving.instruments import readings
+from longdwm_env.agents.driving.instruments.road_path import Ribbon, on_road
+from longdwm_env.agents.driving.window.screen import Screen
 from longdwm_env.types import FloatArray
 
 JPEG_QUALITY = 92

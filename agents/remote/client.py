@@ -21,7 +21,7 @@ from longdwm_env.agents.remote.messages import (
 from longdwm_env.agents.remote.waiting import at_most
 from longdwm_env.agents.saved import space_to_json
 from longdwm_env.errors import MissingDependency
-from longdwm_env.words import clean
+from longdwm_env.io.words import clean
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.errors import LongDWMError
-from longdwm_env.scenes.sidecar import mounting_from
+from longdwm_env.scenes.media.sidecar import mounting_from
 from longdwm_env.settings import MAX_SIDE_PX
 from longdwm_env.types import Camera, Intrinsics
 

@@ -30,8 +30,8 @@ from longdwm_env.agents.remote.messages import (
 from longdwm_env.agents.remote.waiting import SEND_S, at_most
 from longdwm_env.agents.saved import space_bytes, space_from_json
 from longdwm_env.errors import InvalidConfig, LongDWMError, MissingDependency
+from longdwm_env.io.words import clean
 from longdwm_env.types import Camera
-from longdwm_env.words import clean
 
 if TYPE_CHECKING:
     from websockets.http11 import Request, Response

@@ -20,7 +20,7 @@ import tyro
 
 from longdwm_env.cli.commands import COMMANDS, Command
 from longdwm_env.errors import LongDWMError
-from longdwm_env.processes import left
+from longdwm_env.io.processes import left
 
 # Of the machine and its disks, and clear by themselves; any other error of the system is a fault of ours.
 REFUSED = frozenset(

@@ -125,7 +125,7 @@ def _codecs(diagnosis: Diagnosis) -> None:
 
 
 def _display(diagnosis: Diagnosis) -> None:
-    from longdwm_env.render import no_window
+    from longdwm_env.io.human_window import no_window
 
     driver = os.environ.get("SDL_VIDEODRIVER")
     reason = no_window()

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from longdwm_env.cli.building.training_footage import (
+    asked_footage,
+    check_suffices,
+    encode_asked,
+    record_asked,
+    say_what_does_not_suffice,
+)
 from longdwm_env.cli.extras import is_installed, need
-from longdwm_env.cli.footage import asked_footage, check_suffices, encode_asked, record_asked, say_what_does_not_suffice
 from longdwm_env.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -41,7 +47,8 @@ class TrainOptions:
         data: dataroot of nuScenes, or a folder of videos in place of the recipe's own footage.
         clips: clips of footage; more than before adds to what is there.
         initial: a saved pipeline to start from.
-        set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``.
+        set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``, or of the
+            latents, such as ``latents.tiling=true``, which then all commands on them are told.
         device: "cpu" keeps off an accelerator that is there.
         threads: CPU threads of the model's computations; default: PyTorch's.
         workers: processes that make footage, and latents, of these four at most; default: as many as there are cores.
@@ -202,9 +209,9 @@ def evaluation(options: Options = TrainOptions()) -> int:
     On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
     it goes on with the protocols that have not been run on these weights and as many drives.
     """
-    from longdwm_env.agents.evaluation.provenance import path_hash
-    from longdwm_env.cli import metrics
-    from longdwm_env.files import atomic_write_json
+    from longdwm_env.cli.measuring import paper_metrics as metrics
+    from longdwm_env.evaluation.policies.provenance import path_hash
+    from longdwm_env.io.files import atomic_write_json
 
     begun = time.monotonic()
     recipe, workspace = opened(options)
@@ -252,7 +259,7 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
     from longdwm_env.training.data.footage import record_enough
     from longdwm_env.training.data.simulator import unseen_clips
 
-    size = workspace.load().settings.image_size
+    size = workspace.settings.image_size
 
     def clips(count: int) -> "ClipSource":
         return unseen_clips(count, size, DRIVE_FRAMES)
@@ -266,7 +273,7 @@ def mini(options: Options = TrainOptions()) -> int:
 
     Every part is resumed where it stopped; running the command again goes on.
     """
-    from longdwm_env.files import one_writer
+    from longdwm_env.io.files import one_writer
     from longdwm_env.training.rebuild import parts_left, rebuild
 
     # Of all parts, before the first: the last would find it out after hours.
@@ -276,7 +283,7 @@ def mini(options: Options = TrainOptions()) -> int:
     check_suffices(workspace, asked_footage(recipe, workspace, options), stages)
 
     def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
-        launcher = ["longdwm_env.processes", "torch.distributed.run", "--standalone"]
+        launcher = ["longdwm_env.io.processes", "torch.distributed.run", "--standalone"]
         launcher += ["--nproc_per_node", str(processes), "-m"]
         words = [sys.executable, "-m", *(launcher if processes > 1 else []), "longdwm_env.cli.train", part]
         words += ["--recipe", options.recipe, "--size", options.size]
@@ -329,9 +336,10 @@ def _stage(name: str, options: TrainOptions) -> int:
 
 
 def _recipe(options: TrainOptions) -> "Recipe":
+    from longdwm_env.training.config import latents_overridden
     from longdwm_env.training.recipes import recipe
 
-    return recipe(options.recipe, options.size)
+    return latents_overridden(recipe(options.recipe, options.size), _set_fields(options))
 
 
 def _need_for(stages: "Mapping[str, StageConfig]") -> None:
@@ -347,8 +355,8 @@ def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
     """The recipe that was chosen, and its folder, ready to be worked in."""
     import logging
 
-    from longdwm_env.files import check_output_folder
-    from longdwm_env.scenes.tables import is_nuscenes
+    from longdwm_env.io.files import check_output_folder
+    from longdwm_env.scenes.nuscenes.schema_tables import is_nuscenes
     from longdwm_env.training.workspace import Workspace
 
     if options.data is not None and options.data.is_dir() and is_nuscenes(options.data):
@@ -363,8 +371,13 @@ def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
 
 
 def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageConfig":
-    from longdwm_env.errors import InvalidConfig
     from longdwm_env.training.config import overridden
+
+    return overridden(recipe.stage(stage), _set_fields(options))
+
+
+def _set_fields(options: TrainOptions) -> dict[str, str]:
+    from longdwm_env.errors import InvalidConfig
 
     settings = {}
     for entry in options.set:
@@ -372,7 +385,7 @@ def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageCo
         if not equals:
             raise InvalidConfig(f"--set {entry!r}: expected FIELD=VALUE, such as loop.steps=200")
         settings[path] = value
-    return overridden(recipe.stage(stage), settings)
+    return settings
 
 
 PARTS = {
@@ -394,7 +407,7 @@ PARTS = {
 if __name__ == "__main__":
     # How ``mini`` runs its parts, and what launchers of several processes run; otherwise people use ``longdwm train``.
     from longdwm_env.errors import LongDWMError
-    from longdwm_env.processes import end_with_parent
+    from longdwm_env.io.processes import end_with_parent
 
     end_with_parent()
     try:

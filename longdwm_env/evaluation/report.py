@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from longdwm_env.evaluation.statistics import Interval
-from longdwm_env.files import atomic_write_bytes
+from longdwm_env.io.files import atomic_write_bytes
 
 Cell = str | int | float | Interval | None
 Row = tuple[str, tuple[Cell, ...]]

@@ -8,7 +8,7 @@ import numpy as np
 
 from longdwm_env.clock import FPS
 from longdwm_env.evaluation.drives.recorder import Drive
-from longdwm_env.figures import SheetRow, contact_sheet, save_picture
+from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
 from longdwm_env.types import FloatArray
 
 BOX_COLOUR = (255, 160, 0)

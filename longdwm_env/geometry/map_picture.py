@@ -21,6 +21,8 @@ from longdwm_env.types import ActorTracks, Camera, FloatArray
 
 _SAMPLES = 3
 _NEAREST_M = 0.3
+_LEVEL = 0.6
+"""Share of a ray's length that is level; of all rays of cameras that look ahead it is more."""
 _FARTHEST_PX = 20_000.0
 SKY_RGB, VERGE_RGB = (150, 176, 204), (104, 122, 88)
 _MOST_IDS = 60_000
@@ -63,8 +65,9 @@ def draw_map(
     """
     canvas = _Canvas(camera, pose, np.array(VERGE_RGB, np.uint8) if scenery is None else scenery.verge_colour)
     parts: list[Sides] = []
+    directions = canvas.seen_directions()
     if scenery is not None:
-        near = scenery.near(canvas.pose[:2], SCENERY_REACH_M)
+        near = scenery.near(canvas.pose[:2], SCENERY_REACH_M).between(canvas.eye_m[:2], directions)
         canvas.add_ground(near.ground_corners_m, near.ground_colours, np.full(len(near.ground_colours), REACH_M))
         parts.append(scenery_sides(near, canvas.eye_m))
     if layout is not None:
@@ -72,7 +75,7 @@ def draw_map(
         farthest = np.where(road.kinds == ROAD, REACH_M, LINE_REACH_M)
         canvas.add_ground(road.corners_m, _LAYOUT_COLOURS[road.kinds], farthest)
     if others is not None:
-        parts.append(vehicle_sides(others, frame, canvas.eye_m, VEHICLE_REACH_M))
+        parts.append(vehicle_sides(others, frame, canvas.eye_m, VEHICLE_REACH_M, directions))
     canvas.add_sides(parts)
     return canvas.finished()
 
@@ -95,6 +98,23 @@ class _Canvas:
         self.owners = [np.array([STATIC])]
         self.count = 1
 
+    def seen_directions(self) -> Float[np.ndarray, "2 2"] | None:
+        """Of the rightmost and leftmost pixel, seen from above; None where the camera looks too far up or down."""
+        inside = self.camera.intrinsics
+        x, y = np.array([-1.0, inside.width_px]), np.array([-1.0, inside.height_px])
+        x, y = (x - inside.cx_px) / inside.fx_px, (y - inside.cy_px) / inside.fy_px
+        corners = np.array([[column, row, 1.0] for column in x[::-1] for row in y]) @ self.rotation
+        flat = corners[:, :2] / np.linalg.norm(corners, axis=1, keepdims=True)
+        if np.hypot(*flat.T).min() < _LEVEL:
+            return None
+        forward = self.rotation[2, :2] / np.hypot(*self.rotation[2, :2])
+        left = np.array([-forward[1], forward[0]])
+        angles = np.arctan2(flat @ left, flat @ forward)
+        if np.ptp(angles) > np.pi / 2 + 1:
+            return None
+        ends = np.array([angles.min(), angles.max()])
+        return np.cos(ends)[:, None] * forward + np.sin(ends)[:, None] * left
+
     def add_ground(
         self, corners_m: Float[np.ndarray, "q 4 2"], colours: UInt8[np.ndarray, "q 3"], farthest_m: FloatArray
     ) -> None:
@@ -111,16 +131,18 @@ class _Canvas:
         if not len(sides.corners_m):
             return
         camera_m = (sides.corners_m - self.eye_m) @ self.rotation.T
-        depths = camera_m[..., 2]
-        seen = depths.max(axis=1) > _NEAREST_M
-        whole = depths.min(axis=1) > _NEAREST_M
-        pixels = camera_m[..., :2] / np.maximum(depths, _NEAREST_M)[..., None] * self.focal + self.middle
+        # Corners first: so the extremes of many small polygons are quick to find.
+        across, down, depths = (np.ascontiguousarray(axis.T) for axis in np.moveaxis(camera_m, -1, 0))
+        whole = depths.min(axis=0) > _NEAREST_M
+        safe = np.maximum(depths, _NEAREST_M)
         height, width = self.camera.intrinsics.image_size
-        low, high = pixels.min(axis=1), pixels.max(axis=1)
-        inside = (high > -1).all(axis=1) & (low < (width, height)).all(axis=1)
-        chosen = np.flatnonzero(seen & (inside | ~whole))
+        columns = across / safe * self.focal[0] + self.middle[0]
+        rows = down / safe * self.focal[1] + self.middle[1]
+        inside = (columns.max(axis=0) > -1) & (columns.min(axis=0) < width)
+        inside &= (rows.max(axis=0) > -1) & (rows.min(axis=0) < height)
+        chosen = np.flatnonzero((depths.max(axis=0) > _NEAREST_M) & (inside | ~whole))
         chosen = chosen[np.lexsort((sides.order[chosen], -sides.distances_m[chosen]))][-_MOST_IDS + self.count :]
-        fixed = _fixed_point(pixels[chosen])
+        fixed = _fixed_point(np.stack([columns[:, chosen], rows[:, chosen]], -1).swapaxes(0, 1))
         for number, (index, shape) in enumerate(zip(chosen.tolist(), fixed, strict=True), self.count):
             if not whole[index]:
                 cut = _clipped(camera_m[index])

@@ -1,12 +1,13 @@
 """What stands beside a road, as a map may know it: houses, trees, posts as upright blocks, and the bare ground."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from numpy.typing import NDArray
 
+from longdwm_env.geometry.facades import BLIND
 from longdwm_env.types import FloatArray, RoadMap
 
 SCENERY_KINDS: tuple[str, ...] = (
@@ -18,6 +19,7 @@ _DTYPES = {
     "kinds": np.uint8, "things": np.int32, "positions_m": np.float32, "headings_rad": np.float32,
     "sizes_m": np.float32, "bases_m": np.float32, "colours": np.uint8,
     "ground_corners_m": np.float32, "ground_colours": np.uint8, "verge_colour": np.uint8,
+    "facades": np.int64,
 }  # fmt: skip
 
 
@@ -40,6 +42,8 @@ class SceneryLayer:
             painted over earlier ones, and all below the asphalt.
         ground_colours: uint8 (Q, 3).
         verge_colour: uint8 (3,) of all other ground.
+        facades: int64 (P,) number from which a block's windows follow, see ``geometry.facades``, or -1 for none. One
+            number counts for all blocks.
     """
 
     kinds: UInt8[np.ndarray, "p"]
@@ -52,8 +56,11 @@ class SceneryLayer:
     ground_corners_m: Float[np.ndarray, "q 4 2"]
     ground_colours: UInt8[np.ndarray, "q 3"]
     verge_colour: UInt8[np.ndarray, "3"]
+    facades: Int64[np.ndarray, "p"] = field(default_factory=lambda: np.array(BLIND))
 
     def __post_init__(self) -> None:
+        if self.facades.ndim == 0:
+            object.__setattr__(self, "facades", np.full(len(self.kinds), self.facades))
         for name, array in self.arrays.items():
             held = np.array(array, _DTYPES[name])
             held.flags.writeable = False
@@ -62,7 +69,7 @@ class SceneryLayer:
         shapes: dict[str, tuple[int, ...]] = {
             "things": (blocks,), "positions_m": (blocks, 2), "headings_rad": (blocks,), "sizes_m": (blocks, 3),
             "bases_m": (blocks,), "colours": (blocks, 3), "ground_corners_m": (patches, 4, 2),
-            "ground_colours": (patches, 3), "verge_colour": (3,),
+            "ground_colours": (patches, 3), "verge_colour": (3,), "facades": (blocks,),
         }  # fmt: skip
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -74,16 +81,56 @@ class SceneryLayer:
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The attributes by name, as files keep them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def near(self, centre_m: FloatArray, reach_m: float) -> "SceneryLayer":
         """Only what comes within a distance of a point (2,)."""
         centre = np.asarray(centre_m, np.float32)
-        half = np.hypot(self.sizes_m[:, 0], self.sizes_m[:, 1]) / 2
-        blocks = np.hypot(*(self.positions_m - centre).T) < reach_m + half
+        blocks = np.hypot(*(self.positions_m - centre).T) < reach_m + self._radii_m
         ground = (np.hypot(*(self.ground_corners_m - centre).T) < reach_m).any(axis=0)
-        kept = {"ground_corners_m": ground, "ground_colours": ground, "verge_colour": slice(None)}
-        return SceneryLayer(**{name: array[kept.get(name, blocks)] for name, array in self.arrays.items()})
+        return self._of(blocks, ground)
+
+    def between(self, eye_m: FloatArray, directions: Float[np.ndarray, "2 2"] | None) -> "SceneryLayer":
+        """Only blocks that are seen, from above, between two directions from an eye (2,); see ``between``."""
+        blocks = between(self.positions_m, self._radii_m, eye_m, directions)
+        return self._of(blocks, np.ones(len(self.ground_corners_m), bool))
+
+    @property
+    def _radii_m(self) -> Float[np.ndarray, "p"]:
+        return np.asarray(np.hypot(self.sizes_m[:, 0], self.sizes_m[:, 1]) / 2)
+
+    def _of(self, blocks: NDArray[np.bool_], ground: NDArray[np.bool_]) -> "SceneryLayer":
+        """What is chosen, without looking at it again."""
+        chosen = object.__new__(SceneryLayer)
+        kept = {"ground_corners_m": ground, "ground_colours": ground}
+        for name, array in self.arrays.items():
+            part = array if name == "verge_colour" else array[kept.get(name, blocks)]
+            part.flags.writeable = False
+            object.__setattr__(chosen, name, part)
+        return chosen
+
+
+def between(
+    positions_m: Float[np.ndarray, "n 2"],
+    radii_m: Float[np.ndarray, "n"],
+    eye_m: FloatArray,
+    directions: Float[np.ndarray, "2 2"] | None,
+) -> Bool[np.ndarray, "n"]:
+    """Which discs on the ground are seen, from above, between two directions.
+
+    Args:
+        positions_m: middles of the discs.
+        radii_m: of the discs.
+        eye_m: (2,) where the directions begin.
+        directions: unit vectors to the right and to the left end of what is seen, less than half a turn apart. None
+            stands for all around.
+    """
+    if directions is None:
+        return np.ones(len(positions_m), bool)
+    (rx, ry), (lx, ly) = np.asarray(directions)
+    away = positions_m - np.asarray(eye_m, positions_m.dtype)
+    inside = np.minimum(away[:, 1] * rx - away[:, 0] * ry, away[:, 0] * ly - away[:, 1] * lx)
+    return np.asarray(inside > -radii_m)
 
 
 @runtime_checkable

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 
-from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryLayer
+from longdwm_env.geometry.facades import BLIND, LIT_RGB, PANE_RGB, panes
+from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryLayer, between
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks, FloatArray
 
 STATIC = -1
@@ -26,6 +27,9 @@ _SLIM = 0.15
 """A plant's block that is slimmer than this share of its height is a trunk."""
 _THIN_M = 0.2
 """A block that is thinner along the road than this is a board or a post."""
+
+WINDOW_REACH_M = 90.0
+"""Windows of what is farther away are not drawn."""
 
 _WALLS = np.array(
     [
@@ -100,7 +104,30 @@ def _blocks(layer: SceneryLayer, rows: NDArray[np.int64], eye_m: FloatArray, awa
     colours = np.round(layer.colours[rows][chosen] * shade[:, None]).astype(np.uint8)
     middle = corners[..., :2].mean(axis=1) - eye_m[:2]
     order = np.round(-np.hypot(*middle.T) * 64).astype(np.int64)
-    return Sides(corners, colours, away[rows][chosen], order, np.full(len(chosen), STATIC))
+    sides = Sides(corners, colours, away[rows][chosen], order, np.full(len(chosen), STATIC))
+    return Sides.joined([sides, *_windows(layer, rows[chosen], side, feet[chosen, side], sides)])
+
+
+def _windows(
+    layer: SceneryLayer, blocks: NDArray[np.int64], side: NDArray[np.int64], feet: FloatArray, walls: Sides
+) -> list[Sides]:
+    """Windows of the walls that are near: of rows of a layer, which of their four walls each is, and its ends."""
+    made = []
+    for row in np.flatnonzero((layer.facades[blocks] != BLIND) & (walls.distances_m < WINDOW_REACH_M)).tolist():
+        block = blocks[row]
+        place = tuple(feet[row].ravel().tolist())
+        height, number = float(layer.sizes_m[block, 2]), int(layer.facades[block])
+        corners, lit = panes(bool(layer.kinds[block] == _HOUSE), place, height, number, int(side[row]))
+        made.append(
+            Sides(
+                np.repeat(corners, 2, axis=1),
+                np.where(lit[:, None], LIT_RGB, PANE_RGB).astype(np.uint8),
+                np.full(len(corners), walls.distances_m[row]),
+                np.full(len(corners), walls.order[row]),
+                np.full(len(corners), STATIC),
+            )
+        )
+    return made
 
 
 def _outlines(layer: SceneryLayer, rows: NDArray[np.int64], delta: FloatArray, away: FloatArray) -> Sides:
@@ -162,19 +189,28 @@ def _body(shape: str) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     return np.array(corners), np.array(normals), np.array(whats)
 
 
-def vehicle_sides(others: ActorTracks, frame: int, eye_m: FloatArray, reach_m: float) -> Sides:
+def vehicle_sides(
+    others: ActorTracks,
+    frame: int,
+    eye_m: FloatArray,
+    reach_m: float,
+    directions: Float[np.ndarray, "2 2"] | None = None,
+) -> Sides:
     """The sides of road users that face an eye (3,) at a frame of their tracks, each with its class, colour and lights.
 
     Args:
         others: A road users; looks that are not known are drawn grey, as a car, without lights.
         frame: of the tracks.
         eye_m: in their frame.
-        reach_m: whoever is farther away is left out.
+        reach_m: those farther away are left out.
+        directions: between which they are seen, see ``scenery.between``; None for all around.
     """
     poses = others.poses[frame]
     away = np.hypot(*(poses[:, :2] - eye_m[:2]).T)
     parts = []
-    for index in np.flatnonzero(np.nan_to_num(away, nan=np.inf) < reach_m).tolist():
+    radii = np.hypot(others.sizes_m[:, 0], others.sizes_m[:, 1]) / 2
+    near = (np.nan_to_num(away, nan=np.inf) < reach_m) & between(poses[:, :2], radii, eye_m[:2], directions)
+    for index in np.flatnonzero(near).tolist():
         kind = _CARS[0] if others.classes is None else int(others.classes[index])
         corners, normals, whats = _body("car" if kind in _CARS else "glazed" if kind in _GLAZED else "box")
         turn = _turns(poses[index : index + 1, 2])[0]

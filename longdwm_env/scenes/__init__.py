@@ -46,8 +46,8 @@ def open_scenes(scenes: ScenesLike = None) -> SceneSource:
 
 def _open_path(path: Path) -> SceneSource:
     # Imported late: the built-in scenes need neither video codecs nor nuScenes tables.
-    from longdwm_env.scenes.media import MediaScenes
-    from longdwm_env.scenes.tables import is_nuscenes
+    from longdwm_env.scenes.media.media_scenes import MediaScenes
+    from longdwm_env.scenes.nuscenes.schema_tables import is_nuscenes
 
     path = path.expanduser()
     try:
@@ -57,7 +57,7 @@ def _open_path(path: Path) -> SceneSource:
     if not exists:
         raise InvalidScene(f"scenes={str(path)!r}: there is no such file or folder; allowed are {_ALLOWED}")
     if is_folder and is_nuscenes(path):
-        from longdwm_env.scenes.nuscenes import NuScenesScenes
+        from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
 
         return NuScenesScenes(path)
     return MediaScenes(path)

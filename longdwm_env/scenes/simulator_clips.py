@@ -8,12 +8,12 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL, frames_in
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import compose
 from longdwm_env.scenes.footage import Clip, FootageChunk
-from longdwm_env.scenes.sidecar import read_camera_file
-from longdwm_env.simulator.driver import AFTERMATH_FRAMES, drive
-from longdwm_env.simulator.road_map import LaneRoadMap
+from longdwm_env.scenes.media.sidecar import read_camera_file
+from longdwm_env.simulator.roads.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
-from longdwm_env.simulator.traffic import EGO
-from longdwm_env.simulator.vehicles import STYLES
+from longdwm_env.simulator.traffic.ego_driver import AFTERMATH_FRAMES, drive
+from longdwm_env.simulator.traffic.traffic_state import EGO
+from longdwm_env.simulator.traffic.vehicle_kinds import STYLES
 from longdwm_env.types import ImageSize, Scene
 from longdwm_env.worlds.simulator import SimulatorWorld
 
@@ -31,7 +31,7 @@ def simulator_clip(
         seconds: how long, a whole number of frames; it ends sooner, soon after the ego has hit something.
         image_size: (height, width).
         camera_file: in the form of ``sidecar``; the scene's own camera is used if it is None or names none.
-        style: of the driver; None for one that changes every few seconds, see ``simulator.driver``.
+        style: of the driver; None for one that changes every few seconds, see ``simulator.traffic.ego_driver``.
 
     Raises:
         InvalidConfig: a length, an image size or a style that is not allowed.

@@ -9,7 +9,6 @@ import numpy as np
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidScene
-from longdwm_env.simulator import population
 from longdwm_env.simulator.conditions import (
     TIMES_OF_DAY,
     WEATHERS,
@@ -17,13 +16,14 @@ from longdwm_env.simulator.conditions import (
     caption,
     conditions_from_prompt,
 )
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.layout import PaintedRoadMap
-from longdwm_env.simulator.picture import draw_frame
-from longdwm_env.simulator.roads import RoadPlan, road_plan
-from longdwm_env.simulator.stepping import step
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
-from longdwm_env.simulator.vehicles import EGO_SHARES, VEHICLE_KINDS, draw_driver, draw_style
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.drawing.camera_picture import draw_frame
+from longdwm_env.simulator.roads.painted_map import PaintedRoadMap
+from longdwm_env.simulator.roads.road_kinds import RoadPlan, road_plan
+from longdwm_env.simulator.traffic import population
+from longdwm_env.simulator.traffic.stepping import step
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
+from longdwm_env.simulator.traffic.vehicle_kinds import EGO_SHARES, VEHICLE_KINDS, draw_driver, draw_style
 from longdwm_env.types import (
     Camera,
     EgoState,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.boxes import body_poses, corners, overlap
 from longdwm_env.clock import FRAME_S
+from longdwm_env.geometry.boxes import body_poses, corners, overlap
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.traffic.idm import IdmSettings, idm_acceleration
 from longdwm_env.traffic.record import Arrays, Begun, Meanwhile

@@ -4,12 +4,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from longdwm_env.boxes import body_poses
+from longdwm_env.geometry.boxes import body_poses
 from longdwm_env.geometry.kinematics import CAR
-from longdwm_env.simulator.roads import road_plan
+from longdwm_env.simulator.roads.road_kinds import road_plan
 from longdwm_env.simulator.scene import episode, seed_of_key
-from longdwm_env.simulator.stepping import step
-from longdwm_env.simulator.traffic import EGO, Traffic, traffic_from_arrays
+from longdwm_env.simulator.traffic.stepping import step
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, traffic_from_arrays
 from longdwm_env.traffic.record import Arrays, Begun, Meanwhile
 from longdwm_env.types import FloatArray, Scene, WorldState
 from longdwm_env.worlds.simulator import actor_tracks

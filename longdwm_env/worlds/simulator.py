@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.frames import Frames, stack_frames
+from longdwm_env.episodes.lazy_frames import Frames, stack_frames
 from longdwm_env.geometry.pose import compose
 from longdwm_env.simulator import scene as scenes
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
-from longdwm_env.simulator.lanes import LaneTable
-from longdwm_env.simulator.looks import colours_of, lights_of
-from longdwm_env.simulator.picture import draw_frame
-from longdwm_env.simulator.stepping import step
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, traffic_from_arrays
-from longdwm_env.simulator.vehicles import SIZES_M, VEHICLE_KINDS
+from longdwm_env.simulator.drawing.camera_picture import draw_frame
+from longdwm_env.simulator.drawing.lights import colours_of, lights_of
+from longdwm_env.simulator.roads.lane_table import LaneTable
+from longdwm_env.simulator.traffic.stepping import step
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose, traffic_from_arrays
+from longdwm_env.simulator.traffic.vehicle_kinds import SIZES_M, VEHICLE_KINDS
 from longdwm_env.timing import stage
 from longdwm_env.types import (
     ROAD_USER_CLASSES,
@@ -41,8 +41,8 @@ class SimulatorWorld:
     """HighwayEnv's roads and traffic seen by our own front camera. Drives the built-in scenes only.
 
     Implements ``world.WorldModel`` and ``world.UndrawnWorld``: no picture decides anything here. The state holds the
-    traffic as plain arrays (see ``simulator.traffic.Traffic``) and the ego's pose, and as values the scene's key, the
-    camera, the conditions and the number of the frame.
+    traffic as plain arrays (see ``simulator.traffic.traffic_state.Traffic``) and the ego's pose, and as values the
+    scene's key, the camera, the conditions and the number of the frame.
     """
 
     def __init__(self, image_size: ImageSize = scenes.CAMERA_SIZE) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.frames import Frames, stack_frames
+from longdwm_env.episodes.lazy_frames import Frames, stack_frames
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.timing import stage
 from longdwm_env.types import (

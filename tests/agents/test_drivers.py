@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.agents.degraded import Degradation, Degraded, stretched
 from longdwm_env.agents.naming import make_policy
+from longdwm_env.agents.policies.degraded import Degradation, Degraded, stretched
+from longdwm_env.agents.policies.route_following import RouteFollower
 from longdwm_env.agents.policy import PolicyContext
-from longdwm_env.agents.route_following import RouteFollower
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.routes import open_route
+from longdwm_env.io.routes import open_route
 from longdwm_env.traffic.idm import IdmSettings, idm_acceleration
 
 SPEEDS = st.floats(0.0, 40.0)

@@ -12,12 +12,7 @@ from contextlib import suppress
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from longdwm_env.agents.driving.journal import Journal
-from longdwm_env.agents.evaluation.config import EvaluationConfig, Job, all_jobs
-from longdwm_env.agents.evaluation.store import EvaluationFolder
-from longdwm_env.agents.evaluation.summary import complete, summarize
-from longdwm_env.agents.evaluation.tables import summary_json
-from longdwm_env.agents.evaluation.worker import Worker
+from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.naming import REGISTRY, PolicySpec, make_policy
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.agents.remote.client import RemotePolicy
@@ -25,6 +20,11 @@ from longdwm_env.agents.remote.messages import MalformedMessage, Message, decode
 from longdwm_env.agents.remote.server import Session
 from longdwm_env.agents.saved import PolicyHeader, read_policy, space_from_json, space_to_json, write_policy
 from longdwm_env.errors import LongDWMError
+from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
+from longdwm_env.evaluation.policies.episode_worker import Worker
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, Job, all_jobs
+from longdwm_env.evaluation.policies.result_files import summary_json
+from longdwm_env.evaluation.policies.summary import complete, summarize
 from longdwm_env.scenes import ListedScenes
 
 CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "200"))
@@ -356,7 +356,9 @@ def test_policies_of_all_kinds_in_an_evaluation(make_scene, grey_world, monkeypa
     worker = Worker(config, grey_world, ListedScenes([make_scene()]))
     seen = set()
     for chance in cases():
-        monkeypatch.setattr("longdwm_env.agents.evaluation.worker.make_policy", lambda *_, chance=chance: Odd(chance))
+        monkeypatch.setattr(
+            "longdwm_env.evaluation.policies.episode_worker.make_policy", lambda *_, chance=chance: Odd(chance)
+        )
         record = worker.run(Job("odd", 0, 0)).record
         json.dumps(record, allow_nan=False)
         record["failure"].encode("utf-8")

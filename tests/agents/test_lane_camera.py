@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.agents.lane_camera import CameraLaneKeeping, find_lane
+from longdwm_env.agents.policies.lane_camera import CameraLaneKeeping, find_lane
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.types import Camera, Intrinsics

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.agents.degraded import Degraded
 from longdwm_env.agents.naming import REGISTRY, EnvironmentNeeds, PolicySpec, environment_needs, make_policy
+from longdwm_env.agents.policies.degraded import Degraded
+from longdwm_env.agents.policies.privileged import LaneKeeping
 from longdwm_env.agents.policy import Policy, PolicyContext
-from longdwm_env.agents.privileged import LaneKeeping
 from longdwm_env.errors import InvalidConfig, LongDWMError
 
 WORDS = st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True)
@@ -49,7 +49,7 @@ def test_a_file_and_a_module_bring_policies(tmp_path, make_environment):
         " def reset(self, observation, info): pass\n def act(self, observation, info): return 0\n"
     )
     assert make_policy(f"{file}:gain=3", context).gain == 3
-    made = make_policy("longdwm_env.agents.privileged:LaneKeeping:speed_mps=5,noise=0.1", context)
+    made = make_policy("longdwm_env.agents.policies.privileged:LaneKeeping:speed_mps=5,noise=0.1", context)
     assert isinstance(made, Degraded)
     assert isinstance(make_policy("idm", context), LaneKeeping)
 
@@ -64,7 +64,7 @@ def test_a_file_and_a_module_bring_policies(tmp_path, make_environment):
         ("idm:noise=-1", "noise must be"),
         ("idm:speed_mps=-3", "above zero"),
         ("no_such_module:factory", "cannot import"),
-        ("longdwm_env.agents.privileged:Nothing", "LaneKeeping"),
+        ("longdwm_env.agents.policies.privileged:Nothing", "LaneKeeping"),
         ("missing.py", "no such file"),
         ("missing.safetensors", "no saved policy"),
         ("model.zip", "never loads"),

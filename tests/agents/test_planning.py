@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from longdwm_env.agents.controls import action_batch
 from longdwm_env.agents.naming import make_policy
+from longdwm_env.agents.policies.control_sampling import action_batch
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.errors import InvalidConfig
 

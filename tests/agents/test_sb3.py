@@ -7,10 +7,10 @@ pytest.importorskip("stable_baselines3", reason="stable-baselines3 is not instal
 from stable_baselines3 import PPO
 
 from longdwm_env.agents.naming import make_policy
+from longdwm_env.agents.policies.small_view import ViewObservation, view_of
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.agents.sb3 import save_policy
 from longdwm_env.agents.sb3_vector import Sb3Vector
-from longdwm_env.agents.view import ViewObservation, view_of
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.scenes import ListedScenes
 from longdwm_env.vector_env import LongDWMVectorEnv

@@ -4,7 +4,7 @@ import av
 import cv2
 import numpy as np
 
-from longdwm_env.cli.demo import demo
+from longdwm_env.cli.drives.demo import demo
 
 
 def frames_in(path) -> int:

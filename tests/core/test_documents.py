@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from longdwm_env.cli.commands import COMMANDS
-from longdwm_env.figures import save_picture
-from longdwm_env.video import write_video
+from longdwm_env.io.figures import save_picture
+from longdwm_env.io.video import write_video
 
 from .documents import DOCUMENTS, NOTEBOOKS, ROOT, anchors, blocks, links, parse, run, shell_lines
 from .surface import commands
@@ -138,7 +138,7 @@ def small_ppo():
     import gymnasium as gym
     from stable_baselines3 import PPO
 
-    from longdwm_env.agents.view import ViewObservation
+    from longdwm_env.agents.policies.small_view import ViewObservation
 
     env = ViewObservation(gym.make("LongDWM-v0", world="warp", action_mode="control", image_size=(48, 72)))
     return PPO("MultiInputPolicy", env, n_steps=2, batch_size=2, device="cpu")

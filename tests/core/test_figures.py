@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.figures import DrivenPath, SheetRow, contact_sheet, plot_paths, save_picture
+from longdwm_env.io.figures import DrivenPath, SheetRow, contact_sheet, plot_paths, save_picture
 
 
 def test_a_sheet_shows_every_frame_in_its_place():

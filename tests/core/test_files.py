@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from longdwm_env import files
 from longdwm_env.cli import main
 from longdwm_env.errors import FolderInUse, InvalidConfig
-from longdwm_env.files import (
+from longdwm_env.io import files
+from longdwm_env.io.files import (
     atomic_path,
     atomic_write_bytes,
     atomic_write_json,
@@ -120,7 +120,7 @@ def test_a_command_says_so_in_one_line_and_ends_with_2(tmp_path, capsys):
 
 HOLDING = """
 import sys, time
-from longdwm_env.files import one_writer
+from longdwm_env.io.files import one_writer
 with one_writer(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

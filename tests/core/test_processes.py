@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from longdwm_env.processes import THREAD_VARIABLES, child_environment
+from longdwm_env.io.processes import THREAD_VARIABLES, child_environment
 
 NAMES = (*THREAD_VARIABLES, "TQDM_DISABLE")
 
@@ -50,7 +50,7 @@ print("child", flush=True)
 """
 PARENT = """
 import os, subprocess, sys
-from longdwm_env.processes import child_of_this
+from longdwm_env.io.processes import child_of_this
 subprocess.Popen([sys.executable, {words}], env=os.environ | {told}).wait()
 """
 SLEEP = "time.sleep(600)"
@@ -100,7 +100,7 @@ def test_launched_processes_end_with_their_launcher():
 def test_a_module_can_be_run_so_that_it_ends_with_its_parent(tmp_path, monkeypatch):
     (tmp_path / "endless.py").write_text("import sys, time\nprint(sys.argv[1], flush=True)\ntime.sleep(600)\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    words = "'-m', 'longdwm_env.processes', 'endless', 'child'"
+    words = "'-m', 'longdwm_env.io.processes', 'endless', 'child'"
     assert ends_after_its_parent_was_killed(words) == ""
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.routes import PRESETS, Route, open_route, read_poses
+from longdwm_env.io.routes import PRESETS, Route, open_route, read_poses
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -2,7 +2,7 @@ import av
 import numpy as np
 import pytest
 
-from longdwm_env.video import VideoWriter, enlarge, playback_scale, write_video
+from longdwm_env.io.video import VideoWriter, enlarge, playback_scale, write_video
 
 
 def moving_square(frames: int, height: int = 96, width: int = 144) -> np.ndarray:

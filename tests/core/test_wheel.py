@@ -39,7 +39,7 @@ assert models.mine and agents.mine
 assert Path(longdwm_env.__file__).is_relative_to({str(site)!r}), longdwm_env.__file__
 import longdwm_env.agents.policy, longdwm_env.training
 assert Path(longdwm_env.agents.policy.__file__).is_relative_to({str(site)!r})
-from longdwm_env.cli.demo import bundled_picture
+from longdwm_env.cli.drives.demo import bundled_picture
 environment = gymnasium.make("LongDWM-v0", world="warp", scenes=str(bundled_picture()))
 observation, _ = environment.reset(seed=1)
 observation = environment.step(environment.action_space.sample())[0]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env import LongDWMEnv
-from longdwm_env.starts import PromptNotUnderstoodWarning
-from longdwm_env.words import ascii_only, clean, for_figure
+from longdwm_env.episodes.starts import PromptNotUnderstoodWarning
+from longdwm_env.io.words import ascii_only, clean, for_figure
 
 ANY = st.text(st.characters(blacklist_categories=()), max_size=30)
 

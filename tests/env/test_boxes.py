@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.boxes import body_poses, corners, overlap, times_to_collision_s
+from longdwm_env.geometry.boxes import body_poses, corners, overlap, times_to_collision_s
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.types import ActorTracks
 

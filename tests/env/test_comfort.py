@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.clock import FPS
-from longdwm_env.comfort import NUPLAN_LIMITS, smoothed, uncomfortable
+from longdwm_env.episodes.comfort import NUPLAN_LIMITS, smoothed, uncomfortable
 
 
 def motion(speed=10.0, acceleration=0.0, yaw_rate=0.0, count=30):

@@ -121,7 +121,7 @@ def test_drawn_seeds_follow_the_last_given_one_and_are_never_test_seeds(make):
 
 
 def test_the_seeds_that_are_never_drawn_are_the_simulators_test_seeds():
-    from longdwm_env.seeding import FIRST_TEST_SEED
+    from longdwm_env.episodes.seeding import FIRST_TEST_SEED
     from longdwm_env.simulator.scene import TEST_SEEDS_START
 
     assert FIRST_TEST_SEED == TEST_SEEDS_START

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.frames import Frames
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.geometry.spline import trajectory_from_controls
 from longdwm_env.simulator.scene import builtin_scene
 from longdwm_env.world import UndrawnWorld

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from longdwm_env import InvalidConfig, MissingWeights, judges
+from longdwm_env import InvalidConfig, MissingWeights
+from longdwm_env.episodes import learned_scorers as judges
 from longdwm_env.rewards import DEFAULT_STAND_INS, DEFAULT_WEIGHTS
 
 BOTH = {"learned_danger": 1.0, "learned_off_road": 1.0}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from longdwm_env import InvalidConfig, Trajectory
-from longdwm_env.overlay import PATH_COLOUR, draw_instruments, draw_path, upscaled
-from longdwm_env.render import Window, pictures
+from longdwm_env.io.human_window import Window, pictures
+from longdwm_env.io.overlay import PATH_COLOUR, draw_instruments, draw_path, upscaled
 
 
 def arc(turn, count=24):

@@ -5,7 +5,7 @@ import pytest
 
 from longdwm_env import EgoState, InvalidConfig, RewardTerm, Unavailable, WorldState
 from longdwm_env.clock import FPS, FRAME_S
-from longdwm_env.frames import Frames
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.rewards import DEFAULT_WEIGHTS, TERMS, Driven, reward_from
 from longdwm_env.types import ActorTracks, Trajectory

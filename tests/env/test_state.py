@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as save_tensors
 
 from longdwm_env import EgoState, EnvState, InvalidState, WorldState
-from longdwm_env.frames import Frames
+from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.types import ActorTracks
 
 

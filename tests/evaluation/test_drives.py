@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.agents.driving.prompts import conditions_of, with_conditions
+from longdwm_env.agents.driving.engine.prompt_cycling import conditions_of, with_conditions
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.drive_set import ALL, CHANGED, DRAWN, DriveSet, asked
 from longdwm_env.evaluation.drives.drive_store import DriveStore, read_drive, write_drive

@@ -32,6 +32,7 @@ from longdwm_env.evaluation.paper.video_sets import fid, fvd, measure, per_secon
 from longdwm_env.evaluation.report import Table, is_above_zero
 from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation, mean_interval, wilson
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.io.video import write_video
 from longdwm_env.models.inverse_dynamics import Motion
 from longdwm_env.models.scorer import (
     CORRUPTIONS,
@@ -47,7 +48,6 @@ from longdwm_env.training.losses.encoder import (
     corrupted,
 )
 from longdwm_env.types import Camera
-from longdwm_env.video import write_video
 
 from ..training.scenery import PaintedRoad
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.cli.metrics import NetworkOptions, ProtocolOptions, _prepared
+from longdwm_env.cli.measuring.paper_metrics import NetworkOptions, ProtocolOptions, _prepared
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import protocols as run

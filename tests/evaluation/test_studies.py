@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.cli.train_study import StudyName, train_study
+from longdwm_env.cli.building.train_study import StudyName, train_study
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
 from longdwm_env.evaluation.networks import Networks

@@ -1,14 +1,17 @@
 """What a map and boxes show of a frame, and pictures taken along by its depths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from longdwm_env.geometry.facades import LIT_RGB, PANE_RGB
 from longdwm_env.geometry.layout import LAYOUT_RGB, ROAD, RoadLayout
 from longdwm_env.geometry.map_picture import SKY_RGB, draw_map
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.reprojection import reprojected
 from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryLayer
-from longdwm_env.geometry.upright import STATIC
+from longdwm_env.geometry.upright import STATIC, scenery_sides
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks
 
@@ -159,3 +162,25 @@ def test_it_does_not_matter_where_the_world_begins(camera):
     here, there = draw_map(None, None, others, 0, camera, HERE), draw_map(None, None, moved, 0, camera, pose)
     assert (here.owners != there.owners).mean() < 0.002
     assert np.abs(here.picture.astype(int) - there.picture).mean() < 0.5
+
+
+def test_windows_follow_from_the_number_of_a_facade(camera):
+    blind = scenery(("building", 25.0, 0.0, 10.0, 30.0, 12.0, RED))
+    shown = draw_map(None, blind, None, 0, camera, HERE)
+    pictures = [
+        draw_map(None, replace(blind, facades=np.array([number])), None, 0, camera, HERE) for number in (7, 7, 8)
+    ]
+    colours = {tuple(rgb) for rgb in pictures[0].picture.reshape(-1, 3)}
+    assert {PANE_RGB, LIT_RGB} < colours
+    assert not {PANE_RGB, LIT_RGB} & {tuple(rgb) for rgb in shown.picture.reshape(-1, 3)}
+    np.testing.assert_array_equal(pictures[0].picture, pictures[1].picture)
+    assert (pictures[0].picture != pictures[2].picture).any(), "another building, other lights"
+    # Panes lie in their wall.
+    np.testing.assert_allclose(pictures[0].inverse_depth, shown.inverse_depth, atol=1e-5)
+
+
+def test_windows_of_a_wall_that_looks_away_are_not_seen(camera):
+    ahead = replace(scenery(("building", 25.0, 0.0, 10.0, 30.0, 12.0, RED)), facades=np.array([7]))
+    front = len(scenery_sides(ahead, np.array([0.0, 0.0, 1.5])).colours)
+    walls, panes = 1, 3 * 8
+    assert front == walls + panes, "of four walls one is seen, three storeys of eight bays"

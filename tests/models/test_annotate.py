@@ -13,7 +13,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from longdwm_env.cli.annotate import annotate as command
+from longdwm_env.cli.data.captions import annotate as command
 from longdwm_env.errors import InvalidScene, MissingWeights
 from longdwm_env.models.annotate import FIELDS, QUESTION, Annotator, annotate, four_lines, keyframes_of, read_captions
 from longdwm_env.scenes import open_scenes

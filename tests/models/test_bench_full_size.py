@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from longdwm_env.cli.bench_full_size import bench_full_size, pass_operations, rollout_operations
+from longdwm_env.cli.benchmarks.bench_full_size import bench_full_size, pass_operations, rollout_operations
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models import presets
 

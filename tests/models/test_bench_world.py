@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from longdwm_env.cli.bench_world import bench_world, resident_mb
+from longdwm_env.cli.benchmarks.bench_world import bench_world, resident_mb
 from longdwm_env.errors import InvalidConfig
 
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
-from longdwm_env.agents.driving.driven_log import DrivenLog
-from longdwm_env.boxes import seen_boxes
+from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.models.road_users import pictured
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes.builtin import BuiltinScenes
-from longdwm_env.simulator.driver import drive
-from longdwm_env.simulator.roads import kind_of_seed
+from longdwm_env.simulator.roads.road_kinds import kind_of_seed
 from longdwm_env.simulator.scene import episode
+from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.state import EnvState
 from longdwm_env.types import EgoState, WorldState
 from longdwm_env.worlds.simulator import SimulatorWorld

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from longdwm_env.boxes import image_boxes, seen_boxes, shares_hidden, shares_inside
+from longdwm_env.geometry.boxes import image_boxes, seen_boxes, shares_hidden, shares_inside
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
 from longdwm_env.models.road_users import FARTHEST_M, driven_on, in_view, still_known

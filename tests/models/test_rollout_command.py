@@ -7,10 +7,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from longdwm_env import files
-from longdwm_env.cli import rollout as rollouts
-from longdwm_env.cli.rollout import rollout
+from longdwm_env.cli.drives import rollout as rollouts
+from longdwm_env.cli.drives.rollout import rollout
 from longdwm_env.errors import FolderInUse, InvalidConfig
+from longdwm_env.io import files
 
 pytestmark = pytest.mark.filterwarnings("ignore:the camera of scene")
 
@@ -182,7 +182,7 @@ def test_a_part_that_is_lost_is_named(photo, unfinished):
 def test_a_second_rollout_to_the_same_file_is_told_who_is_there(photo, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "PATIENCE_S", 0.2)
     out = tmp_path / "out" / "video.mp4"
-    code = "import sys, time; from longdwm_env.files import one_writer\n"
+    code = "import sys, time; from longdwm_env.io.files import one_writer\n"
     code += "with one_writer(sys.argv[1], lock='.video.mp4.lock'): print('held', flush=True); time.sleep(600)"
     first = subprocess.Popen([sys.executable, "-c", code, str(out.parent)], stdout=subprocess.PIPE, text=True)
     try:

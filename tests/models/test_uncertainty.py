@@ -15,7 +15,7 @@ from longdwm_env.models import presets
 from longdwm_env.models.uncertainty import guessed_share
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes import open_scenes
-from longdwm_env.simulator.driver import drive
+from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.world import GenerativeWorld, UncertainWorld
 from longdwm_env.worlds.simulator import SimulatorWorld
 from longdwm_env.worlds.warp import WarpWorld

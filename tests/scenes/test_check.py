@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.cli.data import check
-from longdwm_env.scenes.check import check_data, grouped
+from longdwm_env.cli.data.data_sets import check
+from longdwm_env.scenes.nuscenes.check import check_data, grouped
 
 VERSION = "v1.0-simulator"
 

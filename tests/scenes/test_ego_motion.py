@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from longdwm_env.cli import main
+from longdwm_env.io.video import write_video
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.ego_motion import Given, Options, estimate_motion, write_video_poses
 from longdwm_env.scenes.ego_motion.footage import PictureFootage
 from longdwm_env.scenes.ego_motion.known_speeds import speeds_in_text
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.training.data.videos import VideoClips
-from longdwm_env.video import write_video
 
 SIZE, FOCAL, HEIGHT_M = (180, 320), 260.0, 1.5
 AHEAD_M = 1.7

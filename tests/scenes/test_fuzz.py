@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes import open_scenes
-from longdwm_env.scenes.check import check_data
-from longdwm_env.scenes.pictures import decode_image
-from longdwm_env.scenes.tables import TABLES
+from longdwm_env.scenes.media.image_file import decode_image
+from longdwm_env.scenes.nuscenes.check import check_data
+from longdwm_env.scenes.nuscenes.schema_tables import TABLES
 from longdwm_env.types import Camera, Intrinsics
 
 VERSION = "v1.0-simulator"

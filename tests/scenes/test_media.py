@@ -10,8 +10,9 @@ from PIL import Image
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidScene, UnknownScene
-from longdwm_env.scenes import open_scenes, pictures
-from longdwm_env.scenes.media import video_starts_s
+from longdwm_env.scenes import open_scenes
+from longdwm_env.scenes.media import image_file as pictures
+from longdwm_env.scenes.media.media_scenes import video_starts_s
 from longdwm_env.types import Camera, Intrinsics
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from longdwm_env.errors import InvalidConfig, InvalidScene, UnknownScene
 from longdwm_env.scenes import open_scenes
-from longdwm_env.scenes.export import export_nuscenes
-from longdwm_env.scenes.nuscenes import prompt_from_description
+from longdwm_env.scenes.nuscenes.dataroot import prompt_from_description
+from longdwm_env.scenes.nuscenes.export import export_nuscenes
 from longdwm_env.types import ROAD_USER_CLASSES, Camera, RoadMap, SceneSource
 
 pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
@@ -368,7 +368,7 @@ class TestBrokenDatasets:
             open_scenes(dataset).scene(0)
 
     def test_scenes_without_files_can_be_skipped(self, dataset):
-        from longdwm_env.scenes.nuscenes import NuScenesScenes
+        from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
 
         for image in (dataset / "samples" / "CAM_FRONT").glob("scene-0000007*"):
             image.unlink()

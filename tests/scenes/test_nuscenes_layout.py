@@ -9,7 +9,7 @@ from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD
 
 shapely = pytest.importorskip("shapely", reason="nuscenes-devkit is not installed")
 
-from longdwm_env.scenes.nuscenes_layout import CELL_M, LINE_M, expansion_layout  # noqa: E402 (it needs shapely)
+from longdwm_env.scenes.nuscenes.nuscenes_layout import CELL_M, LINE_M, expansion_layout  # noqa: E402 (it needs shapely)
 
 
 def quads_of(layout, kind):

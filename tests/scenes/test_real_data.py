@@ -8,7 +8,7 @@ import pytest
 
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.scenes import open_scenes
-from longdwm_env.scenes.check import check_data
+from longdwm_env.scenes.nuscenes.check import check_data
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from longdwm_env.cli.data import check, export_simulator
+from longdwm_env.cli.data.data_sets import check, export_simulator
 from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.scenes import open_scenes
-from longdwm_env.scenes.clip_writer import MAX_ANNOTATED_M
+from longdwm_env.scenes.nuscenes.clip_writer import MAX_ANNOTATED_M
 from longdwm_env.scenes.simulator_clips import simulator_clip
 
 SEEDS, SECONDS, SIZE = (3, 4), 2.5, (48, 72)

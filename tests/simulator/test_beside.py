@@ -4,16 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.boxes import corners
+from longdwm_env.geometry.boxes import corners
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.pose import relative_to, transform_points
 from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryMap, scenery_along
-from longdwm_env.simulator import picture
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.road_map import LaneRoadMap
-from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.simulator.drawing import camera_picture as picture
+from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.simulator.roads.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
-from longdwm_env.simulator.traffic import Traffic, ego_pose
+from longdwm_env.simulator.traffic.traffic_state import Traffic, ego_pose
 
 SEEDS = {kind: next(seed for seed in range(400) if kind_of_seed(seed) == kind) for kind in ROAD_KINDS}
 CLEAR = Conditions("clear", "day")

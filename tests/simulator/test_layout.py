@@ -7,12 +7,12 @@ import pytest
 
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, DrawnRoadMap, draw_layout
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.layout import PaintedRoadMap, road_layout
-from longdwm_env.simulator.picture import draw_frame
-from longdwm_env.simulator.road_map import LaneRoadMap
-from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.simulator.drawing.camera_picture import draw_frame
+from longdwm_env.simulator.roads.painted_map import PaintedRoadMap, road_layout
+from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.simulator.roads.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 
 SEEDS = {kind: next(seed for seed in range(400) if kind_of_seed(seed) == kind) for kind in ROAD_KINDS}
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from longdwm_env.scenes.builtin import BuiltinScenes
-from longdwm_env.simulator import picture
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.looks import BLINK_FRAMES, BRAKE_LIGHT, LEFT, RIGHT, colours_of, lights_of
-from longdwm_env.simulator.roads import kind_of_seed, road_plan
+from longdwm_env.simulator.drawing import camera_picture as picture
+from longdwm_env.simulator.drawing.lights import BLINK_FRAMES, BRAKE_LIGHT, LEFT, RIGHT, colours_of, lights_of
+from longdwm_env.simulator.roads.road_kinds import kind_of_seed, road_plan
 from longdwm_env.simulator.scene import default_camera, episode
-from longdwm_env.simulator.stepping import step
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
-from longdwm_env.simulator.vehicles import VEHICLE_KINDS
+from longdwm_env.simulator.traffic.stepping import step
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
+from longdwm_env.simulator.traffic.vehicle_kinds import VEHICLE_KINDS
 from longdwm_env.types import ROAD_USER_CLASSES
 from longdwm_env.worlds.simulator import actor_tracks
 

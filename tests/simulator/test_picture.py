@@ -5,10 +5,10 @@ import pytest
 
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
-from longdwm_env.simulator.picture import draw_frame
-from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.simulator.drawing.camera_picture import draw_frame
+from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan
 from longdwm_env.simulator.scene import default_camera, episode
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 
 CLEAR = Conditions("clear", "day")
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from longdwm_env.simulator.road_map import PAVED_MARGIN_M, LaneRoadMap
-from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.simulator.roads.road_map import PAVED_MARGIN_M, LaneRoadMap
 from longdwm_env.simulator.scene import TEST_SEEDS_START, builtin_scene
 from longdwm_env.types import RoadMap
 
@@ -26,7 +26,7 @@ def test_lanes_agree_with_highway_env(kind):
     from highway_env.road.lane import CircularLane, SineLane, StraightLane
     from highway_env.road.road import RoadNetwork
 
-    from longdwm_env.simulator.lanes import table_from_network
+    from longdwm_env.simulator.roads.lane_table import table_from_network
 
     network = RoadNetwork()
     network.add_lane("a", "b", StraightLane([3, 4], [50, 30]))

@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.boxes import overlap
-from longdwm_env.simulator import traffic as traffic_module
-from longdwm_env.simulator.driver import with_style
-from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed, road_plan
+from longdwm_env.geometry.boxes import overlap
+from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan
 from longdwm_env.simulator.scene import builtin_scene, episode
-from longdwm_env.simulator.stepping import step
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose, located
-from longdwm_env.simulator.vehicles import STYLES
+from longdwm_env.simulator.traffic import traffic_state as traffic_module
+from longdwm_env.simulator.traffic.ego_driver import with_style
+from longdwm_env.simulator.traffic.stepping import step
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose, located
+from longdwm_env.simulator.traffic.vehicle_kinds import STYLES
 
 
 @pytest.mark.parametrize("kind", ROAD_KINDS)

@@ -7,9 +7,9 @@ import pytest
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.simulator.driver import drive
-from longdwm_env.simulator.roads import ROAD_KINDS, kind_of_seed
+from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
+from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.types import EgoState, Scene, Trajectory
 from longdwm_env.world import WorldModel
 from longdwm_env.worlds.simulator import SimulatorWorld
@@ -101,7 +101,7 @@ def test_the_ego_follows_its_trajectory_exactly():
 
 def test_same_frames_in_another_process():
     code = (
-        "import hashlib; from longdwm_env.simulator.driver import drive;"
+        "import hashlib; from longdwm_env.simulator.traffic.ego_driver import drive;"
         "from longdwm_env.simulator.scene import builtin_scene;"
         "from longdwm_env.worlds.simulator import SimulatorWorld;"
         f"world = SimulatorWorld({SIZE}); state = world.begin(builtin_scene({SEEDS[3]}), 0);"

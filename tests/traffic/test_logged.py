@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from longdwm_env.boxes import collisions
 from longdwm_env.clock import FPS
+from longdwm_env.geometry.boxes import collisions
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.traffic.meanwhile import begin, kind_of, react
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks, EgoState, LaneFit, Scene, WorldState

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longdwm_env import files
 from longdwm_env.cli import main, train
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.errors import FolderInUse, InvalidConfig
-from longdwm_env.files import content_hash
+from longdwm_env.io import files
+from longdwm_env.io.files import content_hash
+from longdwm_env.io.video import write_video
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.nuscenes import NuScenesClips
@@ -20,7 +21,6 @@ from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace
-from longdwm_env.video import write_video
 
 SETTINGS = debug().settings
 
@@ -154,7 +154,7 @@ def test_a_folder_where_a_policy_should_be_is_said_first(tmp_path: Path, capsys:
     assert "is a folder" in refused(["train", "policy", "--out", str(tmp_path)], capsys)
 
 
-HOLDING = "import sys, time; from longdwm_env.files import one_writer\n"
+HOLDING = "import sys, time; from longdwm_env.io.files import one_writer\n"
 HOLDING += "with one_writer(sys.argv[1], lock=sys.argv[2]): print('held', flush=True); time.sleep(600)"
 
 

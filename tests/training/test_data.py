@@ -12,6 +12,7 @@ import torch
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
+from longdwm_env.io.video import write_video
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
@@ -28,7 +29,6 @@ from longdwm_env.training.data.simulator import SimulatorClips
 from longdwm_env.training.data.sources import twins_of
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.data.windows import Window
-from longdwm_env.video import write_video
 
 from .scenery import PaintedRoad
 

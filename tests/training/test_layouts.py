@@ -14,7 +14,7 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.simulator.layout import road_layout
+from longdwm_env.simulator.roads.painted_map import road_layout
 from longdwm_env.simulator.scene import episode
 from longdwm_env.training.data.clip import Clip, twin_key
 from longdwm_env.training.data.encoding import encode_latents

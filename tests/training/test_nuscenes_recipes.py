@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from longdwm_env.cli import train
-from longdwm_env.cli.data import export_simulator
+from longdwm_env.cli.data.data_sets import export_simulator
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import REACH_M
 from longdwm_env.models.presets import build, debug
-from longdwm_env.scenes.tables import find_version
+from longdwm_env.scenes.nuscenes.schema_tables import find_version
 from longdwm_env.training.config import Size
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoding import encode_latents

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from longdwm_env.cli import metrics, train
+from longdwm_env.cli import train
+from longdwm_env.cli.measuring import paper_metrics as metrics
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.training import rebuild as rebuilding
 from longdwm_env.training.rebuild import StageFailed, hours, processes_of, rebuild
@@ -170,7 +171,7 @@ def test_a_rebuild_that_is_terminated_ends_its_parts_and_notes_their_hours(tmp_p
 
 
 def test_a_rebuild_that_is_killed_leaves_no_part_behind(tmp_path: Path) -> None:
-    part = "import time; from longdwm_env.processes import end_with_parent; end_with_parent()\n"
+    part = "import time; from longdwm_env.io.processes import end_with_parent; end_with_parent()\n"
     part += "print('began', flush=True); time.sleep(600)"
     whole = "import sys; from pathlib import Path\n"
     whole += "from longdwm_env.training.rebuild import rebuild\n"
@@ -212,7 +213,9 @@ def test_the_command_of_a_part_that_several_processes_train(tmp_path: Path, monk
     assert "-m longdwm_env.cli.train sharpen" in alone
     assert "torch.distributed.run" not in alone
     assert "--set" not in alone
-    assert "-m longdwm_env.processes torch.distributed.run --standalone --nproc_per_node 2 -m longdwm_env.cli" in shared
+    assert (
+        "-m longdwm_env.io.processes torch.distributed.run --standalone --nproc_per_node 2 -m longdwm_env.cli" in shared
+    )
     assert "--set loop.micro_batch_size=2" in shared
     assert "--device cpu --threads 1" in shared
 

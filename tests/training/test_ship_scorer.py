@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from longdwm_env.cli.metrics import NetworkOptions, opened_networks
+from longdwm_env.cli.measuring.paper_metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.video_sets import measure

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.boxes import image_boxes, seen_boxes
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.geometry.boxes import image_boxes, seen_boxes
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.pipeline import LongDWMPipeline

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longdwm_env.boxes import seen_boxes
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec import uint8_from_images
 from longdwm_env.models.composition import FrameParts, SecondParts, as_ingredients

@@ -10,10 +10,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from longdwm_env.files import atomic_write_json, one_writer
+from longdwm_env.io.files import atomic_write_json, one_writer
+from longdwm_env.io.processes import on_sigterm
 from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.processes import on_sigterm
 from longdwm_env.training.composition.choice import chosen_street
 from longdwm_env.training.composition.config import ComposeConfig
 from longdwm_env.training.composition.drives import OwnDrive

@@ -11,7 +11,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path
+from longdwm_env.io.files import atomic_path
 from longdwm_env.models.compositor import FLAGS
 from longdwm_env.types import ImageSize
 

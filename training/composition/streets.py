@@ -11,11 +11,11 @@ from longdwm_env import clock
 from longdwm_env.geometry.pose import compose
 from longdwm_env.models.composition import Surroundings
 from longdwm_env.simulator.conditions import Conditions, caption
-from longdwm_env.simulator.driver import STYLE_S, planned, style_at, with_style
-from longdwm_env.simulator.picture import draw_frame
+from longdwm_env.simulator.drawing.camera_picture import draw_frame
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
-from longdwm_env.simulator.stepping import step
-from longdwm_env.simulator.traffic import EGO, Traffic, ego_pose
+from longdwm_env.simulator.traffic.ego_driver import STYLE_S, planned, style_at, with_style
+from longdwm_env.simulator.traffic.stepping import step
+from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
 from longdwm_env.worlds.simulator import actor_tracks
 

@@ -36,6 +36,7 @@ class Clip:
         layout: what a map says is painted on the road, in the frame of ``poses``; None where there is no map.
         actors: boxes of the other road users at these frames, in the frame of ``poses``; None where nobody marked them.
         scenery: what stands beside the road, in the frame of ``poses``; None where no map knows.
+        later_prompts: (frame, caption), ascending: what is said of starts from that frame on, in place of ``prompt``.
     """
 
     key: str
@@ -47,6 +48,7 @@ class Clip:
     layout: RoadLayout | None = None
     actors: ActorTracks | None = None
     scenery: SceneryLayer | None = None
+    later_prompts: tuple[tuple[int, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8 or self.images.shape[-1] != 3:

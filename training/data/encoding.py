@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKLCogVideoX
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from longdwm_env import clock
-from longdwm_env.boxes import seen_boxes
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
+from longdwm_env.io.files import atomic_path
 from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.text import encode_prompts
 from longdwm_env.models.warped import clip_views, keyframe_reach, keyframe_views, layout_pictures
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
 from longdwm_env.training.data.footage import blocks_of
@@ -38,6 +40,12 @@ from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
 
 log = logging.getLogger(__name__)
+
+SEGMENTS_AT_ONCE = 8
+"""Whose views are drawn before they are encoded."""
+
+KEPT_TEXTS = 16
+"""Embeddings that are remembered: those of T5 have 1.8 MB, and clips that follow one another are told much the same."""
 
 
 def encode_latents(
@@ -82,7 +90,7 @@ def encode_latents(
             "road_layout": settings.road_layout,
             "move_vehicles": settings.move_vehicles,
         },
-        "choices": asdict(choices),
+        "choices": choices.described(),
     }
     of_source = blocks_of(source)
     with shards_to_make(folder, made_from, {block: len(clips) for block, clips in of_source}) as (shards, missing):
@@ -91,6 +99,8 @@ def encode_latents(
         encoder = _Encoder(_without_models(pipeline) if workers > 1 else pipeline, choices, device)
         empty_text = folder / EMPTY_TEXT_FILE
         if not empty_text.is_file():
+            if workers <= 1:
+                encoder.begin()
             with atomic_path(empty_text) as temporary:
                 save_file({"text": encoder.text("")}, temporary)
         blocks = _Blocks(encoder, source, shards, limit)
@@ -148,15 +158,31 @@ class _Encoder:
         self._texts: dict[str, Tensor] = {}
 
     def begin(self) -> None:
-        """Bring the codec to its device, in the process that encodes."""
-        self.pipeline.vae.to(self.device)
+        """Bring codec and text encoder to their device, in the process that encodes."""
+        dtype = torch.bfloat16 if self.choices.precision == "bf16" else None
+        for module in (self.pipeline.vae, self.pipeline.text_encoder):
+            module.to(device=self.device, dtype=dtype)
+        if isinstance(self.pipeline.vae, AutoencoderKLCogVideoX):
+            # One picture or segment after the other; what comes out is the same.
+            self.pipeline.vae.enable_slicing()
+            if self.choices.tiling:
+                self.pipeline.vae.enable_tiling()
 
     def text(self, prompt: str) -> Tensor:
-        """(W, D) float16 embedding of a prompt."""
+        """(W, D) float16 embedding of a prompt; encoded where it is not one of the last few."""
         if prompt not in self._texts:
-            with torch.no_grad():
-                self._texts[prompt] = self.pipeline.encode_text([prompt])[0].to("cpu", torch.float16).contiguous()
+            if len(self._texts) == KEPT_TEXTS:
+                self._texts.pop(next(iter(self._texts)))
+            self._texts[prompt] = self._encoded(prompt)[0].to("cpu", torch.float16).contiguous()
         return self._texts[prompt]
+
+    @torch.no_grad()
+    def _encoded(self, prompt: str) -> Tensor:
+        pipeline = self.pipeline
+        if torch.device(self.device).type == "cpu":
+            return pipeline.encode_text([prompt])
+        # Where the encoder is, and not where the transformers are, which are not used here.
+        return encode_prompts(pipeline.tokenizer, pipeline.text_encoder, [prompt], pipeline.prompt_tokens)
 
     def encode(self, clip: Clip) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if clip.intervals < 1:
@@ -165,38 +191,66 @@ class _Encoder:
             raise InvalidConfig(
                 f"{clip.key} is {clip.camera.intrinsics.image_size}; the model wants {self.settings.image_size}"
             )
-        starts = [s * clock.FRAMES_PER_INTERVAL for s in range(clip.intervals)]
-        tensors = {"segments": self._clips([clip.images[s : s + SEGMENT_FRAMES] for s in starts])}
-        tensors["text"] = self.text(clip.prompt).clone()
-        if clip.poses is not None:
-            tensors["segment_warps"] = self._segment_warps(clip, starts)
-            tensors["poses"] = torch.tensor(clip.poses)
-            if clip.layout is not None and self.settings.road_layout:
-                tensors |= self._segment_layouts(clip, clip.layout, starts)
+        tensors: dict[str, Tensor] = {}
         facts: dict[str, Any] = {"keyframes": []}
-        for phase in range(self.choices.keyframe_phases):
-            offset = phase * clock.FRAMES_PER_INTERVAL // self.choices.keyframe_phases
+        for phase, offset in enumerate(self.choices.offsets(self.choices.keyframe_phases)):
             frames = list(range(offset, len(clip.images), clock.FRAMES_PER_INTERVAL))
             facts["keyframes"].append({"offset": offset, "count": len(frames)})
-            tensors[f"keyframes.{phase}"] = self._keyframes(clip.images[frames])
-            boxes = self._boxes(clip, phase, frames)
-            if boxes is not None:
-                tensors[f"keyframe_boxes.{phase}"] = torch.tensor(boxes, dtype=torch.float32)
-            if clip.poses is not None and len(frames) > 1:
-                tensors[f"keyframe_views.{phase}"] = self._keyframe_views(clip, frames, boxes)
-            if clip.poses is not None and clip.layout is not None and self.settings.road_layout:
-                layouts, known = layout_pictures(clip.layout, clip.camera, clip.poses[frames])
-                tensors[f"keyframe_layout.{phase}"] = self._keyframes(layouts)
-                tensors[f"keyframe_layout_mask.{phase}"] = torch.from_numpy(known)
-            if clip.poses is not None and clip.actors is not None:
-                grid = tensors[f"keyframes.{phase}"].shape[-2:]
-                cover = vehicle_cover(clip.actors, clip.camera, clip.poses, frames, (grid[0], grid[1]))
-                tensors[f"keyframe_vehicles.{phase}"] = torch.tensor(cover, dtype=torch.float16)
+            tensors |= {f"{name}.{phase}": tensor for name, tensor in self._grid(clip, phase, frames).items()}
+        grids = {grid["offset"]: f"keyframes.{phase}" for phase, grid in enumerate(facts["keyframes"])}
+        segments = []
+        for phase, offset in enumerate(self.choices.offsets(self.choices.segment_phases)):
+            starts = list(range(offset, len(clip.images) - SEGMENT_FRAMES + 1, clock.FRAMES_PER_INTERVAL))
+            if not starts:
+                continue
+            suffix = f".{phase}" if phase else ""
+            tensors |= {f"{name}{suffix}": tensor for name, tensor in self._segments(clip, starts).items()}
+            ends = grids.get(offset, f"segment_ends.{phase}")
+            if offset not in grids:
+                tensors[ends] = self._keyframes(clip.images[[*starts, starts[-1] + SEGMENT_FRAMES - 1]])
+            segments.append({"offset": offset, "count": len(starts), "ends": ends, "suffix": suffix})
+        if self.choices.segment_phases > 1:
+            facts["segments"] = segments
+        tensors["text"] = self.text(clip.prompt).clone()
+        if clip.later_prompts:
+            facts["later_texts"] = [frame for frame, _ in clip.later_prompts]
+            tensors["later_texts"] = torch.stack([self.text(prompt) for _, prompt in clip.later_prompts])
+        if clip.poses is not None:
+            tensors["poses"] = torch.tensor(clip.poses)
         facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
         facts |= {"has_poses": clip.poses is not None, "has_layout": "keyframe_layout.0" in tensors}
         facts["has_vehicles"] = "keyframe_vehicles.0" in tensors
         facts["has_boxes"] = "keyframe_boxes.0" in tensors
         return {**facts, "camera": camera_as_json(clip.camera)}, tensors
+
+    def _grid(self, clip: Clip, phase: int, frames: list[int]) -> dict[str, Tensor]:
+        """What is kept of a grid of keyframes, by name."""
+        tensors = {"keyframes": self._keyframes(clip.images[frames])}
+        boxes = self._boxes(clip, phase, frames)
+        if boxes is not None:
+            tensors["keyframe_boxes"] = torch.tensor(boxes, dtype=torch.float32)
+        if clip.poses is None:
+            return tensors
+        if len(frames) > 1:
+            tensors["keyframe_views"] = self._keyframe_views(clip, frames, boxes)
+        if clip.layout is not None and self.settings.road_layout:
+            layouts, known = layout_pictures(clip.layout, clip.camera, clip.poses[frames])
+            tensors["keyframe_layout"] = self._keyframes(layouts)
+            tensors["keyframe_layout_mask"] = torch.from_numpy(known)
+        if clip.actors is not None:
+            height, width = tensors["keyframes"].shape[-2:]
+            cover = vehicle_cover(clip.actors, clip.camera, clip.poses, frames, (height, width))
+            tensors["keyframe_vehicles"] = torch.tensor(cover, dtype=torch.float16)
+        return tensors
+
+    def _segments(self, clip: Clip, starts: Sequence[int]) -> dict[str, Tensor]:
+        """What is kept of segments that begin at these frames, by name."""
+        tensors = {"segments": self._clips([clip.images[s : s + SEGMENT_FRAMES] for s in starts])}
+        if clip.poses is not None:
+            tensors["segment_warps"] = self._segment_warps(clip, starts)
+            if clip.layout is not None and self.settings.road_layout:
+                tensors |= self._segment_layouts(clip, clip.layout, starts)
+        return tensors
 
     def _segment_warps(self, clip: Clip, starts: Sequence[int]) -> Tensor:
         assert clip.poses is not None
@@ -207,10 +261,14 @@ class _Encoder:
             ahead = relative_to(poses[start + 1 : end + 1], poses[start])
             return clip_views(clip.images[start], clip.images[end], clip.camera, ahead, self.settings)
 
-        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-            warped = list(pool.map(views, starts))
-        encoded = self._clips([video for videos in warped for video in videos])
-        return encoded.reshape(len(starts), len(warped[0]), *encoded.shape[1:])
+        threads, parts = max(1, torch.get_num_threads()), []
+        with ThreadPoolExecutor(threads) as pool:
+            # A few segments at a time: the pictures of all would take gigabytes at full size.
+            for first in range(0, len(starts), max(threads, SEGMENTS_AT_ONCE)):
+                warped = list(pool.map(views, starts[first : first + max(threads, SEGMENTS_AT_ONCE)]))
+                encoded = self._clips([video for videos in warped for video in videos])
+                parts.append(encoded.reshape(len(warped), -1, *encoded.shape[1:]))
+        return torch.cat(parts)
 
     def _segment_layouts(self, clip: Clip, layout: RoadLayout, starts: Sequence[int]) -> dict[str, Tensor]:
         assert clip.poses is not None

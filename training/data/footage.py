@@ -119,6 +119,8 @@ def _packed(clip: Clip) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         given["scenery"] = list(clip.scenery.arrays)
     if clip.actors is not None:
         given |= {"actors": list(clip.actors.ids), "looks": list(clip.actors.looks)}
+    if clip.later_prompts:
+        given["later_prompts"] = [list(later) for later in clip.later_prompts]
     return {**facts, **given, "labels": sorted(clip.labels)}, tensors
 
 
@@ -183,6 +185,7 @@ class Footage:
             self.layout(index),
             self.actors(index),
             self.scenery(index),
+            tuple((int(frame), str(text)) for frame, text in facts.get("later_prompts", ())),
         )
 
     def images(self, index: int, frames: range | list[int]) -> np.ndarray:

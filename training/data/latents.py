@@ -15,6 +15,10 @@ What is stored of a clip of S intervals, in float16, with the codec's C, h, w an
     keyframe_boxes.P (K, A, 5) float32     where others are seen in each keyframe, for views in which they are moved
     poses           (T, 3) float64
     text            (W, D)                 the prompt's embedding
+    later_texts     (M, W, D)              of starts further on, where something else is said of them
+
+Segments begin a second apart; of further phases, ``segments.P`` and the like begin later within the second, and
+``segment_ends.P`` (K, C, h, w) are their ends, encoded alone, where no keyframes are of that phase.
 
 The manifest holds a hash of codec and text encoder: latents of another codec are never mixed in.
 """
@@ -23,9 +27,9 @@ import copy
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
@@ -50,7 +54,11 @@ class LatentChoices:
 
     Attributes:
         keyframe_phases: keyframe grids per clip, offset evenly within an interval; more grids make more coarse samples
-            out of the same footage.
+            out of the same footage: with 2, one from every keyframe of nuScenes.
+        segment_phases: likewise of segments; with 12, a fine sample begins at every frame.
+        precision: of codec and text encoder: "no" for float32, or "bf16".
+        tiling: encode pictures in overlapping tiles, which takes less memory and changes latents a little near their
+            borders; CogVideoX's codec alone.
         images_per_pass: images that go through the codec at once; bounds memory.
         vehicles_unknown_ratio: share of the clips' grids in whose views other road users are not moved, as if nobody
             had marked them, so that the model also works from a photograph.
@@ -59,14 +67,28 @@ class LatentChoices:
     keyframe_phases: int = 1
     images_per_pass: int = 64
     vehicles_unknown_ratio: float = 0.15
+    segment_phases: int = 1
+    precision: Literal["no", "bf16"] = "no"
+    tiling: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.keyframe_phases <= clock.FRAMES_PER_INTERVAL or self.images_per_pass < 1:
-            raise InvalidConfig(
-                f"keyframe_phases lies in 1 .. {clock.FRAMES_PER_INTERVAL}, images_per_pass is at least 1; got {self}"
-            )
+        for name in ("keyframe_phases", "segment_phases"):
+            if not 1 <= getattr(self, name) <= clock.FRAMES_PER_INTERVAL:
+                raise InvalidConfig(f"{name} lies in 1 .. {clock.FRAMES_PER_INTERVAL}, got {getattr(self, name)}")
+        if self.images_per_pass < 1:
+            raise InvalidConfig(f"images_per_pass is at least 1, got {self.images_per_pass}")
         if not 0 <= self.vehicles_unknown_ratio <= 1:
             raise InvalidConfig(f"vehicles_unknown_ratio lies in [0, 1], got {self.vehicles_unknown_ratio}")
+
+    def described(self) -> dict[str, Any]:
+        """As JSON values for a manifest; what latents were made without from the beginning, it does not name."""
+        added = {"segment_phases": 1, "precision": "no", "tiling": False}
+        return {name: value for name, value in asdict(self).items() if added.get(name) != value}
+
+    @staticmethod
+    def offsets(phases: int) -> list[int]:
+        """The frame of a second at which each of so many phases begins."""
+        return [phase * clock.FRAMES_PER_INTERVAL // phases for phase in range(phases)]
 
 
 def scene_of(key: str) -> str:

@@ -1,6 +1,6 @@
 """nuScenes as footage: the front camera at 12 frames per second, with ego poses, captions and the official splits.
 
-Reading, calibration and captions are ``longdwm_env.scenes.nuscenes``'s; so are the road's layout, where the map
+Reading, calibration and captions are those of ``scenes.nuscenes.dataroot``; so are the road's layout, where the map
 expansion is installed, and the boxes of others, where they are annotated. Clips of one nuScenes scene never reach into
 another, and a split is a set of whole scenes, so that training and validation share none. A dataset of one's own, such
 as footage exported from the simulator, has none of nuScenes' scenes; it is split too: the second of every five scenes
@@ -19,12 +19,12 @@ import numpy as np
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene, MissingDependency, UnknownScene
-from longdwm_env.files import content_hash
 from longdwm_env.geometry.layout import layout_along
-from longdwm_env.scenes.nuscenes import NuScenesScenes
-from longdwm_env.scenes.nuscenes_map import EXPANSION
-from longdwm_env.scenes.nuscenes_record import reading
-from longdwm_env.scenes.tables import find_version, read_table
+from longdwm_env.io.files import content_hash
+from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
+from longdwm_env.scenes.nuscenes.nuscenes_map import EXPANSION
+from longdwm_env.scenes.nuscenes.nuscenes_record import NuScenesLog, reading
+from longdwm_env.scenes.nuscenes.schema_tables import find_version, read_table
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import ActorTracks, ImageSize, Scene
 
@@ -84,7 +84,8 @@ class NuScenesClips:
     Args:
         dataroot: of nuScenes, or a version folder.
         image_size: (height, width) that frames are fitted to.
-        frames: most frames of a clip; a scene's last clip is moved back so that it is whole.
+        frames: most frames of a clip; with those of 20 s and more, clips are whole scenes. A longer scene's last clip
+            is moved back so that it is whole.
         split: an official split, or "all".
     """
 
@@ -145,7 +146,7 @@ class NuScenesClips:
             except (InvalidScene, UnknownScene):
                 # Reported as a bad clip when it is asked for, so that it counts against the limit.
                 length = self.frames
-            usable = (min(self.frames, length) - 1) // FRAMES_PER_INTERVAL * FRAMES_PER_INTERVAL + 1
+            usable = min(self.frames, length)
             if usable <= FRAMES_PER_INTERVAL:
                 continue
             firsts = list(range(0, length - usable + 1, usable - 1))
@@ -175,9 +176,30 @@ class NuScenesClips:
             layout = layout_along(scene.road_map, poses)
         except (InvalidScene, UnknownScene) as error:
             raise BadClip(f"{part.scene}: {error}") from error
-        key = f"{part.scene}@{part.first}"
-        actors = _actors(scene, part)
-        return Clip(key, np.ascontiguousarray(images), camera, poses, scene.prompt, layout=layout, actors=actors)
+        prompt, *later = self._prompts(part, scene)
+        return Clip(
+            f"{part.scene}@{part.first}",
+            np.ascontiguousarray(images),
+            camera,
+            poses,
+            prompt[1],
+            layout=layout,
+            actors=_actors(scene, part),
+            later_prompts=tuple(later),
+        )
+
+    def _prompts(self, part: _Part, scene: Scene) -> list[tuple[int, str]]:
+        """What is said of starts in a part: at its first frame, and at each keyframe at which that changes."""
+        assert isinstance(scene.log, NuScenesLog)
+        # The clock's frames show the picture nearest in time, a few milliseconds early or late.
+        shown = scene.log.frames_shown[part.first : part.first + part.frames]
+        said = [(0, self._scenes.prompt_at(part.scene, int(shown[0])))]
+        for keyframe in self._scenes.keyframes(part.scene):
+            frame = int(np.searchsorted(shown, keyframe))
+            if 0 < frame < part.frames:
+                text = self._scenes.prompt_at(part.scene, keyframe)
+                said += [(frame, text)] if text != said[-1][1] else []
+        return said
 
 
 def _actors(scene: Scene, part: _Part) -> ActorTracks | None:

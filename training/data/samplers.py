@@ -15,6 +15,7 @@ from longdwm_env.models.warped import keyframe_reach
 from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.data.clip import twin_key
 from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.places import Segment, moment, segments_of, text_at
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import FloatArray
@@ -55,6 +56,16 @@ class CoarseSampler:
         weights = np.array([window.weight for window in self.windows])
         self._shares = weights / weights.sum()
 
+    def distinct(self, window: Window) -> int:
+        """How many different samples of a kind there are: those of clips that overlap are counted once."""
+        places = self._places[window.history + window.future, window.needs_twin]
+        return len({moment(self.store, c, self._frame(c, p, k)) for c, p, k in places})
+
+    def _frame(self, clip: int, phase: int, keyframe: int) -> int:
+        """The clip's frame that a keyframe is."""
+        offset: int = self.store.entries[clip].facts["keyframes"][phase]["offset"]
+        return offset + clock.FRAMES_PER_INTERVAL * keyframe
+
     def window(self, step: int) -> Window:
         """The kind of all samples of a step."""
         return self.windows[numbers(self.seed, step, "window").choice(len(self.windows), p=self._shares)]
@@ -72,7 +83,8 @@ class CoarseSampler:
             return self._redrawn(places, counts)
         store, length, last = self.store, window.history + window.future, window.history - 1
         clean = torch.stack([store.rows(c, f"keyframes.{p}", slice(k, k + length)) for c, p, k in places])
-        text = torch.stack([store.tensor(c, "text") for c, _, _ in places])
+        # What is said at the moment that is gone on from.
+        text = torch.stack([text_at(store, c, self._frame(c, p, k + last)) for c, p, k in places])
         cameras = tuple(store.camera(c) for c, _, _ in places)
         if not store.has_poses:
             return CoarseBatch(
@@ -122,7 +134,7 @@ class CoarseSampler:
         made = [(c, p, slice(k, k + 1)) for c, p, k in places]
         drawn = torch.stack([store.rows(c, f"keyframes.{p}", keyframe) for c, p, keyframe in made])
         seen = torch.stack([store.rows(self._twins[c], f"keyframes.{p}", keyframe) for c, p, keyframe in made])
-        text = torch.stack([store.tensor(c, "text") for c, _, _ in places])
+        text = torch.stack([text_at(store, c, self._frame(c, p, k)) for c, p, k in places])
         cameras = tuple(store.camera(c) for c, _, _ in places)
         batch = CoarseBatch(tuple(counts), torch.cat([seen, drawn], dim=1), 1, text, None, None, None, None, cameras)
         if not store.has_poses:
@@ -171,9 +183,9 @@ class CoarseSampler:
         return torch.cat([rows, rows[-1:].expand(future - len(rows), *rows.shape[1:])])
 
     def _poses(self, clip: int, phase: int, start: int, length: int) -> np.ndarray:
-        step, offset = clock.FRAMES_PER_INTERVAL, self.store.entries[clip].facts["keyframes"][phase]["offset"]
+        first, last = (self._frame(clip, phase, keyframe) for keyframe in (start, start + length - 1))
         poses: np.ndarray = self.store.tensor(clip, "poses").numpy()
-        return poses[offset + step * start : offset + step * (start + length - 1) + 1 : step]
+        return poses[first : last + 1 : clock.FRAMES_PER_INTERVAL]
 
 
 class FineSampler:
@@ -200,9 +212,18 @@ class FineSampler:
         if own_keyframes_ratio > 0 and not store.has_poses:
             raise InvalidConfig(f"own keyframes need clips with poses, and those in {store.folder} have none")
         self._keyframes = CoarseSampler(store, [self._window], seed) if own_keyframes_ratio > 0 else None
-        self._places = [(c, s) for c, entry in enumerate(store.entries) for s in range(entry.facts["intervals"])]
-        # The Coarse model needs as many keyframes before as it drives with.
-        self._with_history = [(clip, interval) for clip, interval in self._places if interval >= history - 1]
+        self._places = [(clip, n) for clip in range(len(store)) for n in range(len(segments_of(store, clip)))]
+        # The Coarse model needs as many keyframes before as it drives with, and they lie on whole seconds.
+        self._with_history = [
+            (clip, number)
+            for clip, number in self._places
+            if history - 1 <= number < store.entries[clip].facts["intervals"]
+        ]
+
+    @property
+    def distinct(self) -> int:
+        """How many different samples there are: those of clips that overlap are counted once."""
+        return len({moment(self.store, clip, segments_of(self.store, clip)[n].first) for clip, n in self._places})
 
     def batch(self, step: int, counts: Sequence[int]) -> FineBatch:
         """The samples with these running numbers, for one step."""
@@ -217,24 +238,26 @@ class FineSampler:
         assert self._keyframes is not None
         before = [(clip, 0, interval - self._window.history + 1) for clip, interval in places]
         keyframes = self._keyframes.at(before, self._window, batch.counts)
-        return replace(batch, keyframes=keyframes, poses=np.stack([self._poses(*place) for place in places]))
+        poses = np.stack([self._poses(clip, segments_of(self.store, clip)[number]) for clip, number in places])
+        return replace(batch, keyframes=keyframes, poses=poses)
 
     def at(self, places: Sequence[tuple[int, int]], counts: Sequence[int]) -> FineBatch:
-        """The segments at (clip, interval)."""
+        """The segments at (clip, number): the clip's intervals, and after them what begins within a second."""
         store = self.store
-        ends = [store.rows(c, "keyframes.0", slice(s, s + 2)) for c, s in places]
-        clean = torch.stack([store.rows(c, "segments", s) for c, s in places])
+        found = [(clip, segments_of(store, clip)[number]) for clip, number in places]
+        ends = [store.rows(c, s.ends, slice(s.row, s.row + 2)) for c, s in found]
+        clean = torch.stack([store.rows(c, f"segments{s.suffix}", s.row) for c, s in found])
         warps = motion = None
         if store.has_poses:
-            warps = torch.stack([store.rows(c, "segment_warps", s) for c, s in places])
-            motion = torch.stack([self._motion(c, s) for c, s in places])
-        layouts = [self._layout(c, s) for c, s in places]
+            warps = torch.stack([store.rows(c, f"segment_warps{s.suffix}", s.row) for c, s in found])
+            motion = torch.stack([self._motion(*segment) for segment in found])
+        layouts = [self._layout(*segment) for segment in found]
         return FineBatch(
             tuple(counts),
             clean,
             torch.stack([end[0] for end in ends]),
             torch.stack([end[1] for end in ends]),
-            torch.stack([store.tensor(c, "text") for c, _ in places]),
+            torch.stack([text_at(store, c, s.first) for c, s in found]),
             warps,
             motion,
             store.made_from["warp"]["matched_sweep"] is not None,
@@ -242,21 +265,21 @@ class FineSampler:
             torch.stack([known for _, known in layouts]),
         )
 
-    def _layout(self, clip: int, interval: int) -> tuple[Tensor, Tensor]:
-        """The road during an interval, (L, C, h, w), and where it is known, (L,)."""
+    def _layout(self, clip: int, segment: Segment) -> tuple[Tensor, Tensor]:
+        """The road during a segment, (L, C, h, w), and where it is known, (L,)."""
         if self.store.entries[clip].facts["has_layout"]:
-            layout, known = (self.store.rows(clip, f"segment_layout{end}", interval) for end in ("", "_mask"))
+            names = f"segment_layout{segment.suffix}", f"segment_layout_mask{segment.suffix}"
+            layout, known = (self.store.rows(clip, name, segment.row) for name in names)
             return layout, known
-        like = self.store.rows(clip, "segments", interval)
+        like = self.store.rows(clip, f"segments{segment.suffix}", segment.row)
         return torch.zeros_like(like), like.new_zeros(len(like))
 
-    def _motion(self, clip: int, interval: int) -> Tensor:
-        return torch.from_numpy(motion_features(self._poses(clip, interval)[list(self.last_frames)]))
+    def _motion(self, clip: int, segment: Segment) -> Tensor:
+        return torch.from_numpy(motion_features(self._poses(clip, segment)[list(self.last_frames)]))
 
-    def _poses(self, clip: int, interval: int) -> FloatArray:
+    def _poses(self, clip: int, segment: Segment) -> FloatArray:
         """(13, 3) in the ego frame of the first frame."""
-        first = interval * clock.FRAMES_PER_INTERVAL
-        poses = self.store.rows(clip, "poses", slice(first, first + SEGMENT_FRAMES)).numpy()
+        poses = self.store.rows(clip, "poses", slice(segment.first, segment.first + SEGMENT_FRAMES)).numpy()
         return relative_to(poses, poses[0])
 
 
@@ -277,19 +300,36 @@ class DistillSampler:
         self.window = Window(history, keyframes - history)
         self._coarse = CoarseSampler(store, [self.window], seed)
         self._fine = FineSampler(store, last_frames, seed)
-        self._places = [
-            (c, s) for c, entry in enumerate(store.entries) for s in range(entry.facts["intervals"] - keyframes + 2)
-        ]
+        self._places = []
+        for clip, entry in enumerate(store.entries):
+            begins = {segment.first: number for number, segment in enumerate(segments_of(store, clip))}
+            for phase, grid in enumerate(entry.facts["keyframes"]):
+                first = [begins.get(grid["offset"] + clock.FRAMES_PER_INTERVAL * k) for k in range(grid["count"] - 1)]
+                # One after the other, a second apart, as many as lie between the keyframes.
+                self._places += [
+                    (clip, phase, start, first[start])
+                    for start in range(len(first) - keyframes + 2)
+                    if first[start] is not None
+                ]
         self.seed = seed
+
+    @property
+    def distinct(self) -> int:
+        """How many different samples there are: those of clips that overlap are counted once."""
+        return len(
+            {moment(self._fine.store, c, segments_of(self._fine.store, c)[n].first) for c, _, _, n in self._places}
+        )
 
     def batch(self, step: int, counts: Sequence[int]) -> DistillBatch:
         """The samples with these running numbers."""
         del step
         drawn = [self._places[numbers(self.seed, n, "place").integers(len(self._places))] for n in counts]
-        segments = [(c, s + k) for c, s in drawn for k in range(self.window.history + self.window.future - 1)]
-        coarse = self._coarse.at([(c, 0, s) for c, s in drawn], self.window, counts)
-        per_segment = [n for n in counts for _ in range(len(segments) // len(drawn))]
-        return DistillBatch(tuple(counts), coarse, self._fine.at(segments, per_segment))
+        between = self.window.history + self.window.future - 1
+        segments = [(clip, first + k) for clip, _, _, first in drawn for k in range(between)]
+        coarse = self._coarse.at([(clip, phase, start) for clip, phase, start, _ in drawn], self.window, counts)
+        fine = self._fine.at(segments, [n for n in counts for _ in range(between)])
+        # Student and teacher are told the same.
+        return DistillBatch(tuple(counts), coarse, replace(fine, text=coarse.text.repeat_interleave(between, dim=0)))
 
 
 __all__ = ["CoarseSampler", "DistillSampler", "FineSampler"]

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path, atomic_write_json, one_writer
+from longdwm_env.io.files import atomic_path, atomic_write_json, one_writer
 from longdwm_env.training.data.clip import BadClip, TooManyBadClips
 
 LAYOUT_VERSION = 2

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.scenes.tables import is_nuscenes
+from longdwm_env.scenes.nuscenes.schema_tables import is_nuscenes
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.types import ImageSize

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longdwm_env.boxes import seen_boxes, shares_inside
+from longdwm_env.geometry.boxes import seen_boxes, shares_inside
 from longdwm_env.types import ActorTracks, Camera, FloatArray
 
 MARGIN = 0.25

@@ -17,14 +17,14 @@ import numpy as np
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.files import content_hash
 from longdwm_env.geometry.camera import assumed_camera
-from longdwm_env.names import printable
-from longdwm_env.routes import read_poses
+from longdwm_env.io.files import content_hash
+from longdwm_env.io.names import printable
+from longdwm_env.io.routes import read_poses
 from longdwm_env.scenes.ego_motion.poses_file import Trust, read_trust
-from longdwm_env.scenes.media import VideoLog
-from longdwm_env.scenes.sidecar import FILE_SUFFIX, FOLDER_SIDECAR, read_sidecar
-from longdwm_env.scenes.videos import VIDEO_SUFFIXES, VideoFacts, video_facts
+from longdwm_env.scenes.media.media_scenes import VideoLog
+from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR, read_sidecar
+from longdwm_env.scenes.media.video_frames import VIDEO_SUFFIXES, VideoFacts, video_facts
 from longdwm_env.training.data.clip import BadClip, Clip
 from longdwm_env.types import FloatArray, ImageSize
 

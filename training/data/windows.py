@@ -28,6 +28,12 @@ class Window:
     redrawn: bool = False
 
     @property
+    def name(self) -> str:
+        """As on the command line, without the weight."""
+        kind = "r" if self.rolled else "s" if self.switched else "d" if self.redrawn else ""
+        return f"{self.history}+{self.future}{kind}"
+
+    @property
     def needs_twin(self) -> bool:
         """Whether it is drawn from clips that have a twin."""
         return self.switched or self.redrawn

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import cv2
 import torch
 
-from longdwm_env.processes import child_environment, end_with_parent
+from longdwm_env.io.processes import child_environment, end_with_parent
 
 Result = TypeVar("Result")
 

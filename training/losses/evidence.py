@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_path, atomic_write_json
+from longdwm_env.io.files import atomic_path, atomic_write_json
 from longdwm_env.models.codec import Codec, images_from_uint8, uint8_from_images
 from longdwm_env.models.motion_volume import VALUES, WINDOW_FRAMES, YAW_RATES_RADPS, evidence
 from longdwm_env.models.scorer import CORRUPTIONS

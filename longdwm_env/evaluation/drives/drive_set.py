@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from tqdm import tqdm
 
-from longdwm_env.agents.driving.prompts import with_conditions
+from longdwm_env.agents.driving.engine.prompt_cycling import with_conditions
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.drive_store import DriveStore
 from longdwm_env.evaluation.drives.plans import Refused

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.recorder import Drive
-from longdwm_env.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
 from longdwm_env.types import LOOKS, ActorTracks, Camera, Images, Intrinsics, Mounting
 
 FORMAT = "longdwm-drive"

@@ -12,17 +12,17 @@ from typing import Any, cast
 import numpy as np
 
 from longdwm_env.actions import COMMANDS, ActionMode, action_space, trajectory_from_action
+from longdwm_env.agents.policies.privileged import trace_lane
 from longdwm_env.agents.policy import PolicyContext
-from longdwm_env.agents.privileged import trace_lane
-from longdwm_env.boxes import body_poses
 from longdwm_env.clock import FRAMES_PER_INTERVAL, WAYPOINT_TIMES_S
 from longdwm_env.env import LongDWMEnv
 from longdwm_env.evaluation.drives.recorder import Drive, Driver, Recorder
+from longdwm_env.geometry.boxes import body_poses
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.kinematics import CAR, LIMITS, speed_step
 from longdwm_env.geometry.pose import compose, relative_to
-from longdwm_env.simulator.counted import generator
-from longdwm_env.simulator.driver import drive as simulator_plan
+from longdwm_env.simulator.counted_random import generator
+from longdwm_env.simulator.traffic.ego_driver import drive as simulator_plan
 from longdwm_env.types import Camera, EgoState, FloatArray, RoadMap
 
 PERTURBED_EVERY = 4

@@ -13,9 +13,9 @@ import numpy as np
 from longdwm_env.actions import ActionMode
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.env import LongDWMEnv
+from longdwm_env.episodes.lazy_frames import Frames
+from longdwm_env.episodes.observation import ObservationMode
 from longdwm_env.factory import make_world
-from longdwm_env.frames import Frames
-from longdwm_env.observation import ObservationMode
 from longdwm_env.scenes.builtin import KEY_PREFIX, BuiltinScenes
 from longdwm_env.types import LOOKS, ActorTracks, Camera, FloatArray, Images, ImageSize, Scene, SceneSource, wrap_angle
 from longdwm_env.world import WorldModel

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from longdwm_env.agents.driving.picture import upscale
+from longdwm_env.agents.driving.window.upscaling import upscale
 from longdwm_env.clock import FPS
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.overlay import draw_path
+from longdwm_env.io.overlay import draw_path
 from longdwm_env.types import Images
 
 GAP_PX = 8

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from longdwm_env.agents.driving.prompts import with_conditions
-from longdwm_env.agents.privileged import trace_lane
+from longdwm_env.agents.driving.engine.prompt_cycling import with_conditions
+from longdwm_env.agents.policies.privileged import trace_lane
 from longdwm_env.clock import WAYPOINT_TIMES_S
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.plans import LogPlan, Refused, beside, eased, seen_from

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longdwm_env.clock import FPS
-from longdwm_env.files import atomic_path
+from longdwm_env.io.files import atomic_path
 
 _METHOD = 4
 """Of WebP's search, 0 to 6: the next thorough ones take 25 times as long for files 2 % smaller."""

@@ -10,7 +10,7 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.scenes.tables import is_nuscenes
+from longdwm_env.scenes.nuscenes.schema_tables import is_nuscenes
 from longdwm_env.training.data.clip import BadClip, ClipSource
 from longdwm_env.training.data.footage import Footage, is_footage
 from longdwm_env.training.data.nuscenes import NuScenesClips

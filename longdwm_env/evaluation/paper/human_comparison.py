@@ -17,7 +17,7 @@ import numpy as np
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.report import page
 from longdwm_env.evaluation.statistics import Interval, wilson
-from longdwm_env.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
 
 QUESTIONS = {
     "visual": "Which video looks better?",

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longdwm_env.errors import MissingDependency
+from longdwm_env.io.video import write_video
 from longdwm_env.types import Images
-from longdwm_env.video import write_video
 
 DIMENSIONS = ("motion_smoothness", "dynamic_degree", "imaging_quality", "aesthetic_quality")
 """Table 7 and Table 10 of the paper."""

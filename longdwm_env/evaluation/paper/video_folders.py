@@ -8,8 +8,8 @@ import numpy as np
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.camera import fit_images
-from longdwm_env.scenes.pictures import IMAGE_SUFFIXES, read_image
-from longdwm_env.scenes.videos import VIDEO_SUFFIXES, frames_at, video_facts
+from longdwm_env.scenes.media.image_file import IMAGE_SUFFIXES, read_image
+from longdwm_env.scenes.media.video_frames import VIDEO_SUFFIXES, frames_at, video_facts
 from longdwm_env.types import Images, ImageSize
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from longdwm_env.evaluation.studies.study_folder import StudyFolder
 from longdwm_env.evaluation.studies.variants import DEFAULT_SNAPSHOT, SNAPSHOTS, Part, PartKind
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.models.presets import PRESETS, LongDWMConfig
 from longdwm_env.models.settings import OpenChoices, TransformerConfig
 from longdwm_env.training.config import LoopConfig, OptimizerConfig, StageConfig

@@ -14,8 +14,8 @@ from longdwm_env.evaluation.paper.systems import Autoregressive, Copy, LongDWM, 
 from longdwm_env.evaluation.studies.budget import CLIP, FRAME, STAGES, Budget, larger, stage_config, study_model
 from longdwm_env.evaluation.studies.study_folder import StudyFolder, save_whole
 from longdwm_env.evaluation.studies.variants import PARTS, Part, PartKind, Variant
-from longdwm_env.files import atomic_write_json
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build

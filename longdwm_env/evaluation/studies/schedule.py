@@ -14,7 +14,7 @@ from longdwm_env.evaluation.studies.parts import train_part
 from longdwm_env.evaluation.studies.questions import Kind, Study
 from longdwm_env.evaluation.studies.study_folder import StudyFolder
 from longdwm_env.evaluation.studies.variants import PARTS, VARIANTS, Views, needed_parts
-from longdwm_env.processes import child_environment, end_with_parent
+from longdwm_env.io.processes import child_environment, end_with_parent
 from longdwm_env.training.data.latents import LatentStore
 
 _SHORTER, _LONGEST = sum(LONG_FRAMES[:-1]), LONG_FRAMES[-1]

@@ -11,7 +11,7 @@ from longdwm_env.evaluation.compliance import STRIDE_FRAMES, read_motion
 from longdwm_env.evaluation.image_quality import psnr_db, ssim, unevenness
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import Sample
-from longdwm_env.files import atomic_path
+from longdwm_env.io.files import atomic_path
 from longdwm_env.models.scorer import windows_of
 from longdwm_env.types import Images
 

@@ -18,7 +18,7 @@ from typing import Any
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
 from longdwm_env.evaluation.studies.variants import PARTS, Views
-from longdwm_env.files import atomic_path, atomic_write_json
+from longdwm_env.io.files import atomic_path, atomic_write_json
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.data.encoding import encode_latents

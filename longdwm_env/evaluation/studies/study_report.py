@@ -17,7 +17,7 @@ from longdwm_env.evaluation.studies.measuring import TRUTH, is_trained
 from longdwm_env.evaluation.studies.questions import Claim, Kind, Study
 from longdwm_env.evaluation.studies.scores import Scores
 from longdwm_env.evaluation.studies.study_folder import StudyFolder
-from longdwm_env.files import atomic_write_bytes
+from longdwm_env.io.files import atomic_write_bytes
 
 HOW = (
     "Intervals are 95 %: scenes drawn again (bootstrap) and, where several seeds were trained, Student's t over seeds, "

@@ -25,8 +25,8 @@ from longdwm_env.evaluation.worlds.objects import SECONDS as TIMES_S
 from longdwm_env.evaluation.worlds.truth import KEPT
 from longdwm_env.geometry.camera import project_points
 from longdwm_env.geometry.pose import relative_to
+from longdwm_env.simulator.roads.roadside import BROADLEAF, BUILDING, CONIFER, HOUSE, POPLAR, SIGN, scenery_of
 from longdwm_env.simulator.scene import episode
-from longdwm_env.simulator.scenery import BROADLEAF, BUILDING, CONIFER, HOUSE, POPLAR, SIGN, scenery_of
 from longdwm_env.types import Camera, FloatArray, Images
 
 KINDS = (BROADLEAF, CONIFER, POPLAR, SIGN, BUILDING, HOUSE)

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from longdwm_env.boxes import seen_boxes, shares_hidden, shares_inside, straight_on
 from longdwm_env.clock import FPS
 from longdwm_env.evaluation.drives.drive_set import SIMULATOR, DriveSet
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.worlds.objects import MOMENTS
+from longdwm_env.geometry.boxes import seen_boxes, shares_hidden, shares_inside, straight_on
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
-from longdwm_env.simulator.picture import draw_frame
+from longdwm_env.simulator.drawing.camera_picture import draw_frame
 from longdwm_env.simulator.scene import episode
-from longdwm_env.simulator.stepping import step
+from longdwm_env.simulator.traffic.stepping import step
 from longdwm_env.types import ActorTracks, FloatArray, Images
 
 NEAREST_M, FARTHEST_M, ASIDE_M = 6.0, 35.0, 6.0

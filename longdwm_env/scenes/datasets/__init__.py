@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.scenes.datasets.drives import ForeignDrive, folder_appearing, write_drive
 
 LICENCES = {

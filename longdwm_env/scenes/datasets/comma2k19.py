@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.datasets.drives import ForeignDrive
-from longdwm_env.scenes.videos import numbered_frames
+from longdwm_env.scenes.media.video_frames import numbered_frames
 from longdwm_env.types import FORWARD_WXYZ, FloatArray, Intrinsics
 
 FOCAL_PX, SIZE = 910.0, (874, 1164)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
+from longdwm_env.io.video import VideoWriter
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX
-from longdwm_env.scenes.export import refuse_occupied
-from longdwm_env.scenes.sidecar import FILE_SUFFIX
+from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
+from longdwm_env.scenes.nuscenes.export import refuse_occupied
 from longdwm_env.types import FloatArray, Intrinsics
-from longdwm_env.video import VideoWriter
 
 
 @dataclass(frozen=True)

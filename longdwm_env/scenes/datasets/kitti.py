@@ -14,7 +14,7 @@ import numpy as np
 from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.datasets.drives import ForeignDrive
 from longdwm_env.scenes.datasets.pictures import frames_of
-from longdwm_env.scenes.pictures import read_image
+from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.types import FORWARD_WXYZ, FloatArray, Intrinsics
 
 CAMERA_AHEAD_M, CAMERA_HEIGHT_M = 1.13, 1.65

@@ -11,7 +11,7 @@ import numpy as np
 from longdwm_env.errors import InvalidScene, MissingDependency
 from longdwm_env.scenes.datasets.drives import ForeignDrive
 from longdwm_env.scenes.ego_motion.poses_file import integrated
-from longdwm_env.scenes.videos import numbered_frames
+from longdwm_env.scenes.media.video_frames import numbered_frames
 from longdwm_env.types import FloatArray
 
 _UNITS = {"speed_mps": 1.0, "speed_kmh": 1 / 3.6}

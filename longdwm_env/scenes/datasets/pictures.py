@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.datasets.drives import ForeignDrive
 from longdwm_env.scenes.ego_motion.poses_file import integrated
-from longdwm_env.scenes.pictures import read_image
-from longdwm_env.scenes.sidecar import read_sidecar
+from longdwm_env.scenes.media.image_file import read_image
+from longdwm_env.scenes.media.sidecar import read_sidecar
 from longdwm_env.types import FloatArray
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.ego_motion.tracks import working_size
-from longdwm_env.scenes.pictures import read_image
-from longdwm_env.scenes.videos import grey_frames, video_facts
+from longdwm_env.scenes.media.image_file import read_image
+from longdwm_env.scenes.media.video_frames import grey_frames, video_facts
 from longdwm_env.types import ImageSize
 
 Timed = Iterator[tuple[float, NDArray[np.uint8]]]

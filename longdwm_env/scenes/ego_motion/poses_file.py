@@ -21,7 +21,7 @@ import numpy as np
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.files import atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.types import FloatArray
 
 SUFFIX = ".poses.json"

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.generation import Generator, OpenScene
-from longdwm_env.agents.driving.session import Session
-from longdwm_env.agents.driving.worker import InlineWorker
-from longdwm_env.frames import stack_frames
+from longdwm_env.agents.driving.engine.generation import Generator, OpenScene
+from longdwm_env.agents.driving.engine.session import Session
+from longdwm_env.agents.driving.engine.world_worker import InlineWorker
+from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.types import Camera, EgoState, Images, Scene, Trajectory, WorldState
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env.actions import checked_action
-from longdwm_env.agents.driving.controls import FEEL, Controls, Feel, Wish, full_turn_rad, next_controls
-from longdwm_env.agents.driving.held_keys import DOWN, LEFT, RIGHT, SHORTEST_TAP, UP, HeldKeys
+from longdwm_env.agents.driving.input.held_keys import DOWN, LEFT, RIGHT, SHORTEST_TAP, UP, HeldKeys
+from longdwm_env.agents.driving.input.pedals import FEEL, Controls, Feel, Wish, full_turn_rad, next_controls
 
 steers = st.floats(-1, 1)
 pedals = st.floats(0, 1)

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.agents.driving import prompts
-from longdwm_env.agents.driving.generation import Drive, EndedOnTheWay, Generator, OpenScene
-from longdwm_env.agents.driving.journal import Journal
-from longdwm_env.agents.driving.timeline import Act, Timeline
-from longdwm_env.agents.driving.trip import Trip
+from longdwm_env.agents.driving.engine import prompt_cycling as prompts
+from longdwm_env.agents.driving.engine.generation import Drive, EndedOnTheWay, Generator, OpenScene
+from longdwm_env.agents.driving.engine.timeline import Act, Timeline
+from longdwm_env.agents.driving.engine.trip import Trip
+from longdwm_env.agents.driving.recording.video_recorder.journal import Journal
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
 

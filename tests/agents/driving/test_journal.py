@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.agents.driving.journal import InvalidReplay, Journal, act_of
-from longdwm_env.agents.driving.timeline import Act
+from longdwm_env.agents.driving.engine.timeline import Act
+from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal, act_of
 
 WHOLE = {
     "format": "longdwm-drive",

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.agents.driving.branching import WAYS, ask_branches, branches_of, go_on
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.generation import Drive
-from longdwm_env.agents.driving.journal import InvalidReplay, Journal, act_of
-from longdwm_env.agents.driving.links import MAX_LINK_CHARS, journal_of_link, link_of
-from longdwm_env.agents.driving.timeline import Act
+from longdwm_env.agents.driving.engine.branching import WAYS, ask_branches, branches_of, go_on
+from longdwm_env.agents.driving.engine.generation import Drive
+from longdwm_env.agents.driving.engine.timeline import Act
+from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal, act_of
+from longdwm_env.agents.driving.recording.links import MAX_LINK_CHARS, journal_of_link, link_of
 from longdwm_env.errors import InvalidConfig
 
 

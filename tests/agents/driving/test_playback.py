@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.agents.driving.playback import SPARE_S, LatencyMeter, Playback
+from longdwm_env.agents.driving.engine.playback import SPARE_S, LatencyMeter, Playback
 from longdwm_env.clock import FPS
 
 

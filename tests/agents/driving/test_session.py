@@ -3,12 +3,12 @@ import threading
 import numpy as np
 import pytest
 
-from longdwm_env.agents.driving.commands import Command
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.following import Script
-from longdwm_env.agents.driving.journal import Journal
-from longdwm_env.agents.driving.session_commands import finish_recording, perform
-from longdwm_env.agents.driving.worker import InlineWorker, ThreadWorker
+from longdwm_env.agents.driving.engine.following import Script
+from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
+from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadWorker
+from longdwm_env.agents.driving.input.key_commands import Command
+from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.recording.video_recorder.journal import Journal
 from longdwm_env.clock import FPS
 
 GAS = Wish(throttle=0.5)
@@ -192,8 +192,8 @@ def test_policy_drives_and_hands_over(grey_session, run):
             self.asked = []
 
         def drive(self, moment):
-            from longdwm_env.agents.driving.generation import Drive
-            from longdwm_env.agents.driving.timeline import Act
+            from longdwm_env.agents.driving.engine.generation import Drive
+            from longdwm_env.agents.driving.engine.timeline import Act
 
             self.asked.append(moment)
             return session.generator.drive(Drive(moment, Act("control", np.float32([0.2, 0.0]), 3)))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.agents.driving.timeline import Timeline
+from longdwm_env.agents.driving.engine.timeline import Timeline
 
 
 @pytest.fixture

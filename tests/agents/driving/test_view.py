@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.agents.driving import instruments
-from longdwm_env.agents.driving import view as view_module
-from longdwm_env.agents.driving.commands import BINDINGS, Command, binding_of
-from longdwm_env.agents.driving.controls import Wish
-from longdwm_env.agents.driving.headless import pixels
-from longdwm_env.agents.driving.picture import fitted_rect, upscale
-from longdwm_env.agents.driving.road_path import commanded_poses, held_poses, ribbon
-from longdwm_env.agents.driving.screen import screen_of
-from longdwm_env.agents.driving.session_commands import perform
-from longdwm_env.agents.driving.typeface import ACCENT, text
-from longdwm_env.agents.driving.view import View
+from longdwm_env.agents.driving.engine.session_commands import perform
+from longdwm_env.agents.driving.input.key_commands import BINDINGS, Command, binding_of
+from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.instruments import instruments
+from longdwm_env.agents.driving.instruments.road_path import commanded_poses, held_poses, ribbon
+from longdwm_env.agents.driving.recording.headless import pixels
+from longdwm_env.agents.driving.window import window_view as view_module
+from longdwm_env.agents.driving.window.screen import screen_of
+from longdwm_env.agents.driving.window.typeface import ACCENT, text
+from longdwm_env.agents.driving.window.upscaling import fitted_rect, upscale
+from longdwm_env.agents.driving.window.window_view import View
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.spline import trajectory_from_controls
 from longdwm_env.types import EgoState

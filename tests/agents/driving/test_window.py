@@ -14,16 +14,16 @@ import numpy as np
 import pygame
 import pytest
 
-from longdwm_env import render
-from longdwm_env.agents.driving.controls import Wish, merged
-from longdwm_env.agents.driving.devices import Gamepad, SteeringWheel, is_wheel, shaped
-from longdwm_env.agents.driving.hands import DriverHands
-from longdwm_env.agents.driving.window import Window, WindowSettings
-from longdwm_env.agents.driving.worker import ThreadWorker
-from longdwm_env.cli.drive import drive
+from longdwm_env.agents.driving.engine.world_worker import ThreadWorker
+from longdwm_env.agents.driving.input.devices import Gamepad, SteeringWheel, is_wheel, shaped
+from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.pedals import Wish, merged
+from longdwm_env.agents.driving.window.window import Window, WindowSettings
+from longdwm_env.cli.drives.drive import drive
 from longdwm_env.errors import InvalidConfig, UnknownWorld
-from longdwm_env.figures import save_picture
-from longdwm_env.render import no_window
+from longdwm_env.io import human_window as render
+from longdwm_env.io.figures import save_picture
+from longdwm_env.io.human_window import no_window
 
 SMALL = WindowSettings((480, 320))
 
@@ -111,7 +111,7 @@ def test_closing_the_window_finishes_the_recording(grey_session, monkeypatch, tm
 XVFB = """
 import sys
 
-from longdwm_env.agents.driving.start import DriveOptions, open_session
+from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
 from longdwm_env.agents.driving.window import Window, WindowSettings
 session, hands = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
 Window(session, hands, WindowSettings((480, 320))).run()
@@ -207,7 +207,7 @@ os.environ["SDL_VIDEODRIVER"] = "dummy"
 import pygame
 import torch
 from longdwm_env import render
-from longdwm_env.agents.driving.generation import Generator
+from longdwm_env.agents.driving.engine.generation import Generator
 from longdwm_env.cli import main
 
 render.no_window = lambda: ""

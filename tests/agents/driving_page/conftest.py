@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from longdwm_env.agents.driving.start import DriveOptions
+from longdwm_env.agents.driving.engine.start import DriveOptions
 from longdwm_env.agents.driving_page.server import PageServer
-from longdwm_env.figures import save_picture
+from longdwm_env.io.figures import save_picture
 
 PATIENCE_S = 40.0
 """Far longer than anything takes: these tests say what happens, not how soon."""

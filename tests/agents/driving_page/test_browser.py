@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from longdwm_env.agents.driving_page.server import PageServer
-from longdwm_env.figures import save_picture
+from longdwm_env.io.figures import save_picture
 
 from .conftest import PATIENCE_S, street
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longdwm_env.agents.driving.commands import Command
+from longdwm_env.agents.driving.input.key_commands import Command
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.orders import KINDS, MAX_ORDER_CHARS, Refused, order_of
 from longdwm_env.agents.driving_page.page_devices import PagePad

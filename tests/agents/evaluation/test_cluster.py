@@ -11,9 +11,9 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'longdwm[cl
 import ray
 
 import longdwm_env
-from longdwm_env.agents.evaluation.cluster import run_on_cluster
-from longdwm_env.agents.evaluation.config import EvaluationConfig, all_jobs
-from longdwm_env.agents.evaluation.worker import Worker
+from longdwm_env.evaluation.policies.cluster import run_on_cluster
+from longdwm_env.evaluation.policies.episode_worker import Worker
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs
 
 POLICIES = str(Path(__file__).with_name("policies.py"))
 PHOTOGRAPHS = Path(longdwm_env.__file__).with_name("assets")

@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longdwm_env.agents.evaluation import provenance
-from longdwm_env.agents.evaluation import run as running
-from longdwm_env.agents.evaluation.config import EvaluationConfig, all_jobs
-from longdwm_env.agents.evaluation.figures import terms_figure
-from longdwm_env.agents.evaluation.report import write_report
-from longdwm_env.agents.evaluation.run import evaluate, evaluate_here
-from longdwm_env.agents.evaluation.store import EvaluationFolder, NotKept
-from longdwm_env.agents.evaluation.summary import complete, summarize
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.figures import save_picture
+from longdwm_env.evaluation.policies import provenance
+from longdwm_env.evaluation.policies import runner as running
+from longdwm_env.evaluation.policies.episode_store import EvaluationFolder, NotKept
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs
+from longdwm_env.evaluation.policies.policy_figures import terms_figure
+from longdwm_env.evaluation.policies.policy_report import write_report
+from longdwm_env.evaluation.policies.runner import evaluate, evaluate_here
+from longdwm_env.evaluation.policies.summary import complete, summarize
+from longdwm_env.io.figures import save_picture
 from longdwm_env.scenes import ListedScenes
 
 POLICIES = str(Path(__file__).with_name("policies.py"))
@@ -58,9 +58,9 @@ def full_disk_after(count, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    monkeypatch.setattr("longdwm_env.agents.evaluation.store.atomic_write_bytes", write)
+    monkeypatch.setattr("longdwm_env.evaluation.policies.episode_store.atomic_write_bytes", write)
     monkeypatch.setattr(
-        "longdwm_env.agents.evaluation.store.atomic_write_json",
+        "longdwm_env.evaluation.policies.episode_store.atomic_write_json",
         lambda path, value: write(path, json.dumps(value).encode()),
     )
 
@@ -97,8 +97,8 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\nfrom pathlib import Path\n"
-        "from longdwm_env.agents.evaluation.config import EvaluationConfig, all_jobs\n"
-        "from longdwm_env.agents.evaluation.pool import run_in_processes\n"
+        "from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs\n"
+        "from longdwm_env.evaluation.policies.worker_pool import run_in_processes\n"
         "if __name__ == '__main__':\n"
         "    config = EvaluationConfig.from_json(sys.argv[1])\n"
         "    list(run_in_processes(config, all_jobs(config), 1))\n"
@@ -163,7 +163,7 @@ def test_records_without_what_was_asked_are_not_taken_for_ours(go, tmp_path):
 
 @pytest.mark.parametrize("below", ["", "out"])
 def test_a_destination_that_cannot_be_is_told_before_driving(go, tmp_path, below, monkeypatch):
-    monkeypatch.setattr("longdwm_env.agents.evaluation.worker.Worker.run", lambda *_: pytest.fail("driven"))
+    monkeypatch.setattr("longdwm_env.evaluation.policies.episode_worker.Worker.run", lambda *_: pytest.fail("driven"))
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InvalidConfig, match="file"):
         go(out=tmp_path / "file" / below)
@@ -392,7 +392,7 @@ def test_every_table_fits_1300_pixels(finished_records, tmp_path):
 @pytest.fixture
 def finished_records():
     """Made-up records with every number there is, long names and long reasons."""
-    from longdwm_env.agents.evaluation.facts import FACTS
+    from longdwm_env.evaluation.policies.episode_metrics import FACTS
 
     policies = tuple(f"a.module.of.somebody:factory:weight={i},temperature=0.123456" for i in range(4))
     config = replace(CONFIG, policies=policies, episodes=6)

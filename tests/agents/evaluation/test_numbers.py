@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from longdwm_env.agents.evaluation.facts import completion, fault
-from longdwm_env.agents.evaluation.pdm import pdm_score
-from longdwm_env.agents.evaluation.statistics import (
+from longdwm_env.evaluation.policies.episode_metrics import completion, fault
+from longdwm_env.evaluation.policies.pdm import pdm_score
+from longdwm_env.evaluation.policies.scene_statistics import (
     bootstrap,
     mean_maximum_rank_violation,
     paired_difference,

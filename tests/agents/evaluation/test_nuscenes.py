@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
 
-from longdwm_env.agents.evaluation.config import EvaluationConfig
-from longdwm_env.agents.evaluation.run import evaluate_here
-from longdwm_env.cli.data import export_simulator
+from longdwm_env.cli.data.data_sets import export_simulator
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.runner import evaluate_here
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from longdwm_env.agents.evaluation.config import EvaluationConfig, all_jobs
-from longdwm_env.agents.evaluation.pool import run_in_processes
-from longdwm_env.agents.evaluation.store import EvaluationFolder
-from longdwm_env.agents.evaluation.worker import Worker
 from longdwm_env.errors import InvalidConfig, LongDWMError
+from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
+from longdwm_env.evaluation.policies.episode_worker import Worker
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs
+from longdwm_env.evaluation.policies.worker_pool import run_in_processes
 
 POLICIES = str(Path(__file__).with_name("policies.py"))
 SMALL = {"episodes": 2, "max_episode_s": 3.0, "image_size": (24, 36), "videos": False, "reference": None}
@@ -46,8 +46,8 @@ def test_a_killed_run_goes_on_without_losing_or_repeating(tmp_path):
     out = tmp_path / "out"
     program = (
         "import sys; from pathlib import Path\n"
-        "from longdwm_env.agents.evaluation.config import EvaluationConfig\n"
-        "from longdwm_env.agents.evaluation.run import evaluate\n"
+        "from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig\n"
+        "from longdwm_env.evaluation.policies.runner import evaluate\n"
         "if __name__ == '__main__': evaluate(EvaluationConfig.from_json(sys.argv[1]), Path(sys.argv[2]), quiet=True)\n"
     )
     script = tmp_path / "run.py"

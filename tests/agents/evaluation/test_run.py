@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longdwm_env.agents.evaluation.config import EvaluationConfig, Job, all_jobs
-from longdwm_env.agents.evaluation.run import evaluate_here
-from longdwm_env.agents.evaluation.store import EvaluationFolder
-from longdwm_env.agents.evaluation.summary import complete, summarize
-from longdwm_env.agents.evaluation.worker import Worker
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
+from longdwm_env.evaluation.policies.episode_worker import Worker
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, Job, all_jobs
+from longdwm_env.evaluation.policies.runner import evaluate_here
+from longdwm_env.evaluation.policies.summary import complete, summarize
 from longdwm_env.scenes import ListedScenes
 
 POLICIES = str(Path(__file__).with_name("policies.py"))

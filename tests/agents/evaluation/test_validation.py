@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from longdwm_env.agents.evaluation import run
-from longdwm_env.agents.evaluation.agreement import agreement
-from longdwm_env.agents.evaluation.config import EvaluationConfig
-from longdwm_env.agents.evaluation.figures import agreement_figure
-from longdwm_env.agents.evaluation.trust import QUANTITIES, _trust, compliance, psnr_db, sharpness
-from longdwm_env.agents.evaluation.validation import validate
-from longdwm_env.agents.evaluation.worker import Worker
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.policies import runner as run
+from longdwm_env.evaluation.policies.agreement import agreement
+from longdwm_env.evaluation.policies.episode_worker import Worker
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.policy_figures import agreement_figure
+from longdwm_env.evaluation.policies.trust import QUANTITIES, _trust, compliance, psnr_db, sharpness
+from longdwm_env.evaluation.policies.validation import validate
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.types import Camera, Intrinsics
 

@@ -1,0 +1,1 @@
+"""What drives: the session and its moments, worlds that answer, playback, branches and trips."""

@@ -1,0 +1,48 @@
+"""Following a recorded drive, step by step, in the same session that a driver's hands would move."""
+
+from typing import TYPE_CHECKING
+
+from longdwm_env.agents.driving.engine.generation import Drive, OpenScene
+from longdwm_env.agents.driving.recording.journal import Journal, act_of
+
+if TYPE_CHECKING:
+    from longdwm_env.agents.driving.engine.session import Session
+    from longdwm_env.agents.driving.engine.trip import Trip
+
+
+class Script:
+    """A recorded drive, and how much of it is done."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.done = 0
+
+    @property
+    def finished(self) -> bool:
+        """No step is left."""
+        return self.done >= len(self.journal.steps)
+
+    def stop(self) -> None:
+        """Follow it no further."""
+        self.done = len(self.journal.steps)
+
+
+def follow(session: "Session", trip: "Trip", script: Script) -> None:
+    """Perform the next step of the script."""
+    step = script.journal.steps[script.done]
+    script.done += 1
+    present = trip.present
+    if step["do"] == "drive":
+        session.ask_clip(Drive(present, act_of(step)))
+    elif step["do"] == "world":
+        session.change(step["world"], present.state.prompt)
+    elif step["do"] == "prompt":
+        session.change(present.state.world, step["prompt"])
+    elif step["do"] == "back":
+        moment = trip.moment_of_number(step["number"])
+        if moment is None:
+            session.end_of_replay(f"the replay goes back to action {step['number']}, which is not kept")
+        else:
+            session.return_to(moment)
+    else:
+        session.open_scene(OpenScene(present.state.world, step["seed"], step["scene"], step["prompt"]))

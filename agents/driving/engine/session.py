@@ -1,0 +1,380 @@
+"""A drive as it happens: who is at the wheel, what plays now and what is asked for next.
+
+Knows no window: it is told what time it is and what the driver's hands do, and says what there is to see. So the same
+session runs under a window, under tests with a clock of their own, and on a machine with no display.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from longdwm_env.agents.driving.engine.following import Script, follow
+from longdwm_env.agents.driving.engine.generation import Drive, Generator, OpenScene
+from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
+from longdwm_env.agents.driving.engine.requests import Requests
+from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
+from longdwm_env.agents.driving.engine.trip import Trip
+from longdwm_env.agents.driving.engine.world_worker import Task, Worker
+from longdwm_env.agents.driving.input.pedals import FEEL, Controls, Feel, Wish, next_controls
+from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
+from longdwm_env.agents.driving.recording.journal import Journal
+from longdwm_env.agents.driving.recording.video_recorder import Recorder
+from longdwm_env.clock import FPS
+from longdwm_env.errors import LongDWMError
+
+NOTE_S = 3.0
+"""How long a note stays on screen; warnings stay twice as long."""
+
+LONGEST_TICK_S = 0.25
+"""Time that one tick passes at most: a window that was dragged or a suspended computer does not skip pictures."""
+
+AtWheel = Literal["hands", "policy", "replay"]
+
+
+class Hands(Protocol):
+    """What the driver's hands do."""
+
+    def peek(self) -> Wish:
+        """What is asked for at this instant."""
+        ...
+
+    def look(self, now_s: float) -> Wish:
+        """What was asked for since the last look."""
+        ...
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for the driver, and until when it is shown."""
+
+    text: str
+    until_s: float
+    warning: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A clip that waits for its turn, and the time of the driver's event that it answers, if it answers one."""
+
+    moment: Moment
+    event_s: float | None
+
+
+@dataclass
+class Session:
+    """The state of a drive; ``tick`` lets time pass, ``session_commands.perform`` does what keys ask for.
+
+    Attributes:
+        generator: the worlds.
+        worker: where they are asked.
+        hands: the driver's.
+        worlds: names that the driver can change between, in order.
+        opening: the scene to begin with.
+        scenes: path of the scene source for the replay file; None for the built-in scenes.
+        out: folder for recordings.
+        policy: who drives instead of the hands, if anybody.
+        script: a recorded drive to follow first, if there is one.
+        feel: how the car answers.
+        trip: the drive; None until the first scene is open.
+        paused: the driver stopped time. waiting: it goes on as soon as the hands do something.
+        pause_at: number of the moment at whose end time stops.
+        tried_world: the world last changed to, and from which moment.
+        frames_shown, ran_s: frames of the world that were played, and for how long time ran.
+        busy: what the generation does besides driving; written from its thread.
+    """
+
+    generator: Generator
+    worker: Worker
+    hands: Hands
+    worlds: tuple[str, ...]
+    opening: OpenScene
+    scenes: str | None
+    out: Path
+    policy: PolicyDriver | None = None
+    script: Script | None = None
+    feel: Feel = FEEL
+
+    trip: Trip | None = None
+    playback: Playback = field(default_factory=Playback)
+    latency: LatencyMeter = field(default_factory=LatencyMeter)
+    recorder: Recorder | None = None
+    at_wheel: AtWheel = "hands"
+    paused: bool = False
+    waiting: bool = True
+    pause_at: int | None = None
+    note: Note | None = None
+    busy: str = ""
+    wish: Wish = field(default_factory=Wish)
+    tried_world: tuple[Moment, str] | None = None
+    frames_shown: int = 0
+    ran_s: float = 0.0
+    now_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._requests = Requests(self.worker)
+        self._asked_at_s: float | None = None
+        self._event_asked_s: float | None = None
+        self._event_playing_s: float | None = None
+        self._ready: Ready | None = None
+        self.at_wheel = "replay" if self.script is not None else "policy" if self.policy is not None else "hands"
+        self.waiting = self.at_wheel == "hands"
+        self.generator.on_progress = self._progress
+        self.open_scene(self.opening)
+
+    @property
+    def running(self) -> bool:
+        """Time passes in the drive."""
+        return not (self.paused or self.waiting)
+
+    @property
+    def following(self) -> bool:
+        """A recorded drive is at the wheel, and there is more of it."""
+        return self.at_wheel == "replay" and self.script is not None and not self.script.finished
+
+    @property
+    def catching_up(self) -> bool:
+        """On the way to where a recording begins."""
+        if not self.following or self.script is None:
+            return False
+        under_way = self._requests.open or self._ready is not None
+        return self.script.done < self.script.journal.shown_from + under_way
+
+    @property
+    def driver(self) -> str:
+        """Who is at the wheel, in words."""
+        if self.at_wheel == "policy" and self.policy is not None:
+            return self.policy.name
+        return "you" if self.at_wheel == "hands" else "replay"
+
+    @property
+    def next_controls(self) -> Controls:
+        """Where steering wheel and pedals will be in the next clip if the hands stay as they are."""
+        if self.trip is None:
+            return Controls()
+        present = self.trip.present
+        return self._controls_after(present, self.wish) if self.at_wheel == "hands" else present.controls
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Something was asked for and its answer not yet taken in, or it is due to be shown."""
+        due = self._ready is not None and self.running and self.playback.at_end
+        return self._requests.open or due
+
+    @property
+    def answered_event_s(self) -> float | None:
+        """The time of the driver's event that the present picture is the first to show, until ``flipped``."""
+        return self._event_playing_s
+
+    # Time
+
+    def tick(self, now_s: float) -> None:
+        """Let time pass: take in what was generated, play on, and ask for more when it is due.
+
+        Raises:
+            Exception: whatever a world raised that is not one of this package's own errors.
+        """
+        elapsed = min(max(now_s - self.now_s, 0.0), LONGEST_TICK_S)
+        self.now_s = now_s
+        self.wish = self.hands.peek()
+        waited_for = self._requests.open
+        error = self._requests.receive()
+        if waited_for and not self._requests.open:
+            self.busy = ""
+        if error is not None:
+            self._failed(error)
+        if self.note is not None and now_s > self.note.until_s:
+            self.note = None
+        if self.trip is not None:
+            self._play(self.trip, elapsed)
+            if self._may_ask(self.trip):
+                self._ask(self.trip)
+
+    def _play(self, trip: Trip, elapsed_s: float) -> None:
+        if self.waiting and self.at_wheel == "hands" and not self.wish.idle:
+            self.waiting = False
+        if self.running:
+            self.playback.advance(elapsed_s)
+            self.ran_s += elapsed_s
+        if not (self.playback.at_end or self.catching_up):
+            return
+        if self._ready is not None and self.running:
+            ready, self._ready = self._ready, None
+            self._event_playing_s = ready.event_s
+            trip.drive_on(ready.moment)
+            self.playback.begin(len(ready.moment.frames))
+            self.frames_shown += len(ready.moment.frames)
+            if self.recorder is not None:
+                self.recorder.write(ready.moment.frames)
+        elif self.pause_at is not None and trip.present.number >= self.pause_at:
+            self.paused, self.pause_at = True, None
+        elif self.at_wheel == "replay" and not self.following and not self._requests.open:
+            self.end_of_replay("the replay ends here: drive on")
+
+    def touched(self, at_s: float) -> None:
+        """The driver moved a control at this time: the latency of what it changes is measured."""
+        if self.at_wheel == "hands" and self.running:
+            self.latency.event(at_s)
+
+    def flipped(self, now_s: float) -> float | None:
+        """The picture of the present frame is on screen; returns the latency if it is the first to show a change."""
+        event_s, self._event_playing_s = self._event_playing_s, None
+        if event_s is None:
+            return None
+        self.latency.add(now_s - event_s)
+        return now_s - event_s
+
+    def say(self, text: str, warning: bool = False) -> None:
+        """Show a note for a moment."""
+        self.note = Note(text, self.now_s + NOTE_S * (2 if warning else 1), warning)
+
+    def close(self) -> None:
+        """End the generation."""
+        self._requests.close()
+
+    # Asking
+
+    def ask(self, busy: str, task: Task, take_answer: Callable[[Any], None]) -> None:
+        """Ask the generation for something else than the next clip, in place of all that was asked before."""
+        self.drop_asked()
+        self.busy = busy
+        self._requests.submit(task, take_answer)
+
+    def open_scene(self, opening: OpenScene, then: Callable[[Moment], None] = lambda moment: None) -> None:
+        """Ask for a scene; the drive goes on in it.
+
+        Args:
+            opening: which.
+            then: told its first moment, once it is there.
+        """
+
+        def take(moment: Moment) -> None:
+            self._opened(moment, opening)
+            then(moment)
+
+        self.ask("opening the scene", partial(self.generator.open_scene, opening), take)
+
+    def change(self, world: str, prompt: str, then: Callable[[bool, bool], None] = lambda world, prompt: None) -> None:
+        """Ask for the present moment in another world or under another prompt.
+
+        Args:
+            world: where.
+            prompt: under which prompt.
+            then: told whether the world and the prompt are others, once it is there.
+        """
+        assert self.trip is not None
+        trip, request = self.trip, self.trip.change_to(world, prompt)
+
+        def take(moment: Moment) -> None:
+            changed = trip.changed_to(moment)
+            if changed[0]:
+                self.playback.forget_generation_time()
+            then(*changed)
+
+        busy = "drawing this moment anew" if world == self.trip.present.state.world else f"changing to {world}"
+        self.ask(busy, partial(self.generator.change, request), take)
+
+    def return_to(self, moment: Moment) -> None:
+        """Stand at an earlier moment."""
+        assert self.trip is not None
+        self.drop_asked()
+        self.trip.return_to(moment)
+        self.playback.hold(len(moment.frames))
+        self.paused, self.pause_at = False, None
+
+    def drop_asked(self) -> None:
+        """Forget what is under way or ready: it was asked for at a moment that is no more."""
+        self._requests.drop()
+        self._ready = self._asked_at_s = None
+        self._event_asked_s = self._event_playing_s = None
+        self.latency.take()
+        self.busy = ""
+
+    def end_of_replay(self, why: str) -> None:
+        """Hand the wheel over where the recorded drive cannot be followed any further."""
+        if self.script is not None:
+            self.script.stop()
+        self.at_wheel = "hands" if self.policy is None else "policy"
+        self.waiting = True
+        self.say(why, warning=True)
+
+    def _may_ask(self, trip: Trip) -> bool:
+        if self._requests.open or self._ready is not None or not self.running:
+            return False
+        if self.pause_at is not None and trip.present.number >= self.pause_at:
+            return False
+        due = self.playback.should_ask()
+        if self.at_wheel == "replay":
+            return self.catching_up or (due and self.following)
+        return due and not trip.present.over
+
+    def _ask(self, trip: Trip) -> None:
+        present = trip.present
+        if self.following and self.script is not None:
+            follow(self, trip, self.script)
+        elif self.at_wheel == "policy" and self.policy is not None:
+            policy = self.policy
+            self._ask_clip(lambda: policy.drive(present))
+        else:
+            controls = self._controls_after(present, self.hands.look(self.now_s))
+            action = np.array([controls.steering_rad, controls.acceleration_mps2], np.float32)
+            self._event_asked_s = self.latency.take()
+            act = Act("control", action, self.generator.frames_of(present.state.world))
+            self.ask_clip(Drive(present, act, controls))
+
+    def _controls_after(self, present: Moment, wish: Wish) -> Controls:
+        period_s = self.generator.frames_of(present.state.world) / FPS
+        return next_controls(present.controls, wish, present.state.ego.speed_mps, period_s, self.feel)
+
+    def ask_clip(self, drive: Drive) -> None:
+        """Ask for the clip that an action leads to."""
+        self._ask_clip(lambda: self.generator.drive(drive))
+
+    def _ask_clip(self, task: Task) -> None:
+        self._asked_at_s = self.now_s
+        self._requests.submit(task, self._clip_ready)
+
+    # Receiving
+
+    def _failed(self, error: BaseException) -> None:
+        self._asked_at_s = None
+        if self.trip is None or not isinstance(error, LongDWMError):
+            raise error
+        self.say(str(error), warning=True)
+        if self.at_wheel == "replay":
+            self.end_of_replay(str(error))
+        self.paused = self.at_wheel != "hands"
+        self.waiting = not self.paused
+
+    def _clip_ready(self, moment: Moment) -> None:
+        if self._asked_at_s is not None:
+            # A policy's thinking time counts: it delays the picture just as generation does.
+            self.playback.generation.add(self.now_s - self._asked_at_s)
+        self._ready = Ready(moment, self._event_asked_s)
+        self._event_asked_s = self._asked_at_s = None
+
+    def _opened(self, moment: Moment, opening: OpenScene) -> None:
+        state = moment.state
+        journal = Journal(
+            world=state.world,
+            scene=state.scene,
+            seed=opening.seed,
+            prompt=opening.prompt,
+            scenes=self.scenes,
+            image_size=self.generator.image_size,
+            control_frames=self.generator.control_frames,
+        )
+        if self.recorder is not None and self.trip is not None:
+            # The recording goes on across scenes.
+            journal = self.trip.journal
+            journal.note("scene", scene=state.scene, seed=opening.seed, prompt=opening.prompt)
+        self.trip = Trip(Timeline(moment), journal)
+        self.playback.hold(len(moment.frames))
+        self.waiting, self.paused, self.pause_at = self.at_wheel == "hands", False, None
+
+    def _progress(self, what: str, share: float) -> None:
+        # Called from the generation thread: one assignment, which is atomic.
+        self.busy = f"{what}  {share:.0%}" if share else what

@@ -1,0 +1,30 @@
+"""The driver's hands: keys, gamepads and wheels together."""
+
+from longdwm_env.agents.driving.input.devices import Device
+from longdwm_env.agents.driving.input.held_keys import HeldKeys
+from longdwm_env.agents.driving.input.pedals import Wish, differ, merged
+
+
+class DriverHands:
+    """Merges the keys that are held with whatever devices are plugged in."""
+
+    def __init__(self) -> None:
+        self.keys = HeldKeys()
+        self.devices: list[Device] = []
+        self._noticed = Wish()
+
+    def peek(self) -> Wish:
+        """What is asked for at this instant."""
+        return merged([*(device.wish() for device in self.devices), self.keys.peek()])
+
+    def look(self, now_s: float) -> Wish:
+        """What was asked for since the last look."""
+        return merged([*(device.wish() for device in self.devices), self.keys.look(now_s)])
+
+    def device_moved(self) -> bool:
+        """Whether a device was moved noticeably since this was last true."""
+        present = merged([device.wish() for device in self.devices])
+        moved = differ(present, self._noticed)
+        if moved:
+            self._noticed = present
+        return moved

@@ -1,0 +1,1 @@
+"""The instruments and the planned path, as values and as drawings."""

@@ -1,0 +1,1 @@
+"""Commands around training: starting points, studies, policies, and what is shipped."""

@@ -1,0 +1,101 @@
+"""``longdwm train ship | ship-scorer | ship-inverse-dynamics``: from a trained workspace into the package."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longdwm_env.cli.train import DEFAULTS, Options, opened
+
+if TYPE_CHECKING:
+    from longdwm_env.training.workspace import Workspace
+
+
+def ship(
+    options: Options = DEFAULTS, to: Path | None = None, results: Path = Path("docs/results"), note: str = ""
+) -> int:
+    """Put the trained pipeline where the package ships it from: bfloat16, at most 40 MB with the readers, a model card.
+
+    Args:
+        options: recipe and folder.
+        to: folder to write; default: the one behind world="mini".
+        results: folder of result tables (JSON) for the card; without any the card says that nothing was measured.
+        note: for the card: how the model was made, beyond what the folder has recorded.
+    """
+    from longdwm_env.io.files import check_output_folder
+    from longdwm_env.models.bundled import MINI
+    from longdwm_env.training.ship import ship as ship_pipeline
+
+    target = to or MINI
+    check_output_folder(target)
+    _, workspace = opened(options)
+    size = ship_pipeline(workspace, target, results, note=note)
+    print(f"{size / 1e6:.1f} MB written to {target}")
+    return 0
+
+
+def ship_scorer(options: Options = DEFAULTS, to: Path | None = None, samples: int = 40) -> int:
+    """Put the trained scorer where the package ships it from: bfloat16, configuration, a card with what was measured.
+
+    Args:
+        options: recipe and folder.
+        to: folder to write; default: the one that ``models.scorer.bundled_scorer`` reads.
+        samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
+    """
+    from longdwm_env.evaluation.networks import Networks
+    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
+    from longdwm_env.models.scorer import BUNDLED, load_scorer
+    from longdwm_env.training.ship_scorer import ship_scorer as ship_network
+
+    def measured(folder: Path) -> str:
+        return quality_on_test_seeds(Networks(load_scorer(folder)), samples).as_markdown()
+
+    _, workspace = opened(options)
+    return _shipped("scorer", ship_network, measured if samples else None, workspace, workspace.scorer, to or BUNDLED)
+
+
+def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, samples: int = 40) -> int:
+    """Put the trained inverse-dynamics model where the package ships it from, as ``ship-scorer`` does with the scorer.
+
+    Args:
+        options: recipe and folder.
+        to: folder to write; default: the one that ``models.inverse_dynamics.bundled_inverse_dynamics`` reads.
+        samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
+    """
+    from longdwm_env.evaluation.networks import Networks
+    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
+    from longdwm_env.models.inverse_dynamics import BUNDLED, load_inverse_dynamics
+    from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
+
+    def measured(folder: Path) -> str:
+        return quality_on_test_seeds(Networks(reader=load_inverse_dynamics(folder)), samples).as_markdown()
+
+    _, workspace = opened(options)
+    source, target = workspace.inverse_dynamics, to or BUNDLED
+    return _shipped("inverse-dynamics", ship_network, measured if samples else None, workspace, source, target)
+
+
+def _shipped(
+    stage: str,
+    ship_network: Callable[[Path, Path, dict[str, Any], str | None], str],
+    measured: Callable[[Path], str] | None,
+    workspace: "Workspace",
+    source: Path,
+    target: Path,
+) -> int:
+    import tempfile
+
+    from longdwm_env.io.files import check_output_folder
+    from longdwm_env.training.ship_scorer import training_facts
+
+    check_output_folder(target)
+    facts = training_facts(workspace.stage(stage))
+    quality = None
+    if measured is not None:
+        # What is measured is what is shipped: after rounding to bfloat16.
+        with tempfile.TemporaryDirectory() as rounded:
+            ship_network(source, Path(rounded), facts, None)
+            quality = measured(Path(rounded))
+        print(quality)
+    exported = ship_network(source, target, facts, quality)
+    print(f"{stage} {exported} exported to {target}")
+    return 0

@@ -1,0 +1,1 @@
+"""Commands for data sets: written, checked, imported, captioned."""

@@ -1,0 +1,1 @@
+"""Commands that drive: by hand, by policy, along a path, and for pictures."""

@@ -1,0 +1,1 @@
+"""Commands that measure worlds, videos and policies."""

@@ -1,0 +1,271 @@
+"""``longdwm metrics truth | obey | last | detail | cars | identity | text``: how good a world is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import tyro
+
+from longdwm_env.cli.tables import command_line, written
+from longdwm_env.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.report import Table
+    from longdwm_env.evaluation.worlds.world_run import WorldRun
+    from longdwm_env.models.scorer import DrivingEncoder
+
+ActionMode = Literal["trajectory", "control", "command", "goal"]
+"""Those of ``actions``, whose import would delay every ``--help``."""
+
+FIRST_TEST_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class WorldOptions:
+    """What is measured, and where results go.
+
+    Attributes:
+        world: mini, warp, simulator, or a saved pipeline.
+        against: other worlds beside it.
+        first_seed: of the built-in scenes; those from 1000000 on are kept for testing.
+        encoder: folder of a trained scorer; default: the one that comes with the package.
+        reader: folder of a trained inverse-dynamics model, likewise.
+        device: where a learned world runs.
+        out: folder of the tables and pictures.
+        drives: folder of the drives; those that are there are not driven again. Delete it after a change of the code.
+    """
+
+    world: str = "mini"
+    against: tuple[str, ...] = ("warp",)
+    first_seed: int = FIRST_TEST_SEED
+    encoder: Path | None = None
+    reader: Path | None = None
+    device: str | None = None
+    out: Path = Path("outputs/quality")
+    drives: Path = Path("outputs/quality/drives")
+
+
+WorldFlag = Annotated[WorldOptions, tyro.conf.arg(name="")]
+
+WITHOUT_SCORER = "left out: there is no trained scorer here (--encoder)"
+SECONDS = (0, 1, 2, 3, 4)
+"""Moments of a drive of 4 s that contact sheets show."""
+
+
+def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
+    """The same scenes and actions in the simulator and in worlds: PSNR, SSIM and FDS at 1, 2 and 4 s.
+
+    Args:
+        options: what is measured.
+        scenes: how many.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.truth import TruthScores
+
+    found, run = TruthScores(_scorer(options, needed=False)), _run(options)
+    drives = run.opened(LogPlan(seconds=4))
+    seeds = drives.seeds(scenes)
+    for real, made in run.driven(drives, seeds, "truth", (0, 0.5, 1, 2, 4), spread(seeds, sheets)):
+        found.add(real, made)
+    notes = (f"FDS is {WITHOUT_SCORER}.",) if found.encoder is None else ()
+    table = found.table(run.world, run.against, run.facts(drives, seeds), notes)
+    return _finished(run, table, found.scenes_table())
+
+
+def obey(
+    options: WorldFlag = WorldOptions(),
+    scenes: int = 200,
+    modes: tuple[ActionMode, ...] = get_args(ActionMode),
+    sheets: int = 1,
+) -> int:
+    """Speed and yaw rate that the inverse-dynamics model reads from 4 s of pictures, against what was commanded.
+
+    Args:
+        options: what is measured.
+        scenes: how many for each action mode.
+        modes: action modes.
+        sheets: scenes of each mode that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.drives.drive_set import SIMULATOR
+    from longdwm_env.evaluation.drives.plans import VariedPlan
+    from longdwm_env.evaluation.networks import Networks, opened_reader
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.controllability import Obedience
+
+    reader = opened_reader(options.reader, needed=True)
+    assert reader is not None
+    obedience, run = Obedience(reader), _run(options)
+    facts: dict[str, Any] = {}
+    for number, mode in enumerate(modes):
+        drives = run.opened(VariedPlan(mode))
+        seeds = drives.seeds(scenes)
+        for real, made in run.driven(drives, seeds, "obey", SECONDS, spread(seeds[number % scenes :], sheets)):
+            obedience.add({SIMULATOR: real, **made})
+        own = run.facts(drives, seeds)
+        facts |= {f"seeds, {mode}": own.pop("seeds"), f"scenes passed over, {mode}": own.pop("scenes passed over")}
+        facts = own | facts
+    facts |= Networks(reader=reader, reader_from=str(options.reader or "bundled")).facts()
+    return _finished(run, obedience.table(run.world, facts), rows_a_page=9)
+
+
+def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90) -> int:
+    """Long drives: FDS late against early, collapses, memory; contact sheets of every drive.
+
+    The simulator's sober driver drives the simulator; his actions drive the world, which goes on from its own pictures.
+
+    Args:
+        options: what is measured.
+        scenes: how many drives.
+        seconds: of each; the last third is compared with the first ten seconds.
+    """
+    from longdwm_env.evaluation.drives.drive_set import SIMULATOR
+    from longdwm_env.evaluation.sheets import sheet_rows
+    from longdwm_env.evaluation.worlds.stability import EARLY_S, Endurance
+
+    if seconds < 2 * EARLY_S[1]:
+        raise InvalidConfig(
+            f"--seconds {seconds}: early and late are told apart in drives of {2 * EARLY_S[1]} s or more"
+        )
+    found, run = Endurance(_scorer(options, needed=False), seconds), _run(options)
+    drives = run.opened(_long_plan(seconds))
+    seeds = drives.seeds(scenes)
+    times = tuple(round(part * seconds / 6, 1) for part in range(7))
+    for real, made in run.driven(drives, seeds, "last", times, ()):
+        found.add({SIMULATOR: real, **made})
+        for world, drive in made.items():
+            run.show(f"last-{world}", sheet_rows({world: drive}, times))
+    facts = run.facts(drives, seeds) | ({"FDS": WITHOUT_SCORER} if found.encoder is None else {})
+    return _finished(run, found.table(run.world, facts), found.over_time(), found.drives_table(), rows_a_page=10)
+
+
+def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90, sheets: int = 6) -> int:
+    """How much fine detail the pictures have, over the simulator's at the same moment, up to 90 s into a drive.
+
+    The drives are those of `last`. Beside the worlds stands the first frame, kept as it is.
+
+    Args:
+        options: what is measured.
+        scenes: how many drives.
+        seconds: of each: detail is measured at 1, 2, 4, 12, 30, 60 and 90 s, as far as these go.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.detail import Detail
+
+    if seconds < 1:
+        raise InvalidConfig(f"--seconds {seconds}: drives last a second or more")
+    found, run = Detail.of_length(seconds), _run(options)
+    drives = run.opened(_long_plan(seconds))
+    seeds = drives.seeds(scenes)
+    for real, made in run.driven(drives, seeds, "detail", (0, *found.times_s), spread(seeds, sheets)):
+        found.add(real, made)
+    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
+
+
+def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
+    """Whether the vehicle ahead is still there after 1, 2, 3 and 4 s, of a plausible size, where one may expect it.
+
+    Args:
+        options: what is measured.
+        scenes: how many that have a vehicle ahead.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.objects import Persistence
+    from longdwm_env.evaluation.worlds.vehicle_ahead import boxes_ahead, marked, taken_away, watched
+
+    plan, found, run = LogPlan(seconds=4), Persistence(), _run(options)
+    drives = run.opened(plan)
+    # The log as it is: a driver who swerves away loses his leader in the truth too.
+    seeds = drives.seeds(scenes, lambda drive: watched(drive) is not None, lambda seed: not plan.perturbs(seed))
+    for real, made in run.driven(drives, seeds, "cars", SECONDS, spread(seeds, sheets), marked):
+        found.add(real, made, boxes_ahead(real), taken_away(drives, real))
+    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
+
+
+def identity(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
+    """Whether a house, tree or sign seen ahead stays the same one: its patch against the truth's at 1, 2, 3 and 4 s.
+
+    Args:
+        options: what is measured.
+        scenes: how many that have things to look at.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.identity import Identity, marked, things_ahead
+
+    plan, found, run = LogPlan(seconds=4), Identity(), _run(options)
+    drives = run.opened(plan)
+    seeds = drives.seeds(scenes, lambda drive: any(things_ahead(drive)), lambda seed: not plan.perturbs(seed))
+    for real, made in run.driven(drives, seeds, "identity", SECONDS, spread(seeds, sheets), marked):
+        found.add(real, made)
+    return _finished(run, found.table(run.world, run.against, run.facts(drives, seeds)), found.scenes_table())
+
+
+def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1) -> int:
+    """Whether the scorer recognises the prompted weather and time of day in generated pictures.
+
+    Once with a start that is drawn as the prompt says, once with a start that shows the scene's own conditions.
+
+    Args:
+        options: what is measured.
+        scenes: how many for each of the two; they take the nine conditions in turn.
+        sheets: how often each of the nine conditions is shown on contact sheets.
+    """
+    from tqdm import tqdm
+
+    from longdwm_env.agents.driving.engine.prompt_cycling import conditions_of
+    from longdwm_env.evaluation.drives.drive_set import ALL, CHANGED, DRAWN, SIMULATOR, asked
+    from longdwm_env.evaluation.drives.plans import LogPlan
+    from longdwm_env.evaluation.sheets import sheet_rows
+    from longdwm_env.evaluation.worlds.recognition import Recognition
+
+    scorer = _scorer(options)
+    assert scorer is not None
+    recognition, run = Recognition(scorer), _run(options)
+    drives = run.opened(LogPlan(seconds=4))
+    seeds = drives.seeds(scenes)
+    for number, seed in enumerate(tqdm(seeds, desc="prompts", unit="scene")):
+        own = conditions_of(drives.again(SIMULATOR, seed).prompt)
+        for way in (DRAWN, CHANGED):
+            wanted = asked(own, number, way)
+            # A start that is drawn as prompted is the simulator's own work: beside it stands the heads' accuracy.
+            worlds = dict.fromkeys([SIMULATOR, *run.worlds.names] if way == DRAWN else run.worlds.names)
+            made = {world: drives.prompted(world, seed, wanted, way) for world in worlds}
+            recognition.add(made, way, wanted, own)
+            if number < len(ALL) * sheets:
+                run.show("text", sheet_rows({f"{world}, {way}": drive for world, drive in made.items()}, SECONDS))
+    table = recognition.table(run.world, run.facts(drives, seeds))
+    return _finished(run, table, recognition.confusion(), rows_a_page=9)
+
+
+def _run(options: WorldOptions) -> "WorldRun":
+    from longdwm_env.evaluation.drives.drive_set import MeasuredWorlds
+    from longdwm_env.evaluation.worlds.world_run import WorldRun
+
+    worlds = MeasuredWorlds(options.world, options.against, options.device)
+    return WorldRun(worlds, options.drives, options.first_seed, options.out, command_line())
+
+
+def _scorer(options: WorldOptions, needed: bool = True) -> "DrivingEncoder | None":
+    from longdwm_env.evaluation.networks import opened_encoder
+
+    return opened_encoder(options.encoder, needed)
+
+
+def _long_plan(seconds: int) -> "LogPlan":
+    from longdwm_env.evaluation.drives.plans import LEAST_MEAN_SPEED_MPS, LogPlan
+
+    return LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS)
+
+
+def _finished(run: "WorldRun", table: "Table", *further: "Table", rows_a_page: int | None = None) -> int:
+    """Write what was found; three scenes on a page of a contact sheet unless told otherwise."""
+    for path in run.write(further, rows_a_page or 3 * (1 + len(run.worlds.names))):
+        print(f"  {path}")
+    return written(table, run.out)

@@ -1,0 +1,44 @@
+"""The results as files for programs: a CSV row per episode, and the summary as JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.summary import Record, Summary
+from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
+
+COLUMNS = ("policy", "episode", "scene", "seed", "status", "ended", "failure")
+
+
+def write_tables(
+    folder: Path, config: EvaluationConfig, records: Sequence[Record], summary: Summary, origin: dict[str, Any]
+) -> None:
+    """Write ``episodes.csv`` and ``summary.json``. What is unavailable is empty in the one and named in the other."""
+    rows = io.StringIO()
+    writer = csv.writer(rows)
+    writer.writerow([*COLUMNS, *FACTS, "act_s", "wall_s"])
+    for record in records:
+        numbers = [record["numbers"].get(name, "") for name in FACTS]
+        writer.writerow([*(record[name] for name in COLUMNS), *numbers, record["act_s"], record["wall_s"]])
+    atomic_write_bytes(folder / "episodes.csv", rows.getvalue().encode("utf-8", "backslashreplace"))
+    atomic_write_json(folder / "summary.json", summary_json(config, summary) | origin)
+
+
+def summary_json(config: EvaluationConfig, summary: Summary) -> dict[str, Any]:
+    """The summary as JSON values."""
+    return {
+        "config": json.loads(config.to_json()),
+        "ranked_by": summary.ranked_by,
+        "policies": [asdict(policy) for policy in summary.policies],
+        "differences": [
+            {"first": first, "second": second, "number": summary.ranked_by, **estimate.to_json()}
+            for (first, second), estimate in summary.differences.items()
+        ],
+        "numbers": {name: asdict(fact) for name, fact in FACTS.items()},
+    }

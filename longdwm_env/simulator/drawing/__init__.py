@@ -1,0 +1,1 @@
+"""Drawing the front camera's picture: sky, ground, roadside and vehicles."""

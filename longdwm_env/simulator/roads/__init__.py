@@ -1,0 +1,1 @@
+"""Roads of the simulator: how they run, which lanes they have, and what stands beside them."""

@@ -1,0 +1,51 @@
+"""Where in a store of latents a sample can be drawn, what is said there, and which samples are the same one."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from longdwm_env.clock import FRAMES_PER_INTERVAL
+from longdwm_env.training.data.latents import LatentStore
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Where a segment of a clip is kept.
+
+    Attributes:
+        first: the clip's frame that it begins at.
+        row: of the tensors that hold it.
+        suffix: of their names.
+        ends: name of the tensor whose rows ``row`` and ``row + 1`` are its first and last frame, encoded alone.
+    """
+
+    first: int
+    row: int
+    suffix: str
+    ends: str
+
+
+def segments_of(store: LatentStore, clip: int) -> list[Segment]:
+    """All segments of a clip: first its intervals, then those of further phases, phase by phase."""
+    facts = store.entries[clip].facts
+    whole_seconds: dict[str, Any] = {"offset": 0, "count": facts["intervals"], "ends": "keyframes.0", "suffix": ""}
+    return [
+        Segment(grid["offset"] + FRAMES_PER_INTERVAL * row, row, grid["suffix"], grid["ends"])
+        for grid in facts.get("segments", [whole_seconds])
+        for row in range(grid["count"])
+    ]
+
+
+def text_at(store: LatentStore, clip: int, frame: int) -> Tensor:
+    """(W, D) embedding of what is said of starts at a clip's frame."""
+    later = bisect_right(store.entries[clip].facts.get("later_texts", ()), frame)
+    return store.rows(clip, "later_texts", later - 1) if later else store.tensor(clip, "text")
+
+
+def moment(store: LatentStore, clip: int, frame: int) -> tuple[str, int]:
+    """What a clip's frame is called in all clips of its scene or video."""
+    key = store.entries[clip].facts["key"]
+    scene, at, first = key.rpartition("@")
+    return (scene, int(first) + frame) if at and first.isdecimal() else (key, frame)
