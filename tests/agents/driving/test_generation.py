@@ -7,7 +7,7 @@ from longdwm_env.agents.driving.engine import prompt_cycling as prompts
 from longdwm_env.agents.driving.engine.generation import Drive, EndedOnTheWay, Generator, OpenScene
 from longdwm_env.agents.driving.engine.timeline import Act, Timeline
 from longdwm_env.agents.driving.engine.trip import Trip
-from longdwm_env.agents.driving.recording.video_recorder.journal import Journal
+from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
 

@@ -8,7 +8,7 @@ from longdwm_env.agents.driving.engine.session_commands import finish_recording,
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadWorker
 from longdwm_env.agents.driving.input.key_commands import Command
 from longdwm_env.agents.driving.input.pedals import Wish
-from longdwm_env.agents.driving.recording.video_recorder.journal import Journal
+from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.clock import FPS
 
 GAS = Wish(throttle=0.5)
