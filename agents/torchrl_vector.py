@@ -31,11 +31,11 @@ class LastObservations(gym.vector.VectorWrapper):
         *moved, infos = self.env.step(actions)
         last = infos.get("final_obs")
         if last is None:
-            return (*moved, {})  # type: ignore[return-value]
+            return (*moved, {})
         # Pictures alone are called pixels there.
         rows = [row if row is None or isinstance(row, dict) else {"pixels": row} for row in last]
         one = next(row for row in rows if row is not None)
         parts = {
             name: np.stack([np.zeros_like(one[name]) if row is None else row[name] for row in rows]) for name in one
         }
-        return (*moved, {"final_info": parts})  # type: ignore[return-value]
+        return (*moved, {"final_info": parts})
