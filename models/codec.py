@@ -11,6 +11,7 @@ from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 
 from longdwm_env.errors import NotFinite
+from longdwm_env.models.small_decoder import SmallDecoder
 from longdwm_env.types import Images
 
 
@@ -82,10 +83,11 @@ class CogVideoXCodec:
 
     Args:
         vae: the autoencoder. Inputs must be on its device; they are brought to its type.
+        small_decoder: decodes in its place, in a small part of the time; None for the autoencoder's own decoder.
     """
 
-    def __init__(self, vae: AutoencoderKLCogVideoX) -> None:
-        self.vae = vae
+    def __init__(self, vae: AutoencoderKLCogVideoX, small_decoder: SmallDecoder | None = None) -> None:
+        self.vae, self.small_decoder = vae, small_decoder
         self.latent_channels: int = vae.config.latent_channels
         self.spatial_factor: int = 2 ** (len(vae.config.block_out_channels) - 1)
 
@@ -122,6 +124,9 @@ class CogVideoXCodec:
 
     def decode_keyframes(self, latents: Tensor) -> Tensor:
         """As videos of one latent each, which decode to one frame each."""
+        if self.small_decoder is not None:
+            flat = latents.flatten(0, 1)[:, None].to(self.small_decoder.dtype)
+            return self.small_decoder.decode(flat, 1)[:, 0].unflatten(0, latents.shape[:2])
         decoded = self._decode(latents.flatten(0, 1)[:, None])
         return decoded.reshape(*latents.shape[:2], *decoded.shape[2:])
 
@@ -130,4 +135,6 @@ class CogVideoXCodec:
         expected = self.latent_frames(num_frames)
         if latents.shape[1] != expected:
             raise ValueError(f"a clip of {num_frames} frames has {expected} latent frames, got {latents.shape[1]}")
+        if self.small_decoder is not None:
+            return self.small_decoder.decode(latents.to(self.small_decoder.dtype), num_frames)[:, wanted]
         return self._decode(latents)[:, -num_frames:][:, wanted]

@@ -17,11 +17,12 @@ from transformers import T5Config, T5EncoderModel
 from longdwm_env.errors import MissingWeights, UnknownWorld
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.small_decoder import SmallDecoder
 from longdwm_env.models.text import PromptEncoder
 
 INDEX = "model_index.json"
-COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor")
-_OPTIONAL = ("tokenizer", "text_encoder", "compositor")
+COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor", "small_decoder")
+_OPTIONAL = ("tokenizer", "text_encoder", "compositor", "small_decoder")
 _CONFIGURATIONS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
 _LIBRARIES = ("diffusers", "transformers")
 """Whose classes a pipeline's components may be, beside our own: a folder does not choose what is imported."""
@@ -29,6 +30,7 @@ _LIBRARIES = ("diffusers", "transformers")
 _BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "LongDWMTransformer3DModel": LongDWMTransformer3DModel.from_config,
     "MiniAutoencoder": MiniAutoencoder.from_config,
+    "SmallDecoder": SmallDecoder.from_config,
     "PromptEncoder": PromptEncoder.from_config,
     "AutoencoderKLCogVideoX": AutoencoderKLCogVideoX.from_config,
     "T5EncoderModel": lambda config: T5EncoderModel(T5Config(**config)),
@@ -55,8 +57,8 @@ def check_pipeline_folder(path: Path) -> None:
         raise MissingWeights(f"{path / INDEX} is damaged: it has no 'settings' (image size, steps, warp)")
     for name in COMPONENTS:
         entry = index.get(name)
-        if entry is None and name == "compositor":
-            # Pipelines that were saved before there were compositors.
+        if entry is None and name in ("compositor", "small_decoder"):
+            # Pipelines that were saved before there were such parts.
             continue
         if not (isinstance(entry, list) and len(entry) == 2):
             raise MissingWeights(

@@ -50,6 +50,7 @@ class Generation:
         micro_batch: samples in each pass, always exactly this many.
         in_lanes: whether passes run side by side, each on one core of the CPU, rather than one after the other.
         compositor: puts frames together in place of the Fine model where a drive goes second by second; None for none.
+        gap_batch: gaps in each pass of the Fine model, always exactly this many; None for ``micro_batch``.
     """
 
     def __init__(
@@ -63,9 +64,13 @@ class Generation:
         micro_batch: int = 1,
         in_lanes: bool = False,
         compositor: Compositor | None = None,
+        gap_batch: int | None = None,
     ) -> None:
         if micro_batch < 1:
             raise ValueError(f"micro_batch is at least 1, got {micro_batch}")
+        self.gap_batch = micro_batch if gap_batch is None else gap_batch
+        if self.gap_batch < 1:
+            raise ValueError(f"gaps_at_once is at least 1, got {gap_batch}")
         self.coarse, self.fine, self.codec, self.settings = coarse, fine, codec, settings
         self.device, self.dtype, self.micro_batch, self.in_lanes = torch.device(device), dtype, micro_batch, in_lanes
         self.lanes = Lanes(torch.get_num_threads())
@@ -75,9 +80,9 @@ class Generation:
         self._keeps_ends = self._last_is_exact and fine.transformer.config.keep_known
 
     @property
-    def samples_at_once(self) -> int:
-        """How many samples are worth giving at once."""
-        return self.micro_batch * (self.lanes.count if self.in_lanes else 1)
+    def gaps_at_once(self) -> int:
+        """How many gaps are worth giving at once."""
+        return self.gap_batch * (self.lanes.count if self.in_lanes else 1)
 
     def second(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling, num_frames: int
@@ -299,7 +304,7 @@ class Generation:
         Returns:
             B arrays uint8 (num_frames, H, W, 3); a twelfth frame is the later keyframe itself.
         """
-        chunks = _chunks(list(range(len(gaps))), self.micro_batch)
+        chunks = _chunks(list(range(len(gaps))), self.gap_batch)
         passes = [partial(self._fill, [gaps[i] for i in chunk], sampling, num_frames) for chunk, _ in chunks]
         return [clip for (_, real), made in zip(chunks, self.run(passes), strict=True) for clip in made[:real]]
 

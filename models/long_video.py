@@ -3,10 +3,12 @@
 Memory does not grow with length: what is kept between rollouts is the last few keyframes.
 """
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from longdwm_env import clock
@@ -17,6 +19,8 @@ from longdwm_env.models.samples import Gap, Present, Sampling
 from longdwm_env.types import Camera, FloatArray, Images
 
 STEP = clock.FRAMES_PER_INTERVAL
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,22 @@ class Drive:
     layout: RoadLayout | None = None
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a long video stands after some rollouts: all that the next one goes on from.
+
+    Attributes:
+        driven: frames made so far, whole rollouts.
+        history: uint8 (N, H, W, 3) the last keyframes, N at most ``Drive.most_history``.
+        before: the keyframe before the last one, (H, W, 3), and its pose (3,) in the ego frame of the last; None before
+            the first rollout.
+    """
+
+    driven: int
+    history: Images
+    before: tuple[Images, FloatArray] | None = None
+
+
 def drive_on(
     generation: Generation,
     drive: Drive,
@@ -66,35 +86,81 @@ def drive_on(
         uint8 (T, H, W, 3), T = 12 but for a last part (T = 0 where gaps are not filled), and the latent (C, h, w) of
         the keyframe that the second ends on.
     """
-    history = drive.history[-drive.most_history :]
-    driven, before = 0, None
-    while driven < drive.num_frames and not stopped():
-        count = min(drive.at_once, -(-(drive.num_frames - driven) // STEP))
-        origin = np.zeros(3) if driven == 0 else drive.poses[driven - 1]
-        ahead = relative_to(drive.poses[driven : driven + count * STEP], origin)
-        layout = None if drive.layout is None else drive.layout.seen_from(origin)
-        present = Present(history, drive.camera, drive.text, drive.seed, driven, before, layout)
-        ((latents, keyframes),) = generation.keyframes([present], [ahead[STEP - 1 :: STEP]], sampling)
-        gaps = _gaps(present, ahead, latents, keyframes)
-        for start in range(0, count, generation.samples_at_once):
-            chunk = gaps[start : start + generation.samples_at_once]
-            clips = generation.fill(chunk, sampling) if fill else [gap.last[None][:0] for gap in chunk]
-            for offset, clip in enumerate(clips):
-                index = start + offset
-                yield clip[: drive.num_frames - driven - index * STEP], latents[index]
-        history = np.concatenate([history, keyframes])
-        end = ahead[count * STEP - 1]
-        penultimate = np.zeros(3) if count == 1 else ahead[(count - 1) * STEP - 1]
-        before = (history[-2], relative_to(penultimate[None], end)[0])
-        history = history[-drive.most_history :]
-        driven += count * STEP
+    standing = begun(drive)
+    while standing.driven < drive.num_frames and not stopped():
+        standing = yield from rolled_on(generation, drive, sampling, standing, fill)
+
+
+def begun(drive: Drive) -> Standing:
+    """Where a video stands before its first rollout."""
+    return Standing(0, drive.history[-drive.most_history :])
+
+
+def rolled_on(
+    generation: Generation, drive: Drive, sampling: Sampling, standing: Standing, fill: bool = True
+) -> Generator[tuple[Images, Tensor], None, Standing]:
+    """One rollout: keyframes at once, then the gaps before them, as many in a pass as ``Generation.gaps_at_once``.
+
+    Args:
+        generation: models at work.
+        drive: what to make.
+        sampling: steps and guidance.
+        standing: where to go on from.
+        fill: see ``drive_on``.
+
+    Yields:
+        As ``drive_on``.
+
+    Returns:
+        Where the video stands then.
+    """
+    driven = standing.driven
+    count = min(drive.at_once, -(-(drive.num_frames - driven) // STEP))
+    origin = np.zeros(3) if driven == 0 else drive.poses[driven - 1]
+    ahead = relative_to(drive.poses[driven : driven + count * STEP], origin)
+    layout = None if drive.layout is None else drive.layout.seen_from(origin)
+    present = Present(standing.history, drive.camera, drive.text, drive.seed, driven, standing.before, layout)
+    ((latents, keyframes),) = generation.keyframes([present], [ahead[STEP - 1 :: STEP]], sampling)
+    gaps, index = _gaps(present, ahead, latents, keyframes), 0
+    while index < count:
+        # How many are filled at once may change on the way: a smaller batch where the one before did not fit.
+        chunk = gaps[index : index + generation.gaps_at_once]
+        clips = _filled(generation, chunk, sampling) if fill else [gap.last[None][:0] for gap in chunk]
+        for clip in clips:
+            yield clip[: drive.num_frames - driven - index * STEP], latents[index]
+            index += 1
+    history = np.concatenate([standing.history, keyframes])
+    end = ahead[count * STEP - 1]
+    penultimate = np.zeros(3) if count == 1 else ahead[(count - 1) * STEP - 1]
+    before = (history[-2], relative_to(penultimate[None], end)[0])
+    return Standing(driven + count * STEP, history[-drive.most_history :], before)
+
+
+def _filled(generation: Generation, gaps: list[Gap], sampling: Sampling) -> list[Images]:
+    """As many of the gaps, from the first on, as fit into memory at once.
+
+    Raises:
+        torch.OutOfMemoryError: not even one does.
+    """
+    while True:
+        chunk = gaps[: generation.gaps_at_once]
+        try:
+            return generation.fill(chunk, sampling)
+        except torch.OutOfMemoryError:
+            if generation.gap_batch == 1:
+                raise
+            generation.gap_batch = -(-generation.gap_batch // 2)
+            log.warning("that many gaps do not fit into memory at once; going on with %d", generation.gap_batch)
+        # Only here is what the failed pass had made let go.
+        if generation.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def passes(generation: Generation, num_frames: int, at_once: int, fill: bool = True) -> tuple[int, int]:
     """How often ``drive_on`` samples with the Coarse and the Fine model for one video."""
     seconds = -(-num_frames // STEP)
     rollouts = [min(at_once, seconds - start) for start in range(0, seconds, at_once)]
-    gaps = sum(-(-count // generation.micro_batch) for count in rollouts) if fill else 0
+    gaps = sum(-(-count // generation.gap_batch) for count in rollouts) if fill else 0
     return len(rollouts), gaps
 
 

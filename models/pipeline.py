@@ -41,6 +41,7 @@ from longdwm_env.models.mini_codec import MiniAutoencoder
 from longdwm_env.models.sampler import steps_of
 from longdwm_env.models.samples import Sampling
 from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.models.small_decoder import SmallDecoder
 from longdwm_env.models.text import encode_prompts
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
 
@@ -72,10 +73,12 @@ class LongDWMPipeline(DiffusionPipeline):
         scheduler: a deterministic scheduler; its ``prediction_type`` is what both transformers were trained for.
         settings: ``LongDWMSettings`` as JSON values.
         compositor: puts the frames of a drive together at full resolution; None where the Fine model makes them.
+        small_decoder: decodes in place of CogVideoX's autoencoder (``longdwm train decoder``). None for the
+            autoencoder's own decoder: ``from_pretrained(folder, small_decoder=None)`` leaves out a saved one.
     """
 
     model_cpu_offload_seq = "text_encoder->coarse->fine->vae"
-    _optional_components = ["tokenizer", "text_encoder", "compositor"]  # noqa: RUF012 - diffusers' own convention
+    _optional_components = ["tokenizer", "text_encoder", "compositor", "small_decoder"]  # noqa: RUF012 - diffusers' own convention
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - diffusers' own convention
 
     def __init__(
@@ -88,10 +91,13 @@ class LongDWMPipeline(DiffusionPipeline):
         scheduler: Any,
         settings: dict[str, Any] | None = None,
         compositor: Compositor | None = None,
+        small_decoder: SmallDecoder | None = None,
     ) -> None:
         super().__init__()
         if settings is None:
             raise ValueError("a pipeline needs settings; see LongDWMSettings.to_json")
+        if small_decoder is not None and not isinstance(vae, AutoencoderKLCogVideoX):
+            raise ValueError("a small_decoder decodes the latents of AutoencoderKLCogVideoX, and of no other codec")
         self.register_modules(
             tokenizer=tokenizer,
             text_encoder=text_encoder,
@@ -100,6 +106,7 @@ class LongDWMPipeline(DiffusionPipeline):
             fine=fine,
             scheduler=scheduler,
             compositor=compositor,
+            small_decoder=small_decoder,
         )
         self.register_to_config(settings=LongDWMSettings.from_json(settings).to_json())
         self._guidance_scale = self.settings.guidance_scale
@@ -151,7 +158,9 @@ class LongDWMPipeline(DiffusionPipeline):
     @property
     def codec(self) -> Codec:
         """The autoencoder as a codec."""
-        return CogVideoXCodec(self.vae) if isinstance(self.vae, AutoencoderKLCogVideoX) else self.vae
+        if isinstance(self.vae, AutoencoderKLCogVideoX):
+            return CogVideoXCodec(self.vae, self.small_decoder)
+        return self.vae
 
     @property
     def coarse_model(self) -> CoarseModel:
@@ -209,19 +218,27 @@ class LongDWMPipeline(DiffusionPipeline):
         """Tokens that a prompt is cut or padded to; mini's encoder pools any number of them into five."""
         return 64 if isinstance(self.vae, MiniAutoencoder) else self.coarse.config.max_text_seq_length
 
-    def generation(self, micro_batch: int | None = None) -> Generation:
+    def generation(self, micro_batch: int | None = None, gaps_at_once: int | None = None) -> Generation:
         """Coarse model, Fine model and codec at work on this pipeline's device.
 
         Args:
             micro_batch: samples in each pass, filled up where there are fewer. None: eight where a small model runs on
                 a GPU, which one sample does not keep busy; else one, as larger ones gain nothing.
+            gaps_at_once: gaps in each pass of the Fine model; None for ``micro_batch``. On a CPU a gap is always filled
+                alone: that is as fast, and the frames are then the same bits whatever is asked for.
         """
+        if gaps_at_once is not None and gaps_at_once < 1:
+            raise ValueError(f"gaps_at_once is at least 1, got {gaps_at_once}")
         device = self._execution_device
         codec, small, on_cpu = self.codec, isinstance(self.vae, MiniAutoencoder), device.type == "cpu"
         if micro_batch is None:
             micro_batch = 8 if small and not on_cpu else 1
         if isinstance(codec, MiniAutoencoder) and on_cpu:
             codec = quick_on_cpu(codec)
+        gap_batch = None if on_cpu else gaps_at_once
+        if gap_batch is not None and gap_batch > 1 and isinstance(self.vae, AutoencoderKLCogVideoX):
+            # Transformers gain from a batch; the autoencoder does not, and twelve clips at once would not fit.
+            self.vae.enable_slicing()
         return Generation(
             self.coarse_model,
             self.fine_model,
@@ -232,6 +249,7 @@ class LongDWMPipeline(DiffusionPipeline):
             micro_batch,
             in_lanes=self._in_lanes,
             compositor=self.compositor,
+            gap_batch=gap_batch,
         )
 
     def load_lora_weights(
@@ -269,6 +287,7 @@ class LongDWMPipeline(DiffusionPipeline):
         callback_on_step_end: Callback | None = None,
         micro_batch: int | None = None,
         layout: RoadLayout | None = None,
+        gaps_at_once: int | None = None,
     ) -> Iterator[Images]:
         """One long video, second by second, in constant memory.
 
@@ -294,13 +313,14 @@ class LongDWMPipeline(DiffusionPipeline):
             micro_batch: see ``generation``.
             layout: of the road, in the ego frame of the image, for models that know it (``settings.road_layout``); None
                 where there is no map.
+            gaps_at_once: see ``generation``; where so many do not fit into a GPU's memory, half as many are tried.
 
         Yields:
             uint8 (T, H, W, 3), T = 12 but for a last part: the frames after the image, ``seconds`` * 12 in all.
         """
         text = self._embed([prompt], prompt_embeds)
         unconditional = self._guide(guidance_scale, [negative_prompt], negative_prompt_embeds, callback_on_step_end)
-        generation = self._for_call(micro_batch, callback_on_step_end)
+        generation = self._for_call(micro_batch, callback_on_step_end, gaps_at_once)
         sampling = self._sampling(num_inference_steps, callback_on_step_end, ("latents",))
         sampling = replace(sampling, unconditional_text=unconditional)
         self._count_steps(generation, sampling, clock.frames_in(seconds), keyframes_per_rollout)
@@ -341,6 +361,7 @@ class LongDWMPipeline(DiffusionPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] | None = ("latents",),
         micro_batch: int | None = None,
         layout: RoadLayout | None = None,
+        gaps_at_once: int | None = None,
     ) -> LongDWMPipelineOutput | tuple[Any]:
         """Whole videos at once; ``stream`` is the one for long ones.
 
@@ -363,6 +384,7 @@ class LongDWMPipeline(DiffusionPipeline):
             callback_on_step_end_tensor_inputs: which tensors the callback gets; there is ``latents``. None for none.
             micro_batch: as in ``stream``.
             layout: as in ``stream``, the same for all.
+            gaps_at_once: as in ``stream``.
 
         Returns:
             The frames after the image, ``seconds`` * 12 for each video.
@@ -381,7 +403,7 @@ class LongDWMPipeline(DiffusionPipeline):
         text = self._embed(prompts, prompt_embeds)
         unconditional = self._guide(guidance_scale, negatives, negative_prompt_embeds, callback_on_step_end)
         seeds = seeds_from(generator, batch)
-        generation = self._for_call(micro_batch, callback_on_step_end)
+        generation = self._for_call(micro_batch, callback_on_step_end, gaps_at_once)
         sampling = self._sampling(num_inference_steps, callback_on_step_end, shown or ())
         fill = output_type != "latent"
         self._count_steps(generation, sampling, num_frames, keyframes_per_rollout, fill, batch)
@@ -425,13 +447,20 @@ class LongDWMPipeline(DiffusionPipeline):
         may_begin = callback is not None and (given is not None or self.text_encoder is not None)
         return self._embed(negatives, given) if self.do_classifier_free_guidance or may_begin else None
 
-    def _for_call(self, micro_batch: int | None, callback: Callback | None) -> Generation:
+    def _for_call(
+        self, micro_batch: int | None, callback: Callback | None, gaps_at_once: int | None = None
+    ) -> Generation:
         """Models that look up the scale before each step; in one lane where a callback counts steps."""
-        generation = self.generation(micro_batch)
+        generation = self.generation(micro_batch, gaps_at_once)
         generation.coarse.guidance = generation.fine.guidance = lambda: self._guidance_scale
         if callback is not None:
             generation.lanes = Lanes(1)
         return generation
+
+    def sampling(self) -> Sampling:
+        """The pipeline's own steps and guidance, with the empty prompt to guide away from."""
+        unconditional = self._guide(None, [""], None, None)
+        return replace(self._sampling(None, None, ()), unconditional_text=unconditional)
 
     def _sampling(
         self, num_inference_steps: int | tuple[int, int] | None, callback: Callback | None, shown: Sequence[str]

@@ -94,6 +94,33 @@ def output_from_clean(
     raise ValueError(f"prediction_type {kind!r} is none of 'v_prediction', 'epsilon' and 'sample'")
 
 
+def jump(
+    scheduler: Any,
+    noisy: Float[Tensor, "b *latent"],
+    clean: Float[Tensor, "b *latent"],
+    begin: Int[Tensor, "b"],
+    end: Int[Tensor, "b"],
+) -> Float[Tensor, "b *latent"]:
+    """One deterministic step from timestep ``begin`` to ``end`` (DDIM, Song et al. 2021, Eq. 12 with eta = 0).
+
+    The noise that ``noisy`` and ``clean`` imply is kept; a sampler of few steps takes a few such jumps.
+
+    Args:
+        scheduler: whose noise schedule it is.
+        noisy: (B, ...) x at ``begin``.
+        clean: (B, ...) the clean latent that is believed in.
+        begin: (B,) timesteps.
+        end: (B,) timesteps below, -1 for the clean end.
+    """
+    signal, sigma = _signal_and_noise(scheduler, begin, noisy)
+    signal_end, sigma_end = _signal_and_noise(scheduler, end.clamp(min=0), noisy)
+    final = float(scheduler.final_alpha_cumprod)
+    at_end = (end < 0).to(noisy.device).reshape(signal.shape)
+    signal_end = torch.where(at_end, signal_end.new_tensor(final**0.5), signal_end)
+    sigma_end = torch.where(at_end, sigma_end.new_tensor((1 - final) ** 0.5), sigma_end)
+    return signal_end * clean + sigma_end * (noisy - signal * clean) / sigma
+
+
 def denoise(
     scheduler: Any,
     predict: Callable[[Tensor, Tensor], Tensor],

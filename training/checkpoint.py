@@ -86,13 +86,23 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
     for key, tensor in checkpoint.optimizer.items():
         name, moment = key.rsplit("/", 1)
         state.setdefault(name, {})[moment] = tensor
-    groups = get_optimizer_state_dict(model, optimizer, options=part)["param_groups"]
+    # A parameter that had no gradient yet has no moments. PyTorch wants some for each, and fills in such as count a
+    # step that never was; they are taken out again.
+    without = own - set(state) if state else set()
+    if without:
+        optimizer.state.clear()
+    fresh: Any = get_optimizer_state_dict(model, optimizer, options=part)
+    groups = fresh["param_groups"]
+    state |= {name: fresh["state"][name] for name in without}
     set_optimizer_state_dict(
         model,
         optimizer,
         {"state": state, "param_groups": groups},
         options=StateDictOptions(full_state_dict=True, ignore_frozen_params=True),
     )
+    for name, parameter in model.named_parameters():
+        if name.removeprefix("module.").replace("_fsdp_wrapped_module.", "") in without:
+            optimizer.state.pop(parameter, None)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:

@@ -14,10 +14,24 @@ from longdwm_env.training.composition.config import ComposeConfig
 from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
-from longdwm_env.training.losses.distill import DistillChoices
+from longdwm_env.training.losses.decoder import DecoderChoices
+from longdwm_env.training.losses.distill import DistillChoices, DistillTarget
+from longdwm_env.training.losses.few_steps import FewStepChoices
+from longdwm_env.training.losses.objective import LossWeighting
 
 StageName = Literal[
-    "codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "inverse-dynamics", "ar-baseline"
+    "codec",
+    "coarse",
+    "sharpen",
+    "fine",
+    "warp",
+    "distill",
+    "few-steps-coarse",
+    "few-steps-fine",
+    "decoder",
+    "scorer",
+    "inverse-dynamics",
+    "ar-baseline",
 ]
 STAGES: tuple[StageName, ...] = typing.get_args(StageName)
 Size = Literal["full", "debug"]
@@ -129,7 +143,13 @@ class StageConfig:
         end_noise_max: noise on the Fine model's given end frames.
         sampler_ratio: share of timesteps drawn from the sampler's own few.
         channel_weight_power: latent channel c counts as its raw standard deviation to this power; 0 for all alike.
+        loss_weighting: how much the error at each timestep counts: see ``NoiseChoices.weighting``. "x0", as the paper
+            prints Eq. 3 and 6, is the default of every recipe: what is measured is then the paper's method, and mini
+            predicts the clean latent itself.
         distill: see ``DistillChoices``.
+        distill_target: see ``DistillChoices.target``.
+        few_steps: see ``FewStepChoices`` (stages "few-steps-coarse" and "few-steps-fine").
+        decoder: see ``DecoderChoices``.
         codec: see ``CodecChoices``.
         pca_images: frames that the codec's linear part is fitted to; 0 leaves it.
         evidence_windows: windows that the inverse-dynamics model is trained on.
@@ -145,7 +165,11 @@ class StageConfig:
     end_noise_max: float = 0.0
     sampler_ratio: float = 0.0
     channel_weight_power: float = 0.0
+    loss_weighting: LossWeighting = "x0"
     distill: DistillChoices = field(default_factory=DistillChoices)
+    distill_target: DistillTarget = "latent"
+    few_steps: FewStepChoices = field(default_factory=FewStepChoices)
+    decoder: DecoderChoices = field(default_factory=DecoderChoices)
     codec: CodecChoices = field(default_factory=CodecChoices)
     pca_images: int = 1024
     evidence_windows: int = 4096

@@ -114,14 +114,14 @@ def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None
 
     Args:
         recipe: gives the model.
-        stage: "coarse", "sharpen", "fine", "warp", "distill" or "ar-baseline".
+        stage: "coarse", "sharpen", "fine", "warp", "distill", "few-steps-coarse", "few-steps-fine" or "ar-baseline".
         config: the stage's configuration; None for the recipe's own.
         processes: that share parameters (FSDP) and batch.
     """
     config = config or recipe.stage(stage)
     model = PRESETS[recipe.preset]()
     counts = {"coarse": parameter_count(model.coarse), "fine": parameter_count(model.fine)}
-    is_coarse = stage in ("coarse", "sharpen", "distill")
+    is_coarse = stage in ("coarse", "sharpen", "distill", "few-steps-coarse")
     transformer = model.coarse if is_coarse else model.fine
     parameters = counts["coarse" if is_coarse else "fine"]
     width = transformer.num_attention_heads * transformer.attention_head_dim
@@ -165,6 +165,12 @@ def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None
         frozen = 4 * teacher + 2 * teacher * (loop.precision == "bf16")
         tokens = tokens_of(model.fine, segment)
         flops += 2 * teacher * tokens * (model.settings.keyframes - 1) * loop.batch_size
+    if stage in ("few-steps-coarse", "few-steps-fine"):
+        # Beside the student a critic of its size is trained. The teacher draws twice at each place, guided; and the
+        # student, the critic and the student's own samples are passes more.
+        frozen = 4 * parameters + 2 * parameters * (loop.precision == "bf16")
+        parameters *= 2
+        flops *= 3
     shared = parameters / processes
     # Under FSDP one block at a time is whole; it is small beside the rest.
     weights = 4 * shared + (2 * parameters / (layers if processes > 1 else 1)) * (loop.precision == "bf16")
@@ -189,7 +195,7 @@ def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | No
     Raises:
         DoesNotFit: with advice.
     """
-    if stage in ("codec", "scorer", "inverse-dynamics"):
+    if stage in ("codec", "decoder", "scorer", "inverse-dynamics"):
         return None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     on_gpu = device != "cpu" and torch.cuda.is_available()

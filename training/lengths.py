@@ -52,12 +52,12 @@ def keyframes_needed(
         has_poses: without, nothing is rolled and no keyframes are the Coarse model's own.
         has_twins: without, windows that need them are left out.
     """
-    if stage in ("coarse", "sharpen"):
+    if stage in ("coarse", "sharpen", "few-steps-coarse"):
         used = [w for w in config.windows if (has_poses or not w.rolled) and (has_twins or not w.needs_twin)]
         return max((window.history + window.future for window in used), default=2)
     if stage == "distill":
         return settings.keyframes
-    if stage in ("fine", "warp") and has_poses and config.choices.own_keyframes_ratio > 0:
+    if stage in ("fine", "warp", "few-steps-fine") and has_poses and config.choices.own_keyframes_ratio > 0:
         return settings.history_keyframes + 1
     return 2
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
 from tqdm import tqdm
 
 from longdwm_env.io.processes import on_sigterm
@@ -82,6 +83,7 @@ def train(
         mixed_precision=computed_precision(loop.precision, PartialState(cpu=cpu).device.type),
         log_with=None if loop.tracker == "none" else loop.tracker,
         project_dir=str(folder / "tracker"),
+        kwargs_handlers=_handlers(objective),
     )
     run = Run(accelerator, objective, loop, optimizer_config, folder, facts or {})
     run.resume()
@@ -128,6 +130,11 @@ def train(
         (run.step - first_step) * loop.batch_size / elapsed,
         time.process_time() - begun_processor,
     )
+
+
+def _handlers(objective: Objective) -> list[Any]:
+    """What several processes have to know: whether to wait for gradients of every parameter."""
+    return [] if objective.uses_all_parameters else [DistributedDataParallelKwargs(find_unused_parameters=True)]
 
 
 def computed_precision(asked: Precision, device: str) -> Precision:

@@ -14,6 +14,8 @@ from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioni
 from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
+from longdwm_env.training.losses.decoder import DecoderBatch, DecoderObjective
+from longdwm_env.training.losses.few_steps import FewStepBatch
 from longdwm_env.training.losses.objective import Objective
 from longdwm_env.types import Images
 
@@ -56,6 +58,8 @@ class PictureWriter:
         self.pipeline.vae.to(device)
         rows: list[SheetRow] = []
         batch = batch.to(device)
+        if isinstance(batch, FewStepBatch):
+            batch = batch.sample
         if isinstance(batch, DistillBatch):
             batch = batch.coarse
         if isinstance(batch, CoarseBatch):
@@ -69,8 +73,18 @@ class PictureWriter:
                 SheetRow(f"{self.stage}, step {step}: recorded", uint8_from_images(batch.images), names),
                 SheetRow("decoded", uint8_from_images(made), names),
             ]
+        elif isinstance(batch, DecoderBatch) and isinstance(self.objective, DecoderObjective):
+            rows = self._decoded(batch, self.objective, step)
         if rows:
             save_picture(self.folder / f"step-{step:08d}.png", contact_sheet(rows))
+
+    def _decoded(self, batch: DecoderBatch, objective: DecoderObjective, step: int) -> list[SheetRow]:
+        """The last frame of each sample by both decoders."""
+        names = tuple("" for _ in batch.counts)
+        shown = {"the autoencoder": objective.decode(batch.latents, batch.num_frames)}
+        shown["the small decoder"] = objective.decoder.decode(batch.latents, batch.num_frames)
+        title = f"{self.stage}, step {step}: "
+        return [SheetRow(title + name, uint8_from_images(made[:, -1]), names) for name, made in shown.items()]
 
     def _coarse(self, batch: CoarseBatch) -> list[SheetRow]:
         model: Any = self.objective.model

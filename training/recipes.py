@@ -18,6 +18,10 @@ from longdwm_env.training.config import (
 from longdwm_env.training.data.latents import LatentChoices
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
+from longdwm_env.training.losses.decoder import DecoderChoices
+from longdwm_env.training.losses.few_steps import FewStepChoices
+
+FEW_STEPS = ("few-steps-coarse", "few-steps-fine")
 
 NUSCENES_FRAMES = 22 * FRAMES_PER_INTERVAL + 1
 """More than any scene of nuScenes has."""
@@ -96,6 +100,13 @@ def mini_simulator(size: Size = "full") -> Recipe:
         # Mostly with the views that driving gives: of keyframes that the Coarse model made.
         choices=replace(fine.choices, warp_drop_ratio=0.0, own_keyframes_ratio=0.75),
     )
+    # A teacher draws in many steps, so it has to be trained with ``sampler_ratio=0`` first.
+    few_coarse, few_fine = _few_steps(
+        replace(coarse, windows=coarse.windows[:5], loop=replace(coarse.loop, steps=1_500)),
+        replace(fine, loop=replace(fine.loop, steps=1_500)),
+        OptimizerConfig(learning_rate=1e-4, warmup_steps=50, ema_decay=0.99),
+        FewStepChoices(consistency_steps=1_000),
+    )
     # A third of the samples without warp, so that it can also be rolled out as the paper's peers are, from pixels
     # alone.
     baseline = replace(fine, choices=replace(fine.choices, last_frame_drop_ratio=1.0, warp_drop_ratio=0.3))
@@ -120,6 +131,8 @@ def mini_simulator(size: Size = "full") -> Recipe:
             "fine": fine,
             "warp": warp,
             "distill": distill,
+            "few-steps-coarse": few_coarse,
+            "few-steps-fine": few_fine,
             "scorer": scorer,
             "inverse-dynamics": inverse_dynamics,
             "ar-baseline": baseline,
@@ -159,6 +172,16 @@ def cogvideox_2b_nuscenes(size: Size = "full") -> Recipe:
     )
     coarse = StageConfig(loop, optimizer, OpenChoices(), windows=(Window(1, 12, 1.0), Window(4, 9, 1.0)))
     fine = StageConfig(loop, optimizer, OpenChoices(), use_warp=False)
+    few_coarse, few_fine = _few_steps(
+        replace(coarse, loop=replace(loop, steps=4_000)),
+        replace(fine, use_warp=True, loop=replace(loop, steps=4_000)),
+        replace(optimizer, learning_rate=5e-6, betas=(0.0, 0.95), ema_decay=0.99),
+        FewStepChoices(consistency_steps=2_500),
+    )
+    decoder = StageConfig(
+        LoopConfig(steps=20_000, batch_size=8, micro_batch_size=8, precision="bf16", sample_every=1000),
+        OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
+    )
     recipe = Recipe(
         "cogvideox-2b-nuscenes",
         size,
@@ -177,10 +200,30 @@ def cogvideox_2b_nuscenes(size: Size = "full") -> Recipe:
             "fine": fine,
             "warp": replace(fine, use_warp=True),
             "distill": replace(coarse, loop=replace(loop, steps=500, batch_size=4)),
+            "few-steps-coarse": few_coarse,
+            "few-steps-fine": few_fine,
+            "decoder": decoder,
             "ar-baseline": replace(fine, choices=replace(fine.choices, last_frame_drop_ratio=1.0)),
         },
     )
     return _debug(recipe) if size == "debug" else recipe
+
+
+def _few_steps(
+    coarse: StageConfig, fine: StageConfig, optimizer: OptimizerConfig, choices: FewStepChoices
+) -> tuple[StageConfig, StageConfig]:
+    """Stages that teach few steps: nothing is dropped, and no loss is added, since the teacher says what is wanted."""
+
+    def taught(stage: StageConfig) -> StageConfig:
+        told = OpenChoices(
+            text_drop_ratio=0.0,
+            warp_drop_ratio=stage.choices.warp_drop_ratio,
+            last_frame_drop_ratio=stage.choices.last_frame_drop_ratio,
+            history_noise_max=stage.choices.history_noise_max,
+        )
+        return replace(stage, optimizer=optimizer, choices=told, sampler_ratio=0.0, few_steps=choices)
+
+    return taught(coarse), taught(fine)
 
 
 RECIPES: dict[str, Callable[[Size], Recipe]] = {
@@ -208,6 +251,9 @@ DEBUG_STEPS = {
     "fine": 60,
     "warp": 30,
     "distill": 20,
+    "few-steps-coarse": 40,
+    "few-steps-fine": 40,
+    "decoder": 60,
     "scorer": 60,
     "inverse-dynamics": 30,
     "ar-baseline": 60,
@@ -242,10 +288,12 @@ def _debug(full: Recipe) -> Recipe:
             ),
             optimizer=replace(
                 stage.optimizer,
-                learning_rate=5e-4 if name in ("sharpen", "distill") else 2e-3,
+                learning_rate=5e-4 if name in ("sharpen", "distill", *FEW_STEPS) else 2e-3,
                 warmup_steps=5,
                 ema_decay=0.9,
             ),
+            few_steps=replace(stage.few_steps, teacher_steps=8, consistency_steps=25, critic_updates=2),
+            decoder=DecoderChoices(width_scale=0.2),
             pca_images=48,
             evidence_windows=16,
         )

@@ -153,7 +153,11 @@ class Run:
 
     def log(self, samples_per_s: float) -> None:
         """Write the mean of the steps since the last entry."""
-        means = {name: sum(r[name] for r in self.recent) / len(self.recent) for name in self.recent[-1]}
+        # Some parts are not computed in every step.
+        found: dict[str, list[float]] = {}
+        for name, value in (part for totals in self.recent for part in totals.items()):
+            found.setdefault(name, []).append(value)
+        means = {name: sum(values) / len(values) for name, values in found.items()}
         self.last_loss = means["loss"]
         rate = self.config.learning_rate_at(self.step - 1, self.loop.steps)
         self.recent = []

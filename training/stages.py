@@ -29,7 +29,15 @@ from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore, weights_hash
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
+from longdwm_env.training.decoder import decoder_stage, untrained_decoder
 from longdwm_env.training.draws import numbers
+from longdwm_env.training.few_steps import (
+    FEW_STEP_STAGES,
+    drawing,
+    few_step_objective,
+    hold_teacher,
+    settings_after,
+)
 from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.loop import Progress, train
 from longdwm_env.training.losses.coarse import CoarseObjective
@@ -42,6 +50,7 @@ from longdwm_env.training.losses.inverse_dynamics import InverseDynamicsObjectiv
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
 from longdwm_env.training.losses.rollout import Rollout
 from longdwm_env.training.losses.warp import WarpObjective
+from longdwm_env.training.order import check_teacher
 from longdwm_env.training.pictures import PictureWriter
 from longdwm_env.training.run import SAMPLES
 from longdwm_env.training.workspace import Workspace
@@ -122,7 +131,12 @@ def _run_stage(
     folder = workspace.stage(stage)
     here = PartialState(cpu=str(device) == "cpu").device
     pipeline.vae.to(here)
+    teacher_guidance = hold_teacher(stage, workspace, pipeline) if stage in FEW_STEP_STAGES else 1.0
     objective, draw, validation, data = _assemble(stage, config, recipe, workspace, pipeline)
+    if stage in FEW_STEP_STAGES:
+        checkpointed = config.loop.gradient_checkpointing
+        objective = few_step_objective(objective, config.few_steps, pipeline, teacher_guidance, checkpointed)  # type: ignore[arg-type]
+        draw, validation = drawing(draw), drawing(validation)
     if config.loop.gradient_checkpointing and stage in STAGES_ON_LATENTS:
         objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
     if str(device) == "cpu" or not torch.cuda.is_available():
@@ -172,8 +186,13 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
         return
     pipeline = pipeline or workspace.load()
     component = COMPONENTS[stage]
+    if stage == "decoder" and pipeline.small_decoder is None:
+        pipeline.register_modules(small_decoder=untrained_decoder(workspace, pipeline))
     module = pipeline.components[component]
-    prefix = "autoencoder." if stage == "codec" else "transformer."
+    prefix = {"codec": "autoencoder.", "decoder": "decoder."}.get(stage, "transformer.")
+    if stage in FEW_STEP_STAGES:
+        # The critic that was trained beside it has done its work.
+        weights = {name: tensor for name, tensor in weights.items() if name.startswith(prefix)}
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     current = module.state_dict()
     unknown = sorted(set(own) - set(current))
@@ -187,6 +206,8 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
         module.save_pretrained(str(workspace.baseline), safe_serialization=True)
     else:
         workspace.save_component(component, module)
+    if stage in FEW_STEP_STAGES:
+        settings_after(workspace, stage)
 
 
 COMPONENTS = {
@@ -196,6 +217,9 @@ COMPONENTS = {
     "fine": "fine",
     "warp": "fine",
     "distill": "coarse",
+    "few-steps-coarse": "coarse",
+    "few-steps-fine": "fine",
+    "decoder": "small_decoder",
     "ar-baseline": "fine",
 }
 
@@ -205,7 +229,7 @@ READERS: dict[str, tuple[Callable[[], DrivingEncoder | InverseDynamics], str, Ca
 }
 """Stages whose result is no part of the pipeline: (network, its name within the objective, where it goes)."""
 
-STAGES_ON_LATENTS = tuple(stage for stage in COMPONENTS if stage != "codec")
+STAGES_ON_LATENTS = tuple(stage for stage in COMPONENTS if stage not in ("codec", "decoder"))
 
 
 def _assemble(
@@ -222,6 +246,8 @@ def _assemble(
     store = LatentStore(workspace.latents, BadLimit(recipe.data.bad_share))
     store.check_codec(pipeline)
     codec, settings = pipeline.codec, pipeline.settings
+    if stage == "decoder":
+        return *decoder_stage(config, store, pipeline), {"made_from": store.made_from}
     seen, unseen = store.split()
     needed = keyframes_needed(stage, config, settings, store.has_poses)
     if min(seen.longest, unseen.longest) <= (needed - 1) * FRAMES_PER_INTERVAL:
@@ -234,8 +260,8 @@ def _assemble(
     data = {"made_from": store.made_from}
     if not store.has_poses:
         config = replace(config, use_warp=False, windows=tuple(w for w in config.windows if not w.rolled))
-    noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio)
-    if stage in ("coarse", "sharpen"):
+    noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio, config.loss_weighting)
+    if stage in ("coarse", "sharpen", "few-steps-coarse"):
         rollout = Rollout(codec, settings) if any(window.rolled for window in config.windows) else None
         coarse = CoarseObjective(
             pipeline.coarse,
@@ -253,6 +279,8 @@ def _assemble(
         _say_samples(stage, "keyframe windows", ", ".join(kinds), seen)
         return coarse, samplers[0].batch, samplers[1].batch, data
     if stage == "distill":
+        if store.has_poses:
+            check_teacher(workspace, pipeline.fine, config.use_warp)
         drawing = [DistillSampler(part, last_frames, seed, settings.keyframes) for part in (seen, unseen)]
         _say_samples(stage, "clips", f"{drawing[0].distinct:,}", seen)
         distill = DistillObjective(
@@ -260,12 +288,13 @@ def _assemble(
             pipeline.fine,
             pipeline.scheduler,
             noise,
-            replace(config.distill, use_warp=config.use_warp),
+            replace(config.distill, use_warp=config.use_warp, target=config.distill_target),
             seed,
             last_is_exact,
+            codec,
         )
         return distill, drawing[0].batch, drawing[1].batch, data
-    if stage not in ("fine", "warp", "ar-baseline"):
+    if stage not in ("fine", "warp", "few-steps-fine", "ar-baseline"):
         raise InvalidConfig(f"stage {stage!r} has no latents to train on")
     kind = WarpObjective if stage == "warp" else FineObjective
     own_ratio = config.choices.own_keyframes_ratio if store.has_poses else 0.0
@@ -278,7 +307,7 @@ def _assemble(
         pipeline.scheduler,
         empty,
         config.choices,
-        NoiseChoices(settings.fine_steps, config.sampler_ratio),
+        NoiseChoices(settings.fine_steps, config.sampler_ratio, config.loss_weighting),
         seed,
         last_is_exact,
         config.use_warp,

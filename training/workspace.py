@@ -128,6 +128,7 @@ class Workspace:
         """Put a trained component into the pipeline's folder.
 
         The files are written beside it and renamed, so a pipeline loaded meanwhile sees the old component or the new.
+        One that the pipeline did not have is named in its index, last.
         """
         target = self.pipeline / name
         fresh = self.pipeline / f".{name}-new"
@@ -136,6 +137,10 @@ class Workspace:
         for file in sorted(fresh.iterdir()):
             file.replace(target / file.name)
         fresh.rmdir()
+        path = self.pipeline / "model_index.json"
+        index = json.loads(path.read_text())
+        if index.get(name, [None])[-1] is None:
+            atomic_write_json(path, {**index, name: [type(module).__module__, type(module).__name__]})
 
     def done(self, stage: str) -> bool:
         """Whether a stage has run to its end."""

@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "warp": Command("train:warp", "the Fine model with warp guidance (section 3.4)"),
         "compose": Command("train:compose", "the compositor, on drives of its own beside a critic"),
         "distill": Command("train:distill", "the Coarse model from the Fine one (Eq. 7-8)"),
+        "few-steps": Command("train:few_steps", "Coarse and Fine in 1 to 4 steps without guidance"),
+        "decoder": Command("train:decoder", "a small streaming decoder in place of CogVideoX's"),
         "scorer": Command("train:scorer", "the small scorer of generated pixels"),
         "inverse-dynamics": Command("train:inverse_dynamics", "the reader of speed and yaw rate in pictures"),
         "ar-baseline": Command("train:ar_baseline", "the autoregressive baseline of the same size"),
@@ -91,6 +93,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "interpolation": Command(
             "measuring.paper_metrics:interpolation", "the paper's interpolation protocol (Table 8)"
         ),
+        "steps": Command("measuring.steps:steps", "what fewer denoising steps cost in PSNR and FDS"),
         "ablation": Command("measuring.paper_metrics:ablation", "the paper's ablation (Table 6)"),
         "distillation-steps": Command(
             "measuring.paper_metrics:distillation_steps", "the paper's count of distillation steps (Table 10)"

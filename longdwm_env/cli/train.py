@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -127,6 +127,60 @@ def distill(options: Options = TrainOptions()) -> int:
     return _stage("distill", options)
 
 
+def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options = TrainOptions()) -> int:
+    """Teach Coarse and Fine to draw in 1 to 4 steps without guidance: consistency, then distribution matching.
+
+    First one, then the other; each is resumed where it stopped. How many steps: --set few_steps.steps=2.
+
+    Args:
+        only: one of the models.
+        options: recipe, folder, and fields of the stages' configurations.
+    """
+    need("training", "train", "accelerate")
+    from accelerate import PartialState
+
+    begun = time.monotonic()
+    for stage in ("few-steps-coarse", "few-steps-fine"):
+        if only != "both" and not stage.endswith(only):
+            continue
+        _, workspace = opened(options)
+        left = None if options.minutes is None else options.minutes - (time.monotonic() - begun) / 60
+        if workspace.done(stage):
+            print(f"{stage}: done; {workspace.stage(stage)}")
+            continue
+        if left is not None and left <= 0:
+            print(f"stopped before {stage}; run the command again to go on")
+            return 0
+        _stage(stage, replace(options, minutes=left))
+        # The first of several processes says that it is done.
+        PartialState().wait_for_everyone()
+        if not workspace.done(stage):
+            return 0
+    return 0
+
+
+def decoder(options: Options = TrainOptions(), published: Path | None = None) -> int:
+    """Train a small streaming decoder that shows what CogVideoX's own shows; pipelines then use it.
+
+    Args:
+        options: recipe, folder, and fields of the stage's configuration.
+        published: safetensors of TAEHV's decoder for CogVideoX, such as taecvx.safetensors: put into the pipeline, at
+            the scale of latents that they want, in place of training.
+    """
+    if published is None:
+        return _stage("decoder", options)
+    need("train decoder", "train", "accelerate")
+    from longdwm_env.training.decoder import put_published
+
+    _, workspace = opened(options)
+    found = put_published(workspace, published)
+    print(
+        f"decoder: {found.psnr_db:.1f} dB of the autoencoder's pictures, with latents times {found.scale:.2f}; "
+        f"{workspace.pipeline / 'small_decoder'}"
+    )
+    return 0
+
+
 def scorer(options: Options = TrainOptions()) -> int:
     """Train the network that judges frames where no map is known."""
     return _stage("scorer", options)
@@ -163,7 +217,19 @@ def latents(options: Options = TrainOptions()) -> int:
 
 
 def export(
-    stage: Literal["codec", "coarse", "sharpen", "fine", "warp", "distill", "scorer", "inverse-dynamics"],
+    stage: Literal[
+        "codec",
+        "coarse",
+        "sharpen",
+        "fine",
+        "warp",
+        "distill",
+        "few-steps-coarse",
+        "few-steps-fine",
+        "decoder",
+        "scorer",
+        "inverse-dynamics",
+    ],
     options: Options = TrainOptions(),
 ) -> int:
     """Put a stage's newest checkpoint into the pipeline's folder while its training goes on.
@@ -182,7 +248,9 @@ def export(
 
 
 def estimate(
-    stage: Literal["coarse", "sharpen", "fine", "warp", "distill", "ar-baseline"] = "coarse",
+    stage: Literal[
+        "coarse", "sharpen", "fine", "warp", "distill", "few-steps-coarse", "few-steps-fine", "ar-baseline"
+    ] = "coarse",
     options: Options = TrainOptions(),
     gpu_memory_gb: tuple[float, ...] = (80.0, 141.0),
     processes: int = 1,
@@ -397,6 +465,8 @@ PARTS = {
     "fine": fine,
     "warp": warp,
     "distill": distill,
+    "few-steps": few_steps,
+    "decoder": decoder,
     "compose": compose,
     "scorer": scorer,
     "inverse-dynamics": inverse_dynamics,

@@ -22,6 +22,7 @@ from longdwm_env.training.losses.objective import (
     draw_noise,
     draw_timesteps,
     dropped_text,
+    error_weights,
     squared_error,
 )
 from longdwm_env.training.losses.rollout import Rollout, roll_history
@@ -46,6 +47,7 @@ def coarse_loss(
     high_pass_cutoff: float,
     frame_mask: Tensor | None = None,
     channel_weights: Tensor | None = None,
+    sample_weights: Tensor | None = None,
 ) -> CoarseLoss:
     """LongDWM, Eq. 3 to 5.
 
@@ -61,12 +63,18 @@ def coarse_loss(
         frame_mask: (B, F), how much each frame counts. Deviation: frames that the model is given and that sampling puts
             back count nothing; the paper's equation includes the first frame, which the model can copy.
         channel_weights: (C,) with mean 1.
+        sample_weights: (B,), see ``objective.error_weights``; of both parts, so that beta_s means the same at all
+            timesteps.
     """
-    diffusion = squared_error(predicted, clean, frame_mask, channel_weights)
+    diffusion = squared_error(predicted, clean, frame_mask, channel_weights, sample_weights)
     if structure_weight == 0:
         return CoarseLoss(diffusion, diffusion, torch.zeros_like(diffusion))
     structure = squared_error(
-        high_pass(predicted, high_pass_cutoff), high_pass(clean, high_pass_cutoff), frame_mask, channel_weights
+        high_pass(predicted, high_pass_cutoff),
+        high_pass(clean, high_pass_cutoff),
+        frame_mask,
+        channel_weights,
+        sample_weights,
     )
     return CoarseLoss(diffusion + structure_weight * structure, diffusion, structure)
 
@@ -137,6 +145,7 @@ class CoarseObjective(Objective):
             self.choices.high_pass_cutoff,
             counts,
             self.channel_weights,
+            error_weights(self.scheduler, self.noise.weighting, timesteps),
         )
         parts = {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
         total = loss.total

@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.codec import Codec
 from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioning
 from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.fine import FineModel
 from longdwm_env.models.sampler import add_noise
 from longdwm_env.training.data.batches import DistillBatch
+from longdwm_env.training.data.latents import SEGMENT_FRAMES
 from longdwm_env.training.draws import normal
-from longdwm_env.training.losses.objective import NoiseChoices, Objective, draw_timesteps
+from longdwm_env.training.losses.objective import NoiseChoices, Objective, draw_timesteps, squared_error
+
+DistillTarget = Literal["latent", "reencoded"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,20 @@ class DistillChoices:
             that sees the answer can only repeat it, and Eq. 8 would be Eq. 3 once more; without it, its one-step
             prediction carries the smooth motion that the Coarse model is to learn.
         use_warp: give teacher and student the warps.
+        target: what of a segment the student's later keyframes are compared with. "latent": its last latent, which is
+            the paper's text. A codec with temporal compression puts the segment's last four frames into it, while the
+            student's keyframe is the latent of one frame alone; the two are not the same thing. "reencoded": the
+            teacher's segment is decoded, and its last frame encoded alone, as keyframes are. Without temporal
+            compression both are the same but for what the codec loses.
     """
 
     teacher_sees_last: bool = False
     use_warp: bool = True
+    target: DistillTarget = "latent"
+
+    def __post_init__(self) -> None:
+        if self.target not in get_args(DistillTarget):
+            raise InvalidConfig(f"distill_target is one of {get_args(DistillTarget)}, got {self.target!r}")
 
 
 def gather_ends(segments: Tensor) -> Tensor:
@@ -81,6 +96,10 @@ class DistillObjective(Objective):
         choices: what the paper leaves open.
         seed: of the run.
         last_is_exact: see ``FineObjective``.
+        codec: of the pipeline, for the target "reencoded".
+
+    Raises:
+        InvalidConfig: the target needs the codec, and there is none.
     """
 
     component = "coarse"
@@ -94,8 +113,12 @@ class DistillObjective(Objective):
         choices: DistillChoices,
         seed: int,
         last_is_exact: bool,
+        codec: Codec | None = None,
     ) -> None:
         super().__init__(seed)
+        if choices.target == "reencoded" and codec is None:
+            raise InvalidConfig("distill_target=reencoded decodes the teacher's segments, so it needs the codec")
+        self.codec = codec
         self.transformer = student
         teacher.requires_grad_(False)
         teacher.eval()
@@ -119,7 +142,10 @@ class DistillObjective(Objective):
         timesteps = draw_timesteps(self.scheduler, self.noise, self.seed, batch.counts, fine.clean.device)
         noise = shared_noise(self.seed, batch.counts, segments, latent_shape).to(fine.clean.device)
         teacher = self._teach(batch, noise.flatten(0, 1), timesteps.repeat_interleave(segments))
-        targets = gather_ends(teacher.unflatten(0, (clips, segments)))
+        teacher = teacher.unflatten(0, (clips, segments))
+        targets = gather_ends(teacher)
+        if self.choices.target == "reencoded":
+            targets = torch.cat([targets[:, :1], self._reencoded(teacher)], dim=1)
         student_noise = gather_ends(noise)
         noisy = add_noise(self.scheduler, coarse.clean, student_noise, timesteps)
         told = coarse_conditioning(
@@ -128,8 +154,24 @@ class DistillObjective(Objective):
             coarse.text,
             **coarse.views(with_layout=self.transformer.config.layout_view, with_warp=self.choices.use_warp),
         )
-        loss = distill_loss(targets, self.model.predict_clean(noisy, timesteps, told))
-        return loss, {"distill": loss.detach()}
+        predicted = self.model.predict_clean(noisy, timesteps, told)
+        loss = distill_loss(targets, predicted)
+        made = 1 - told.exact_mask
+        # How far what is taught, and what the student makes of it, are from the recorded keyframes.
+        taught, recorded = (squared_error(keyframes, coarse.clean, made) for keyframes in (targets, predicted.detach()))
+        return loss, {"distill": loss.detach(), "taught": taught, "recorded": recorded}
+
+    @torch.no_grad()
+    def _reencoded(self, segments: Tensor) -> Tensor:
+        """(B, K - 1, L, C, h, w) segments -> (B, K - 1, C, h, w): the last frame of each, encoded alone."""
+        assert self.codec is not None
+        wanted = slice(SEGMENT_FRAMES - 1, SEGMENT_FRAMES)
+        made = []
+        # One after the other: decoded pictures of all segments of a clip at once would be most of the memory.
+        for segment in segments.flatten(0, 1):
+            last = self.codec.decode_clip(segment[None], SEGMENT_FRAMES, wanted)
+            made.append(self.codec.encode_keyframes(last)[0, 0].to(segment.dtype))
+        return torch.stack(made).unflatten(0, segments.shape[:2])
 
     @torch.no_grad()
     def _teach(self, batch: DistillBatch, noise: Tensor, timesteps: Tensor) -> Tensor:

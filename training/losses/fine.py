@@ -21,6 +21,7 @@ from longdwm_env.training.losses.objective import (
     draw_noise,
     draw_timesteps,
     dropped_text,
+    error_weights,
     squared_error,
 )
 from longdwm_env.training.losses.own_keyframes import with_own_keyframes
@@ -29,7 +30,11 @@ from longdwm_env.training.losses.texture import contrast, texture_loss
 
 
 def fine_loss(
-    predicted: Tensor, clean: Tensor, frame_mask: Tensor | None = None, channel_weights: Tensor | None = None
+    predicted: Tensor,
+    clean: Tensor,
+    frame_mask: Tensor | None = None,
+    channel_weights: Tensor | None = None,
+    sample_weights: Tensor | None = None,
 ) -> Tensor:
     """LongDWM, Eq. 6: ``L_fine = E || D_f(x_t, t, p, x^1, x..^K) - x ||^2``.
 
@@ -38,8 +43,9 @@ def fine_loss(
         clean: (B, L, C, h, w) x.
         frame_mask: (B, L), how much each latent frame counts. Deviation: frames that sampling puts back count nothing.
         channel_weights: (C,) with mean 1.
+        sample_weights: (B,), see ``objective.error_weights``.
     """
-    return squared_error(predicted, clean, frame_mask, channel_weights)
+    return squared_error(predicted, clean, frame_mask, channel_weights, sample_weights)
 
 
 def last_frame_kept(drop_ratio: float, seed: int, counts: tuple[int, ...]) -> Tensor:
@@ -119,7 +125,8 @@ class FineObjective(Objective):
             counts = counts * torch.linspace(1, 0, counts.shape[1]).to(counts)
         if self.choices.contrast_power > 0:
             counts = counts * contrast(batch.clean).to(counts) ** -self.choices.contrast_power
-        total = fine_loss(predicted, batch.clean, counts, self.channel_weights)
+        weights = error_weights(self.scheduler, self.noise.weighting, timesteps)
+        total = fine_loss(predicted, batch.clean, counts, self.channel_weights, weights)
         parts = {"diffusion": total.detach()}
         if self.choices.texture_weight > 0:
             made = conditioning.exact_mask == 0

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from longdwm_env.training.draws import normal, uniform
 
 class Objective(nn.Module, ABC):
     """A trainable module and its loss. Everything that it draws is counted from ``seed`` and the samples' numbers."""
+
+    uses_all_parameters = True
+    """Whether every step gives every trainable parameter a gradient."""
 
     component: str
     """Name of the pipeline's component that is trained: "coarse", "fine", "vae", ..."""
@@ -32,20 +35,29 @@ class Objective(nn.Module, ABC):
         """(loss averaged over the batch, named parts for the log)."""
 
 
+LossWeighting = Literal["x0", "velocity"]
+
+
 @dataclass(frozen=True)
 class NoiseChoices:
-    """How timesteps are drawn.
+    """How timesteps are drawn, and how much the error at each counts.
 
     Attributes:
         sampler_steps: denoising steps of the sampler that the model is trained for.
         sampler_ratio: how often a timestep is drawn from the sampler's own ``sampler_steps`` ones instead of from all;
             a few-step sampler sees no others. 0 is the paper's uniform draw.
+        weighting: "x0": the error of the clean latent counts alike at all timesteps, Eq. 3 and 6 as the paper prints
+            them. "velocity": it is divided by 1 - abar_t, which is the error of the velocity and what CogVideoX was
+            trained with; timesteps with little noise, at which fine detail is drawn, then count as much as the others.
     """
 
     sampler_steps: int = 2
     sampler_ratio: float = 0.0
+    weighting: LossWeighting = "x0"
 
     def __post_init__(self) -> None:
+        if self.weighting not in get_args(LossWeighting):
+            raise InvalidConfig(f"loss_weighting is one of {get_args(LossWeighting)}, got {self.weighting!r}")
         if self.sampler_steps < 1 or not 0 <= self.sampler_ratio <= 1:
             raise InvalidConfig(f"sampler_steps is at least 1 and sampler_ratio in [0, 1], got {self}")
 
@@ -62,6 +74,18 @@ def draw_timesteps(scheduler: Any, choices: NoiseChoices, seed: int, counts: Seq
     return drawn.to(device)
 
 
+def error_weights(scheduler: Any, weighting: LossWeighting, timesteps: Tensor) -> Tensor | None:
+    """(B,) how much the squared error of the clean latent counts at each timestep, or None for all alike.
+
+    With x_t = sqrt(abar) x_0 + sqrt(1 - abar) eps a velocity error is the error of x_0 over -sqrt(1 - abar) (Salimans
+    and Ho 2022), so 1 / (1 - abar) turns one squared error into the other.
+    """
+    if weighting == "x0":
+        return None
+    alphas = scheduler.alphas_cumprod.to(timesteps.device, torch.float32)[timesteps]
+    return 1 / (1 - alphas)
+
+
 def draw_noise(seed: int, counts: Sequence[int], like: Tensor, purpose: str = "noise") -> Tensor:
     """Gaussian noise shaped like a batch, (B, ...); sample by sample."""
     return normal(seed, counts, purpose, like.shape[1:]).to(like.device)
@@ -74,7 +98,11 @@ def dropped_text(text: Tensor, empty: Tensor, ratio: float, seed: int, counts: S
 
 
 def squared_error(
-    predicted: Tensor, target: Tensor, frame_mask: Tensor | None = None, channel_weights: Tensor | None = None
+    predicted: Tensor,
+    target: Tensor,
+    frame_mask: Tensor | None = None,
+    channel_weights: Tensor | None = None,
+    sample_weights: Tensor | None = None,
 ) -> Tensor:
     """Mean of squared differences of (B, F, C, h, w), over the frames that count.
 
@@ -83,11 +111,15 @@ def squared_error(
         target: (B, F, C, h, w).
         frame_mask: (B, F), how much each frame counts; None for all alike.
         channel_weights: (C,) with mean 1; None for all alike.
+        sample_weights: (B,) factors of each sample's error, see ``error_weights``; unlike the mask they are not divided
+            out again.
     """
     error = (predicted.float() - target.float()) ** 2
     if channel_weights is not None:
         error = error * channel_weights.to(error)[:, None, None]
     per_frame = error.mean(dim=(2, 3, 4))
+    if sample_weights is not None:
+        per_frame = per_frame * sample_weights.to(per_frame)[:, None]
     if frame_mask is None:
         return per_frame.mean()
     mask = frame_mask.to(per_frame)
@@ -95,10 +127,12 @@ def squared_error(
 
 
 __all__ = [
+    "LossWeighting",
     "NoiseChoices",
     "Objective",
     "draw_noise",
     "draw_timesteps",
     "dropped_text",
+    "error_weights",
     "squared_error",
 ]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from longdwm_env.errors import InvalidConfig, InvalidState
 from longdwm_env.factory import DEFAULT_WORLD
@@ -19,6 +19,8 @@ PART_S = 5
 """Seconds in a part: what an interrupted run loses at most."""
 
 BUILT_IN = "simulator:"
+
+Mode = Literal["second", "keyframes"]
 
 LANE = "lane"
 """The trajectory that no file holds: whatever keeps the car in its lane."""
@@ -36,6 +38,7 @@ class Request:
     prompt: str | None
     image_size: tuple[int, int] | None
     device: str | None
+    mode: Mode = "second"
 
 
 def rollout(
@@ -49,6 +52,8 @@ def rollout(
     image_size: tuple[int, int] | None = None,
     device: str | None = None,
     restart: bool = False,
+    mode: Mode = "second",
+    gaps_at_once: int | None = None,
 ) -> int:
     """Drive a long way from one picture; memory does not grow with length.
 
@@ -67,16 +72,28 @@ def rollout(
         image_size: Height and width of the frames; default the world's own.
         device: Where a learned world runs, such as cuda.
         restart: Throw away what an interrupted run left behind.
+        mode: second goes on second by second, as the environment does. keyframes is the paper's own way: twelve
+            keyframes at once, then the gaps between them, and on from the last keyframe; for mini and saved pipelines.
+        gaps_at_once: With mode keyframes, how many gaps the Fine model fills in one batch. Default all twelve; where
+            so many do not fit into a GPU's memory, half as many are tried. On a CPU each is filled alone, which is as
+            fast.
     """
     if trajectory is None:
         trajectory = LANE if image.startswith(BUILT_IN) else "straight"
-    request = Request(image, trajectory, seconds, world, seed, prompt, image_size, device)
+    request = Request(image, trajectory, seconds, world, seed, prompt, image_size, device, mode)
+    if gaps_at_once is not None and (mode != "keyframes" or gaps_at_once < 1):
+        raise InvalidConfig(f"gaps_at_once={gaps_at_once} is at least 1, and only with mode=keyframes")
+    if mode == "keyframes" and world in ("warp", "simulator"):
+        raise InvalidConfig(
+            f"mode=keyframes needs a world with a Coarse and a Fine model, such as mini or a saved pipeline; {world!r} "
+            "goes second by second: leave mode=second"
+        )
     if seconds != int(seconds) or seconds < 1:
         raise InvalidConfig(f"seconds={seconds:g} must be a whole number, at least 1")
     if world == "simulator" and not image.startswith(BUILT_IN):
         raise InvalidConfig(f"the simulator draws built-in scenes alone: give image={BUILT_IN}7, not {image!r}")
     check_output_file(out)
-    run = Run(request, out)
+    run = Run(request, out) if mode == "second" else _keyframe_run(request, out, gaps_at_once)
     check_output_folder(run.folder)
     with one_writer(out.parent, lock=f".{out.name}.lock", leave_nothing=True):
         if restart:
@@ -85,6 +102,32 @@ def rollout(
         run.finish()
     print(f"{out}: {run.frames} frames" + (f"; the drive ended early: {reason}" if reason else ""))
     return 0
+
+
+def _keyframe_run(request: Request, out: Path, gaps_at_once: int | None) -> "Run":
+    from longdwm_env.cli.drives.rollout_keyframes import KeyframeRun
+
+    return KeyframeRun(request, out, gaps_at_once)
+
+
+def open_environment(request: Request) -> Any:
+    """The environment of a request, reset to where it starts."""
+    import gymnasium as gym
+
+    built_in = request.image.startswith(BUILT_IN)
+    environment = gym.make(
+        "longdwm_env:LongDWM-v0",
+        world=request.world,
+        scenes=None if built_in else request.image,
+        image_size=request.image_size,
+        prompt=request.prompt,
+        device=request.device,
+        max_episode_s=request.seconds,
+        disable_env_checker=True,
+    )
+    scene = {"scene": _built_in_seed(request.image)} if built_in else {"scene": 0}
+    environment.reset(seed=request.seed, options=scene)
+    return environment
 
 
 class Run:
@@ -114,27 +157,14 @@ class Run:
 
     def go_on(self) -> str:
         """Drive to the end, part by part; returns why it ended early, or nothing."""
-        import gymnasium as gym
         from tqdm import tqdm
 
         from longdwm_env import clock
         from longdwm_env.io.video import VideoWriter
 
         request = self.request
-        built_in = request.image.startswith(BUILT_IN)
-        environment = gym.make(
-            "longdwm_env:LongDWM-v0",
-            world=request.world,
-            scenes=None if built_in else request.image,
-            image_size=request.image_size,
-            prompt=request.prompt,
-            device=request.device,
-            max_episode_s=request.seconds,
-            disable_env_checker=True,
-        )
+        environment = open_environment(request)
         env: Any = environment.unwrapped
-        scene = {"scene": _built_in_seed(request.image)} if built_in else {"scene": 0}
-        environment.reset(seed=request.seed, options=scene)
         start = env.get_state()
         self.inputs = inputs_of(request, start)
         plan = self._plan(environment, start)
@@ -199,11 +229,21 @@ class Run:
         """The state to go on from: after the finished parts of an earlier run, or the start."""
         from longdwm_env.state import EnvState
 
+        self._take_up()
+        if self.parts == 0:
+            return start
+        try:
+            return EnvState.load(self.folder / f"state-{self.parts:05d}.safetensors")
+        except (FileNotFoundError, InvalidState) as error:
+            raise InvalidConfig(f"{self.folder} is damaged ({error}); give --restart to begin again") from error
+
+    def _take_up(self) -> None:
+        """Learn from the folder how far an earlier run came; a new one is noted there."""
         record = self.folder / "run.json"
         asked_now = {"request": _as_json(self.request), "inputs": self.inputs}
         if not record.is_file():
             self._record("")
-            return start
+            return
         try:
             values = json.loads(record.read_text(encoding="utf-8"))
             asked = {"request": values["request"], "inputs": values.get("inputs")}
@@ -218,14 +258,10 @@ class Run:
             )
             raise InvalidConfig(f"{self.folder} holds an unfinished run {what}; give --restart to discard it")
         if self.parts == 0:
-            return start
+            return
         print(f"going on after {self.frames} frames", file=sys.stderr)
         if lost := [path.name for path in map(self._part_path, range(self.parts)) if not path.is_file()]:
             raise InvalidConfig(f"{self.folder} lacks {', '.join(lost)}; give --restart to begin again")
-        try:
-            return EnvState.load(self.folder / f"state-{self.parts:05d}.safetensors")
-        except (FileNotFoundError, InvalidState) as error:
-            raise InvalidConfig(f"{self.folder} is damaged ({error}); give --restart to begin again") from error
 
     def _record(self, ended: str) -> None:
         from longdwm_env.io.files import atomic_write_json
@@ -313,4 +349,7 @@ def _as_json(request: Request) -> dict[str, Any]:
     from dataclasses import asdict
 
     values = asdict(request)
+    if request.mode == "second":
+        # So that a run that an earlier version left behind is still gone on with.
+        del values["mode"]
     return {**values, "image_size": None if request.image_size is None else list(request.image_size)}

@@ -1,0 +1,76 @@
+"""``longdwm metrics steps``: what fewer denoising steps cost in PSNR and FDS."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from longdwm_env.cli.tables import command_line, written
+from longdwm_env.errors import InvalidConfig
+
+
+def steps(
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction],
+    samples: int = 20,
+    frames: int = 24,
+    scenes: Path | None = None,
+    split: str = "val",
+    first_seed: int = 1_000_000,
+    encoder: Path | None = None,
+    device: str | None = None,
+    out: Path = Path("outputs/metrics"),
+) -> int:
+    """Continue the same drives in many and in few steps; PSNR against what really was there, and FDS.
+
+    Args:
+        model: FOLDER of a saved pipeline, or FOLDER=COARSE,FINE with the steps of both models, such as runs/a=50,50;
+            the first is what the others are compared with.
+        samples: drives.
+        frames: of each drive, after the given one.
+        scenes: dataroot of nuScenes, a folder of videos with poses, or one of recorded footage; default: the
+            simulator's built-in test seeds, which nothing trains on.
+        split: of nuScenes.
+        first_seed: of the simulator's test seeds.
+        encoder: folder of this project's video encoder; default: the one that comes with the package.
+        device: where the models run, such as cuda.
+        out: folder of the table.
+    """
+    from longdwm_env.evaluation.few_steps import Stepped, compared
+    from longdwm_env.evaluation.networks import opened_encoder
+    from longdwm_env.evaluation.paper.continuations import clips_of, samples_from
+    from longdwm_env.evaluation.policies.provenance import path_hash
+    from longdwm_env.io.files import check_output_folder
+    from longdwm_env.models.world import DiffusionWorld
+
+    asked = [_model(each) for each in model]
+    if not asked or samples < 1 or frames < 1:
+        raise InvalidConfig("give at least one --model, one sample and one frame")
+    check_output_folder(out)
+    models, sizes = [], set()
+    for folder, taken in asked:
+        pipeline = DiffusionWorld.from_pretrained(folder, device=device).pipeline
+        pipeline.set_progress_bar_config(disable=True)
+        models.append(Stepped(str(folder), pipeline, taken))
+        sizes.add(tuple(pipeline.settings.image_size))
+    if len(sizes) > 1:
+        raise InvalidConfig(f"models that are compared make pictures of one size; these make {sorted(sizes)}")
+    size = models[0].pipeline.settings.image_size
+    clips = clips_of(scenes, split, samples, first_seed, size, 12 * -(-frames // 12) + 1)
+    cut = list(samples_from(clips, samples, frames))
+    facts = {
+        "command": command_line(),
+        "models": [path_hash(folder) for folder, _ in asked],
+        "samples from": f"{cut[0].key} to {cut[-1].key}",
+    }
+    return written(compared(models, cut, frames, opened_encoder(encoder), facts), out)
+
+
+def _model(text: str) -> tuple[Path, tuple[int, int] | None]:
+    folder, equals, numbers = text.partition("=")
+    if not equals:
+        return Path(folder), None
+    try:
+        coarse, fine = (int(number) for number in numbers.split(","))
+    except ValueError as error:
+        raise InvalidConfig(f"--model {text!r}: expected FOLDER or FOLDER=COARSE,FINE, such as runs/a=50,50") from error
+    return Path(folder), (coarse, fine)

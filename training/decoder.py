@@ -1,0 +1,103 @@
+"""The stage that trains the small decoder, and the way of published weights into a pipeline."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.codec import CogVideoXCodec
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.small_decoder import Likeness, SmallDecoder, checked_scale, load_published
+from longdwm_env.training.config import StageConfig
+from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.losses.decoder import DecoderChoices, DecoderObjective, DecoderSampler
+from longdwm_env.training.order import trained_with
+from longdwm_env.training.workspace import Workspace
+
+Draw = Callable[[int, Sequence[int]], Any]
+
+CHECKED_SEGMENTS = 4
+
+
+def decoder_stage(
+    config: StageConfig, store: LatentStore, pipeline: LongDWMPipeline
+) -> tuple[DecoderObjective, Draw, Draw]:
+    """(objective, training samples, validation samples).
+
+    Training goes on from the pipeline's small decoder, where it has one.
+
+    Raises:
+        InvalidConfig: the pipeline's codec is not CogVideoX's.
+    """
+    codec = _large(pipeline)
+    decoder = pipeline.small_decoder
+    if decoder is None:
+        decoder = _built(codec, config.decoder.widths, config.loop.seed)
+    decoder.requires_grad_(True)
+    seen, unseen = store.split()
+    samplers = [DecoderSampler(part, config.decoder, config.loop.seed) for part in (seen, unseen)]
+
+    def decode(latents: Tensor, num_frames: int) -> Tensor:
+        if num_frames == 1:
+            return codec.decode_keyframes(latents).float()
+        return codec.decode_clip(latents, num_frames).float()
+
+    return DecoderObjective(decoder, decode, config.decoder, config.loop.seed), samplers[0].batch, samplers[1].batch
+
+
+def untrained_decoder(workspace: Workspace, pipeline: LongDWMPipeline) -> SmallDecoder:
+    """A decoder of the widths that this workspace trains one with."""
+    config = trained_with(workspace, "decoder")
+    assert config is not None
+    return _built(_large(pipeline), DecoderChoices(**config["decoder"]).widths, 0)
+
+
+def _built(codec: CogVideoXCodec, widths: tuple[int, ...], seed: int) -> SmallDecoder:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SmallDecoder(codec.latent_channels, widths)
+
+
+def put_published(workspace: Workspace, weights: Path) -> Likeness:
+    """Put published weights into the workspace's pipeline, if they decode its latents; how near they come.
+
+    Args:
+        workspace: with latents.
+        weights: safetensors of TAEHV's decoder for CogVideoX.
+
+    Raises:
+        InvalidConfig: they belong to another autoencoder, or the pipeline has none of CogVideoX's.
+        MissingWeights: the file is damaged or something else.
+    """
+    pipeline, decoder = workspace.load(), load_published(weights)
+    codec, store = _large(pipeline), LatentStore(workspace.latents)
+    store.check_codec(pipeline)
+    if decoder.config.latent_channels != codec.latent_channels:
+        raise InvalidConfig(
+            f"{weights} decodes latents of {decoder.config.latent_channels} channels, the pipeline's have "
+            f"{codec.latent_channels}"
+        )
+    _, unseen = store.split()
+    places = [(clip, s) for clip, entry in enumerate(unseen.entries) for s in range(entry.facts["intervals"])]
+    chosen = places[:: max(1, len(places) // CHECKED_SEGMENTS)][:CHECKED_SEGMENTS]
+    latents = torch.stack([unseen.rows(clip, "segments", segment) for clip, segment in chosen])
+    with torch.no_grad():
+        wanted = torch.cat([codec.decode_clip(each[None], SEGMENT_FRAMES).float() for each in latents])
+    likeness = checked_scale(decoder, latents, wanted)
+    workspace.save_component("small_decoder", decoder)
+    return likeness
+
+
+def _large(pipeline: LongDWMPipeline) -> CogVideoXCodec:
+    """The autoencoder with its own decoder."""
+    if not isinstance(pipeline.codec, CogVideoXCodec):
+        raise InvalidConfig(
+            "a small decoder takes the place of CogVideoX's; the mini codec's own is small: train it with `codec`"
+        )
+    return CogVideoXCodec(pipeline.vae)
+
+
+__all__ = ["decoder_stage", "put_published", "untrained_decoder"]
