@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shutil
+import tomllib
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,6 +97,24 @@ def test_what_is_named_as_a_command_is_one():
             if not known:
                 unknown.add(f"{path.relative_to(ROOT)}: {found[0].strip()}")
     assert unknown == set()
+
+
+def test_extras_are_written_one_way_and_exist():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    folders = ("longdwm_env", "models", "training", "agents", "examples", "docs")
+    texts = [*DOCUMENTS, *NOTEBOOKS, *(path for folder in folders for path in (ROOT / folder).rglob("*.py"))]
+    found = {
+        (path.name, one)
+        for path in texts
+        for one in re.findall(r"pip install ((?!{)[^`\n]*?\[\w+\]'?)", path.read_text())
+    }
+    assert len(found) > 10
+    for name, written in found:
+        whole = re.fullmatch(r"'(longdwm|\.)\[(\w+)\]'", written.removeprefix("-c constraints.txt -e "))
+        assert whole, f"{name}: {written}"
+        assert whole[2] in extras, f"{name}: {written}"
+        # Only of a clone, and said there, a dot may stand for the name.
+        assert whole[1] == "longdwm" or name in ("README.md", "CONTRIBUTING.md"), f"{name}: {written}"
 
 
 # Python

@@ -14,7 +14,7 @@ from .documents import NOTEBOOKS, ROOT
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("mkdocstrings") is None,
-    reason="mkdocs is not installed: make docs, or pip install '.[docs]'",
+    reason="mkdocs is not installed: make docs, or pip install 'longdwm[docs]'",
 )
 
 LOADED = {"script": "src", "img": "src", "source": "src", "video": "src", "iframe": "src", "link": "href"}
@@ -38,19 +38,29 @@ class Page(HTMLParser):
             self.loaded.append(found[LOADED[tag]])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
+def test_it_builds_strictly_leads_nowhere_dead_and_loads_nothing_from_elsewhere(tmp_path):
+    """One test, so that processes which share tests do not each build the site."""
+    folder = tmp_path / "site"
     made = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
         cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
-    return {path: Page(path.read_text()) for path in folder.rglob("*.html")}, folder
+    pages = {path: Page(path.read_text()) for path in folder.rglob("*.html")}
+    assert len(pages) > 50
+    assert dead_links(pages, folder) == []
+    assert {link for page in pages.values() for link in page.loaded if "//" in link} == set()
+    for page in ("concepts", "environment", "reference/environment", "reference/commands", "results", "cards/mini"):
+        assert (folder / page / "index.html").is_file()
+    assert {path.stem for path in NOTEBOOKS} <= {path.name for path in (folder / "examples").iterdir()}
+    said = (folder / "reference" / "commands" / "index.html").read_text()
+    assert "longdwm evaluate" in said
+    assert "step_timeout_s" in said
+    assert "Drive a car whose front camera" in (folder / "reference" / "environment" / "index.html").read_text()
 
 
-def test_every_link_leads_to_a_page_and_a_place_on_it(site):
-    pages, folder = site
+def dead_links(pages, folder):
+    """Links that lead to no page, or to no place on it."""
     dead = []
     for path, page in pages.items():
         # The page for what is not found stands at no place of its own.
@@ -62,22 +72,4 @@ def test_every_link_leads_to_a_page_and_a_place_on_it(site):
             file = file / "index.html" if file.is_dir() else file
             if not file.is_file() or (anchor and file in pages and anchor not in pages[file].anchors):
                 dead.append(f"{path.relative_to(folder)}: {link}")
-    assert dead == []
-
-
-def test_nothing_is_loaded_from_elsewhere(site):
-    pages, _ = site
-    assert len(pages) > 50
-    elsewhere = {link for page in pages.values() for link in page.loaded if "//" in link}
-    assert elsewhere == set()
-
-
-def test_every_part_is_there(site):
-    _, folder = site
-    for page in ("concepts", "environment", "reference/environment", "reference/commands", "results", "cards/mini"):
-        assert (folder / page / "index.html").is_file()
-    assert {path.stem for path in NOTEBOOKS} <= {path.name for path in (folder / "examples").iterdir()}
-    said = (folder / "reference" / "commands" / "index.html").read_text()
-    assert "longdwm evaluate" in said
-    assert "step_timeout_s" in said
-    assert "Drive a car whose front camera" in (folder / "reference" / "environment" / "index.html").read_text()
+    return dead
