@@ -20,7 +20,7 @@ PLACEHOLDERS = {"KIND": "lerobot", "N": "2"}
 
 QUICK = {
     "longdwm drive": "--no-display --seconds 0.2",
-    "longdwm rollout --image photo.jpg": "--seconds 1",
+    "longdwm rollout --image photo.jpg --trajectory slalom": "--seconds 1",
     "longdwm data export-simulator": "--scenes 1 --seconds 1 --image-size 24 36",
     "longdwm data check": "",
 }
@@ -32,7 +32,7 @@ PARSED = {
     "longdwm metrics": "hours; tests/evaluation",
     "longdwm bench": "measures for minutes, and times are no matter of tests",
     "longdwm serve": "serves until it is stopped; tests/agents/driving_page",
-    "longdwm rollout --image simulator": "the model's long drive; tests/models/test_rollout_command.py",
+    "longdwm rollout": "a model's long drive; tests/models/test_rollout_command.py",
     "longdwm data poses": "run in examples/train_on_your_road.ipynb",
     "longdwm data": "other people's data; tests/scenes",
 }
