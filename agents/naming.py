@@ -13,89 +13,18 @@ After the name come parameters, ``:key=value,key=value``. Any policy takes ``noi
 import importlib
 import importlib.util
 import inspect
-import json
-import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 from longdwm_env.agents.policy import Policy, PolicyContext
+from longdwm_env.agents.policy_spec import DEGRADATIONS, ENVIRONMENT, REGISTRY, EnvironmentNeeds, PolicySpec, allowed
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.io.words import clean
 
 PolicyFactory = Callable[..., Policy]
-
-REGISTRY: Mapping[str, str] = {
-    "constant-velocity": "constant:ConstantVelocity",
-    "random": "random_driving:RandomDriving",
-    "replay": "replay:LogReplay",
-    "idm": "privileged:LaneKeeping",
-    "lane-camera": "lane_camera:CameraLaneKeeping",
-    "mppi": "planning:mppi",
-    "cem": "planning:cem",
-}
-"""Our own policies: name -> module of this package and factory in it. As text, so that listing imports nothing."""
-
-DEGRADATIONS = ("noise", "delay", "aggression", "degrade_seed")
-_ENVIRONMENT = ("action_mode", "obs_mode")
-_PARAMETERS = re.compile(r":(?=[A-Za-z_]\w*=)")
-
-
-@dataclass(frozen=True)
-class EnvironmentNeeds:
-    """What environment a policy was made for; None leaves the choice to whoever runs it."""
-
-    action_mode: str | None = None
-    obs_mode: str | None = None
-
-
-@dataclass(frozen=True)
-class PolicySpec:
-    """A parsed name.
-
-    Attributes:
-        text: as it was written; what reports call the policy.
-        target: the name without parameters.
-        parameters: for the factory.
-        degradations: for ``degraded``.
-        needs: of the environment, as far as the name says.
-    """
-
-    text: str
-    target: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    degradations: Mapping[str, Any] = field(default_factory=dict)
-    needs: EnvironmentNeeds = EnvironmentNeeds()
-
-    @classmethod
-    def parse(cls, text: str) -> "PolicySpec":
-        """Take a name apart.
-
-        Raises:
-            InvalidConfig: a parameter that is not ``key=value``, or one given twice.
-        """
-        if not isinstance(text, str):
-            raise InvalidConfig(f"a policy is named by a text, got {clean(repr(text), 100)}; {_allowed()}")
-        target, *rest = _PARAMETERS.split(text.strip(), maxsplit=1)
-        parameters: dict[str, Any] = {}
-        for part in rest[0].split(",") if rest else ():
-            key, equals, value = part.partition("=")
-            if not equals or not key.strip().isidentifier() or key.strip() in parameters:
-                raise InvalidConfig(f"policy {text!r}: {part!r} is not one key=value; write NAME:key=value,key=value")
-            parameters[key.strip()] = _value(value.strip())
-        if not target:
-            raise InvalidConfig(f"policy {text!r} has no name; {_allowed()}")
-        degradations = {key: parameters.pop(key) for key in DEGRADATIONS if key in parameters}
-        needs = EnvironmentNeeds(**{key: str(parameters.pop(key)) for key in _ENVIRONMENT if key in parameters})
-        return cls(text.strip(), target, parameters, degradations, needs)
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether the policy runs behind a websocket."""
-        return self.target.startswith(("ws://", "wss://"))
 
 
 def environment_needs(spec: PolicySpec) -> EnvironmentNeeds:
@@ -143,10 +72,8 @@ def _factory(spec: PolicySpec) -> PolicyFactory:
         return lambda context, **parameters: RemotePolicy(target, context, **parameters)
     if target in REGISTRY:
         module, _, name = REGISTRY[target].partition(":")
-        return cast(PolicyFactory, vars(importlib.import_module(f"longdwm_env.agents.{module}"))[name])
+        return cast(PolicyFactory, vars(importlib.import_module(f"longdwm_env.agents.policies.{module}"))[name])
     if target.endswith(".safetensors"):
-        from longdwm_env.agents.saved import load_policy
-
         return lambda context, **parameters: load_policy(Path(target), context, **parameters)
     if target.endswith(".zip"):
         raise InvalidConfig(
@@ -161,7 +88,28 @@ def _factory(spec: PolicySpec) -> PolicyFactory:
         if module in REGISTRY:
             raise InvalidConfig(f"policy {spec.text!r}: {name!r} is not key=value; write {module}:key=value,key=value")
         return _attribute(_imported(spec, module), name, spec)
-    raise InvalidConfig(f"there is no policy {target!r}; {_allowed()}")
+    raise InvalidConfig(f"there is no policy {target!r}; {allowed()}")
+
+
+def load_policy(path: Path, context: PolicyContext, **parameters: Any) -> Policy:
+    """The saved policy, ready to drive.
+
+    Raises:
+        InvalidConfig: the file cannot be read, or was made for another environment.
+        MissingDependency: it needs a package that is not installed.
+    """
+    from longdwm_env.agents.saved import read_header
+
+    header = read_header(path)
+    if header.action_mode != context.action_mode:
+        raise InvalidConfig(f"{path} acts in action_mode={header.action_mode!r}, here it is {context.action_mode!r}")
+    if header.kind == "cloned":
+        from longdwm_env.agents.cloning.policy import ClonedPolicy
+
+        return ClonedPolicy.load(path, context, **parameters)
+    from longdwm_env.agents.sb3 import Sb3Policy
+
+    return Sb3Policy.load(path, context, **parameters)
 
 
 def _imported(spec: PolicySpec, module: str) -> ModuleType:
@@ -234,19 +182,5 @@ def _check_names(spec: PolicySpec, factory: PolicyFactory, given: int, values: M
         return
     unknown = [key for key in values if key not in parameters]
     if unknown:
-        allowed = [*list(parameters)[given:], *DEGRADATIONS, *_ENVIRONMENT]
+        allowed = [*list(parameters)[given:], *DEGRADATIONS, *ENVIRONMENT]
         raise InvalidConfig(f"policy {spec.text!r} has no parameter {unknown[0]!r}; there are {', '.join(allowed)}")
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _allowed() -> str:
-    return (
-        f"there are {', '.join(REGISTRY)}, each with :key=value,...; module:factory; a Python file with make_policy or "
-        "Policy; a .safetensors file; ws://host:port"
-    )

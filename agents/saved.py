@@ -11,7 +11,6 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_bytes
 
@@ -71,25 +70,6 @@ def read_policy(path: Path) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:
         InvalidConfig: there is no such file, or it is damaged, of another kind or holds numbers that are not finite.
     """
     return _read(path, tensors=True)
-
-
-def load_policy(path: Path, context: PolicyContext, **parameters: Any) -> Policy:
-    """The saved policy, ready to drive.
-
-    Raises:
-        InvalidConfig: the file cannot be read, or was made for another environment.
-        MissingDependency: it needs a package that is not installed.
-    """
-    header = read_header(path)
-    if header.action_mode != context.action_mode:
-        raise InvalidConfig(f"{path} acts in action_mode={header.action_mode!r}, here it is {context.action_mode!r}")
-    if header.kind == "cloned":
-        from longdwm_env.agents.cloning.policy import ClonedPolicy
-
-        return ClonedPolicy.load(path, context, **parameters)
-    from longdwm_env.agents.sb3 import Sb3Policy
-
-    return Sb3Policy.load(path, context, **parameters)
 
 
 def _read(path: Path, tensors: bool = False) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:

@@ -7,9 +7,9 @@ import numpy as np
 import tyro
 
 from longdwm_env.geometry.layout import draw_layout, layout_along
-from longdwm_env.geometry.map_picture import draw_map
+from longdwm_env.geometry.map_view.map_picture import draw_map
+from longdwm_env.geometry.map_view.scenery import scenery_along
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.geometry.scenery import scenery_along
 from longdwm_env.geometry.sweep import DEFAULT_PLANES, SweepSettings, predicted_images
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture

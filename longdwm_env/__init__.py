@@ -37,7 +37,7 @@ __version__: str
 
 # A checkout that is imported from its root is whole by itself, however the package was installed, or not at all: its
 # models, training and agents lie beside this folder.
-if (_checkout := Path(__file__).resolve().parents[1]).joinpath("models", "dit.py").is_file():
+if (_checkout := Path(__file__).resolve().parents[1]).joinpath("models", "world.py").is_file():
     __path__.append(str(_checkout))
 
 answer_to_old_names()

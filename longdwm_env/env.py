@@ -7,13 +7,13 @@ import gymnasium as gym
 
 from longdwm_env.actions import ActionMode, action_space
 from longdwm_env.clock import FPS
+from longdwm_env.env_options import RENDER_MODES, Reopened, open_episodes
 from longdwm_env.episode import Outcome
 from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_space
 from longdwm_env.episodes.seeding import Seeds
 from longdwm_env.errors import LifecycleError
 from longdwm_env.factory import DEFAULT_WORLD
 from longdwm_env.imagine import Futures, imagine
-from longdwm_env.settings import RENDER_MODES, Reopened, open_episodes
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
 from longdwm_env.traffic.meanwhile import TrafficKind

@@ -84,7 +84,7 @@ def make_scorer(device: str = "cpu") -> Scorer:
         MissingDependency: a package that it needs is not installed.
     """
     try:
-        from longdwm_env.models.scorer import bundled_scorer
+        from longdwm_env.models.readers.scorer import bundled_scorer
     except ModuleNotFoundError as error:
         raise MissingDependency(f"the learned scorer needs {error.name}") from error
     return bundled_scorer(device)
@@ -92,10 +92,10 @@ def make_scorer(device: str = "cpu") -> Scorer:
 
 def _built_in_world(name: str, image_size: ImageSize) -> WorldModel:
     if name == "warp":
-        from longdwm_env.worlds.warp import WarpWorld
+        from longdwm_env.worlds.warp_world import WarpWorld
 
         return WarpWorld(image_size)
-    from longdwm_env.worlds.simulator import SimulatorWorld
+    from longdwm_env.worlds.simulator_world import SimulatorWorld
 
     return SimulatorWorld(image_size)
 

@@ -1,4 +1,4 @@
-"""Modules under the names that they had before: what documents once told people to import can still be imported."""
+"""Modules under the names that they had before: saved pipelines name their classes by module, and documents did."""
 
 import sys
 from collections.abc import Sequence
@@ -16,6 +16,12 @@ RENAMED = {
     "longdwm_env.figures": "longdwm_env.io.figures",
     "longdwm_env.files": "longdwm_env.io.files",
     "longdwm_env.frames": "longdwm_env.episodes.lazy_frames",
+    "longdwm_env.models.dit": "longdwm_env.models.network.dit",
+    "longdwm_env.models.inverse_dynamics": "longdwm_env.models.readers.inverse_dynamics",
+    "longdwm_env.models.mini_codec": "longdwm_env.models.codec.mini_codec",
+    "longdwm_env.models.scorer": "longdwm_env.models.readers.scorer",
+    "longdwm_env.models.text": "longdwm_env.models.conditioning.text",
+    "longdwm_env.settings": "longdwm_env.env_options",
     "longdwm_env.video": "longdwm_env.io.video",
 }
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from longdwm_env.actions import ActionMode, action_space, as_arrays
 from longdwm_env.clock import FPS
+from longdwm_env.env_options import Reopened, open_episodes
 from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_space
 from longdwm_env.episodes.seeding import Seeds
 from longdwm_env.episodes.starts import checked_options
 from longdwm_env.errors import InvalidAction, InvalidConfig, LifecycleError
 from longdwm_env.factory import DEFAULT_WORLD
-from longdwm_env.settings import Reopened, open_episodes
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
 from longdwm_env.traffic.meanwhile import TrafficKind

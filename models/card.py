@@ -1,13 +1,12 @@
 """What a pipeline on the hub says of itself, and the file by which diffusers alone can open it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from diffusers import DiffusionPipeline
 from huggingface_hub import ModelCard, ModelCardData
 
-if TYPE_CHECKING:
-    from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.settings import LongDWMSettings
 
 CARD = "README.md"
 """What the hub shows."""
@@ -57,14 +56,14 @@ def weights_readme(card: str, use: str, library: str, task: str) -> str:
     )
 
 
-def hub_card(pipeline: "LongDWMPipeline", repo_id: str) -> ModelCard:
+def hub_card(pipeline: DiffusionPipeline, settings: LongDWMSettings, repo_id: str) -> ModelCard:
     """The card of a pipeline: how to use it and its size; and the card that lay beside its weights, where one did.
 
     Args:
         pipeline: to describe.
+        settings: of it.
         repo_id: where it goes.
     """
-    settings = pipeline.settings
     height, width = settings.image_size
     sizes = {
         name: sum(weight.numel() for weight in part.parameters())

@@ -6,7 +6,6 @@ between, from the keyframes on both sides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,52 +13,23 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from longdwm_env import clock
-from longdwm_env.geometry.layout import RoadLayout
-from longdwm_env.geometry.map_picture import MapPicture, draw_map
+from longdwm_env.geometry.map_view.map_picture import MapPicture
+from longdwm_env.geometry.map_view.reprojection import reprojected
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.geometry.reprojection import reprojected
-from longdwm_env.geometry.scenery import SceneryLayer
 from longdwm_env.geometry.sweep import DEFAULT_PLANES, SweepSettings, images_between
 from longdwm_env.geometry.warp import WarpSettings, warp_images
-from longdwm_env.models.codec import uint8_from_images
+from longdwm_env.models.closed_loop.samples import Present
+from longdwm_env.models.closed_loop.surroundings import Surroundings
+from longdwm_env.models.codec.video_codec import uint8_from_images
 from longdwm_env.models.compositor import FLAGS, PICTURES, Compositor, Ingredients
 from longdwm_env.models.machine import faster_in_bfloat16
-from longdwm_env.models.sampler import counted_noise
-from longdwm_env.types import ActorTracks, Camera, FloatArray, Images
-
-if TYPE_CHECKING:
-    from longdwm_env.models.samples import Present
+from longdwm_env.models.network.sampler import counted_noise
+from longdwm_env.types import Camera, FloatArray, Images
 
 BETWEEN_SWEEP = SweepSettings(DEFAULT_PLANES)
 
 UNIT_WIDTH_PX = 144.0
 """Width of pictures whose fineness is 0."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What is known of the world around the next second, in one frame of reference.
-
-    Attributes:
-        poses: (13, 3) of the ego, now and at each frame of the second.
-        layout: of the road; None where there is no map.
-        scenery: beside the road; None where the map does not know it.
-        others: the other road users at the same 13 frames; None where they are unknown.
-    """
-
-    poses: FloatArray
-    layout: RoadLayout | None = None
-    scenery: SceneryLayer | None = None
-    others: ActorTracks | None = None
-
-    def shown(self, frame: int, camera: Camera) -> MapPicture:
-        """What the map and the boxes show of a frame."""
-        return draw_map(self.layout, self.scenery, self.others, frame, camera, self.poses[frame])
-
-    @property
-    def flags(self) -> tuple[float, float]:
-        """What the map knows: "layout" and "scenery" of ``compositor.FLAGS``."""
-        return float(self.layout is not None), float(self.scenery is not None)
 
 
 @dataclass(frozen=True)
@@ -162,7 +132,7 @@ class FrameComposer:
         self.in_bfloat16 = on_cpu and compositor.dtype == torch.float32 and faster_in_bfloat16()
 
     @torch.no_grad()
-    def composed(self, parts: FrameParts, present: "Present", number: int) -> Images:
+    def composed(self, parts: FrameParts, present: Present, number: int) -> Images:
         """A frame (H, W, 3) from its parts; ``number`` counts frames after the present one."""
         shape = (1, *parts.masks.shape[1:])
         noise = counted_noise([present.seed], [present.counter + number], "compose", shape, self.device, torch.float32)

@@ -15,10 +15,10 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from longdwm_env.errors import MissingWeights, UnknownWorld
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.conditioning.text import PromptEncoder
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.small_decoder import SmallDecoder
-from longdwm_env.models.text import PromptEncoder
 
 INDEX = "model_index.json"
 COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor", "small_decoder")

@@ -13,7 +13,7 @@ from longdwm_env.episodes.seeding import MAX_SEED
 from longdwm_env.geometry.camera import assumed_camera, fit_images
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.io.routes import open_route
-from longdwm_env.models.long_video import Drive
+from longdwm_env.models.closed_loop.long_video import Drive
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.geometry.camera import fit_images
-from longdwm_env.models.codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.folder import check_components_finite
+from longdwm_env.models.network.sampler import counted_noise
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.sampler import counted_noise
 from longdwm_env.types import Images, ImageSize
 
 

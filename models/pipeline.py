@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -18,14 +19,16 @@ from longdwm_env import clock
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.models import card
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import Codec, CogVideoXCodec
+from longdwm_env.models.closed_loop.generation import Generation
+from longdwm_env.models.closed_loop.long_video import drive_on, passes
+from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.samples import Sampling
+from longdwm_env.models.codec.cpu_codec import quick_on_cpu
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec
 from longdwm_env.models.compositor import Compositor
-from longdwm_env.models.cpu_codec import quick_on_cpu
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.fine import FineModel
+from longdwm_env.models.conditioning.text import encode_prompts
 from longdwm_env.models.folder import check_components_finite, check_finite, module_weights
-from longdwm_env.models.generation import Generation
 from longdwm_env.models.inputs import (
     as_list,
     check_call,
@@ -35,15 +38,17 @@ from longdwm_env.models.inputs import (
     seed_from,
     seeds_from,
 )
-from longdwm_env.models.lanes import Lanes
-from longdwm_env.models.long_video import drive_on, passes
-from longdwm_env.models.mini_codec import MiniAutoencoder
-from longdwm_env.models.sampler import steps_of
-from longdwm_env.models.samples import Sampling
+from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.fine import FineModel
+from longdwm_env.models.network.sampler import steps_of
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.small_decoder import SmallDecoder
-from longdwm_env.models.text import encode_prompts
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
+
+# Diffusers makes a saved part only of a module that is imported, and pipelines saved earlier name these.
+for _name in ("dit", "mini_codec", "text"):
+    import_module(f"longdwm_env.models.{_name}")
 
 OutputType = Literal["pil", "np", "pt", "latent"]
 Callback = Callable[..., dict[str, Any] | None]
@@ -147,7 +152,7 @@ class LongDWMPipeline(DiffusionPipeline):
         """Both ways to the hub end here: the card is written unless somebody has written one there."""
         readme = Path(working_dir) / card.CARD
         if card.is_unwritten(readme):
-            card.hub_card(self, repo_id).save(readme)
+            card.hub_card(self, self.settings, repo_id).save(readme)
         return super()._upload_folder(working_dir, repo_id, *args, **kwargs)
 
     @property

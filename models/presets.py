@@ -9,11 +9,11 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
 from transformers import T5Config, T5EncoderModel
 
 from longdwm_env.geometry.sweep import SweepSettings
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.conditioning.text import PromptEncoder, PromptTokenizer
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings, TransformerConfig
-from longdwm_env.models.text import PromptEncoder, PromptTokenizer
 
 COGVIDEOX_2B_PARAMETERS = {"transformer": 1_693_783_872, "vae": 215_583_907, "text_encoder": 4_762_310_656}
 """Parameters of CogVideoX-2B's components, as diffusers builds them from the published configurations."""

@@ -148,11 +148,11 @@ class OpenChoices:
         min_history_keyframes: fewest clean keyframes of a training sample: 1 is the paper's task.
         max_history_keyframes: most clean keyframes of a training sample: K - 1, "the next keyframe from all before".
         texture_weight: of the loss on the texture of a new keyframe, or of the frames between
-            (training/losses/texture.py); 0 for none, as in the paper. It keeps contrast in what is drawn in few steps.
+            (training/losses/texture_loss.py); 0 for none, as in the paper. It keeps contrast in few steps.
         contrast_power: a sample's squared error is divided by its picture's contrast to this power; 0 for not at all,
-            as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture.py).
+            as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture_loss.py).
         vehicle_copy_weight: of the loss that has other road users copied from the model's views
-            (training/losses/vehicles.py); 0 for none, as in the paper. It keeps them from dissolving. Clips whose road
+            (training/losses/vehicle_loss.py); 0 for none, as in the paper. It keeps them whole. Clips whose road
             users nobody marked train without.
         wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
             them (training/losses/wear.py); 0 for never, as in the paper.

@@ -21,21 +21,21 @@ from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
-from longdwm_env.geometry.map_picture import SCENERY_REACH_M
+from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
-from longdwm_env.geometry.scenery import SceneryLayer, SceneryMap
-from longdwm_env.models.composition import Surroundings
+from longdwm_env.models.closed_loop.lookahead import Second, rest_of_second, with_rest
+from longdwm_env.models.closed_loop.samples import Present, Sampling
+from longdwm_env.models.closed_loop.standstill import held, stands
+from longdwm_env.models.closed_loop.surroundings import Surroundings
+from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
+from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
+from longdwm_env.models.conditioning.text import contradicts, known_prompt
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument
-from longdwm_env.models.held import held, stands
+from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.redraw import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
-from longdwm_env.models.rest import Second, rest_of_second, with_rest
-from longdwm_env.models.road_users import RoadUsers, pictured, present_during
-from longdwm_env.models.samples import Present, Sampling
-from longdwm_env.models.text import contradicts, known_prompt
-from longdwm_env.models.uncertainty import prediction_spread
 from longdwm_env.traffic.meanwhile import TrafficKind
-from longdwm_env.traffic.record import Meanwhile
+from longdwm_env.traffic.traffic_record import Meanwhile
+from longdwm_env.training.data.simulator_footage import SCENERY_REACH_M
 from longdwm_env.types import (
     ActorTracks,
     Camera,

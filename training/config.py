@@ -11,12 +11,12 @@ from typing import Any, Literal
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.composition.config import ComposeConfig
-from longdwm_env.training.data.latents import LatentChoices
+from longdwm_env.training.data.encoded.latents import LatentChoices
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
-from longdwm_env.training.losses.decoder import DecoderChoices
-from longdwm_env.training.losses.distill import DistillChoices, DistillTarget
-from longdwm_env.training.losses.few_steps import FewStepChoices
+from longdwm_env.training.losses.decoder_loss import DecoderChoices
+from longdwm_env.training.losses.distilling.distill import DistillChoices, DistillTarget
+from longdwm_env.training.losses.distilling.fewer_steps import FewStepChoices
 from longdwm_env.training.losses.objective import LossWeighting
 
 StageName = Literal[

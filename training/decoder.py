@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models.codec import CogVideoXCodec
+from longdwm_env.models.codec.video_codec import CogVideoXCodec
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.small_decoder import Likeness, SmallDecoder, checked_scale, load_published
 from longdwm_env.training.config import StageConfig
-from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
-from longdwm_env.training.losses.decoder import DecoderChoices, DecoderObjective, DecoderSampler
+from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.losses.decoder_loss import DecoderChoices, DecoderObjective, DecoderSampler
 from longdwm_env.training.order import trained_with
 from longdwm_env.training.workspace import Workspace
 

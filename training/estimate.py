@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from longdwm_env.errors import LongDWMError
-from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import PRESETS
 from longdwm_env.models.settings import TransformerConfig
 from longdwm_env.training.config import Precision, Recipe, StageConfig
-from longdwm_env.training.data.latents import SEGMENT_FRAMES
+from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.loop import computed_precision
 
 GIB = 2**30

@@ -10,9 +10,9 @@ from accelerate import PartialState
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.checkpoint import checkpoints
-from longdwm_env.training.losses.coarse import CoarseObjective
-from longdwm_env.training.losses.few_steps import FewStepBatch, FewStepChoices, FewStepObjective
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
+from longdwm_env.training.losses.distilling.fewer_steps import FewStepBatch, FewStepChoices, FewStepObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.order import trained_with
 from longdwm_env.training.workspace import Workspace
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.training.checkpoint import checkpoints
-from longdwm_env.training.losses.warp import GUIDANCE_MODULES
+from longdwm_env.training.losses.warp_loss import GUIDANCE_MODULES
 from longdwm_env.training.workspace import Workspace
 
 TEACHING = ("fine", "warp")

@@ -15,11 +15,11 @@ from longdwm_env.training.config import (
     Size,
     StageConfig,
 )
-from longdwm_env.training.data.latents import LatentChoices
+from longdwm_env.training.data.encoded.latents import LatentChoices
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
-from longdwm_env.training.losses.decoder import DecoderChoices
-from longdwm_env.training.losses.few_steps import FewStepChoices
+from longdwm_env.training.losses.decoder_loss import DecoderChoices
+from longdwm_env.training.losses.distilling.fewer_steps import FewStepChoices
 
 FEW_STEPS = ("few-steps-coarse", "few-steps-fine")
 

@@ -15,18 +15,18 @@ from torch import Tensor
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import one_writer
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.inverse_dynamics import InverseDynamics
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
+from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource
-from longdwm_env.training.data.encoding import encode_latents
-from longdwm_env.training.data.encoding_memory import check_encoding_fits
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding_memory import check_encoding_fits
+from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore, weights_hash
 from longdwm_env.training.data.footage import Footage
-from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore, weights_hash
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.decoder import decoder_stage, untrained_decoder
@@ -40,19 +40,19 @@ from longdwm_env.training.few_steps import (
 )
 from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.loop import Progress, train
-from longdwm_env.training.losses.coarse import CoarseObjective
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
-from longdwm_env.training.losses.distill import DistillObjective
+from longdwm_env.training.losses.distilling.distill import DistillObjective
 from longdwm_env.training.losses.encoder import EncoderObjective, WindowSampler
 from longdwm_env.training.losses.evidence import gathered
-from longdwm_env.training.losses.fine import FineObjective
-from longdwm_env.training.losses.inverse_dynamics import InverseDynamicsObjective, MotionSampler
+from longdwm_env.training.losses.fine_objective import FineObjective
+from longdwm_env.training.losses.inverse_dynamics_objective import InverseDynamicsObjective, MotionSampler
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
-from longdwm_env.training.losses.rollout import Rollout
-from longdwm_env.training.losses.warp import WarpObjective
+from longdwm_env.training.losses.self_rollout import Rollout
+from longdwm_env.training.losses.warp_loss import WarpObjective
 from longdwm_env.training.order import check_teacher
-from longdwm_env.training.pictures import PictureWriter
 from longdwm_env.training.run import SAMPLES
+from longdwm_env.training.sample_pictures import PictureWriter
 from longdwm_env.training.workspace import Workspace
 
 Draw = Callable[[int, Sequence[int]], Any]

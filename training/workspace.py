@@ -16,11 +16,11 @@ from torch import nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_json, content_hash, one_writer
+from longdwm_env.models.conditioning.text import PromptTokenizer
 from longdwm_env.models.folder import INDEX
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.text import PromptTokenizer
 from longdwm_env.training.config import Recipe, as_json
 
 

@@ -20,8 +20,8 @@ from longdwm_env.agents.driving.window.screen import screen_of
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.orders import Order, Refused
 from longdwm_env.agents.driving_page.page_devices import PagePad, PageTouch
+from longdwm_env.agents.driving_page.page_starts import Starts
 from longdwm_env.agents.driving_page.photos import Photos
-from longdwm_env.agents.driving_page.starts import Starts
 from longdwm_env.agents.driving_page.wire import Broadcast, jpeg_of, numbered, words_of
 from longdwm_env.errors import LongDWMError
 

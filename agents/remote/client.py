@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from gymnasium import spaces
 
-from longdwm_env.agents.naming import EnvironmentNeeds, PolicySpec
 from longdwm_env.agents.policy import PolicyContext, PolicyFailure, episode_camera
+from longdwm_env.agents.policy_spec import EnvironmentNeeds, PolicySpec
 from longdwm_env.agents.remote.messages import (
     MAX_MESSAGE_BYTES,
     MalformedMessage,

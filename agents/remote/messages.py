@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.env_options import MAX_SIDE_PX
 from longdwm_env.errors import LongDWMError
 from longdwm_env.scenes.media.sidecar import mounting_from
-from longdwm_env.settings import MAX_SIDE_PX
 from longdwm_env.types import Camera, Intrinsics
 
 VERSION = 1

@@ -58,7 +58,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         ),
         "poses": Command("data.data_exchange:poses", "estimate speed and yaw rate of videos from their pictures alone"),
         "check": Command("data.data_sets:check", "find what is broken in a dataset or media folder"),
-        "annotate": Command("data.captions:annotate", "write captions with a video language model"),
+        "annotate": Command("data.annotate:annotate", "write captions with a video language model"),
     },
     "bench": {
         "warp": Command("benchmarks.bench_warp:bench_warp", "homography against literal splatting"),

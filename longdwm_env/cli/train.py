@@ -4,12 +4,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from longdwm_env.cli.building.train_options import DEFAULTS, Options, TrainOptions
 from longdwm_env.cli.building.training_footage import (
     asked_footage,
     check_suffices,
@@ -36,70 +37,32 @@ TRACKERS = {"comet_ml": "comet_ml", "wandb": "wandb", "aim": "aim", "mlflow": "m
 """Packages of those that no extra brings."""
 
 
-@dataclass(frozen=True)
-class TrainOptions:
-    """What every training command can be told.
-
-    Attributes:
-        recipe: mini-simulator, mini-nuscenes or cogvideox-2b-nuscenes.
-        size: "debug" shows that everything works together: smallest models, few steps, minutes in place of hours.
-        out: folder of the model in the making; everything is resumed from there. Default: runs/RECIPE-SIZE.
-        data: dataroot of nuScenes, or a folder of videos in place of the recipe's own footage.
-        clips: clips of footage; more than before adds to what is there.
-        initial: a saved pipeline to start from.
-        set: fields of the stage's configuration, such as ``loop.steps=200 optimizer.learning_rate=1e-4``, or of the
-            latents, such as ``latents.tiling=true``, which then all commands on them are told.
-        device: "cpu" keeps off an accelerator that is there.
-        threads: CPU threads of the model's computations; default: PyTorch's.
-        workers: processes that make footage, and latents, of these four at most; default: as many as there are cores.
-        minutes: stop with a checkpoint after about this long; run again to go on.
-        force: start even if the estimate says that it does not fit.
-    """
-
-    recipe: Literal["mini-simulator", "mini-nuscenes", "cogvideox-2b-nuscenes"] = "mini-simulator"
-    size: Literal["full", "debug"] = "full"
-    out: Path | None = None
-    data: Path | None = None
-    clips: int | None = None
-    initial: Path | None = None
-    set: tuple[str, ...] = ()
-    device: Literal["cpu", "cuda"] | None = None
-    threads: int | None = None
-    workers: int | None = None
-    minutes: float | None = None
-    force: bool = False
-
-
-Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
-DEFAULTS = TrainOptions()
-
-
-def codec(options: Options = TrainOptions()) -> int:
+def codec(options: Options = DEFAULTS) -> int:
     """Fit and train the small codec on footage, making the footage first where it is missing."""
     return _stage("codec", options)
 
 
-def coarse(options: Options = TrainOptions()) -> int:
+def coarse(options: Options = DEFAULTS) -> int:
     """Train the Coarse model (LongDWM, Eq. 3 to 5), encoding footage first where that is missing."""
     return _stage("coarse", options)
 
 
-def sharpen(options: Options = TrainOptions()) -> int:
+def sharpen(options: Options = DEFAULTS) -> int:
     """Train the Coarse model on: on its own keyframes, and on their texture."""
     return _stage("sharpen", options)
 
 
-def fine(options: Options = TrainOptions()) -> int:
+def fine(options: Options = DEFAULTS) -> int:
     """Train the Fine model (LongDWM, Eq. 6)."""
     return _stage("fine", options)
 
 
-def warp(options: Options = TrainOptions()) -> int:
+def warp(options: Options = DEFAULTS) -> int:
     """Teach the Fine model to follow warped frames (LongDWM, section 3.4)."""
     return _stage("warp", options)
 
 
-def compose(options: Options = TrainOptions()) -> int:
+def compose(options: Options = DEFAULTS) -> int:
     """Train the compositor on drives of its own through simulated streets, beside a critic."""
     import os
 
@@ -122,12 +85,12 @@ def compose(options: Options = TrainOptions()) -> int:
     return 0
 
 
-def distill(options: Options = TrainOptions()) -> int:
+def distill(options: Options = DEFAULTS) -> int:
     """Let the frozen Fine model teach the Coarse model (LongDWM, Eq. 7 and 8)."""
     return _stage("distill", options)
 
 
-def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options = TrainOptions()) -> int:
+def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options = DEFAULTS) -> int:
     """Teach Coarse and Fine to draw in 1 to 4 steps without guidance: consistency, then distribution matching.
 
     First one, then the other; each is resumed where it stopped. How many steps: --set few_steps.steps=2.
@@ -159,7 +122,7 @@ def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options
     return 0
 
 
-def decoder(options: Options = TrainOptions(), published: Path | None = None) -> int:
+def decoder(options: Options = DEFAULTS, published: Path | None = None) -> int:
     """Train a small streaming decoder that shows what CogVideoX's own shows; pipelines then use it.
 
     Args:
@@ -181,22 +144,22 @@ def decoder(options: Options = TrainOptions(), published: Path | None = None) ->
     return 0
 
 
-def scorer(options: Options = TrainOptions()) -> int:
+def scorer(options: Options = DEFAULTS) -> int:
     """Train the network that judges frames where no map is known."""
     return _stage("scorer", options)
 
 
-def inverse_dynamics(options: Options = TrainOptions()) -> int:
+def inverse_dynamics(options: Options = DEFAULTS) -> int:
     """Train the network that reads speed and yaw rate."""
     return _stage("inverse-dynamics", options)
 
 
-def ar_baseline(options: Options = TrainOptions()) -> int:
+def ar_baseline(options: Options = DEFAULTS) -> int:
     """Train the autoregressive baseline of the same size: the Fine architecture without a last frame."""
     return _stage("ar-baseline", options)
 
 
-def footage(options: Options = TrainOptions()) -> int:
+def footage(options: Options = DEFAULTS) -> int:
     """Record the recipe's footage, as far as it is missing."""
     recipe, workspace = opened(options)
     asked = asked_footage(recipe, workspace, options)
@@ -206,7 +169,7 @@ def footage(options: Options = TrainOptions()) -> int:
     return 0
 
 
-def latents(options: Options = TrainOptions()) -> int:
+def latents(options: Options = DEFAULTS) -> int:
     """Encode the recipe's footage with the trained codec, as far as that is missing."""
     need("train latents", "train", "accelerate")
     recipe, workspace = opened(options)
@@ -230,7 +193,7 @@ def export(
         "scorer",
         "inverse-dynamics",
     ],
-    options: Options = TrainOptions(),
+    options: Options = DEFAULTS,
 ) -> int:
     """Put a stage's newest checkpoint into the pipeline's folder while its training goes on.
 
@@ -251,7 +214,7 @@ def estimate(
     stage: Literal[
         "coarse", "sharpen", "fine", "warp", "distill", "few-steps-coarse", "few-steps-fine", "ar-baseline"
     ] = "coarse",
-    options: Options = TrainOptions(),
+    options: Options = DEFAULTS,
     gpu_memory_gb: tuple[float, ...] = (80.0, 141.0),
     processes: int = 1,
 ) -> int:
@@ -271,14 +234,14 @@ def estimate(
     return 0
 
 
-def evaluation(options: Options = TrainOptions()) -> int:
+def evaluation(options: Options = DEFAULTS) -> int:
     """Measure the finished pipeline by the paper's short, long, controllable and interpolation protocols.
 
     On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
     it goes on with the protocols that have not been run on these weights and as many drives.
     """
     from longdwm_env.cli.measuring import paper_metrics as metrics
-    from longdwm_env.evaluation.policies.provenance import path_hash
+    from longdwm_env.evaluation.provenance import path_hash
     from longdwm_env.io.files import atomic_write_json
 
     begun = time.monotonic()
@@ -325,7 +288,7 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
 
     from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES
     from longdwm_env.training.data.footage import record_enough
-    from longdwm_env.training.data.simulator import unseen_clips
+    from longdwm_env.training.data.simulator_footage import unseen_clips
 
     size = workspace.settings.image_size
 
@@ -336,7 +299,7 @@ def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: Tra
     return folder
 
 
-def mini(options: Options = TrainOptions()) -> int:
+def mini(options: Options = DEFAULTS) -> int:
     """Rebuild longdwm-mini: data, codec, coarse and fine, distill, sharpen, warp, compose, readers, evaluation.
 
     Every part is resumed where it stopped; running the command again goes on.

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from longdwm_env.evaluation.statistics import Interval, correlation, mean_interval
-from longdwm_env.models.inverse_dynamics import InverseDynamics
-from longdwm_env.models.scorer import WINDOW_FRAMES, windows_of
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES, windows_of
 from longdwm_env.types import Camera, FloatArray, Images
 
 STRIDE_FRAMES = WINDOW_FRAMES // 2

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.statistics import Interval, bootstrap
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES, DrivingEncoder, windows_of
 from longdwm_env.types import FloatArray, Images
 
 Features = Sequence[FloatArray]

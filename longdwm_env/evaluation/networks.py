@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longdwm_env.models.inverse_dynamics import (
+from longdwm_env.models.readers.inverse_dynamics import (
     InverseDynamics,
     bundled_inverse_dynamics,
     has_bundled_inverse_dynamics,
     load_inverse_dynamics,
 )
-from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, has_bundled_scorer, load_scorer
-from longdwm_env.training.data.latents import weights_hash
+from longdwm_env.models.readers.scorer import DrivingEncoder, bundled_scorer, has_bundled_scorer, load_scorer
+from longdwm_env.training.data.encoded.latents import weights_hash
 
 
 def opened_encoder(folder: Path | None = None, needed: bool = False) -> DrivingEncoder | None:

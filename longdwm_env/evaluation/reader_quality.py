@@ -12,11 +12,11 @@ from longdwm_env.evaluation.compliance import commanded
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.report import Row, Table
 from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation
-from longdwm_env.models.inverse_dynamics import InverseDynamics
-from longdwm_env.models.scorer import WINDOW_FRAMES, WINDOW_SIZE, DrivingEncoder, windows_of
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES, WINDOW_SIZE, DrivingEncoder, windows_of
 from longdwm_env.simulator.scene import TEST_SEEDS_START
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource
-from longdwm_env.training.data.simulator import unseen_clips
+from longdwm_env.training.data.simulator_footage import unseen_clips
 from longdwm_env.training.losses.encoder import window_truth
 
 MOTION = ("speed_mps", "yaw_rate_radps", "lateral_m", "heading_error_rad")

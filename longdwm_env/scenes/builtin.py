@@ -14,7 +14,7 @@ KEY_PREFIX = "simulator:"
 def _scene_of_seed(seed: int) -> Scene:
     # The simulator is heavy to import, and a program that drives photographs never needs it.
     from longdwm_env.simulator.scene import builtin_scene, episode
-    from longdwm_env.worlds.simulator import actor_tracks
+    from longdwm_env.worlds.simulator_world import actor_tracks
 
     one = episode(seed)
     return replace(builtin_scene(seed), actors=actor_tracks(one.past[-1:], one.road.table, 0))

@@ -7,7 +7,7 @@ from pathlib import Path
 from longdwm_env.clock import FRAMES_PER_INTERVAL, frames_in
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import compose
-from longdwm_env.scenes.footage import Clip, FootageChunk
+from longdwm_env.scenes.footage_chunks import Clip, FootageChunk
 from longdwm_env.scenes.media.sidecar import read_camera_file
 from longdwm_env.simulator.roads.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
@@ -15,7 +15,7 @@ from longdwm_env.simulator.traffic.ego_driver import AFTERMATH_FRAMES, drive
 from longdwm_env.simulator.traffic.traffic_state import EGO
 from longdwm_env.simulator.traffic.vehicle_kinds import STYLES
 from longdwm_env.types import ImageSize, Scene
-from longdwm_env.worlds.simulator import SimulatorWorld
+from longdwm_env.worlds.simulator_world import SimulatorWorld
 
 MOST_SECONDS = 600.0
 SHORTEST_SIDE_PX, LONGEST_SIDE_PX = 16, 4096

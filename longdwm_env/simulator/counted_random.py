@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from longdwm_env.counted import fractions, hashed
+from longdwm_env.io.hashing import fractions, hashed
 
 
 def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:

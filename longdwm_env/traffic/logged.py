@@ -15,7 +15,7 @@ from longdwm_env.clock import FRAME_S
 from longdwm_env.geometry.boxes import body_poses, corners, overlap
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.traffic.idm import IdmSettings, idm_acceleration
-from longdwm_env.traffic.record import Arrays, Begun, Meanwhile
+from longdwm_env.traffic.traffic_record import Arrays, Begun, Meanwhile
 from longdwm_env.types import ActorTracks, FloatArray, RoadMap, Scene, WorldState, wrap_angle
 
 LEFT_M, LEFT_RAD = 2.0, 0.35

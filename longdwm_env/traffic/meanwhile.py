@@ -11,7 +11,7 @@ import numpy as np
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.scenes.builtin import KEY_PREFIX
 from longdwm_env.traffic import logged
-from longdwm_env.traffic.record import Begun, Meanwhile
+from longdwm_env.traffic.traffic_record import Begun, Meanwhile
 from longdwm_env.types import FloatArray, Scene, WorldState
 
 TrafficKind = Literal["reactive", "constant", "none"]

@@ -10,9 +10,9 @@ from longdwm_env.simulator.roads.road_kinds import road_plan
 from longdwm_env.simulator.scene import episode, seed_of_key
 from longdwm_env.simulator.traffic.stepping import step
 from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, traffic_from_arrays
-from longdwm_env.traffic.record import Arrays, Begun, Meanwhile
+from longdwm_env.traffic.traffic_record import Arrays, Begun, Meanwhile
 from longdwm_env.types import FloatArray, Scene, WorldState
-from longdwm_env.worlds.simulator import actor_tracks
+from longdwm_env.worlds.simulator_world import actor_tracks
 
 PREFIX = "traffic."
 SEED, FRAME = f"{PREFIX}seed", f"{PREFIX}frame"

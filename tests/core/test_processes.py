@@ -42,7 +42,7 @@ def test_afterwards_everything_is_as_it_was():
 CHILD = """
 import signal, sys, time
 {first}
-from longdwm_env import processes
+from longdwm_env.io import processes
 {before}
 processes.end_with_parent()
 print("child", flush=True)

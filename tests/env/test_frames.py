@@ -10,8 +10,8 @@ from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.geometry.spline import trajectory_from_controls
 from longdwm_env.simulator.scene import builtin_scene
 from longdwm_env.world import UndrawnWorld
-from longdwm_env.worlds.simulator import SimulatorWorld
-from longdwm_env.worlds.warp import WarpWorld
+from longdwm_env.worlds.simulator_world import SimulatorWorld
+from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (4, 6)
 
@@ -35,7 +35,7 @@ def pen():
 @pytest.fixture
 def drawings(monkeypatch):
     """Counts the frames that the simulator draws for its world."""
-    from longdwm_env.worlds import simulator
+    from longdwm_env.worlds import simulator_world as simulator
 
     drawn = []
     draw_frame = simulator.draw_frame

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.scenes import open_scenes
-from longdwm_env.worlds.warp import WarpWorld
+from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (32, 48)
 

@@ -29,8 +29,8 @@ from longdwm_env.evaluation.worlds.recognition import Recognition
 from longdwm_env.evaluation.worlds.stability import Endurance
 from longdwm_env.evaluation.worlds.truth import TruthScores
 from longdwm_env.geometry.camera import assumed_camera
-from longdwm_env.models.inverse_dynamics import Motion
-from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.models.readers.inverse_dynamics import Motion
+from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.simulator.conditions import Conditions
 
 from .given import given

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from longdwm_env.cli import main
-from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.models.readers.scorer import DrivingEncoder
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ from longdwm_env.evaluation.report import Table, is_above_zero
 from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation, mean_interval, wilson
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.io.video import write_video
-from longdwm_env.models.inverse_dynamics import Motion
-from longdwm_env.models.scorer import (
+from longdwm_env.models.readers.inverse_dynamics import Motion
+from longdwm_env.models.readers.scorer import (
     CORRUPTIONS,
     WINDOW_FRAMES,
     DrivingEncoder,

@@ -17,13 +17,13 @@ from longdwm_env.evaluation.paper.interpolators import Blend, FineBetween, WarpB
 from longdwm_env.evaluation.paper.protocols import Protocol
 from longdwm_env.evaluation.paper.systems import Autoregressive, Copy, LongDWM, Reconstruction, Warp
 from longdwm_env.models.bundled import MINI
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.inverse_dynamics import InverseDynamics
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
+from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.training.data.clip import Clip
+from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE
 from longdwm_env.training.data.footage import is_footage, record_enough
-from longdwm_env.training.data.latents import EMPTY_TEXT_FILE
 
 from ..training.scenery import PaintedRoad
 

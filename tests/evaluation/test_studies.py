@@ -27,9 +27,9 @@ from longdwm_env.evaluation.studies.scores import Scores, unevenness
 from longdwm_env.evaluation.studies.study_folder import StudyFolder, StudyOptions
 from longdwm_env.evaluation.studies.variants import PARTS, Part, Variant
 from longdwm_env.models.presets import build, debug, study
-from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.models.readers.scorer import DrivingEncoder
+from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.data.footage import record_footage
-from longdwm_env.training.data.latents import LatentStore
 from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.estimate import parameter_count
 from longdwm_env.training.recipes import recipe

@@ -15,8 +15,8 @@ from longdwm_env.evaluation.worlds.recognition import Recognition
 from longdwm_env.evaluation.worlds.stability import Endurance, spread_windows
 from longdwm_env.evaluation.worlds.truth import KEPT, TruthScores, likeness, verdicts
 from longdwm_env.geometry.camera import assumed_camera
-from longdwm_env.models.inverse_dynamics import Motion
-from longdwm_env.models.scorer import DrivingEncoder, Readings
+from longdwm_env.models.readers.inverse_dynamics import Motion
+from longdwm_env.models.readers.scorer import DrivingEncoder, Readings
 from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.types import Camera
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.geometry.facades import LIT_RGB, PANE_RGB
 from longdwm_env.geometry.layout import LAYOUT_RGB, ROAD, RoadLayout
-from longdwm_env.geometry.map_picture import SKY_RGB, draw_map
+from longdwm_env.geometry.map_view.facades import LIT_RGB, PANE_RGB
+from longdwm_env.geometry.map_view.map_picture import SKY_RGB, draw_map
+from longdwm_env.geometry.map_view.reprojection import reprojected
+from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer
+from longdwm_env.geometry.map_view.upright import STATIC, scenery_sides
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.geometry.reprojection import reprojected
-from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryLayer
-from longdwm_env.geometry.upright import STATIC, scenery_sides
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks
 

@@ -8,7 +8,12 @@ import pytest
 import torch
 
 # Checks the shapes that these modules declare; the hook comes before their first import.
-CHECKED = [f"longdwm_env.models.{name}" for name in ("sampler", "conditioning", "warped", "denoiser", "coarse", "fine")]
+NETWORK = ("sampler", "denoiser", "coarse", "fine")
+CHECKED = [
+    *(f"longdwm_env.models.network.{name}" for name in NETWORK),
+    "longdwm_env.models.conditioning.denoiser_inputs",
+    "longdwm_env.models.conditioning.warped_pictures",
+]
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 from longdwm_env.geometry.camera import assumed_camera  # noqa: E402

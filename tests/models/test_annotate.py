@@ -13,9 +13,17 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from longdwm_env.cli.data.captions import annotate as command
+from longdwm_env.cli.data.annotate import annotate as command
 from longdwm_env.errors import InvalidScene, MissingWeights
-from longdwm_env.models.annotate import FIELDS, QUESTION, Annotator, annotate, four_lines, keyframes_of, read_captions
+from longdwm_env.models.readers.captioning import (
+    FIELDS,
+    QUESTION,
+    Annotator,
+    annotate,
+    four_lines,
+    keyframes_of,
+    read_captions,
+)
 from longdwm_env.scenes import open_scenes
 
 WORDS = [

@@ -5,8 +5,8 @@ from diffusers.models.downsampling import CogVideoXDownsample3D
 from diffusers.models.upsampling import CogVideoXUpsample3D
 
 from longdwm_env.errors import NotFinite
-from longdwm_env.models.codec import Codec, CogVideoXCodec, images_from_uint8, uint8_from_images
-from longdwm_env.models.mini_codec import MiniAutoencoder, cosine_basis
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder, cosine_basis
+from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec, images_from_uint8, uint8_from_images
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env.geometry.pose import compose
-from longdwm_env.models.conditioning import (
+from longdwm_env.models.conditioning.denoiser_inputs import (
     Conditioning,
     coarse_conditioning,
     fine_conditioning,

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.models import cpu_codec, machine
-from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.cpu_codec import quick_on_cpu
-from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models import machine
+from longdwm_env.models.codec import cpu_codec
+from longdwm_env.models.codec.cpu_codec import quick_on_cpu
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
 
 
 @pytest.fixture(scope="module")

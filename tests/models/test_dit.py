@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
-from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.settings import TransformerConfig
 
 TINY = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.geometry.boxes import image_boxes
-from longdwm_env.models.held import STILL_M, STILL_RAD, stands
+from longdwm_env.models.closed_loop.standstill import STILL_M, STILL_RAD, stands
 from longdwm_env.models.world import DiffusionWorld
 
 SIZE = (32, 48)

@@ -6,9 +6,9 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.models import presets
-from longdwm_env.models.init_from_cogvideox import init_from_cogvideox
+from longdwm_env.models.network.init_from_cogvideox import init_from_cogvideox
+from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.sampler import add_noise
 
 KNOWN = {"<pad>": 0, "</s>": 1, "<unk>": 2, "Weather:": 3, "rainy": 4}
 

@@ -14,17 +14,17 @@ from longdwm_env.errors import MissingWeights
 from longdwm_env.geometry.camera import assumed_camera, forward_mounting, project_points
 from longdwm_env.geometry.kinematics import arc_step
 from longdwm_env.geometry.pose import transform_points
-from longdwm_env.models import inverse_dynamics
-from longdwm_env.models.inverse_dynamics import (
+from longdwm_env.models.readers import inverse_dynamics
+from longdwm_env.models.readers.inverse_dynamics import (
     InverseDynamics,
     bundled_inverse_dynamics,
     has_bundled_inverse_dynamics,
     load_inverse_dynamics,
 )
-from longdwm_env.models.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, evidence, mirrored, unpacked
-from longdwm_env.models.readers import CONFIGURATION, WEIGHTS
-from longdwm_env.models.scorer import windows_of
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.models.readers.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, evidence, mirrored, unpacked
+from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
+from longdwm_env.models.readers.scorer import windows_of
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.types import Camera, Images
 
 CAMERA = assumed_camera((96, 144))

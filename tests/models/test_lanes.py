@@ -6,7 +6,7 @@ import torch
 
 from longdwm_env import timing
 from longdwm_env.models.bundled import bundled_pipeline_folder
-from longdwm_env.models.lanes import Lanes
+from longdwm_env.models.closed_loop.sample_threads import Lanes
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.world import DiffusionWorld
 

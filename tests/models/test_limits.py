@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from longdwm_env.errors import InvalidConfig, MissingWeights, NotFinite, UnknownWorld
 from longdwm_env.geometry.sweep import SweepSettings
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.inverse_dynamics import InverseDynamics, load_inverse_dynamics
-from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.conditioning.text import PromptEncoder
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.scorer import DrivingEncoder, load_scorer
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics, load_inverse_dynamics
+from longdwm_env.models.readers.scorer import DrivingEncoder, load_scorer
 from longdwm_env.models.settings import LongDWMSettings, TransformerConfig
-from longdwm_env.models.text import PromptEncoder
 from longdwm_env.models.world import DiffusionWorld
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

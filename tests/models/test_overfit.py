@@ -6,10 +6,10 @@ import torch
 
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.models import presets
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioning, motion_features
-from longdwm_env.models.sampler import add_noise
-from longdwm_env.models.warped import backward_clip_warps, clip_warps
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning, motion_features
+from longdwm_env.models.conditioning.warped_pictures import backward_clip_warps, clip_warps
+from longdwm_env.models.network.sampler import add_noise
 
 SIZE = (32, 48)
 STEPS = 250

@@ -14,8 +14,8 @@ from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.sweep import SweepSettings
-from longdwm_env.models.dit import LongDWMTransformer3DModel
 from longdwm_env.models.folder import check_weights_match
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings, OpenChoices
 

@@ -12,7 +12,7 @@ from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
 from longdwm_env.geometry.boxes import seen_boxes
-from longdwm_env.models.road_users import pictured
+from longdwm_env.models.conditioning.road_users import pictured
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes.builtin import BuiltinScenes
 from longdwm_env.simulator.roads.road_kinds import kind_of_seed
@@ -20,8 +20,8 @@ from longdwm_env.simulator.scene import episode
 from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.state import EnvState
 from longdwm_env.types import EgoState, WorldState
-from longdwm_env.worlds.simulator import SimulatorWorld
-from longdwm_env.worlds.warp import WarpWorld
+from longdwm_env.worlds.simulator_world import SimulatorWorld
+from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (32, 48)
 SEED_OF = {

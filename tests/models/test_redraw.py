@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
-from longdwm_env.models.redraw import DRIVING_GUIDANCE_SCALE
-from longdwm_env.models.samples import Sampling
+from longdwm_env.models.closed_loop.samples import Sampling
+from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE
 from longdwm_env.models.world import DiffusionWorld
 
 SIZE = (32, 48)

@@ -13,8 +13,8 @@ from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import REACH_M, ROAD, RoadLayout, draw_layout
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models import presets
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.samples import Gap, Present, Sampling
+from longdwm_env.models.closed_loop.samples import Gap, Present, Sampling
+from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.simulator.scene import builtin_scene
 from longdwm_env.state import EnvState

@@ -6,7 +6,7 @@ import pytest
 from longdwm_env.geometry.boxes import image_boxes, seen_boxes, shares_hidden, shares_inside
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
-from longdwm_env.models.road_users import FARTHEST_M, driven_on, in_view, still_known
+from longdwm_env.models.conditioning.road_users import FARTHEST_M, driven_on, in_view, still_known
 from longdwm_env.types import ActorTracks
 
 SIZE = (96, 144)

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from longdwm_env.cli.drives import rollout as rollouts
+from longdwm_env.cli.drives import rollout_run as rollouts
 from longdwm_env.cli.drives.rollout import rollout
 from longdwm_env.errors import FolderInUse, InvalidConfig
 from longdwm_env.io import files

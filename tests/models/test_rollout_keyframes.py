@@ -6,12 +6,12 @@ import PIL.Image
 import pytest
 import torch
 
-from longdwm_env.cli.drives import rollout as rollouts
+from longdwm_env.cli.drives import rollout_run as rollouts
 from longdwm_env.cli.drives.rollout import rollout
 from longdwm_env.cli.drives.rollout_keyframes import KeyframeRun
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.closed_loop.long_video import begun, drive_on, rolled_on
 from longdwm_env.models.inputs import drive_from
-from longdwm_env.models.long_video import begun, drive_on, rolled_on
 
 pytestmark = pytest.mark.filterwarnings("ignore:the camera of scene")
 

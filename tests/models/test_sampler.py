@@ -3,8 +3,8 @@ import pytest
 import torch
 from diffusers import CogVideoXDDIMScheduler, DDIMScheduler
 
+from longdwm_env.models.network.sampler import add_noise, clean_from_output, counted_noise, denoise, output_from_clean
 from longdwm_env.models.presets import scheduler_arguments
-from longdwm_env.models.sampler import add_noise, clean_from_output, counted_noise, denoise, output_from_clean
 
 KINDS = ("sample", "v_prediction", "epsilon")
 

@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from longdwm_env import factory
 from longdwm_env.errors import MissingWeights
-from longdwm_env.models import scorer
-from longdwm_env.models.readers import CONFIGURATION, WEIGHTS
-from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, load_scorer
+from longdwm_env.models.readers import scorer
+from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
+from longdwm_env.models.readers.scorer import DrivingEncoder, bundled_scorer, load_scorer
 
 WINDOWS = np.random.default_rng(0).integers(0, 256, (5, 12, 96, 144, 3), dtype=np.uint8)
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
-from longdwm_env.models.codec import CogVideoXCodec
+from longdwm_env.models.codec.video_codec import CogVideoXCodec
 from longdwm_env.models.small_decoder import SmallDecoder, checked_scale, likeness_at, load_published
 
 WIDTHS = (16, 12, 8, 8)

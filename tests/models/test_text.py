@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from longdwm_env.models.text import PromptEncoder, PromptTokenizer, encode_prompts, known_prompt
+from longdwm_env.models.conditioning.text import PromptEncoder, PromptTokenizer, encode_prompts, known_prompt
 
 PROMPT = "Weather: rainy\nTime: nighttime\nRoad environment: wide street\nCritical objects: a white van"
 

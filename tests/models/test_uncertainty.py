@@ -12,13 +12,13 @@ import longdwm_env  # noqa: F401 - registers LongDWM-v0
 from longdwm_env.factory import make_world
 from longdwm_env.geometry.spline import plan_trajectory
 from longdwm_env.models import presets
-from longdwm_env.models.uncertainty import guessed_share
+from longdwm_env.models.network.uncertainty import guessed_share
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes import open_scenes
 from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.world import GenerativeWorld, UncertainWorld
-from longdwm_env.worlds.simulator import SimulatorWorld
-from longdwm_env.worlds.warp import WarpWorld
+from longdwm_env.worlds.simulator_world import SimulatorWorld
+from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (32, 48)
 FIRST_TEST_SEED = 1_000_000

@@ -9,8 +9,7 @@ from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout, draw_layout
 from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.geometry.warp import warp_images, zoomed_depth_m
-from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.warped import (
+from longdwm_env.models.conditioning.warped_pictures import (
     backward_clip_warps,
     clip_between,
     clip_views,
@@ -19,6 +18,7 @@ from longdwm_env.models.warped import (
     keyframe_views,
     layout_pictures,
 )
+from longdwm_env.models.settings import LongDWMSettings
 
 SIZE = (32, 48)
 SETTINGS = LongDWMSettings(image_size=SIZE)

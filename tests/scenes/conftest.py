@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.clock import FPS
-from longdwm_env.scenes.footage import Clip, FootageChunk
+from longdwm_env.scenes.footage_chunks import Clip, FootageChunk
 from longdwm_env.scenes.nuscenes.export import export_nuscenes
 from longdwm_env.types import ActorTracks, Camera, Intrinsics, LaneFit, Mounting
 

@@ -10,8 +10,8 @@ from longdwm_env.cli import main
 from longdwm_env.io.video import write_video
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.ego_motion import Given, Options, estimate_motion, write_video_poses
-from longdwm_env.scenes.ego_motion.footage import PictureFootage
 from longdwm_env.scenes.ego_motion.known_speeds import speeds_in_text
+from longdwm_env.scenes.ego_motion.pose_footage import PictureFootage
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.training.data.videos import VideoClips
 

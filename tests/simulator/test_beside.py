@@ -6,8 +6,8 @@ import pytest
 
 from longdwm_env.geometry.boxes import corners
 from longdwm_env.geometry.camera import project_points
+from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryMap, scenery_along
 from longdwm_env.geometry.pose import relative_to, transform_points
-from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryMap, scenery_along
 from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.simulator.drawing import camera_picture as picture
 from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan

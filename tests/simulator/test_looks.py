@@ -16,7 +16,7 @@ from longdwm_env.simulator.traffic.stepping import step
 from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 from longdwm_env.simulator.traffic.vehicle_kinds import VEHICLE_KINDS
 from longdwm_env.types import ROAD_USER_CLASSES
-from longdwm_env.worlds.simulator import actor_tracks
+from longdwm_env.worlds.simulator_world import actor_tracks
 
 
 def seed_of(kind):

@@ -12,7 +12,7 @@ from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
 from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.types import EgoState, Scene, Trajectory
 from longdwm_env.world import WorldModel
-from longdwm_env.worlds.simulator import SimulatorWorld
+from longdwm_env.worlds.simulator_world import SimulatorWorld
 
 SIZE = (48, 72)
 SEEDS = [next(seed for seed in range(400) if kind_of_seed(seed) == kind) for kind in ROAD_KINDS]
@@ -103,7 +103,7 @@ def test_same_frames_in_another_process():
     code = (
         "import hashlib; from longdwm_env.simulator.traffic.ego_driver import drive;"
         "from longdwm_env.simulator.scene import builtin_scene;"
-        "from longdwm_env.worlds.simulator import SimulatorWorld;"
+        "from longdwm_env.worlds.simulator_world import SimulatorWorld;"
         f"world = SimulatorWorld({SIZE}); state = world.begin(builtin_scene({SEEDS[3]}), 0);"
         f"(state,), frames = world.advance([state], [drive(state, {SEEDS[3]})], 12);"
         "print(hashlib.sha256(frames.tobytes() + state.arrays['ego_pose'].tobytes()).hexdigest())"

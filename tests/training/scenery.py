@@ -12,14 +12,14 @@ from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.sweep import SweepSettings
-from longdwm_env.models.coarse import CoarseModel
+from longdwm_env.models.closed_loop.samples import Present
+from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.samples import Present
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.clip import BadClip, Clip
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices
-from longdwm_env.training.losses.rollout import Rollout
+from longdwm_env.training.losses.self_rollout import Rollout
 from longdwm_env.types import Camera, ImageSize, Intrinsics
 
 WEATHERS = ("Clear", "Foggy", "Rainy")

@@ -13,9 +13,9 @@ from longdwm_env.cli.train import TrainOptions
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, record_footage
-from longdwm_env.training.data.latents import LatentStore
 from longdwm_env.training.losses.evidence import gathered
 
 from .scenery import PaintedRoad
@@ -79,7 +79,7 @@ def test_footage_of_earlier_versions_that_never_said_what_was_asked_for_is_read(
 @pytest.fixture
 def footage_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainOptions:
     """Of a workspace with 10 clips and their twins."""
-    monkeypatch.setattr("longdwm_env.training.data.simulator.SimulatorClips.clip", _quick)
+    monkeypatch.setattr("longdwm_env.training.data.simulator_footage.SimulatorClips.clip", _quick)
     options = TrainOptions(size="debug", out=tmp_path / "mini", workers=1)
     assert train.footage(replace(options, clips=10)) == 0
     return options

@@ -13,19 +13,19 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.io.video import write_video
-from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_views
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.warped import clip_views, keyframe_views
 from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, blocks_of, record_footage
-from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
 from longdwm_env.training.data.samplers import CoarseSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.data.shares import Share, batches_ahead
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.data.sources import twins_of
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.data.windows import Window

@@ -10,9 +10,9 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.small_decoder import SmallDecoder
 from longdwm_env.models.world import DiffusionWorld
-from longdwm_env.training.data.latents import LatentStore
+from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.decoder import decoder_stage
-from longdwm_env.training.losses.decoder import DecoderChoices, DecoderSampler
+from longdwm_env.training.losses.decoder_loss import DecoderChoices, DecoderSampler
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.stages import prepare_latents, run_stage
 from longdwm_env.training.workspace import Workspace

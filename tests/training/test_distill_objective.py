@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from longdwm_env.models.conditioning import coarse_conditioning, fine_conditioning
+from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning
+from longdwm_env.models.conditioning.text import PromptTokenizer
+from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.models.presets import build, debug, debug_cogvideox
-from longdwm_env.models.sampler import add_noise
-from longdwm_env.models.text import PromptTokenizer
-from longdwm_env.training.data.encoding import encode_latents
-from longdwm_env.training.data.latents import SEGMENT_FRAMES
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.data.samplers import DistillSampler
-from longdwm_env.training.losses.distill import DistillChoices, DistillObjective
+from longdwm_env.training.losses.distilling.distill import DistillChoices, DistillObjective
 from longdwm_env.training.losses.objective import NoiseChoices, draw_noise, draw_timesteps
 
 from .scenery import PaintedRoad

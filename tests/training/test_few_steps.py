@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.network.sampler import add_noise, denoise, jump
 from longdwm_env.models.presets import build, debug, debug_cogvideox
-from longdwm_env.models.sampler import add_noise, denoise, jump
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.data.batches import CoarseBatch
-from longdwm_env.training.losses.coarse import CoarseObjective
-from longdwm_env.training.losses.few_steps import FewStepBatch, FewStepChoices, FewStepObjective, phases_of
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
+from longdwm_env.training.losses.distilling.fewer_steps import FewStepBatch, FewStepChoices, FewStepObjective, phases_of
 from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.stages import prepare_latents, run_stage

@@ -11,21 +11,21 @@ from longdwm_env.evaluation.paper.continuations import samples_from
 from longdwm_env.evaluation.paper.systems import LongDWM
 from longdwm_env.geometry.layout import draw_layout
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.simulator.roads.painted_map import road_layout
 from longdwm_env.simulator.scene import episode
 from longdwm_env.training.data.clip import Clip, twin_key
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.footage import record_footage
-from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.data.windows import Window
-from longdwm_env.training.losses.coarse import CoarseObjective
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.objective import NoiseChoices
-from longdwm_env.training.losses.rollout import Rollout, roll_history
+from longdwm_env.training.losses.self_rollout import Rollout, roll_history
 
 from .scenery import NO_DROPS, PaintedRoad, driver_at, fine_objective, shaken, street
 

@@ -22,7 +22,7 @@ from longdwm_env.models.presets import build, debug
 from longdwm_env.training import loop as loop_module
 from longdwm_env.training.checkpoint import checkpoints, read_checkpoint
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.loop import train
 from longdwm_env.training.run import Run, TrainingDiverged

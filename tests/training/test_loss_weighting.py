@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.network.sampler import add_noise, output_from_clean
 from longdwm_env.models.presets import build, debug_cogvideox
-from longdwm_env.models.sampler import add_noise, output_from_clean
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.config import LoopConfig, StageConfig, overridden
 from longdwm_env.training.data.batches import CoarseBatch, FineBatch
-from longdwm_env.training.losses.coarse import CoarseObjective
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices, draw_noise, draw_timesteps, error_weights
 
 COUNTS = (3, 4)

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.models.codec import images_from_uint8
-from longdwm_env.models.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.sampler import add_noise
 from longdwm_env.models.settings import OpenChoices
-from longdwm_env.training.losses.coarse import coarse_loss
+from longdwm_env.training.losses.coarse_objective import coarse_loss
 from longdwm_env.training.losses.codec import CodecChoices, CodecObjective, ImageBatch, codec_loss
-from longdwm_env.training.losses.distill import distill_loss, gather_ends, shared_noise
-from longdwm_env.training.losses.fine import FineObjective, fine_loss, last_frame_kept
+from longdwm_env.training.losses.distilling.distill import distill_loss, gather_ends, shared_noise
+from longdwm_env.training.losses.fine_objective import FineObjective, fine_loss, last_frame_kept
 from longdwm_env.training.losses.high_pass import high_pass, high_pass_mask
 from longdwm_env.training.losses.objective import NoiseChoices, draw_noise, draw_timesteps, squared_error
-from longdwm_env.training.losses.warp import GUIDANCE_MODULES, WarpObjective, guidance_parameters
+from longdwm_env.training.losses.warp_loss import GUIDANCE_MODULES, WarpObjective, guidance_parameters
 
 
 def latents(*values: float) -> torch.Tensor:

@@ -18,9 +18,9 @@ from longdwm_env.models.presets import build, debug
 from longdwm_env.scenes.nuscenes.schema_tables import find_version
 from longdwm_env.training.config import Size
 from longdwm_env.training.data.clip import Clip
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import LatentStore, scene_of
 from longdwm_env.training.data.footage import Footage
-from longdwm_env.training.data.latents import LatentStore, scene_of
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace

@@ -9,19 +9,19 @@ import torch
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import Conditioning
+from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
+from longdwm_env.models.conditioning.warped_pictures import clip_views
+from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.warped import clip_views
 from longdwm_env.training.data.batches import FineBatch
-from longdwm_env.training.data.encoding import encode_latents
-from longdwm_env.training.data.latents import LatentStore
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.data.samplers import FineSampler
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.own_keyframes import with_own_keyframes
-from longdwm_env.training.losses.rollout import Rollout
+from longdwm_env.training.losses.self_rollout import Rollout
 
 from .scenery import PaintedRoad, fine_objective, shaken
 

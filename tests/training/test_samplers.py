@@ -9,13 +9,13 @@ import torch
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.conditioning import motion_features
+from longdwm_env.models.closed_loop.samples import Present
+from longdwm_env.models.conditioning.denoiser_inputs import motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.samples import Present
 from longdwm_env.training.data.clip import Clip, twin_key
-from longdwm_env.training.data.encoding import encode_latents
-from longdwm_env.training.data.latents import LatentChoices, LatentStore
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler
 from longdwm_env.training.data.windows import Window
 

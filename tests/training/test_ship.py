@@ -14,9 +14,9 @@ from longdwm_env.evaluation.report import Table
 from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.factory import make_world
 from longdwm_env.models import bundled
-from longdwm_env.training.model_card import CARD, NOT_MEASURED
 from longdwm_env.training.recipes import recipe
-from longdwm_env.training.ship import ship
+from longdwm_env.training.shipping.model_card import CARD, NOT_MEASURED
+from longdwm_env.training.shipping.ship import ship
 from longdwm_env.training.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]

@@ -13,14 +13,14 @@ from longdwm_env.errors import MissingWeights
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.video_sets import measure
 from longdwm_env.evaluation.reader_quality import area_under_curve, motion_quality, scorer_quality
-from longdwm_env.models import inverse_dynamics, scorer
-from longdwm_env.models.inverse_dynamics import InverseDynamics, load_inverse_dynamics
-from longdwm_env.models.readers import WEIGHTS
-from longdwm_env.models.scorer import DrivingEncoder, bundled_scorer, load_scorer
+from longdwm_env.models.readers import inverse_dynamics, scorer
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics, load_inverse_dynamics
+from longdwm_env.models.readers.reader_files import WEIGHTS
+from longdwm_env.models.readers.scorer import DrivingEncoder, bundled_scorer, load_scorer
 from longdwm_env.training.data.clip import Clip
-from longdwm_env.training.data.latents import weights_hash
-from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics
-from longdwm_env.training.ship_scorer import ship_scorer, training_facts
+from longdwm_env.training.data.encoded.latents import weights_hash
+from longdwm_env.training.shipping.ship_inverse_dynamics import ship_inverse_dynamics
+from longdwm_env.training.shipping.ship_scorer import ship_scorer, training_facts
 
 from .scenery import PaintedRoad
 
@@ -68,7 +68,7 @@ def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path)
     ]
     readme = (tmp_path / "shipped" / "README.md").read_text()
     assert readme.startswith("---\n")
-    assert "from longdwm_env.models.scorer import load_scorer" in readme
+    assert f"from {load_scorer.__module__} import load_scorer" in readme
     assert "](MODEL_CARD.md)" in readme
 
 

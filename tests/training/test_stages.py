@@ -11,14 +11,14 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.continuations import samples_from
 from longdwm_env.evaluation.paper.systems import LongDWM
-from longdwm_env.models.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.models.presets import build, debug
+from longdwm_env.models.readers.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.training.config import Recipe
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.samplers import CoarseSampler
 from longdwm_env.training.data.windows import Window
-from longdwm_env.training.losses.rollout import Rollout, roll_history
+from longdwm_env.training.losses.self_rollout import Rollout, roll_history
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.stages import export, prepare_latents, run_stage
 from longdwm_env.training.workspace import Workspace
@@ -169,12 +169,12 @@ def test_a_long_roll_is_learned_from_at_more_than_its_end(tmp_path: Path, monkey
     store = encode_latents(PaintedRoad(clips=2, frames=109), tmp_path / "latents", pipeline)
     batch = CoarseSampler(store, [Window(2, 7)], seed=0).at([(0, 0, 0), (1, 0, 0)], Window(2, 7, rolled=True), [5, 6])
     rollout = Rollout(pipeline.codec, pipeline.settings)
-    monkeypatch.setattr("longdwm_env.training.losses.rollout.LEARN_EVERY", 2)
+    monkeypatch.setattr("longdwm_env.training.losses.self_rollout.LEARN_EVERY", 2)
     rolled = roll_history(pipeline.coarse_model, batch, rollout, seed=0)
     # Keyframes 4, 6 and 8 of each of two clips, each after three that were not recorded.
     assert torch.equal(rolled.clean[:, 3], batch.clean[:, [4, 6, 8]].transpose(0, 1).flatten(0, 1))
     assert rolled.motion.shape[0] == len(rolled.cameras) == len(set(rolled.counts)) == 6
-    monkeypatch.setattr("longdwm_env.training.losses.rollout.LEARN_EVERY", 100)
+    monkeypatch.setattr("longdwm_env.training.losses.self_rollout.LEARN_EVERY", 100)
     alone = roll_history(pipeline.coarse_model, batch, rollout, seed=0)
     assert alone.counts == (5, 6) == rolled.counts[-2:]
     for name in ("clean", "warp", "motion", "warp_mask", "text"):

@@ -10,10 +10,10 @@ from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import FineBatch
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.samplers import FineSampler
-from longdwm_env.training.losses.fine import FineObjective
-from longdwm_env.training.losses.texture import contrast, gram_matrices, texture_loss
+from longdwm_env.training.losses.fine_objective import FineObjective
+from longdwm_env.training.losses.texture_loss import contrast, gram_matrices, texture_loss
 
 from .scenery import PaintedRoad, fine_objective, shaken
 

@@ -15,17 +15,17 @@ from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.clip import Clip
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.footage import record_footage
-from longdwm_env.training.data.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.samplers import CoarseSampler
-from longdwm_env.training.data.simulator import SimulatorClips
-from longdwm_env.training.data.vehicles import FARTHEST_M, vehicle_cover
+from longdwm_env.training.data.simulator_footage import SimulatorClips
+from longdwm_env.training.data.visible_vehicles import FARTHEST_M, vehicle_cover
 from longdwm_env.training.data.windows import Window
-from longdwm_env.training.losses.coarse import CoarseObjective
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.objective import NoiseChoices
-from longdwm_env.training.losses.rollout import Rollout, roll_history
-from longdwm_env.training.losses.vehicles import vehicle_copy_loss
+from longdwm_env.training.losses.self_rollout import Rollout, roll_history
+from longdwm_env.training.losses.vehicle_loss import vehicle_copy_loss
 from longdwm_env.types import ActorTracks
 
 from .scenery import PaintedRoad, driver_at

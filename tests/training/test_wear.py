@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from longdwm_env.models.conditioning import Conditioning, coarse_conditioning
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, coarse_conditioning
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.losses.wear import worn
 

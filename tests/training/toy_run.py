@@ -17,7 +17,7 @@ from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.loop import Progress, train
-from longdwm_env.training.losses.fine import FineObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
 from longdwm_env.training.run import SAMPLES
 

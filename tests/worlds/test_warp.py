@@ -10,7 +10,7 @@ from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.timing import stopwatch
 from longdwm_env.types import Camera, EgoState, Images, Scene
 from longdwm_env.world import WorldModel
-from longdwm_env.worlds.warp import WarpWorld
+from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (48, 72)
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from longdwm_env.geometry.map_picture import MapPicture, draw_map, pixel_rays
+from longdwm_env.geometry.map_view.map_picture import MapPicture, draw_map, pixel_rays
+from longdwm_env.geometry.map_view.upright import STATIC
 from longdwm_env.geometry.pose import as_matrix
-from longdwm_env.geometry.upright import STATIC
 from longdwm_env.training.composition.streets import HISTORY, SimulatedStreet, Stretch
 from longdwm_env.types import Camera, FloatArray, Images
 

@@ -17,7 +17,7 @@ from longdwm_env.simulator.traffic.ego_driver import STYLE_S, planned, style_at,
 from longdwm_env.simulator.traffic.stepping import step
 from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
-from longdwm_env.worlds.simulator import actor_tracks
+from longdwm_env.worlds.simulator_world import actor_tracks
 
 REACH_M = 320.0
 STEP = clock.FRAMES_PER_INTERVAL

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.geometry.layout import RoadLayout
-from longdwm_env.geometry.scenery import SceneryLayer
+from longdwm_env.geometry.map_view.scenery import SceneryLayer
 from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, Intrinsics, Mounting, frozen_array
 
 

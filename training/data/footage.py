@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import RoadLayout
-from longdwm_env.geometry.scenery import SceneryLayer
+from longdwm_env.geometry.map_view.scenery import SceneryLayer
 from longdwm_env.training.data.clip import (
     BadClip,
     Clip,
@@ -28,7 +28,7 @@ from longdwm_env.training.data.clip import (
     camera_from_json,
     twin_key,
 )
-from longdwm_env.training.data.latents import EMPTY_TEXT_FILE
+from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE
 from longdwm_env.training.data.shards import MANIFEST, BadLimit, Entry, ShardFolder, shards_to_make
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.types import ActorTracks, ImageSize

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
-from longdwm_env.training.data.latents import LatentStore
+from longdwm_env.training.data.encoded.latents import LatentStore
 
 
 @dataclass(frozen=True)

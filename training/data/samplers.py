@@ -10,11 +10,11 @@ from torch import Tensor
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.conditioning import motion_features
-from longdwm_env.models.warped import keyframe_reach
+from longdwm_env.models.conditioning.denoiser_inputs import motion_features
+from longdwm_env.models.conditioning.warped_pictures import keyframe_reach
 from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.data.clip import twin_key
-from longdwm_env.training.data.latents import SEGMENT_FRAMES, LatentStore
+from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore
 from longdwm_env.training.data.places import Segment, moment, segments_of, text_at
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.draws import numbers

@@ -29,7 +29,7 @@ def open_source(
     if path is None:
         if data.kind != "simulator":
             raise InvalidConfig(f"recipe {recipe.name} needs the path of its footage: --data DATAROOT")
-        from longdwm_env.training.data.simulator import SimulatorClips
+        from longdwm_env.training.data.simulator_footage import SimulatorClips
 
         return SimulatorClips(clips or data.clips, image_size, data.frames)
     if not path.exists():
@@ -52,7 +52,7 @@ def twins_of(source: ClipSource, ratio: float) -> ClipSource | None:
         ratio: share of its clips that have a twin; whole shards of them.
     """
     from longdwm_env.training.data.footage import CLIPS_PER_SHARD
-    from longdwm_env.training.data.simulator import SimulatorClips
+    from longdwm_env.training.data.simulator_footage import SimulatorClips
 
     if not isinstance(source, SimulatorClips) or ratio == 0:
         return None

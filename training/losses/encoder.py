@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models.scorer import (
+from longdwm_env.models.readers.scorer import (
     CORRUPTIONS,
     LANE_SCALES,
     MOTION_SCALES,

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_path, atomic_write_json
-from longdwm_env.models.codec import Codec, images_from_uint8, uint8_from_images
-from longdwm_env.models.motion_volume import VALUES, WINDOW_FRAMES, YAW_RATES_RADPS, evidence
-from longdwm_env.models.scorer import CORRUPTIONS
+from longdwm_env.models.codec.video_codec import Codec, images_from_uint8, uint8_from_images
+from longdwm_env.models.readers.motion_volume import VALUES, WINDOW_FRAMES, YAW_RATES_RADPS, evidence
+from longdwm_env.models.readers.scorer import CORRUPTIONS
 from longdwm_env.training.data.clip import camera_from_json
 from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.shards import MANIFEST

@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.warped import clip_views
+from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.conditioning.warped_pictures import clip_views
+from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.training.data.batches import FineBatch
-from longdwm_env.training.losses.rollout import Rollout, next_keyframe
+from longdwm_env.training.losses.self_rollout import Rollout, next_keyframe
 
 
 @torch.no_grad()

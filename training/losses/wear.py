@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from longdwm_env.models.conditioning import Conditioning
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
 from longdwm_env.training.draws import normal, uniform
 
 BLUR = 5

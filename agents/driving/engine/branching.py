@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longdwm_env.agents.driving.engine.generation import Drive, Generator
+from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
 from longdwm_env.agents.driving.input.pedals import Wish, next_controls

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from longdwm_env.agents.driving.engine.following import Script, follow
-from longdwm_env.agents.driving.engine.generation import Drive, Generator, OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator, OpenScene
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
 from longdwm_env.agents.driving.engine.requests import Requests
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline

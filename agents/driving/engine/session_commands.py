@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from longdwm_env.agents.driving.engine import prompt_cycling as prompts
-from longdwm_env.agents.driving.engine.generation import OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import OpenScene
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.agents.driving.engine.trip import Trip

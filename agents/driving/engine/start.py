@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from longdwm_env.agents.driving.engine.following import Script
-from longdwm_env.agents.driving.engine.generation import REFERENCE_WORLD, Generator, OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import REFERENCE_WORLD, Generator, OpenScene
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadWorker, Worker
 from longdwm_env.agents.driving.input.driver_input import DriverHands

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from longdwm_env.agents.driving.engine.generation import Change
+from longdwm_env.agents.driving.engine.open_worlds import Change
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.clock import FPS

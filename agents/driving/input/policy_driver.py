@@ -3,7 +3,7 @@
 from typing import cast
 
 from longdwm_env.actions import ActionMode
-from longdwm_env.agents.driving.engine.generation import Drive, Generator
+from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
 from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext

@@ -147,7 +147,7 @@ def _measure(
 
 def rollout_operations(pipeline: "LongDWMPipeline", seconds: float, at_once: int | None) -> float:
     """Floating-point operations of one denoising step of every pass that a drive needs, without guidance."""
-    from longdwm_env.models.generation import CLIP_FRAMES
+    from longdwm_env.models.closed_loop.generation import CLIP_FRAMES
 
     intervals = round(seconds)
     settings = pipeline.settings

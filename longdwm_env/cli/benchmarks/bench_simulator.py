@@ -24,7 +24,7 @@ def bench_simulator(frames: int = 600, image_size: ImageSize = (96, 144)) -> dic
     from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed
     from longdwm_env.simulator.scene import builtin_scene
     from longdwm_env.simulator.traffic.ego_driver import drive
-    from longdwm_env.worlds.simulator import SimulatorWorld
+    from longdwm_env.worlds.simulator_world import SimulatorWorld
 
     seeds: list[int] = []
     for kind in ROAD_KINDS:

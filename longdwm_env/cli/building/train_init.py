@@ -12,7 +12,7 @@ def train_init(from_cogvideox: Path, out: Path = Path("outputs/longdwm-init"), l
         link: Hard-link autoencoder and text encoder instead of copying them (same disk only).
     """
     from longdwm_env.io.files import check_output_folder
-    from longdwm_env.models.init_from_cogvideox import init_from_cogvideox
+    from longdwm_env.models.network.init_from_cogvideox import init_from_cogvideox
 
     check_output_folder(out)
     print(f"{init_from_cogvideox(from_cogvideox, out, link=link)}: Coarse and Fine start as {from_cogvideox}")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longdwm_env.cli.train import DEFAULTS, Options, opened
+from longdwm_env.cli.building.train_options import DEFAULTS, Options
+from longdwm_env.cli.train import opened
 
 if TYPE_CHECKING:
     from longdwm_env.training.workspace import Workspace
@@ -23,7 +24,7 @@ def ship(
     """
     from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.bundled import MINI
-    from longdwm_env.training.ship import ship as ship_pipeline
+    from longdwm_env.training.shipping.ship import ship as ship_pipeline
 
     target = to or MINI
     check_output_folder(target)
@@ -43,8 +44,8 @@ def ship_scorer(options: Options = DEFAULTS, to: Path | None = None, samples: in
     """
     from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
-    from longdwm_env.models.scorer import BUNDLED, load_scorer
-    from longdwm_env.training.ship_scorer import ship_scorer as ship_network
+    from longdwm_env.models.readers.scorer import BUNDLED, load_scorer
+    from longdwm_env.training.shipping.ship_scorer import ship_scorer as ship_network
 
     def measured(folder: Path) -> str:
         return quality_on_test_seeds(Networks(load_scorer(folder)), samples).as_markdown()
@@ -63,8 +64,8 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
     """
     from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
-    from longdwm_env.models.inverse_dynamics import BUNDLED, load_inverse_dynamics
-    from longdwm_env.training.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
+    from longdwm_env.models.readers.inverse_dynamics import BUNDLED, load_inverse_dynamics
+    from longdwm_env.training.shipping.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
 
     def measured(folder: Path) -> str:
         return quality_on_test_seeds(Networks(reader=load_inverse_dynamics(folder)), samples).as_markdown()
@@ -85,7 +86,7 @@ def _shipped(
     import tempfile
 
     from longdwm_env.io.files import check_output_folder
-    from longdwm_env.training.ship_scorer import training_facts
+    from longdwm_env.training.shipping.ship_scorer import training_facts
 
     check_output_folder(target)
     facts = training_facts(workspace.stage(stage))

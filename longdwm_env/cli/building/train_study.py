@@ -90,7 +90,7 @@ def _facts(folder: "StudyFolder", budget: "Budget", seeds: int) -> dict[str, Any
     from longdwm_env.evaluation.studies.budget import larger, study_model
     from longdwm_env.evaluation.studies.measuring import open_networks
     from longdwm_env.evaluation.studies.parts import processor_minutes
-    from longdwm_env.training.data.latents import LatentStore
+    from longdwm_env.training.data.encoded.latents import LatentStore
     from longdwm_env.training.estimate import parameter_count
 
     config, options, made = study_model(folder), folder.options, folder.facts

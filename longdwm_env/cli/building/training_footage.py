@@ -5,10 +5,10 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from longdwm_env.cli.building.train_options import TrainOptions
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from longdwm_env.cli.train import TrainOptions
     from longdwm_env.training.config import Recipe, StageConfig
     from longdwm_env.training.data.clip import ClipSource
     from longdwm_env.training.lengths import Offer
@@ -21,7 +21,7 @@ Asked = tuple["ClipSource", "ClipSource | None"]
 """Clips and their twins."""
 
 
-def asked_footage(recipe: "Recipe", workspace: "Workspace", options: "TrainOptions") -> Asked:
+def asked_footage(recipe: "Recipe", workspace: "Workspace", options: TrainOptions) -> Asked:
     """The footage that was asked for, now or in an earlier call; recorded footage where that is complete.
 
     Raises:
@@ -50,7 +50,7 @@ def asked_footage(recipe: "Recipe", workspace: "Workspace", options: "TrainOptio
     return source, twins
 
 
-def record_asked(recipe: "Recipe", workspace: "Workspace", options: "TrainOptions", asked: Asked) -> "ClipSource":
+def record_asked(recipe: "Recipe", workspace: "Workspace", options: TrainOptions, asked: Asked) -> "ClipSource":
     """What was asked for, recorded as far as that has not been done."""
     from longdwm_env.training.data.footage import Footage, record_footage
     from longdwm_env.training.data.shards import BadLimit
@@ -62,7 +62,7 @@ def record_asked(recipe: "Recipe", workspace: "Workspace", options: "TrainOption
     return record_footage(source, workspace.footage, workers, limit, twins)
 
 
-def encode_asked(recipe: "Recipe", workspace: "Workspace", options: "TrainOptions", asked: Asked) -> int:
+def encode_asked(recipe: "Recipe", workspace: "Workspace", options: TrainOptions, asked: Asked) -> int:
     """Record and encode what was asked for, as far as that has not been done; how many clips there are."""
     import torch
 

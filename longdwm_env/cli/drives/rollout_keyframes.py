@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longdwm_env import clock
-from longdwm_env.cli.drives.rollout import LANE, Request, Run, inputs_of, open_environment
+from longdwm_env.cli.drives.rollout_run import LANE, Request, Run, inputs_of, open_environment
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from longdwm_env.models.long_video import Drive, Standing
+    from longdwm_env.models.closed_loop.long_video import Drive, Standing
     from longdwm_env.models.pipeline import LongDWMPipeline
     from longdwm_env.state import EnvState
     from longdwm_env.types import FloatArray
@@ -37,7 +37,7 @@ class KeyframeRun(Run):
         """Make the video to its end, rollout by rollout; returns why the drive ended early, or nothing."""
         from tqdm import tqdm
 
-        from longdwm_env.models.long_video import begun
+        from longdwm_env.models.closed_loop.long_video import begun
         from longdwm_env.models.world import DiffusionWorld
 
         environment = open_environment(self.request)
@@ -81,7 +81,7 @@ class KeyframeRun(Run):
     def _rollout(self, generation: Any, drive: "Drive", sampling: Any, standing: "Standing", rate: Any) -> "Standing":
         """One rollout, put beside the others; then what the next one goes on from."""
         from longdwm_env.io.video import VideoWriter
-        from longdwm_env.models.long_video import rolled_on
+        from longdwm_env.models.closed_loop.long_video import rolled_on
 
         made = rolled_on(generation, drive, sampling, standing)
         frames = 0
@@ -121,7 +121,7 @@ class KeyframeRun(Run):
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        from longdwm_env.models.long_video import Standing
+        from longdwm_env.models.closed_loop.long_video import Standing
 
         self._take_up()
         if self.parts == 0:

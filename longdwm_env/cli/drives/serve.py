@@ -58,7 +58,7 @@ def serve(
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     from longdwm_env.agents.driving.engine.start import DriveOptions
-    from longdwm_env.agents.driving_page.server import PageServer
+    from longdwm_env.agents.driving_page.page_server import PageServer
     from longdwm_env.io.human_window import no_window
 
     options = DriveOptions(

@@ -64,8 +64,8 @@ def evaluate(
     if any(name.startswith(("ws://", "wss://")) for name in policy):
         need("a remote policy", "remote", "websockets")
     from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+    from longdwm_env.evaluation.policies.result_files import as_text
     from longdwm_env.evaluation.policies.runner import evaluate as run
-    from longdwm_env.evaluation.policies.terminal_text import as_text
     from longdwm_env.evaluation.policies.validation import validate as run_validation
     from longdwm_env.simulator.scene import TEST_SEEDS_START
 

@@ -214,7 +214,7 @@ def _prepared(options: ProtocolOptions, networks: NetworkOptions) -> "tuple[Long
     from longdwm_env.evaluation.paper.continuations import clips_of
     from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, Protocol
     from longdwm_env.models.pipeline import LongDWMPipeline
-    from longdwm_env.training.data.latents import weights_hash
+    from longdwm_env.training.data.encoded.latents import weights_hash
 
     opened = opened_networks(networks)
     pipeline = LongDWMPipeline.from_pretrained(str(options.model))

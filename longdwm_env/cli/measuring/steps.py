@@ -35,10 +35,10 @@ def steps(
         device: where the models run, such as cuda.
         out: folder of the table.
     """
-    from longdwm_env.evaluation.few_steps import Stepped, compared
     from longdwm_env.evaluation.networks import opened_encoder
     from longdwm_env.evaluation.paper.continuations import clips_of, samples_from
-    from longdwm_env.evaluation.policies.provenance import path_hash
+    from longdwm_env.evaluation.provenance import path_hash
+    from longdwm_env.evaluation.steps_table import Stepped, compared
     from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.world import DiffusionWorld
 

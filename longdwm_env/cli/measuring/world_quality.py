@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from longdwm_env.evaluation.drives.plans import LogPlan
     from longdwm_env.evaluation.report import Table
     from longdwm_env.evaluation.worlds.world_run import WorldRun
-    from longdwm_env.models.scorer import DrivingEncoder
+    from longdwm_env.models.readers.scorer import DrivingEncoder
 
 ActionMode = Literal["trajectory", "control", "command", "goal"]
 """Those of ``actions``, whose import would delay every ``--help``."""

@@ -18,8 +18,8 @@ from longdwm_env.evaluation.drives.recorder import Drive, Driver
 from longdwm_env.factory import BUILT_IN_WORLDS
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
-from longdwm_env.training.data.latents import weights_hash
-from longdwm_env.training.data.simulator import simulator_hash
+from longdwm_env.training.data.encoded.latents import weights_hash
+from longdwm_env.training.data.simulator_footage import simulator_hash
 from longdwm_env.world import WorldModel
 
 SIMULATOR = "simulator"

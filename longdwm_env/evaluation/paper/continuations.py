@@ -14,7 +14,7 @@ from longdwm_env.scenes.nuscenes.schema_tables import is_nuscenes
 from longdwm_env.training.data.clip import BadClip, ClipSource
 from longdwm_env.training.data.footage import Footage, is_footage
 from longdwm_env.training.data.nuscenes import NuScenesClips
-from longdwm_env.training.data.simulator import unseen_clips
+from longdwm_env.training.data.simulator_footage import unseen_clips
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize, wrap_angle
 

@@ -10,10 +10,10 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.evaluation.paper.continuations import Sample
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
-from longdwm_env.models.codec import images_from_uint8
+from longdwm_env.models.closed_loop.samples import Gap, Sampling
+from longdwm_env.models.codec.video_codec import images_from_uint8
+from longdwm_env.models.conditioning.warped_pictures import clip_views
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.samples import Gap, Sampling
-from longdwm_env.models.warped import clip_views
 from longdwm_env.types import Images
 
 

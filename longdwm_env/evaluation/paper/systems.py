@@ -12,13 +12,13 @@ from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.evaluation.paper.continuations import Sample
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
-from longdwm_env.models.coarse import CoarseModel
-from longdwm_env.models.codec import images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning import Conditioning, motion_features
-from longdwm_env.models.dit import LongDWMTransformer3DModel
-from longdwm_env.models.fine import FineModel
+from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, motion_features
+from longdwm_env.models.conditioning.warped_pictures import clip_warps, layout_pictures
+from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.fine import FineModel
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.warped import clip_warps, layout_pictures
 from longdwm_env.training.draws import normal
 from longdwm_env.types import Images
 

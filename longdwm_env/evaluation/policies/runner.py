@@ -12,10 +12,10 @@ from longdwm_env.evaluation.policies.episode_metrics import FACTS
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder, NotKept
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, trials
 from longdwm_env.evaluation.policies.policy_report import write_report
-from longdwm_env.evaluation.policies.provenance import command, hashes, versions
 from longdwm_env.evaluation.policies.result_files import write_tables
 from longdwm_env.evaluation.policies.summary import Record, Summary, complete, summarize
 from longdwm_env.evaluation.policies.worker_pool import run_in_processes
+from longdwm_env.evaluation.provenance import command, hashes, versions
 from longdwm_env.types import SceneSource
 from longdwm_env.world import WorldModel
 

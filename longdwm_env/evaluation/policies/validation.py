@@ -15,10 +15,10 @@ from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.policy_figures import agreement_figure, curves_figure
 from longdwm_env.evaluation.policies.policy_report import picture, table, write_page
-from longdwm_env.evaluation.policies.provenance import command, hashes, versions
 from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.summary import Record, complete
-from longdwm_env.evaluation.policies.trust import Trust, measure_trust, replayable
+from longdwm_env.evaluation.provenance import command, hashes, versions
+from longdwm_env.evaluation.worlds.trust import Trust, measure_trust, replayable
 from longdwm_env.factory import make_world
 from longdwm_env.io.files import atomic_write_json, check_output_file
 

@@ -9,7 +9,7 @@ from longdwm_env.evaluation.compliance import STRIDE_FRAMES
 from longdwm_env.evaluation.frechet import FrechetReference, Gaussian, gaussian_of
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
 from longdwm_env.evaluation.studies.scores import Scores
-from longdwm_env.models.scorer import WINDOW_FRAMES
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES
 
 Figure = Callable[[Scores, Scores], Callable[[np.ndarray], float]]
 """(scores of a system, scores of the truth) -> (how often each scene counts, (S,)) -> a number."""

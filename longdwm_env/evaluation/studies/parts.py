@@ -16,7 +16,7 @@ from longdwm_env.evaluation.studies.study_folder import StudyFolder, save_whole
 from longdwm_env.evaluation.studies.variants import PARTS, Part, PartKind, Variant
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.io.files import atomic_write_json
-from longdwm_env.models.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build
 from longdwm_env.training.checkpoint import exported_weights, read_checkpoint

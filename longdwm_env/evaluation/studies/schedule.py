@@ -15,7 +15,7 @@ from longdwm_env.evaluation.studies.questions import Kind, Study
 from longdwm_env.evaluation.studies.study_folder import StudyFolder
 from longdwm_env.evaluation.studies.variants import PARTS, VARIANTS, Views, needed_parts
 from longdwm_env.io.processes import child_environment, end_with_parent
-from longdwm_env.training.data.latents import LatentStore
+from longdwm_env.training.data.encoded.latents import LatentStore
 
 _SHORTER, _LONGEST = sum(LONG_FRAMES[:-1]), LONG_FRAMES[-1]
 FRAMES_MADE = {"drives": _LONGEST + _SHORTER / TIMED_EVERY, "gaps": 11.0 * len(GAP_STARTS), "warps": 0.0}

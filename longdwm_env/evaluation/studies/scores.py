@@ -12,7 +12,7 @@ from longdwm_env.evaluation.image_quality import psnr_db, ssim, unevenness
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import Sample
 from longdwm_env.io.files import atomic_path
-from longdwm_env.models.scorer import windows_of
+from longdwm_env.models.readers.scorer import windows_of
 from longdwm_env.types import Images
 
 SSIM_EVERY = 6

@@ -21,11 +21,11 @@ from longdwm_env.evaluation.studies.variants import PARTS, Views
 from longdwm_env.io.files import atomic_path, atomic_write_json
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.training.data.encoding import encode_latents
+from longdwm_env.training.data.encoded.encoding import encode_latents
+from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE, LatentChoices, LatentStore, weights_hash
 from longdwm_env.training.data.footage import CLIPS_PER_SHARD, Footage, record_footage
-from longdwm_env.training.data.latents import EMPTY_TEXT_FILE, LatentChoices, LatentStore, weights_hash
 from longdwm_env.training.data.shards import ShardFolder
-from longdwm_env.training.data.simulator import SimulatorClips
+from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.workspace import Workspace
 
 TEST_FRAMES = -(-(max(LONG_FRAMES) - 1) // 12) * 12 + 1

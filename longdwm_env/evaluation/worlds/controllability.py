@@ -10,7 +10,7 @@ from longdwm_env.evaluation.compliance import LEAST_SPEED_MPS, ReadMotion, motio
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.report import Cell, Row, Table, bar
 from longdwm_env.evaluation.statistics import Interval, mean_interval, pooled_interval, ratio_interval
-from longdwm_env.models.inverse_dynamics import InverseDynamics
+from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
 
 MOST_SPEED_ERROR, LEAST_CORRELATION = 0.10, 0.9
 """The bars."""

@@ -10,7 +10,7 @@ from longdwm_env.clock import FPS
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.report import Cell, Row, Table, bar
 from longdwm_env.evaluation.statistics import Interval, wilson
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES, DrivingEncoder
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
 from longdwm_env.types import FloatArray
 

@@ -23,7 +23,7 @@ from longdwm_env.evaluation.worlds.collapse import (
     damaged,
     left_out_alarms,
 )
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES, DrivingEncoder
 from longdwm_env.types import FloatArray, Images
 
 EARLY_S, LATE_S = (0, 10), (60, 90)

@@ -13,7 +13,7 @@ from longdwm_env.evaluation.frechet import frechet_difference, frechet_interval,
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.report import Cell, Table, bar, is_above_zero, scenes_table
 from longdwm_env.evaluation.statistics import Interval, mean_interval
-from longdwm_env.models.scorer import WINDOW_FRAMES, DrivingEncoder
+from longdwm_env.models.readers.scorer import WINDOW_FRAMES, DrivingEncoder
 from longdwm_env.types import FloatArray, Images
 
 TIMES_S = (1, 2, 4)

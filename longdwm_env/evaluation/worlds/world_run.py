@@ -12,7 +12,7 @@ from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.report import Table
 from longdwm_env.evaluation.sheets import sheet_rows, write_sheets
 from longdwm_env.io.figures import SheetRow
-from longdwm_env.training.data.simulator import simulator_hash
+from longdwm_env.training.data.simulator_footage import simulator_hash
 from longdwm_env.types import FloatArray
 
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.io.files import atomic_write_json
-from longdwm_env.scenes.datasets.drives import ForeignDrive, folder_appearing, write_drive
+from longdwm_env.scenes.datasets.imported_drives import ForeignDrive, folder_appearing, write_drive
 
 LICENCES = {
     "lerobot": "each data set's own (its README.md says; yaak-ai/L2D is Apache-2.0)",
@@ -99,7 +99,7 @@ def _reader(kind: str) -> Callable[[Path, str | None], Iterator[Callable[[], For
 
         return raw_drives if kind == "kitti-raw" else odometry_drives
     if kind == "pictures":
-        from longdwm_env.scenes.datasets.pictures import picture_drives
+        from longdwm_env.scenes.datasets.picture_folder import picture_drives
 
         return picture_drives
     raise InvalidConfig(f"there is no kind {kind!r}; there are {', '.join(LICENCES)}")

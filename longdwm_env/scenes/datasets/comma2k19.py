@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.scenes.datasets.drives import ForeignDrive
+from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.media.video_frames import numbered_frames
 from longdwm_env.types import FORWARD_WXYZ, FloatArray, Intrinsics
 

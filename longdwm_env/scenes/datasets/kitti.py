@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.scenes.datasets.drives import ForeignDrive
-from longdwm_env.scenes.datasets.pictures import frames_of
+from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
+from longdwm_env.scenes.datasets.picture_folder import frames_of
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.types import FORWARD_WXYZ, FloatArray, Intrinsics
 

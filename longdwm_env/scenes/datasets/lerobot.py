@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.errors import InvalidScene, MissingDependency
-from longdwm_env.scenes.datasets.drives import ForeignDrive
+from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.scenes.media.video_frames import numbered_frames
 from longdwm_env.types import FloatArray

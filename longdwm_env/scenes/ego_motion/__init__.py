@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.io.files import atomic_path, atomic_write_json
-from longdwm_env.scenes.ego_motion.estimate import Given, Motion, estimate_motion
-from longdwm_env.scenes.ego_motion.footage import Footage, VideoFootage
 from longdwm_env.scenes.ego_motion.known_speeds import read_speeds
+from longdwm_env.scenes.ego_motion.motion_estimate import Given, Motion, estimate_motion
+from longdwm_env.scenes.ego_motion.pose_footage import Footage, VideoFootage
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, TRUSTED, integrated, write_poses
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR, read_sidecar

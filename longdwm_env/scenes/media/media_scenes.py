@@ -23,8 +23,8 @@ from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, read_trust
 from longdwm_env.scenes.media.image_file import HEAD_BYTES, IMAGE_SUFFIXES, read_image, starts_like_an_image
 from longdwm_env.scenes.media.sidecar import read_sidecar
 from longdwm_env.scenes.media.video_frames import VIDEO_SUFFIXES, VideoFacts, frames_at, video_facts
-from longdwm_env.scenes.record import RecordedLog
-from longdwm_env.scenes.starts import StartIndex
+from longdwm_env.scenes.recorded_log import RecordedLog
+from longdwm_env.scenes.recording_starts import StartIndex
 from longdwm_env.types import EgoState, Scene
 
 MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES

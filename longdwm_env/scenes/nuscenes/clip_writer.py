@@ -10,7 +10,7 @@ import numpy as np
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_bytes
-from longdwm_env.scenes.footage import Clip, FootageChunk
+from longdwm_env.scenes.footage_chunks import Clip, FootageChunk
 from longdwm_env.scenes.nuscenes.lidar import LIDAR_MOUNT_M, cast_rays
 from longdwm_env.scenes.nuscenes.map_mask import MARGIN_M, draw_mask
 from longdwm_env.scenes.nuscenes.nuscenes_record import CAMERA_CHANNEL

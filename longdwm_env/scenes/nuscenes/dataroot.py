@@ -33,7 +33,7 @@ from longdwm_env.scenes.nuscenes.nuscenes_record import (
     reading,
 )
 from longdwm_env.scenes.nuscenes.schema_tables import TABLES, find_version, table_problems
-from longdwm_env.scenes.starts import StartIndex
+from longdwm_env.scenes.recording_starts import StartIndex
 from longdwm_env.types import Camera, EgoState, Intrinsics, Scene
 
 

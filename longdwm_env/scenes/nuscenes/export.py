@@ -16,7 +16,7 @@ from pathlib import Path
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.scenes.captions import CAPTIONS_FILE
-from longdwm_env.scenes.footage import Clip
+from longdwm_env.scenes.footage_chunks import Clip
 from longdwm_env.scenes.nuscenes.clip_writer import (
     ATTRIBUTES,
     CATEGORIES,

@@ -16,7 +16,7 @@ from longdwm_env.errors import InvalidScene, LongDWMError
 from longdwm_env.io.names import inside
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.nuscenes.schema_tables import read_table
-from longdwm_env.scenes.record import RecordedLog
+from longdwm_env.scenes.recorded_log import RecordedLog
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks, FloatArray, frozen_array, wrap_angle
 
 CAMERA_CHANNEL = "CAM_FRONT"

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from longdwm_env.geometry.facades import PANE_RGB, VARIANTS, building_panes, house_panes, upright
+from longdwm_env.geometry.map_view.facades import PANE_RGB, VARIANTS, building_panes, house_panes, upright
 from longdwm_env.simulator.roads.road_kinds import RoadKind
 from longdwm_env.simulator.roads.roadside import BUILDING, HOUSE, RAIL, Scenery, scenery_of
 from longdwm_env.types import FloatArray

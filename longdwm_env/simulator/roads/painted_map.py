@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, RoadLayout
-from longdwm_env.geometry.scenery import SceneryLayer
+from longdwm_env.geometry.map_view.scenery import SceneryLayer
 from longdwm_env.simulator.drawing.road_paint import road_paint
 from longdwm_env.simulator.roads.road_kinds import RoadPlan
 from longdwm_env.simulator.roads.road_map import LaneRoadMap

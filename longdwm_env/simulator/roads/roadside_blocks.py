@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from longdwm_env.geometry.facades import BLIND, VARIANTS
-from longdwm_env.geometry.scenery import SCENERY_KINDS, SceneryLayer
+from longdwm_env.geometry.map_view.facades import BLIND, VARIANTS
+from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer
 from longdwm_env.simulator.drawing.flats import flats_of, shapes
 from longdwm_env.simulator.drawing.ground import VERGES, landscape_of, surface_of
 from longdwm_env.simulator.drawing.road_paint import road_paint

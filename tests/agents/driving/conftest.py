@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from longdwm_env.agents.driving.engine.generation import Generator, OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import Generator, OpenScene
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker
 from longdwm_env.agents.driving.input.pedals import Wish

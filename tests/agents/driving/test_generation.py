@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.agents.driving.engine import prompt_cycling as prompts
-from longdwm_env.agents.driving.engine.generation import Drive, EndedOnTheWay, Generator, OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import Drive, EndedOnTheWay, Generator, OpenScene
 from longdwm_env.agents.driving.engine.timeline import Act, Timeline
 from longdwm_env.agents.driving.engine.trip import Trip
 from longdwm_env.agents.driving.recording.journal import Journal

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env.agents.driving.engine.branching import WAYS, ask_branches, branches_of, go_on
-from longdwm_env.agents.driving.engine.generation import Drive
+from longdwm_env.agents.driving.engine.open_worlds import Drive
 from longdwm_env.agents.driving.engine.timeline import Act
 from longdwm_env.agents.driving.input.pedals import Wish
 from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal, act_of

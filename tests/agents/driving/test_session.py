@@ -192,7 +192,7 @@ def test_policy_drives_and_hands_over(grey_session, run):
             self.asked = []
 
         def drive(self, moment):
-            from longdwm_env.agents.driving.engine.generation import Drive
+            from longdwm_env.agents.driving.engine.open_worlds import Drive
             from longdwm_env.agents.driving.engine.timeline import Act
 
             self.asked.append(moment)

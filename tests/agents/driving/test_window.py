@@ -112,7 +112,7 @@ XVFB = """
 import sys
 
 from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
-from longdwm_env.agents.driving.window import Window, WindowSettings
+from longdwm_env.agents.driving.window.window import Window, WindowSettings
 session, hands = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
 Window(session, hands, WindowSettings((480, 320))).run()
 present = session.trip.present
@@ -206,8 +206,8 @@ import os, sys, threading, time
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 import pygame
 import torch
-from longdwm_env import render
-from longdwm_env.agents.driving.engine.generation import Generator
+from longdwm_env.io import human_window as render
+from longdwm_env.agents.driving.engine.open_worlds import Generator
 from longdwm_env.cli import main
 
 render.no_window = lambda: ""

@@ -15,7 +15,7 @@ import pytest
 from websockets.sync.client import connect
 
 from longdwm_env.agents.driving.engine.start import DriveOptions
-from longdwm_env.agents.driving_page.server import PageServer
+from longdwm_env.agents.driving_page.page_server import PageServer
 from longdwm_env.io.figures import save_picture
 
 PATIENCE_S = 40.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from longdwm_env.agents.driving_page.server import PageServer
+from longdwm_env.agents.driving_page.page_server import PageServer
 from longdwm_env.io.figures import save_picture
 
 from .conftest import PATIENCE_S, street

@@ -4,7 +4,7 @@ from websockets.sync.client import connect
 
 from longdwm_env.agents.driving.engine.start import DriveOptions
 from longdwm_env.agents.driving_page.guard import HEADERS
-from longdwm_env.agents.driving_page.server import PAGE, PageServer
+from longdwm_env.agents.driving_page.page_server import PAGE, PageServer
 from longdwm_env.errors import InvalidConfig
 
 from .conftest import request

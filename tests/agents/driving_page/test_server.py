@@ -19,7 +19,7 @@ from longdwm_env.agents.driving.engine.start import DriveOptions
 from longdwm_env.agents.driving.recording.links import link_of
 from longdwm_env.agents.driving_page import photos
 from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS
-from longdwm_env.agents.driving_page.server import PageServer
+from longdwm_env.agents.driving_page.page_server import PageServer
 from longdwm_env.cli import main
 from longdwm_env.cli.drives import serve as serve_module
 from longdwm_env.errors import UnknownWorld

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.policies import provenance
+from longdwm_env.evaluation import provenance
 from longdwm_env.evaluation.policies import runner as running
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder, NotKept
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs

@@ -9,8 +9,8 @@ from longdwm_env.evaluation.policies.agreement import agreement
 from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.policy_figures import agreement_figure
-from longdwm_env.evaluation.policies.trust import QUANTITIES, _trust, compliance, psnr_db, sharpness
 from longdwm_env.evaluation.policies.validation import validate
+from longdwm_env.evaluation.worlds.trust import QUANTITIES, _trust, compliance, psnr_db, sharpness
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.types import Camera, Intrinsics
 

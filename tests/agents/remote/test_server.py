@@ -359,7 +359,8 @@ class Policy:
 def test_a_server_ends_when_asked_though_its_policy_hangs(tmp_path):
     (tmp_path / "hanging.py").write_text(HANGING)
     program = (
-        "import sys\nfrom longdwm_env.cli import main, serve_policy\nserve_policy.LAST_ANSWER_S = 0.5\n"
+        "import sys\nfrom longdwm_env.cli import main\nfrom longdwm_env.cli.drives import serve_policy\n"
+        "serve_policy.LAST_ANSWER_S = 0.5\n"
         f"sys.exit(main(['serve-policy', '--policy', {str(tmp_path / 'hanging.py')!r}, '--port', '0']))"
     )
     server = subprocess.Popen(

@@ -1,0 +1,169 @@
+"""What the models are shown of a frame, as latents: its views along the trajectory, and the road's layout.
+
+Pictures are made frame by frame on the CPU (``warped``), and all views of a batch are encoded in one pass.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.samples import Gap, Present
+from longdwm_env.models.codec.video_codec import Codec, images_from_uint8
+from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_views, layout_pictures
+from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.types import FloatArray, Images
+
+Pictures = Sequence[Images]
+
+
+@dataclass(frozen=True)
+class KeyframeViews:
+    """What the Coarse model is shown of R new keyframes of B drivers; see ``conditioning.coarse_conditioning``.
+
+    Attributes:
+        warp: (B, R, C, h, w).
+        further: (B, R, S, C, h, w), or None where there is one view only.
+        mask: (B, R), 1 where these mean something.
+        layout: (B, R, C, h, w), or None where the model knows no layout.
+        layout_mask: (B, R), or None as ``layout``.
+        pictures: uint8 (B, R, V, H, W, 3), all of these before they were encoded.
+    """
+
+    warp: Tensor
+    further: Tensor | None
+    mask: Tensor
+    layout: Tensor | None
+    layout_mask: Tensor | None
+    pictures: Images
+
+
+@dataclass(frozen=True)
+class ClipViews:
+    """What the Fine model is shown of B clips, latents (B, F, C, h, w); see ``conditioning.fine_conditioning``.
+
+    Attributes:
+        warp_first: the first frame warped on.
+        warp_last: the last one warped back, or None where the model has no such view.
+        between: what both ends say together, or None as ``warp_last``.
+        layout: of the road, or None as ``warp_last``.
+        layout_mask: (B, F), or None as ``layout``.
+    """
+
+    warp_first: Tensor
+    warp_last: Tensor | None
+    between: Tensor | None
+    layout: Tensor | None
+    layout_mask: Tensor | None
+
+
+class ViewEncoder:
+    """Pictures to latents, and frames to their views.
+
+    Args:
+        codec: between pictures and latents.
+        settings: which views.
+        device: where the codec works.
+        dtype: of the latents.
+        lanes: where pictures are warped, side by side.
+    """
+
+    def __init__(
+        self, codec: Codec, settings: LongDWMSettings, device: torch.device, dtype: torch.dtype, lanes: Lanes
+    ) -> None:
+        self.codec, self.settings, self.device, self.dtype, self.lanes = codec, settings, device, dtype, lanes
+
+    def keyframes(self, images: Pictures) -> Tensor:
+        """B x (K, H, W, 3) -> (B, K, C, h, w)."""
+        return self.codec.encode_keyframes(self._tensor(images)).to(self.dtype)
+
+    def next_keyframes(self, presents: Sequence[Present], poses: Sequence[FloatArray]) -> Callable[[], KeyframeViews]:
+        """For the Coarse model: present frames as seen from R keyframes ahead.
+
+        Args:
+            presents: B drivers.
+            poses: B x (R, 3) of the keyframes in the ego frames of the present ones.
+
+        Returns:
+            A function that encodes them.
+        """
+        given = zip(presents, poses, strict=True)
+        made = self.lanes.run([partial(self._one_present, *each) for each in given])
+        return partial(self._encoded_keyframes, *map(np.stack, zip(*made, strict=True)))
+
+    def between(self, gaps: Sequence[Gap], ends: bool = True) -> Callable[[], ClipViews]:
+        """For the Fine model: what lies between two keyframes, as seen from either.
+
+        Args:
+            gaps: B gaps.
+            ends: whether the model looks at the views of the keyframes themselves; else these are zeros, which takes a
+                codec that encodes every frame alone.
+
+        Returns:
+            A function that encodes it.
+        """
+        made = self.lanes.run([partial(self._one_gap, gap, ends) for gap in gaps])
+        return partial(self._encoded_clips, made, ends)
+
+    def _one_present(self, present: Present, poses: FloatArray) -> tuple[Images, FloatArray, FloatArray]:
+        """(R, V, H, W, 3) pictures, and (R,) each: where the views mean something, where the layout does."""
+        camera = present.camera
+        shown, mask = keyframe_views(present.history[-1], camera, poses, present.before, self.settings, present.boxes)
+        if not self.settings.road_layout:
+            return shown, mask, np.zeros_like(mask)
+        layouts, known = layout_pictures(present.layout, camera, poses)
+        return np.concatenate([shown, layouts[:, None]], axis=1), mask, known
+
+    def _one_gap(self, gap: Gap, ends: bool) -> tuple[Sequence[Images], FloatArray]:
+        """V videos (T, H, W, 3), the layout last where the model knows it, and (F,), where that means something.
+
+        Without ends, videos (T - 2, H, W, 3).
+        """
+        views = list(clip_views(gap.first, gap.last, gap.camera, gap.poses, self.settings))
+        if not ends:
+            views = [video[1:-1] for video in views]
+        shown_by = self.codec.last_frames(len(gap.poses) + 1)
+        if not self.settings.road_layout:
+            return views, np.zeros(len(shown_by), np.float32)
+        poses = np.concatenate([np.zeros((1, 3)), gap.poses]) if ends else gap.poses[:-1]
+        layouts, known = layout_pictures(gap.layout, gap.camera, poses)
+        return [*views, layouts], known[list(shown_by)] if ends else np.pad(known, 1)
+
+    def _encoded_keyframes(self, shown: Images, mask: FloatArray, layout_mask: FloatArray) -> KeyframeViews:
+        """Views of (B, R, V, H, W, 3)."""
+        has_layout = self.settings.road_layout
+        latents = self.keyframes(list(shown.reshape(len(shown), -1, *shown.shape[3:]))).unflatten(1, shown.shape[1:3])
+        pictures = latents[:, :, :-1] if has_layout else latents
+        return KeyframeViews(
+            pictures[:, :, 0],
+            pictures[:, :, 1:] if pictures.shape[2] > 1 else None,
+            torch.from_numpy(mask),
+            latents[:, :, -1] if has_layout else None,
+            torch.from_numpy(layout_mask) if has_layout else None,
+            shown,
+        )
+
+    def _encoded_clips(self, made: Sequence[tuple[Sequence[Images], FloatArray]], ends: bool) -> ClipViews:
+        """Views of B lists of V videos, as ``_one_gap`` makes them."""
+        videos = [video for views, _ in made for video in views]
+        latents = self.codec.encode_clip(self._tensor(videos)).to(self.dtype).unflatten(0, (len(made), -1))
+        if not ends:
+            latents = pad(latents, (0, 0, 0, 0, 0, 0, 1, 1))
+        settings = self.settings
+        layout = latents[:, -1] if settings.road_layout else None
+        pictures = latents[:, :-1] if settings.road_layout else latents
+        return ClipViews(
+            pictures[:, 0],
+            pictures[:, 1] if settings.backward_warp else None,
+            pictures[:, -1] if settings.matched_sweep is not None else None,
+            layout,
+            None if layout is None else torch.from_numpy(np.stack([known for _, known in made])),
+        )
+
+    def _tensor(self, images: Pictures) -> Tensor:
+        return images_from_uint8(np.stack(images), self.device, self.dtype)

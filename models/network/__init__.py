@@ -1,0 +1,1 @@
+"""The networks: the transformer, the Coarse and the Fine model, and sampling."""

@@ -1,0 +1,1 @@
+"""Footage as latents, which are made once."""

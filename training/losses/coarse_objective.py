@@ -1,0 +1,197 @@
+"""Training the Coarse model: LongDWM, Eq. 3 to 5, section 3.1."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, coarse_conditioning, noised_history
+from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.sampler import add_noise
+from longdwm_env.models.settings import OpenChoices
+from longdwm_env.training.data.batches import CoarseBatch
+from longdwm_env.training.draws import uniform
+from longdwm_env.training.losses.high_pass import high_pass
+from longdwm_env.training.losses.objective import (
+    NoiseChoices,
+    Objective,
+    draw_noise,
+    draw_timesteps,
+    dropped_text,
+    error_weights,
+    squared_error,
+)
+from longdwm_env.training.losses.self_rollout import Rollout, roll_history
+from longdwm_env.training.losses.texture_loss import contrast, texture_loss
+from longdwm_env.training.losses.vehicle_loss import vehicle_copy_loss
+from longdwm_env.training.losses.wear import worn
+
+
+@dataclass(frozen=True)
+class CoarseLoss:
+    """Parts of LongDWM, Eq. 5: ``total = diffusion + beta_s * structure``."""
+
+    total: Tensor
+    diffusion: Tensor
+    structure: Tensor
+
+
+def coarse_loss(
+    predicted: Tensor,
+    clean: Tensor,
+    structure_weight: float,
+    high_pass_cutoff: float,
+    frame_mask: Tensor | None = None,
+    channel_weights: Tensor | None = None,
+    sample_weights: Tensor | None = None,
+) -> CoarseLoss:
+    """LongDWM, Eq. 3 to 5.
+
+    Eq. 3: ``L_diffusion = E || D(x_t, t, p, x^1) - x ||^2``; Eq. 4: ``L_struct = E || H(D(...)) - H(x) ||^2``;
+    Eq. 5: ``L_coarse = L_diffusion + beta_s L_struct``. Norms are means over elements, so that the weight does not
+    depend on the picture's size.
+
+    Args:
+        predicted: (B, F, C, h, w) D(x_t, t, p, x^1), the one-step prediction.
+        clean: (B, F, C, h, w) x.
+        structure_weight: beta_s; 0 leaves Eq. 4 out.
+        high_pass_cutoff: of H.
+        frame_mask: (B, F), how much each frame counts. Deviation: frames that the model is given and that sampling puts
+            back count nothing; the paper's equation includes the first frame, which the model can copy.
+        channel_weights: (C,) with mean 1.
+        sample_weights: (B,), see ``objective.error_weights``; of both parts, so that beta_s means the same at all
+            timesteps.
+    """
+    diffusion = squared_error(predicted, clean, frame_mask, channel_weights, sample_weights)
+    if structure_weight == 0:
+        return CoarseLoss(diffusion, diffusion, torch.zeros_like(diffusion))
+    structure = squared_error(
+        high_pass(predicted, high_pass_cutoff),
+        high_pass(clean, high_pass_cutoff),
+        frame_mask,
+        channel_weights,
+        sample_weights,
+    )
+    return CoarseLoss(diffusion + structure_weight * structure, diffusion, structure)
+
+
+class CoarseObjective(Objective):
+    """Eq. 5 on batches of keyframes.
+
+    Args:
+        transformer: trained.
+        scheduler: of the pipeline.
+        empty_text: (W, D) embedding of the empty prompt.
+        choices: beta_s, H's cut-off, drop ratios, noise on the history.
+        noise: how timesteps are drawn.
+        seed: of the run.
+        use_warp: give the model the warped keyframe; False is the ablation without warp guidance.
+        channel_weights: (C,) with mean 1, or None.
+        rollout: how batches marked as rolled are rolled, or None where there are none.
+    """
+
+    component = "coarse"
+
+    def __init__(
+        self,
+        transformer: LongDWMTransformer3DModel,
+        scheduler: Any,
+        empty_text: Tensor,
+        choices: OpenChoices,
+        noise: NoiseChoices,
+        seed: int,
+        use_warp: bool = True,
+        channel_weights: Tensor | None = None,
+        rollout: Rollout | None = None,
+    ) -> None:
+        super().__init__(seed)
+        self.transformer = transformer
+        self.scheduler = scheduler
+        self.choices, self.noise, self.use_warp = choices, noise, use_warp
+        self.rollout = rollout
+        self.model = CoarseModel(transformer, scheduler)
+        self.empty_text: Tensor
+        self.register_buffer("empty_text", empty_text, persistent=False)
+        self.channel_weights = channel_weights
+
+    @property
+    def trained(self) -> nn.Module:
+        """The Coarse transformer."""
+        return self.transformer
+
+    def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Eq. 5 of one batch, and the losses on texture and vehicles where these have a weight."""
+        rolled = batch.rolled
+        if rolled:
+            if self.rollout is None:
+                raise InvalidConfig("a rolled window needs the codec and the settings to roll with")
+            batch = roll_history(self.model, batch, self.rollout, self.seed)
+        conditioning = self.conditioning(batch)
+        noise = draw_noise(self.seed, batch.counts, batch.clean)
+        timesteps = draw_timesteps(self.scheduler, self.noise, self.seed, batch.counts, batch.clean.device)
+        noisy = add_noise(self.scheduler, batch.clean, noise, timesteps)
+        predicted = self.model.predict_clean(noisy, timesteps, conditioning)
+        counts = 1 - conditioning.exact_mask
+        if self.choices.contrast_power > 0:
+            counts = counts * contrast(batch.clean).to(counts) ** -self.choices.contrast_power
+        loss = coarse_loss(
+            predicted,
+            batch.clean,
+            self.choices.structure_weight,
+            self.choices.high_pass_cutoff,
+            counts,
+            self.channel_weights,
+            error_weights(self.scheduler, self.noise.weighting, timesteps),
+        )
+        parts = {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
+        total = loss.total
+        if self.choices.texture_weight > 0:
+            texture = texture_loss(predicted[:, -1], batch.clean[:, -1], self.channel_weights)
+            total, parts["texture"] = total + self.choices.texture_weight * texture, texture.detach()
+        if self.choices.vehicle_copy_weight > 0 and self.use_warp:
+            # In the model's own drives vehicles are elsewhere, and a copy of what it made of them brings nothing back.
+            vehicles = loss.total.new_zeros(()) if rolled else self._vehicles(predicted, batch)
+            total, parts["vehicles"] = total + self.choices.vehicle_copy_weight * vehicles, vehicles.detach()
+        return total, parts
+
+    def _vehicles(self, predicted: Tensor, batch: CoarseBatch) -> Tensor:
+        """How far vehicles are from a copy; 0 without warps, or where nobody marked vehicles."""
+        if batch.vehicles is None or batch.warp is None:
+            return predicted.new_zeros(())
+        views = batch.warp[:, :, None]
+        if batch.further is not None:
+            views = torch.cat([views, batch.further], dim=2)
+        shown = batch.vehicles
+        if batch.warp_mask is not None:
+            shown = shown * batch.warp_mask[:, :, None, None]
+        made, wanted = predicted[:, batch.history :], batch.clean[:, batch.history :]
+        made, wanted, views, shown = (tensor.flatten(0, 1) for tensor in (made, wanted, views, shown))
+        return vehicle_copy_loss(made, wanted, views, shown, self.channel_weights)
+
+    def conditioning(self, batch: CoarseBatch) -> Conditioning:
+        """What the model is told of a batch, with this run's drops and noise."""
+        counts, choices = batch.counts, self.choices
+        told = coarse_conditioning(
+            batch.clean[:, : batch.history],
+            batch.clean.shape[1],
+            dropped_text(batch.text, self.empty_text, choices.text_drop_ratio, self.seed, counts),
+            **batch.views(with_layout=self.transformer.config.layout_view, with_warp=self.use_warp),
+        )
+        if self.use_warp and self.transformer.config.layout_view and choices.layout_drop_ratio > 0:
+            told = told.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
+        if self.use_warp and choices.warp_drop_ratio > 0:
+            told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
+        if choices.wear_ratio > 0:
+            told = worn(told, self.seed, counts, choices.wear_ratio, with_layout=self.transformer.config.layout_view)
+        if choices.history_noise_max > 0:
+            strength = choices.history_noise_max * uniform(self.seed, counts, "history strength")
+            noise = draw_noise(self.seed, counts, batch.clean, "history")
+            told = noised_history(told, noise, strength.to(noise.device))
+        return told
+
+
+__all__ = ["CoarseLoss", "CoarseObjective", "coarse_loss"]

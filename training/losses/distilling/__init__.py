@@ -1,0 +1,1 @@
+"""Objectives by which one model teaches another."""

@@ -1,0 +1,1 @@
+"""From a trained workspace to the weights of the package, each with its card."""
