@@ -68,7 +68,7 @@ def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path)
     ]
     readme = (tmp_path / "shipped" / "README.md").read_text()
     assert readme.startswith("---\n")
-    assert "from longdwm_env.models.scorer import load_scorer" in readme
+    assert f"from {load_scorer.__module__} import load_scorer" in readme
     assert "](MODEL_CARD.md)" in readme
 
 
