@@ -21,6 +21,7 @@ from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
+from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.closed_loop.lookahead import Second, rest_of_second, with_rest
@@ -35,7 +36,6 @@ from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
-from longdwm_env.training.data.simulator_footage import SCENERY_REACH_M
 from longdwm_env.types import (
     ActorTracks,
     Camera,
