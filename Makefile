@@ -1,6 +1,7 @@
 # make demo    drive a photograph, the mini model and the simulator; a video, a contact sheet and a plot under outputs/demo
 # make test    all tests, file by file: a process that is done takes tests over from another
 # make check   lint, format and types
+# make docs    the documentation site in build/site, strictly: a dead link or a docstring that is not found ends it
 # make audit   known vulnerabilities of what is installed; without the network it says that nothing was audited
 # Each makes the virtual environment it needs in .venv first. Another Python: make test PYTHON=python3.12
 
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # One thread a process: two test processes on two cores then do not fight over them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check audit format clean
+.PHONY: demo test check docs audit format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -25,6 +26,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	rm -rf build/types && $(PIP) --no-deps --target build/types .
 	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p longdwm_env
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 audit: $(VENV)/.dev
 	.ci/audit $(BIN)/python
@@ -49,4 +54,9 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/.core
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	$(PIP) --editable '.[docs]'
 	touch $@ $(VENV)/.core

@@ -22,12 +22,38 @@ OPENER_TEXT = '''"""The class of this pipeline, for diffusers: it comes with the
 from longdwm_env.models.pipeline import LongDWMPipeline  # noqa: F401
 '''
 
+TAGS = ["longdwm", "world-model", "autonomous-driving", "gymnasium"]
+
+PIPELINE_USE = """\
+import gymnasium as gym
+import longdwm_env
+
+env = gym.make("LongDWM-v0", world="mini")             # or the path or hub id of this folder
+"""
+
 _UNWRITTEN = "[More Information Needed]"
 
 
 def is_unwritten(card: Path) -> bool:
     """Whether a card is missing, or still the form that diffusers fills in for a new repository."""
     return not card.is_file() or _UNWRITTEN in card.read_text(encoding="utf-8")
+
+
+def weights_readme(card: str, use: str, library: str, task: str) -> str:
+    """What a hub shows of weights that ship: what they are and how they are used, from the card beside them.
+
+    Args:
+        card: text of ``OWN_CARD``; its title and first paragraph are taken.
+        use: Python code.
+        library: that loads them, as hubs name it.
+        task: what they do, as hubs name it.
+    """
+    title, about, *_ = card.split("\n\n")
+    data = ModelCardData(license="apache-2.0", library_name=library, pipeline_tag=task, tags=TAGS)
+    return (
+        f"---\n{data.to_yaml()}\n---\n\n{title}\n\n{about.strip()}\n\n```python\n{use.strip()}\n```\n\n"
+        f"How it was made, what was measured of it and what it cannot do: [{OWN_CARD}]({OWN_CARD}).\n"
+    )
 
 
 def hub_card(pipeline: DiffusionPipeline, settings: LongDWMSettings, repo_id: str) -> ModelCard:
@@ -50,7 +76,7 @@ def hub_card(pipeline: DiffusionPipeline, settings: LongDWMSettings, repo_id: st
     data = ModelCardData(
         library_name="diffusers",
         pipeline_tag="image-to-video",
-        tags=["longdwm", "world-model", "autonomous-driving", "gymnasium"],
+        tags=TAGS,
     )
     return ModelCard(
         f"---\n{data.to_yaml()}\n---\n\n{about.rstrip()}\n\n"

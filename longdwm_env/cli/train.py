@@ -391,8 +391,11 @@ def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
     import logging
 
     from longdwm_env.io.files import check_output_folder
+    from longdwm_env.scenes.nuscenes.schema_tables import is_nuscenes
     from longdwm_env.training.workspace import Workspace
 
+    if options.data is not None and options.data.is_dir() and is_nuscenes(options.data):
+        need("nuScenes footage", "nuscenes", "nuscenes")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     chosen = _recipe(options)

@@ -1,7 +1,7 @@
 """Frechet distance between two sets of features, in float64, and how much it varies with the choice of scenes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
@@ -86,7 +86,7 @@ def frechet_interval(real: Features, made: Features) -> Interval:
     A distance of few features is too high, and of drawn-again ones higher still: the interval is centred on the value,
     and says how much it wobbles with the choice of scenes.
     """
-    return _centred([(real, made)], lambda distances: distances[0])
+    return _centred([(real, made)], lambda distances: distances[0]).not_negative
 
 
 def frechet_difference(real: Features, first: Features, second: Features) -> Interval:
@@ -97,7 +97,7 @@ def frechet_difference(real: Features, first: Features, second: Features) -> Int
 def frechet_ratio(real_first: Features, first: Features, real_second: Features, second: Features) -> Interval:
     """Distance of the first from its truth over that of the second from its own; the same scenes drawn together."""
     pairs = [(real_first, first), (real_second, second)]
-    return _centred(pairs, lambda distances: distances[0] / max(distances[1], 1e-12))
+    return _centred(pairs, lambda distances: distances[0] / max(distances[1], 1e-12)).not_negative
 
 
 def _centred(pairs: Sequence[tuple[Features, Features]], statistic: Callable[[list[float]], float]) -> Interval:
@@ -133,5 +133,4 @@ def fds_interval(encoder: DrivingEncoder, real: Sequence[Images], generated: Seq
 
     Compare rows of one table with one another: the interval is a scale of the noise, see ``frechet_interval``.
     """
-    found = frechet_interval(video_features(encoder, real), video_features(encoder, generated))
-    return replace(found, low=max(0.0, found.low))
+    return frechet_interval(video_features(encoder, real), video_features(encoder, generated))

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -16,14 +16,23 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % interval."""
+    """A figure with its 95 % interval; the ends are NaN where a single sample says nothing of others."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
+        if not math.isfinite(self.value):
+            return "-"
+        if math.isnan(self.low) and math.isnan(self.high):
+            return f"{self.value:.3g} (one)"
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    @property
+    def not_negative(self) -> "Interval":
+        """Of a distance or an amount, which no draw makes negative: what lies below zero is cut off."""
+        return replace(self, low=float(np.maximum(self.low, 0.0)), high=float(np.maximum(self.high, 0.0)))
 
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
@@ -53,7 +62,7 @@ def bootstrap(
         raise InvalidConfig("an interval needs at least one sample")
     value = float(statistic(samples))
     if len(samples) == 1:
-        return Interval(value, value, value)
+        return Interval(value, math.nan, math.nan)
     with warnings.catch_warnings():
         # A statistic that comes out the same, or unknown, in every draw has an interval all the same.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)

@@ -27,6 +27,11 @@ def test_random_loop(example, tmp_path):
     assert (tmp_path / "random.mp4").stat().st_size > 1000
 
 
+def test_what_the_model_sees(example, tmp_path):
+    assert example("what_the_model_sees")(world="warp", out=tmp_path / "sees.png") == 7
+    assert (tmp_path / "sees.png").stat().st_size > 10_000
+
+
 def test_planner_loop(example):
     assert np.isfinite(example("planner_loop")(seconds=1.0, periods=1))
 

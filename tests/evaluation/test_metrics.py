@@ -9,7 +9,15 @@ import torch
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, MissingWeights
 from longdwm_env.evaluation.compliance import commanded, compliance_cells, read_motion
-from longdwm_env.evaluation.frechet import Gaussian, fds_interval, frechet_distance, gaussian_of
+from longdwm_env.evaluation.frechet import (
+    Gaussian,
+    fds_interval,
+    frechet_difference,
+    frechet_distance,
+    frechet_interval,
+    frechet_ratio,
+    gaussian_of,
+)
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import vbench
@@ -21,8 +29,8 @@ from longdwm_env.evaluation.paper.feature_networks import (
 from longdwm_env.evaluation.paper.human_comparison import Pair, build_page, win_rates
 from longdwm_env.evaluation.paper.video_folders import VideoFolder, paired
 from longdwm_env.evaluation.paper.video_sets import fid, fvd, measure, per_second
-from longdwm_env.evaluation.report import Table
-from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation, wilson
+from longdwm_env.evaluation.report import Table, is_above_zero
+from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation, mean_interval, wilson
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.io.video import write_video
 from longdwm_env.models.readers.inverse_dynamics import Motion
@@ -139,6 +147,23 @@ def test_bootstrap_covers_the_mean_and_narrows_with_samples() -> None:
     few, many = (bootstrap(rng.normal(5, 1, n)) for n in (10, 1000))
     assert few.low < 5 < few.high
     assert many.high - many.low < few.high - few.low
+
+
+def test_one_scene_has_no_interval_rather_than_one_of_width_zero() -> None:
+    one, none = bootstrap(np.array([3.0])), mean_interval(np.array([np.nan]))
+    assert np.isnan([one.low, one.high]).all()
+    assert (str(one), str(none)) == ("3 (one)", "-")
+    assert is_above_zero(one) is None
+    assert "[" not in str(bootstrap(np.array([7.25])))
+
+
+def test_no_distance_is_negative_however_few_the_scenes() -> None:
+    rng = np.random.default_rng(1)
+    for scenes in (2, 3, 5):
+        real, made = ([rng.normal(0, 1, (1, 3)) for _ in range(scenes)] for _ in range(2))
+        assert frechet_interval(real, made).low >= 0
+        assert frechet_ratio(real, made, real, made[::-1]).low >= 0
+    assert frechet_difference(real, made, made).low <= 0  # a difference may be
 
 
 # The encoder

@@ -85,6 +85,9 @@ def test_the_card_says_what_is_known_and_nothing_else(workspace, weights):
     ship(workspace, weights / "mini")
     card = (weights / "mini" / CARD).read_text()
     assert "mini-simulator (debug)" in card
+    readme = (weights / "mini" / "README.md").read_text()
+    assert "library_name: diffusers" in readme
+    assert card.split("\n\n")[1] in readme
     assert "hash of the simulator's code: abc123" in card
     assert "| coarse | 7,200 | 16 | 2.00 | finished |" in card
     assert NOT_MEASURED in card

@@ -63,7 +63,13 @@ def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path)
     card = (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
     for said in (exported, "mini-simulator", "FDS is not FVD", "Not measured."):
         assert said in card
-    assert sorted(path.name for path in (tmp_path / "shipped").iterdir()) == ["MODEL_CARD.md", "config.json", WEIGHTS]
+    assert sorted(path.name for path in (tmp_path / "shipped").iterdir()) == [
+        *("MODEL_CARD.md", "README.md", "config.json", WEIGHTS)
+    ]
+    readme = (tmp_path / "shipped" / "README.md").read_text()
+    assert readme.startswith("---\n")
+    assert f"from {load_scorer.__module__} import load_scorer" in readme
+    assert "](MODEL_CARD.md)" in readme
 
 
 def test_nothing_is_exported_where_nothing_was_trained(tmp_path) -> None:

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.models.bundled import SIZE_LIMIT_BYTES
-from longdwm_env.models.card import OPENER
+from longdwm_env.models.card import CARD as README
+from longdwm_env.models.card import OPENER, PIPELINE_USE, weights_readme
 from longdwm_env.models.folder import check_pipeline_folder, dtype_argument
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.shipping.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
@@ -68,6 +69,7 @@ def ship(
         weights = sum(path.stat().st_size for path in fresh.rglob("*.safetensors"))
         card = model_card(facts, weights, results_in(results), note)
         atomic_write_bytes(fresh / CARD, card.encode())
+        atomic_write_bytes(fresh / README, weights_readme(card, PIPELINE_USE, "diffusers", "image-to-video").encode())
         size = _size(fresh)
         if size + beside > limit_bytes:
             raise InvalidConfig(

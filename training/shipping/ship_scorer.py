@@ -10,6 +10,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
 from longdwm_env.io.files import atomic_path, atomic_write_bytes
+from longdwm_env.models.card import CARD as README
+from longdwm_env.models.card import weights_readme
 from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
 from longdwm_env.models.readers.scorer import load_scorer
 from longdwm_env.training.data.encoded.latents import weights_hash
@@ -81,7 +83,10 @@ def ship_network(
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     lines += ["", "## How good it is", ""]
     lines.append(NOT_MEASURED if quality is None else quality.replace("# ", "### ", 1))
-    atomic_write_bytes(target / CARD, ("\n".join(lines).rstrip() + "\n").encode())
+    card = "\n".join(lines).rstrip() + "\n"
+    atomic_write_bytes(target / CARD, card.encode())
+    use = f'from {load.__module__} import {load.__name__}\n\nnetwork = {load.__name__}("path/to/this/folder")'
+    atomic_write_bytes(target / README, weights_readme(card, use, "longdwm", "video-classification").encode())
     return exported
 
 

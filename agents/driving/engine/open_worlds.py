@@ -237,7 +237,10 @@ class Generator:
             moment = replace(moment, state=outcome.state)
             if moment.over:
                 reason = moment.state.reason.replace("_", " ")
-                raise EndedOnTheWay(f"in {request.world} the same drive ended in {reason} at {moment.time_s:.1f} s")
+                why = ": a road user that this world did not have was in the way" if reason == "collision" else ""
+                raise EndedOnTheWay(
+                    f"not to {request.world}: there the same drive ended in {reason} at {moment.time_s:.1f} s{why}"
+                )
         arrived = self.drive(Drive(simulator_state.retold(moment, start), last, request.moment.controls))
         return replace(arrived, number=request.moment.number)
 

@@ -276,7 +276,8 @@ class Session:
                 self.playback.forget_generation_time()
             then(*changed)
 
-        self.ask(f"changing to {world}", partial(self.generator.change, request), take)
+        busy = "drawing this moment anew" if world == self.trip.present.state.world else f"changing to {world}"
+        self.ask(busy, partial(self.generator.change, request), take)
 
     def return_to(self, moment: Moment) -> None:
         """Stand at an earlier moment."""

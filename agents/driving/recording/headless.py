@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pygame
+from tqdm import tqdm
 
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.recording.video_recorder import unused_stem
@@ -40,8 +41,12 @@ def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[
     stem = unused_stem(folder, "drive")
     written = Written(folder / f"{stem}.mp4", folder / f"{stem}.json", 0.0, "")
     frames, ended = 0, "time"
-    with growing_video(written.video, (size_px[1], size_px[0]), scale=1) as video:
-        while frames < round(seconds * FPS) and ended == "time":
+    wanted = round(seconds * FPS)
+    with (
+        growing_video(written.video, (size_px[1], size_px[0]), scale=1) as video,
+        tqdm(total=wanted, desc="recording", unit="frame", leave=False) as bar,
+    ):
+        while frames < wanted and ended == "time":
             # Once to let time pass and ask, then to take in the answers: no time passes between.
             session.tick(frames / FPS)
             while session.awaits_answer or session.catching_up:
@@ -49,6 +54,7 @@ def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[
             view.draw(surface, screen_of(session, float(FPS)))
             video.write(pixels(surface))
             frames += 1
+            bar.update()
             if session.waiting or session.paused:
                 ended = "replay"
             elif session.trip is not None and session.trip.present.over and session.playback.at_end:

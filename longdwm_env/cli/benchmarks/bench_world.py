@@ -38,6 +38,7 @@ def bench_world(
     import gymnasium as gym
     import numpy as np
     import torch
+    from tqdm import tqdm
 
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.factory import BUILT_IN_WORLDS
@@ -80,13 +81,13 @@ def bench_world(
         return _timed(lambda: base.imagine(wanted).frames)
 
     step()
-    single = [step() for _ in range(steps)]
+    single = [step() for _ in tqdm(range(steps), desc="seconds", leave=False)]
     results["second_s"] = {name: statistics.median(each[name] for each in single) for name in single[0]}
     base.set_state(state)
     # One and many by turns, each batch against the single ones before and after it: a clock that wanders meets both.
     imagine()
     one, many = [imagine(0)], []
-    for turn in range(steps):
+    for turn in tqdm(range(steps), desc="futures", leave=False):
         many.append(imagine())
         one.append(imagine(turn + 1))
     results["imagine_1_s"], results[f"imagine_{futures}_s"] = statistics.median(one), statistics.median(many)
@@ -131,11 +132,12 @@ def _memory(base: Any, state: Any, seconds: int) -> dict[str, Any]:
     Positions of the first fifth are left out because caches fill in the beginning.
     """
     import numpy as np
+    from tqdm import tqdm
 
     base.set_state(state)
     straight = np.array([[0.5, 0], [1.0, 0], [1.5, 0], [2.0, 0]], np.float32)
     seen = []
-    for _ in range(seconds):
+    for _ in tqdm(range(seconds), desc="a long drive", unit="s", leave=False):
         speed = max(base.get_state().ego.speed_mps, 5.0)
         _, _, terminated, truncated, _ = base.step(straight * min(speed, 10.0))
         seen.append(resident_mb())

@@ -39,6 +39,8 @@ def poses(
     """
     from math import radians
 
+    from tqdm import tqdm
+
     from longdwm_env.scenes.ego_motion import SUFFIX, Options, write_video_poses
     from longdwm_env.scenes.media.media_scenes import is_video, media_files
 
@@ -54,7 +56,8 @@ def poses(
             print(f"{file.with_suffix(SUFFIX)} is there already; --overwrite replaces it")
             continue
         try:
-            report = write_video_poses(file, options)
+            with tqdm(desc=f"looking at {file.name}", unit="s", leave=False) as bar:
+                report = write_video_poses(file, options, lambda time_s, bar=bar: bar.update(round(time_s) - bar.n))
         except InvalidScene as error:
             print(f"skipped: {error}", file=sys.stderr)
             skipped += 1

@@ -51,6 +51,8 @@ def media(
         quality: of the compression, 0 to 100.
         device: where a learned world runs.
     """
+    from tqdm import tqdm
+
     from longdwm_env.evaluation.drives.recorder import Driver
     from longdwm_env.evaluation.media import pages
     from longdwm_env.evaluation.media import shown_drives as drives
@@ -69,10 +71,13 @@ def media(
     facts: dict[str, Any] = {"world": name, "image_size": list(size)}
     files: list[Path] = []
 
+    bar = tqdm(total=len(parts), desc="media", unit="part")
+
     def write(part: str, sheet: Any, film: list[Any]) -> None:
         files.extend([out / f"{part}-sheet.webp", out / f"{part}.webp"])
         write_picture(files[-2], sheet, quality)
         write_animation(files[-1], film, quality, FIRST_STAYS_S, LAST_STAYS_S)
+        bar.update()
 
     if "drive" in parts:
         truth = drives.log_drive(simulator, drive_scene, drive_seconds)
@@ -93,6 +98,7 @@ def media(
         prompts = {sky: drive.prompt for sky, drive in shown.items()}
         weather = {"scene": weather_scene, "seconds": weather_seconds, "start": weather_start, "prompts": prompts}
         facts["weather"] = weather
+    bar.close()
     atomic_write_json(out / "media.json", facts)
     print("written:", *(f"  {path}  {path.stat().st_size / 1000:.0f} kB" for path in files), sep="\n")
     return 0

@@ -1,9 +1,9 @@
 """``longdwm serve``: the driving window as a page in a browser."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from longdwm_env.errors import InvalidConfig, MissingDependency
+from longdwm_env.cli.extras import need
+from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import check_output_folder
 
 
@@ -29,7 +29,8 @@ def serve(
     Prints the address, which holds a token: whoever has it can drive, and nobody else.
 
     Args:
-        world: mini (the default), simulator, warp, or the folder or hub id of a saved pipeline.
+        world: mini, simulator, warp, or the folder or hub id of a saved pipeline. Default: mini; where the scene is a
+            picture or video of yours, warp.
         scene: the number of a built-in scene; or a picture, a video, a folder of them, or a nuScenes dataroot.
         seed: which scene of a source, where the scene is not a number.
         prompt: weather, time and what else the scene shall be; default: the scene's own.
@@ -45,9 +46,7 @@ def serve(
         token_file: file whose first line is the token; without it, one is made up at every start.
         browser: open the page in a browser, if there is a display; --no-browser only prints the address.
     """
-    missing = [name for name in ("starlette", "uvicorn", "websockets") if find_spec(name) is None]
-    if missing:
-        raise MissingDependency(f"longdwm serve needs {', '.join(missing)}: pip install 'longdwm[serve]'")
+    need("longdwm serve", "serve", "starlette", "uvicorn", "websockets")
     if replay is not None and not replay.is_file():
         raise InvalidConfig(f"there is no replay file {replay}")
     if not 0 <= port < 65536:

@@ -16,6 +16,9 @@ def serve_policy(policy: str, host: str = "127.0.0.1", port: int = 8765, token_f
         port: 0 picks a free one.
         token_file: file whose first line clients must present; else the environment variable LONGDWM_POLICY_TOKEN.
     """
+    from longdwm_env.cli.extras import need
+
+    need("longdwm serve-policy", "remote", "websockets")
     import os
     import sys
     import threading

@@ -36,7 +36,7 @@ def evaluate(
     Args:
         policy: a policy's name, once for each: idm, mppi:samples=64, module:factory, file.py, file.safetensors,
             ws://host:port; any with noise=, delay= or aggression=.
-        world: simulator, warp, mini, or a saved pipeline.
+        world: simulator (the default: what should have happened), warp, mini, or a saved pipeline.
         scenes: where episodes start: a nuScenes dataroot, images, a video; default: the built-in scenes.
         episodes: per policy, each in another scene as long as there are more.
         out: folder for the results.
@@ -57,6 +57,12 @@ def evaluate(
         videos: record every episode.
         step_timeout_s: a policy that takes longer for one step has failed.
     """
+    from longdwm_env.cli.extras import need
+
+    if cluster is not None:
+        need("evaluate --cluster", "cluster", "ray")
+    if any(name.startswith(("ws://", "wss://")) for name in policy):
+        need("a remote policy", "remote", "websockets")
     from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
     from longdwm_env.evaluation.policies.result_files import as_text
     from longdwm_env.evaluation.policies.runner import evaluate as run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from longdwm_env.cli.extras import need
 from longdwm_env.cli.tables import command_line, written
 
 if TYPE_CHECKING:
@@ -241,6 +242,9 @@ def _read(networks: "Networks", samples: int, first_seed: int, out: Path) -> int
 def opened_networks(options: NetworkOptions, device: str = "cpu") -> "Networks":
     """The networks that were asked for; the two that come with the package unless others are given."""
     from longdwm_env.evaluation.networks import Networks
+
+    if options.inception is not None:
+        need("FID", "train", "torchmetrics")
 
     return Networks.opened(options.encoder, options.reader, options.inception, options.i3d, device)
 

@@ -23,13 +23,23 @@ from longdwm_env.world import WorldModel
 MOST_PROCESSES = 512
 
 
-def check_policies(config: EvaluationConfig) -> list[Record]:
+def check_policies(config: EvaluationConfig, quiet: bool = False) -> list[Record]:
     """Make every policy and ask it for one action, in a process of its own.
+
+    Args:
+        config: names the policies.
+        quiet: no progress bar.
 
     Raises:
         InvalidConfig: some cannot; the message says which and why, all at once.
     """
-    found = [result.record for _, result in run_in_processes(config, trials(config), 1)]
+    tried = trials(config)
+    bar = tqdm(total=len(tried), desc="trying the policies", unit="policy", disable=quiet, leave=False, file=sys.stderr)
+    found = []
+    with bar:
+        for _, result in run_in_processes(config, tried, 1):
+            found.append(result.record)
+            bar.update()
     _refuse_unfit(found)
     return found
 
@@ -72,7 +82,7 @@ def evaluate(
         folder = EvaluationFolder(out, config, read)
         jobs = folder.missing()
         if jobs:
-            check_policies(config)
+            check_policies(config, quiet)
             if cluster is None:
                 keep(folder, jobs, config, run_in_processes(config, jobs, processes), quiet)
             else:

@@ -25,7 +25,8 @@ class Estimate:
 
     Attributes:
         values: (K,), one for each training seed; one alone where nothing is trained.
-        draws: (K, D) the same for scenes drawn again, the same draws in every estimate.
+        draws: (K, D) the same for scenes drawn again, the same draws in every estimate; NaN of a single scene, which
+            drawn again is always the same.
         is_trained: whether seeds mean anything.
     """
 
@@ -57,7 +58,8 @@ class Estimate:
         seeds) and other trainings (Student's t over seeds, which with three seeds is wide on purpose).
         """
         value = float(self.values.mean())
-        half = Z * float(np.nanstd(self.draws.mean(axis=0)))
+        drawn = self.draws.mean(axis=0)
+        half = Z * float(np.nanstd(drawn)) if np.isfinite(drawn).any() else math.nan
         if self.seeds > 1:
             spread = float(self.values.std(ddof=1)) / math.sqrt(self.seeds)
             half = math.hypot(half, float(scipy.stats.t.ppf(0.975, self.seeds - 1)) * spread)
@@ -76,8 +78,8 @@ def estimated(measure: Measure, trained: Sequence[Scores], truth: Scores, is_tra
     drawn = drawn_scenes(truth.scenes)
     figures = [measure.of(scores, truth) for scores in trained]
     values = [figure(np.ones(truth.scenes)) for figure in figures]
-    draws = [[figure(times) for times in drawn] for figure in figures]
-    return Estimate(np.array(values), np.array(draws), is_trained)
+    draws = np.array([[figure(times) for times in drawn] for figure in figures])
+    return Estimate(np.array(values), draws if truth.scenes > 1 else np.full_like(draws, math.nan), is_trained)
 
 
 def verdict(improvement: Interval, margin: float) -> Verdict:

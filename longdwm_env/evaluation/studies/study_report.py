@@ -120,7 +120,7 @@ def study_table(results: Results, study: Study, judged: Sequence[Judged], facts:
 def _shown(found: Estimate, measure: Measure) -> Interval:
     """Of one system; only a growth can be below zero."""
     interval = found.interval
-    return interval if measure.between is not None else Interval(interval.value, max(0.0, interval.low), interval.high)
+    return interval if measure.between is not None else interval.not_negative
 
 
 def sentence(study: Study, judged: Judged) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
@@ -235,7 +236,8 @@ class Endurance:
             if self._has_distances:
                 pairs = self._compared(world)
                 distances = [
-                    frechet_interval(*([one.parts[i] for one in some] for some in pairs)) for i in range(len(spans))
+                    frechet_interval(*([one.parts[i] for one in some] for some in pairs))
+                    for i in tqdm(range(len(spans)), desc=f"last: {world} over time", unit="span", leave=False)
                 ]
             when = [time for time in self.collapses(world) if time is not None]
             rows.append((world, (*distances, *(sum(time <= b for time in when) for _, b in spans))))

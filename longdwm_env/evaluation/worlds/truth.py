@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from longdwm_env.clock import FPS
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.frechet import frechet_difference, frechet_interval, window_features
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
-from longdwm_env.evaluation.report import Cell, Row, Table, bar, is_above_zero, scenes_table
+from longdwm_env.evaluation.report import Cell, Table, bar, is_above_zero, scenes_table
 from longdwm_env.evaluation.statistics import Interval, mean_interval
 from longdwm_env.models.readers.scorer import WINDOW_FRAMES, DrivingEncoder
 from longdwm_env.types import FloatArray, Images
@@ -68,18 +69,17 @@ class TruthScores:
 
     def table(self, world: str, against: Sequence[str], facts: Mapping[str, Any], notes: Sequence[str] = ()) -> Table:
         """Every world, and how much better the first is than the others."""
-        rows: list[Row] = []
         groups = {"": list(range(len(self.seeds)))}
         for kind in sorted(set(self.kinds)) if len(set(self.kinds)) > 1 else ():
             groups[f", {kind}"] = [i for i, one in enumerate(self.kinds) if one == kind]
-        bars = []
-        for label, scenes in groups.items():
-            rows += [(name + label, self._cells([name], scenes)) for name in self.worlds]
-            for other in against:
-                cells = self._cells([world, other], scenes)
-                rows.append((f"{world} - {other}{label}", cells))
-                if not label:
-                    bars += verdicts(world, other, cells)
+        compared = [[name] for name in self.worlds] + [[world, other] for other in against]
+        asked = [(" - ".join(names) + label, names, scenes) for label, scenes in groups.items() for names in compared]
+        # Each distance is drawn again some hundred times: that takes minutes of many scenes.
+        rows = [
+            (name, self._cells(names, scenes))
+            for name, names, scenes in tqdm(asked, desc="truth: intervals", unit="row")
+        ]
+        bars = [line for other in against for line in verdicts(world, other, dict(rows)[f"{world} - {other}"])]
         how = (
             "The same scene, seed and actions in every world. PSNR and SSIM are of the frame at that instant, FDS of "
             "the second that ends there. Differences are paired by scene.",

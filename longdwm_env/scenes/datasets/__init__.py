@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.scenes.datasets.imported_drives import ForeignDrive, folder_appearing, write_drive
@@ -62,7 +64,7 @@ def import_drives(kind: str, path: Path, out: Path, camera: str | None, most: in
     drives = _reader(kind)(path, camera)
     written, posed, seconds, skipped = 0, 0, 0.0, []
     with folder_appearing(out) as folder:
-        for opened in drives:
+        for opened in tqdm(drives, desc=kind, unit="drive", leave=False):
             if most is not None and written >= most:
                 break
             name = "a drive"

@@ -1,5 +1,6 @@
 """Ego motion from pictures alone: what ``longdwm data poses`` writes beside a video."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,22 @@ class PosesReport:
     scale_from: str
 
 
-def write_video_poses(video: Path, options: Options) -> PosesReport:
+def write_video_poses(
+    video: Path, options: Options, watch: Callable[[float], None] = lambda time_s: None
+) -> PosesReport:
     """Estimate a video's ego motion and write it beside the video, with a plot and, where there is none, a camera file.
+
+    Args:
+        video: the file.
+        options: what is known of its camera and speed.
+        watch: told the time of each frame that is read; all are read twice.
 
     Raises:
         InvalidScene: the video cannot be read, is too short, or most of its frames cannot be trusted; nothing is
             written then.
         InvalidConfig: an option makes no sense.
     """
-    footage = VideoFootage(video)
+    footage = VideoFootage(video, watch)
     sidecar = read_sidecar(video, footage.image_size)
     known = read_speeds(options.speed, video)
     given = Given(sidecar.camera, options.horizontal_fov_rad, options.horizon, options.height_m, options.ahead_m)

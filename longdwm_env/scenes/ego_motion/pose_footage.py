@@ -1,6 +1,6 @@
 """Grey working pictures of a drive with the times they were taken at, as often as they are asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -44,20 +44,24 @@ class VideoFootage:
 
     Args:
         path: of the video.
+        watch: told the time of each frame that is read.
 
     Raises:
         InvalidScene: it cannot be read; the message names it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, watch: Callable[[float], None] = lambda time_s: None) -> None:
         facts = video_facts(path)
+        self._watch = watch
         self.name, self.path = path.name, path
         self.image_size, self.last_s = facts.image_size, facts.last_s
         self._size = working_size(facts.image_size)
 
     def frames(self) -> Timed:
         """Pictures at most as often as the clock ticks, at their own times, whatever the file's frame rate."""
-        return _thinned(grey_frames(self.path, self._size))
+        for time_s, image in _thinned(grey_frames(self.path, self._size)):
+            self._watch(time_s)
+            yield time_s, image
 
     def samples(self) -> list[NDArray[np.uint8]]:
         """Keyframes of the codec, where there are enough of them; else frames at equal steps."""

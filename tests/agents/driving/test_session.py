@@ -96,6 +96,16 @@ def test_world_changes_in_place(started, run):
     assert session.trip.present.state.world == "grey"
 
 
+def test_it_is_said_what_is_waited_for(started, run):
+    session, _ = started()
+    run(session, 0.1)
+    asked = []
+    session.ask = lambda busy, task, take: asked.append(busy)
+    perform(session, Command.NEXT_WEATHER)
+    perform(session, Command.NEXT_WORLD)
+    assert asked == ["drawing this moment anew", "changing to other"]
+
+
 def test_prompt_changes_in_place(started, run):
     session, hands = started()
     hands.wish = GAS
