@@ -19,6 +19,10 @@ class AssumedCameraWarning(UserWarning):
     """A scene came without a camera, so one was assumed."""
 
 
+class AssumedSpeedWarning(UserWarning):
+    """A photograph does not say how fast the car was, so a speed was assumed."""
+
+
 class PromptNotUnderstoodWarning(UserWarning):
     """Nothing of a prompt is among the words that the world knows."""
 
@@ -76,6 +80,17 @@ def camera_for_want_of_one(scene: Scene, image_size: ImageSize) -> Camera:
         stacklevel=4,  # above Episodes.begin and the environment's reset
     )
     return assumed_camera(image_size)
+
+
+def warn_of_assumed_speed(scene: Scene) -> None:
+    """Say so where the speed at a scene's start is assumed."""
+    if scene.assumed_speed:
+        warnings.warn(
+            f"the speed at the start of scene {scene.key!r} is not known; {scene.start.speed_mps:g} m/s is assumed. To "
+            'give it: speed_mps=... or --speed, or "speed_mps" in a camera.json beside the file',
+            AssumedSpeedWarning,
+            stacklevel=4,  # above Episodes.begin and the environment's reset
+        )
 
 
 def warn_of_unknown_words(prompt: str | None, state: WorldState) -> None:

@@ -49,6 +49,8 @@ def rollout(
     image_size: tuple[int, int] | None = None,
     device: str | None = None,
     restart: bool = False,
+    road: str | None = None,
+    speed: float | None = None,
 ) -> int:
     """Drive a long way from one picture; memory does not grow with length.
 
@@ -67,9 +69,15 @@ def rollout(
         image_size: Height and width of the frames; default the world's own.
         device: Where a learned world runs, such as cuda.
         restart: Throw away what an interrupted run left behind.
+        road: that a picture or video shows: straight, a curvature in 1/m, or straight,lanes=2,width=3.2,cars=4. It gets
+            a map, and with it lanes, rewards and traffic; docs/scenes.md has all words.
+        speed: m/s at the start of a picture or video; default: its own where that is known, else 8.
     """
+    from longdwm_env.scenes.made_roads import with_words
+
     if trajectory is None:
-        trajectory = LANE if image.startswith(BUILT_IN) else "straight"
+        trajectory = LANE if image.startswith(BUILT_IN) or road is not None else "straight"
+    image = with_words(None if image.startswith(BUILT_IN) else image, road, speed) or image
     request = Request(image, trajectory, seconds, world, seed, prompt, image_size, device)
     if seconds != int(seconds) or seconds < 1:
         raise InvalidConfig(f"seconds={seconds:g} must be a whole number, at least 1")
@@ -243,8 +251,13 @@ def inputs_of(request: Request, start: "EnvState") -> dict[str, str]:
     import hashlib
 
     from longdwm_env.models.bundled import MINI
+    from longdwm_env.scenes.made_roads import without_words
 
-    named = {"image": Path(request.image), "trajectory": Path(request.trajectory), "world": Path(request.world)}
+    named = {
+        "image": Path(without_words(request.image)[0]),
+        "trajectory": Path(request.trajectory),
+        "world": Path(request.world),
+    }
     if request.world == DEFAULT_WORLD:
         named["world"] = MINI
     # Folders of scenes may be large; what is driven from is what they start with.
