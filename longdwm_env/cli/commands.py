@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
     },
     "data": {
         "export-simulator": Command("data:export_simulator", "write simulator footage as a nuScenes dataset"),
+        "export-lerobot": Command("data_export:export_lerobot", "write drives of any world as a LeRobot v3 data set"),
         "import": Command(
             "data_exchange:import_data", "bring LeRobot, comma2k19, KITTI or pictures into the form of training"
         ),
