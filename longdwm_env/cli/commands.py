@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
     "media": Command("media:media", "the pictures of README and model cards: sheets and films of a world"),
     "train": {
         "mini": Command("train:mini", "rebuild the small model from nothing, every stage in order"),
+        "mine": Command("train_mine:mine", "a world of your own road, from videos of it, within an hour"),
         "footage": Command("train:footage", "make or read the footage"),
         "codec": Command("train:codec", "the small codec"),
         "latents": Command("train:latents", "encode the footage, once"),

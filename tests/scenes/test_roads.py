@@ -1,5 +1,6 @@
 """Roads that are said of pictures: their geometry, their words, and what a photograph gains by one."""
 
+import dataclasses
 import pickle
 import warnings
 
@@ -88,15 +89,18 @@ def test_the_layout_shows_asphalt_where_the_map_is_drivable(curvature):
     [
         ("straight", Road()),
         ("-0.02", Road(curvature=-0.02)),
-        ("straight, lanes=2, lane=2, width=3.1, side=left, cars=3", Road(lanes=2, lane=2, width=3.1, side="left", cars=3)),
-        ("curvature=0.01,horizon=0.4,height=1.2,fov=80,offset=-0.2", Road(0.01, horizon=0.4, height=1.2, fov=80, offset=-0.2)),
+        ("straight, lanes=2, lane=2, side=left, cars=3", Road(lanes=2, lane=2, side="left", cars=3)),
+        ("curvature=0.01,horizon=0.4,height=1.2,fov=80", Road(0.01, horizon=0.4, height=1.2, fov=80)),
     ],
 )  # fmt: skip
 def test_words_for_a_road(words, road):
     assert Road.parse(words) == road
 
 
-@pytest.mark.parametrize("words", ["", "bent", "straight,lane=3", "straight,width=wide", "0.5", "nan", "straight,cars=1.5", "lanes=2,flavour=1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    ["", "bent", "straight,lane=3", "straight,width=wide", "0.5", "nan", "straight,cars=1.5", "lanes=2,flavour=1"],
+)
 def test_words_that_make_no_road(words):
     with pytest.raises(InvalidConfig):
         Road.parse(words)
@@ -181,7 +185,7 @@ def test_a_lane_keeper_drives_where_a_road_is_said_and_says_what_is_missing_else
     keeper = LaneKeeping(PolicyContext.of(env))
     keeper.reset(*env.reset(seed=0))
     for _ in range(5):
-        obs, _, terminated, _, info = env.step(keeper.act(None, {}))
+        _obs, _, terminated, _, _info = env.step(keeper.act(None, {}))
         assert not terminated
     assert env.unwrapped.get_state().ego.heading_rad > 0.5, "it followed the bend"
     plain = gym.make("LongDWM-v0", world="warp", scenes=str(path))
@@ -194,3 +198,31 @@ def test_a_lane_keeper_drives_where_a_road_is_said_and_says_what_is_missing_else
 def test_a_source_of_ones_own_may_be_said_to_have_a_road(photo):
     source = SaidScenes(open_scenes(photo), open_scenes(f"{photo}?road=straight&speed_mps=3").said)
     assert source.scene(source.index_of_key(photo.name)).road_map is not None
+
+
+def test_cars_on_a_said_road_react_to_the_ego(street):
+    from longdwm_env.models.road_users import RoadUsers
+    from longdwm_env.traffic.meanwhile import react
+    from longdwm_env.types import WorldState
+
+    path, _ = street
+    scene = open_scenes(path, road="straight,cars=2,offset=0", speed_mps=8.0).scene(0)
+    scene = dataclasses.replace(scene, camera=scene.camera.fitted(SIZE))
+    begun = RoadUsers(shown=True).begin(scene, scene.camera)
+    assert begun.values["traffic"] == "reactive"
+    state = WorldState({**begun.arrays, "track": np.zeros((1, 3))}, begun.values, begun.actors)
+    free = react(state, np.zeros((24, 3)), np.zeros(24)).tracks
+    ahead, oncoming = free.poses[:, 0, 0], free.poses[:, 1, 0]
+    assert ahead[-1] - ahead[0] == pytest.approx(16, abs=1)
+    assert oncoming[-1] - oncoming[0] == pytest.approx(-16, abs=1)
+    in_the_way = np.tile([oncoming[0] - 20.0, free.poses[0, 1, 1], 0.0], (24, 1))
+    braking = react(state, in_the_way, np.zeros(24)).tracks
+    assert braking.speeds_mps[-1, 1] < 0.7 * free.speeds_mps[-1, 1], "it brakes for a car that stands in its lane"
+
+
+def test_the_documents_first_action_can_be_driven_from_a_photograph(photo):
+    env = gym.make("LongDWM-v0", world="warp", scenes=str(photo))
+    with pytest.warns(AssumedSpeedWarning):
+        env.reset(seed=0)
+    *_, info = env.step(np.array([[5, 0], [10, 0], [15, 0.2], [20, 0.5]], np.float32))
+    assert info["projection"]["distance_m"] < 1.0
