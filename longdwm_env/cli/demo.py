@@ -125,6 +125,7 @@ def drive(
     from longdwm_env.geometry.camera import assumed_camera
     from longdwm_env.geometry.pose import compose
     from longdwm_env.routes import open_route
+    from longdwm_env.scenes.made_roads import without_words
 
     size = DEMO_IMAGE_SIZE if world in BUILT_IN_WORLDS else None
     camera = None if horizon is None else assumed_camera(size or DEMO_IMAGE_SIZE, horizon=horizon)
@@ -137,7 +138,7 @@ def drive(
     context = PolicyContext.of(environment)
     policy = (
         LaneKeeping(context)
-        if base.scene.road_map is not None
+        if scenes is None or without_words(scenes)[1].road is not None
         else RouteFollower(open_route(trajectory, seconds, start_speed_mps=ego.speed_mps), context)
     )
     policy.reset(observation, info)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy.spatial.transform import Rotation
 
-from longdwm_env.types import FORWARD_WXYZ, FloatArray, Intrinsics, Mounting
+from longdwm_env.geometry.camera import forward_mounting
+from longdwm_env.types import FloatArray, Intrinsics, Mounting
 
 WIDTH_PX = 480
 """Of the picture that is looked at."""
@@ -133,7 +133,7 @@ def turned_towards(
     # A point to the right is seen by a camera that is turned to the left.
     yaw = math.atan(right)
     pitch = -math.atan(down * math.cos(yaw))
-    turned = Rotation.from_euler("ZY", [yaw, pitch])
-    w, x, y, z = FORWARD_WXYZ
-    x, y, z, w = (turned * Rotation.from_quat([x, y, z, w])).as_quat()
-    return Mounting(translation_m, (float(w), float(x), float(y), float(z)))
+    w, x, y, z = forward_mounting(translation_m, pitch).rotation_wxyz
+    cos, sin = math.cos(yaw / 2), math.sin(yaw / 2)
+    # The product of two quaternions: a turn about the ego's z axis after the one that looks ahead and down.
+    return Mounting(translation_m, (cos * w - sin * z, cos * x - sin * y, cos * y + sin * x, cos * z + sin * w))

@@ -226,3 +226,14 @@ def test_the_documents_first_action_can_be_driven_from_a_photograph(photo):
         env.reset(seed=0)
     *_, info = env.step(np.array([[5, 0], [10, 0], [15, 0.2], [20, 0.5]], np.float32))
     assert info["projection"]["distance_m"] < 1.0
+
+
+def test_without_a_camera_the_horizon_is_that_of_the_picture(street):
+    path, true = street
+    env = gym.make("LongDWM-v0", world="warp", scenes=str(path), image_size=(96, 144), speed_mps=8.0)
+    with pytest.warns(AssumedCameraWarning, match="lines meet"):
+        env.reset(seed=0)
+    far = np.array([[1e5, 0.0, 0.0]])
+    cameras = (env.unwrapped.get_state().camera, true.fitted((96, 144)))
+    seen = [project_points(camera, far)[0][0] for camera in cameras]
+    np.testing.assert_allclose(*seen, atol=2.5)
