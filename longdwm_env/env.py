@@ -45,6 +45,9 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
         render_mode: None, "rgb_array" (the newest frame as the agent sees it) or "human" (a window).
         traffic: of a learned world: "reactive" (road users who see the ego), "constant" (only those at the start, at
             their speed) or "none"; None for what a scene has: reactive where its map has lanes, none in photographs.
+        road: that a photograph or video shows: "straight", a curvature in 1/m, or "straight,lanes=2,width=3.2,cars=4"
+            (``scenes.strip_road.Road`` has all); it gets a map. None leaves it without.
+        speed_mps: at the start of a photograph or video; None for its own where that is known, else assumed.
 
     Raises:
         InvalidConfig: a keyword is not allowed; ``UnknownWorld`` for a world that does not exist.
@@ -68,6 +71,8 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
         device: str | None = None,
         render_mode: str | None = None,
         traffic: TrafficKind | None = None,
+        road: str | None = None,
+        speed_mps: float | None = None,
     ) -> None:
         self._keywords: dict[str, Any] = {
             "world": world,
@@ -83,6 +88,8 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
             "device": device,
             "render_mode": render_mode,
             "traffic": traffic,
+            "road": road,
+            "speed_mps": speed_mps,
         }
         self.episodes = open_episodes(**self._keywords)
         frames = self.episodes.control_frames

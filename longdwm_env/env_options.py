@@ -39,6 +39,8 @@ def open_episodes(
     device: str | None,
     render_mode: str | None,
     traffic: TrafficKind | None = None,
+    road: str | None = None,
+    speed_mps: float | None = None,
 ) -> Episodes:
     """The rules that the environment's keywords ask for; what each means is said at ``LongDWMEnv``.
 
@@ -62,7 +64,7 @@ def open_episodes(
     terms: Reward = reward_from(reward)
     return Episodes(
         world=make_world(world, size, device, checked_traffic(traffic)),
-        source=open_scenes(scenes),
+        source=open_scenes(scenes, road, speed_mps),
         action_mode=action_mode,
         obs_mode=obs_mode,
         control_frames=frames,

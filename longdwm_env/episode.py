@@ -23,6 +23,7 @@ from longdwm_env.episodes.starts import (
     chosen_start,
     logged_clip,
     logged_poses,
+    warn_of_assumed_speed,
     warn_of_unknown_words,
 )
 from longdwm_env.episodes.transition import Driven, Learned
@@ -147,6 +148,7 @@ class Episodes:
         camera = self.camera or scene.camera or camera_for_want_of_one(scene, self.world.image_size)
         camera = camera.fitted(self.world.image_size)
         scene = replace(scene if prompt is None else scene.with_prompt(prompt), camera=camera)
+        warn_of_assumed_speed(scene)
         start, world_state = scene.start, self.world.begin(scene, seed)
         warn_of_unknown_words(prompt, world_state)
         clip = logged_clip(scene, self.control_frames, camera)

@@ -372,6 +372,7 @@ class Scene:
             prompt.
         driven: the state of the world that drove here, where a drive goes on in another world or under another prompt:
             its road users go on as well. None where the scene is its own start.
+        assumed_speed: the speed at the start is not known but assumed, as of a photograph.
     """
 
     key: str
@@ -383,6 +384,7 @@ class Scene:
     actors: ActorTracks | None = None
     log_prompt: str | None = None
     driven: "WorldState | None" = None
+    assumed_speed: bool = False
 
     def with_prompt(self, prompt: str) -> "Scene":
         """The scene under another prompt; a log that is drawn follows it, one that was recorded cannot."""

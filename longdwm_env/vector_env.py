@@ -38,7 +38,7 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
             ignored), "SameStep" (at once; the last observation and info are in ``infos["final_obs"]`` and
             ``infos["final_info"]``) or "Disabled" (when ``reset(options={"reset_mask": ...})`` says so).
         world, scenes, action_mode, control_period_s, max_episode_s, obs_mode, image_size, camera, prompt, reward,
-            device, traffic: as for ``LongDWMEnv``.
+            device, traffic, road, speed_mps: as for ``LongDWMEnv``.
         render_mode: None or "rgb_array".
 
     Raises:
@@ -63,6 +63,8 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         device: str | None = None,
         render_mode: str | None = None,
         traffic: TrafficKind | None = None,
+        road: str | None = None,
+        speed_mps: float | None = None,
     ) -> None:
         if type(num_envs) is not int or not 1 <= num_envs <= MAX_ENVS:
             raise InvalidConfig(f"num_envs={num_envs!r} must be a whole number from 1 to {MAX_ENVS}")
@@ -83,6 +85,8 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
             "device": device,
             "render_mode": render_mode,
             "traffic": traffic,
+            "road": road,
+            "speed_mps": speed_mps,
         }
         self.episodes = open_episodes(**self._keywords)
         frames = self.episodes.control_frames

@@ -10,6 +10,7 @@ from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.orders import Refused
 from longdwm_env.agents.driving_page.photos import Photos
 from longdwm_env.factory import BUILT_IN_WORLDS, MINI
+from longdwm_env.scenes.made_roads import with_words, without_words
 
 SOURCE = "source"
 """What links call the scenes that the server was started with: no path of this machine leaves it."""
@@ -31,7 +32,10 @@ class Starts:
     def source(self) -> str | None:
         """Path of the server's own scenes; None where it has the built-in ones only."""
         scene = self.options.scene
-        return None if scene is None or scene.isdigit() else str(Path(scene).expanduser().resolve())
+        return None if scene is None or scene.isdigit() else self._said(Path(scene).expanduser().resolve())
+
+    def _said(self, path: Path) -> str:
+        return with_words(str(path), self.options.road, self.options.speed_mps) or str(path)
 
     def options_of(self, order: orders.Open, worlds: tuple[str, ...]) -> DriveOptions:
         """The options that an order to open a scene stands for.
@@ -58,7 +62,8 @@ class Starts:
         Raises:
             InvalidConfig: the drive is too long for one.
         """
-        name = None if journal.scenes is None else self.photos.name_of(Path(journal.scenes)) or SOURCE
+        path = None if journal.scenes is None else Path(without_words(journal.scenes)[0])
+        name = None if path is None else self.photos.name_of(path) or SOURCE
         return links.link_of(journal, name)
 
     def journal_of(self, link: str, worlds: tuple[str, ...]) -> Journal:
@@ -82,7 +87,7 @@ class Starts:
         if name is None:
             return None
         if name != SOURCE:
-            return str(self.photos.path_of(name))
+            return self._said(self.photos.path_of(name))
         if self.source is None:
             raise Refused("this drive was in scenes that this server does not have")
         return self.source

@@ -146,7 +146,10 @@ class LaneKeeping:
             InvalidConfig: the scene has no map.
         """
         if self._base.scene.road_map is None:
-            raise InvalidConfig(f"scene {self._base.scene.key!r} has no map, so there is no lane to keep")
+            raise InvalidConfig(
+                f"scene {self._base.scene.key!r} has no map, so there is no lane to keep; a photograph or a "
+                "video gets one from --road straight, or road='straight'"
+            )
         if self._wanted_mps is None:
             self._speed_mps = max(LEAST_CRUISE_MPS, self._base.get_state().ego.speed_mps)
 

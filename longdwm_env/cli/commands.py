@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
     ),
     "train": {
         "mini": Command("train:mini", "rebuild the small model from nothing, every stage in order"),
+        "mine": Command("building.train_mine:mine", "a world of your own road, from videos of it, within an hour"),
         "footage": Command("train:footage", "make or read the footage"),
         "codec": Command("train:codec", "the small codec"),
         "latents": Command("train:latents", "encode the footage, once"),
@@ -53,6 +54,9 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
     },
     "data": {
         "export-simulator": Command("data.data_sets:export_simulator", "write simulator footage as a nuScenes dataset"),
+        "export-lerobot": Command(
+            "data.data_export:export_lerobot", "write drives of any world as a LeRobot v3 data set"
+        ),
         "import": Command(
             "data.data_exchange:import_data", "bring LeRobot, comma2k19, KITTI or pictures into the form of training"
         ),

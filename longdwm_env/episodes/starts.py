@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.camera import ASSUMED_HORIZONTAL_FOV_RAD, assumed_camera
 from longdwm_env.io.words import clean
+from longdwm_env.scenes.recorded_log import RecordedLog
+from longdwm_env.scenes.vanishing import turned_towards, vanishing_point
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, parts_from_prompt
 from longdwm_env.types import Camera, FloatArray, ImageSize, PromptedLog, Scene, SceneSource, WorldState
 from longdwm_env.world import GenerativeWorld, WorldModel
@@ -17,6 +20,10 @@ from longdwm_env.world import GenerativeWorld, WorldModel
 
 class AssumedCameraWarning(UserWarning):
     """A scene came without a camera, so one was assumed."""
+
+
+class AssumedSpeedWarning(UserWarning):
+    """A photograph does not say how fast the car was, so a speed was assumed."""
 
 
 class PromptNotUnderstoodWarning(UserWarning):
@@ -67,15 +74,36 @@ def chosen_start(
 
 
 def camera_for_want_of_one(scene: Scene, image_size: ImageSize) -> Camera:
-    """The camera that is assumed for a scene without one, with a warning to whoever reset the environment."""
+    """The camera that is assumed for a scene without one, with a warning to whoever reset the environment.
+
+    Its horizon is where the lines of the present picture meet, where they do; a warp about another horizon is wrong
+    everywhere.
+    """
+    camera = assumed_camera(image_size)
+    point = vanishing_point(scene.log.images(0, 1, camera)[0]) if isinstance(scene.log, RecordedLog) else None
+    if point is not None:
+        mounting = turned_towards(point, camera.intrinsics, camera.mounting.translation_m)
+        camera = replace(camera, mounting=mounting)
+    horizon = "a level view are" if point is None else "a horizon where the picture's lines meet are"
     warnings.warn(
         f"the camera of scene {scene.key!r} is not known; a horizontal field of view of "
-        f"{np.degrees(ASSUMED_HORIZONTAL_FOV_RAD):.0f} degrees is assumed. To give it: gym.make(..., camera="
+        f"{np.degrees(ASSUMED_HORIZONTAL_FOV_RAD):.0f} degrees and {horizon} assumed. To give it: gym.make(..., camera="
         "Camera(Intrinsics.from_fov(radians, image_size), Mounting(...))), or a camera.json beside the file",
         AssumedCameraWarning,
         stacklevel=4,  # above Episodes.begin and the environment's reset
     )
-    return assumed_camera(image_size)
+    return camera
+
+
+def warn_of_assumed_speed(scene: Scene) -> None:
+    """Say so where the speed at a scene's start is assumed."""
+    if scene.assumed_speed:
+        warnings.warn(
+            f"the speed at the start of scene {scene.key!r} is not known; {scene.start.speed_mps:g} m/s is assumed. To "
+            'give it: speed_mps=... or --speed, or "speed_mps" in a camera.json beside the file',
+            AssumedSpeedWarning,
+            stacklevel=4,  # above Episodes.begin and the environment's reset
+        )
 
 
 def warn_of_unknown_words(prompt: str | None, state: WorldState) -> None:

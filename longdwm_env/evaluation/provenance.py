@@ -16,6 +16,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.factory import world_folder
 from longdwm_env.io.words import clean
+from longdwm_env.scenes.made_roads import without_words
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR
 
 PACKAGES = ("longdwm", "numpy", "gymnasium", "torch", "diffusers", "highway-env", "opencv-python-headless")
@@ -49,7 +50,7 @@ def hashes(config: EvaluationConfig) -> dict[str, str]:
     try:
         found = {name: path_hash(path) for name, path in _weights_and_programs(config).items()}
         if config.scenes is not None:
-            found[f"scenes {config.scenes}"] = scenes_hash(Path(config.scenes).expanduser())
+            found[f"scenes {config.scenes}"] = scenes_hash(Path(without_words(config.scenes)[0]).expanduser())
     except OSError as error:
         raise InvalidConfig(f"what is to be evaluated cannot be read: {error}") from error
     return found

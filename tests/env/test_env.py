@@ -247,7 +247,7 @@ def test_an_unknown_camera_is_assumed_with_a_warning_that_says_how_to_give_it(ma
     assert "field of view of 65 degrees" in str(caught[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        given = make("warp", scenes=str(photograph), camera=kit.a_camera((80, 120)))
+        given = make("warp", scenes=str(photograph), camera=kit.a_camera((80, 120)), speed_mps=5.0)
         given.reset(seed=0)
     assert given.unwrapped.get_state().camera == kit.a_camera((80, 120)).fitted(kit.small)
 

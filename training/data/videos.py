@@ -7,6 +7,7 @@ and which frames can be trusted: no clip crosses a cut, and clips of which too l
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -50,12 +51,15 @@ class VideoClips:
         folder: of the videos; or one video.
         image_size: (height, width) that frames are fitted to.
         frames: most frames of a clip; a video's rest becomes a shorter one of whole intervals.
+        until_s: by name of a file: nothing of it is used from this time on.
 
     Raises:
         InvalidConfig: there is no video, or none long enough.
     """
 
-    def __init__(self, folder: Path, image_size: ImageSize, frames: int = 145) -> None:
+    def __init__(
+        self, folder: Path, image_size: ImageSize, frames: int = 145, until_s: Mapping[str, float] | None = None
+    ) -> None:
         files = (
             [folder]
             if folder.is_file()
@@ -68,6 +72,7 @@ class VideoClips:
         )
         self.name, self.image_size, self.frames = printable(folder), image_size, frames
         self._root = folder if folder.is_dir() else folder.parent
+        self.until_s = dict(until_s or {})
         self._parts: list[_Part] = []
         posed = []
         for file in files:
@@ -82,6 +87,7 @@ class VideoClips:
                 # Reported again as a bad clip when it is asked for, so that it counts against the limit.
                 log.warning("%s", error)
                 length = frames
+            length = min(length, int(self.until_s.get(file.name, length / FPS) * FPS + 1e-6))
             trust = _trust(file)
             bounds = [0, *(cut for cut in trust.cuts if 0 < cut < length), length]
             for begin, end in pairwise(bounds):
@@ -128,7 +134,7 @@ class VideoClips:
             "frames": self.frames,
             "videos": self._hashes,
             "poses": self.has_poses,
-        }
+        } | ({"until_s": self.until_s} if self.until_s else {})
 
     @cached_property
     def _hashes(self) -> dict[str, str]:

@@ -82,6 +82,7 @@ class Session:
         trip: the drive; None until the first scene is open.
         paused: the driver stopped time. waiting: it goes on as soon as the hands do something.
         pause_at: number of the moment at whose end time stops.
+        fault: why the drive could not go on, last; None where it always could.
         tried_world: the world last changed to, and from which moment.
         frames_shown, ran_s: frames of the world that were played, and for how long time ran.
         busy: what the generation does besides driving; written from its thread.
@@ -107,6 +108,7 @@ class Session:
     waiting: bool = True
     pause_at: int | None = None
     note: Note | None = None
+    fault: LongDWMError | None = None
     busy: str = ""
     wish: Wish = field(default_factory=Wish)
     tried_world: tuple[Moment, str] | None = None
@@ -345,6 +347,7 @@ class Session:
         self._asked_at_s = None
         if self.trip is None or not isinstance(error, LongDWMError):
             raise error
+        self.fault = error
         self.say(str(error), warning=True)
         if self.at_wheel == "replay":
             self.end_of_replay(str(error))

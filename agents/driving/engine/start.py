@@ -13,7 +13,11 @@ from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.clock import control_frames
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD, MINI
+from longdwm_env.scenes.made_roads import with_words
 from longdwm_env.types import ImageSize
+
+START = "start"
+"""Folder in a pipeline's with the scenes that it is driven from when none is named."""
 
 POLICY_FRAMES = 6
 """Frames between two actions of a policy, unless the command line says otherwise."""
@@ -34,6 +38,8 @@ class DriveOptions:
     image_size: ImageSize | None = (256, 384)
     device: str | None = None
     out: Path = Path("outputs/drive")
+    road: str | None = None
+    speed_mps: float | None = None
 
 
 def open_session(
@@ -99,7 +105,7 @@ def _control_frames(options: DriveOptions) -> int | None:
 
 def _opening(options: DriveOptions) -> tuple[OpenScene, str | None]:
     """Where to begin, and the path of the scene source."""
-    scene = options.scene
+    scene = options.scene if options.scene is not None else own_start(options.world)
     built_in = scene is None or (scene.isascii() and scene.isdigit())
     world = options.world or (DEFAULT_WORLD if built_in else "warp")
     if world == REFERENCE_WORLD and not built_in:
@@ -108,7 +114,22 @@ def _opening(options: DriveOptions) -> tuple[OpenScene, str | None]:
     if built_in:
         return (opening if scene is None else replace(opening, seed=int(scene))), None
     assert scene is not None
-    return opening, str(Path(scene).expanduser().resolve())
+    return opening, with_words(str(Path(scene).expanduser().resolve()), options.road, options.speed_mps)
+
+
+def own_start(world: str | None) -> str | None:
+    """The folder of scenes beside a pipeline's parts, as that of a road of one's own; None where there is none."""
+    folder = None if world is None else Path(world) / START
+    return str(folder) if folder is not None and folder.is_dir() else None
+
+
+def check_said_of_pictures(scene: str | None, road: str | None, speed_mps: float | None) -> None:
+    """Refuse a road and a speed where there is no picture.
+
+    Raises:
+        InvalidConfig: the scene is a built-in one; or they are not understood.
+    """
+    with_words(None if scene is None or scene.isdigit() else scene, road, speed_mps)
 
 
 def _worlds(first: str, also: tuple[str, ...], builtin: bool) -> tuple[str, ...]:

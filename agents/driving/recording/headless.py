@@ -36,6 +36,9 @@ def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[
         folder: for the files.
         seconds: how long to drive; a replay, or an episode that ends, may be shorter.
         size_px: (width, height) of the video.
+
+    Raises:
+        LongDWMError: the policy cannot drive here, such as a lane keeper where there is no lane; nothing is written.
     """
     view, surface = View(), pygame.Surface(size_px)
     stem = unused_stem(folder, "drive")
@@ -55,7 +58,11 @@ def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[
             video.write(pixels(surface))
             frames += 1
             bar.update()
-            if session.waiting or session.paused:
+            if session.fault is not None and session.at_wheel == "policy":
+                if session.trip is None or session.trip.present.state.frames_driven == 0:
+                    raise session.fault
+                ended = str(session.fault)
+            elif session.waiting or session.paused:
                 ended = "replay"
             elif session.trip is not None and session.trip.present.over and session.playback.at_end:
                 ended = session.trip.present.state.reason

@@ -38,6 +38,8 @@ def demo(
     seed: int = 24,
     horizon: float | None = None,
     out: Path = Path("outputs/demo"),
+    road: str | None = None,
+    speed: float | None = None,
 ) -> int:
     """Drive along a planned trajectory; write videos, a contact sheet and a plot of commanded against driven.
 
@@ -45,24 +47,29 @@ def demo(
         scene: a photograph, a video or a nuScenes folder to start from; default: a bundled one, and a built-in scene.
         world: drive only this world: mini, warp, simulator, or a folder with a saved pipeline. Default: the warp of the
             picture, and the default world, with the simulator's truth below it, in the built-in scene.
-        trajectory: a preset (straight, left, right, slalom, stop) or a pose file. In built-in scenes the car keeps to
-            its lane instead.
+        trajectory: a preset (straight, left, right, slalom, stop) or a pose file. In built-in scenes, and on
+            a road that is said, the car keeps to its lane instead.
         seconds: how long to drive.
         seed: which built-in scene.
         horizon: where in the picture the horizon lies, 0 at the top to 1 at the bottom; needed where the camera looked
             up or down, or the road smears into the sky.
         out: folder for the results.
+        road: that a picture or video shows: straight, a curvature in 1/m, or straight,lanes=2,width=3.2,cars=4. It gets
+            a map, and with it lanes, rewards and traffic; docs/scenes.md has all words.
+        speed: m/s at the start of a picture or video; default: its own where that is known, else 8.
     """
     from longdwm_env.clock import FRAME_S
     from longdwm_env.factory import DEFAULT_WORLD
     from longdwm_env.io.figures import contact_sheet, plot_paths, save_picture
     from longdwm_env.io.files import check_output_file
     from longdwm_env.io.video import write_video
+    from longdwm_env.scenes.made_roads import with_words
 
     out = out.absolute()
     drives: list[tuple[str, str | None]]
+    with_words(None if scene is None else str(scene), road, speed)  # which refuses words that no picture follows
     if scene is not None:
-        drives = [(world or "warp", str(scene))]
+        drives = [(world or "warp", with_words(str(scene), road, speed))]
     elif world is not None:
         # The warp has no scenes of its own; in the others the truth is known of the built-in ones.
         drives = [(world, str(bundled_picture()) if world == "warp" else None)]
@@ -93,10 +100,11 @@ def bundled_picture() -> Path:
 def title_of(world: str, scenes: str | None) -> str:
     """What a drive is called, and its file."""
     from longdwm_env.io.words import clean
+    from longdwm_env.scenes.made_roads import without_words
 
     # A pipeline's folder is not part of a file's name.
     name = Path(world).name
-    return clean(name if scenes is None else f"{name}-{Path(scenes).stem}", LONGEST_TITLE)
+    return clean(name if scenes is None else f"{name}-{Path(without_words(scenes)[0]).stem}", LONGEST_TITLE)
 
 
 def drive(
@@ -117,6 +125,7 @@ def drive(
     from longdwm_env.geometry.camera import assumed_camera
     from longdwm_env.geometry.pose import compose
     from longdwm_env.io.routes import open_route
+    from longdwm_env.scenes.made_roads import without_words
 
     size = DEMO_IMAGE_SIZE if world in BUILT_IN_WORLDS else None
     camera = None if horizon is None else assumed_camera(size or DEMO_IMAGE_SIZE, horizon=horizon)
@@ -129,7 +138,7 @@ def drive(
     context = PolicyContext.of(environment)
     policy = (
         LaneKeeping(context)
-        if scenes is None
+        if scenes is None or without_words(scenes)[1].road is not None
         else RouteFollower(open_route(trajectory, seconds, start_speed_mps=ego.speed_mps), context)
     )
     policy.reset(observation, info)

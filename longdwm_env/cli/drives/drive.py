@@ -22,6 +22,8 @@ def drive(
     pedals: tuple[int, int] = (2, 3),
     device: str | None = None,
     out: Path = Path("outputs/drive"),
+    road: str | None = None,
+    speed: float | None = None,
 ) -> int:
     """Drive in a window with keys, gamepad or wheel. H shows all keys; R records a video and a replay file.
 
@@ -45,11 +47,14 @@ def drive(
         pedals: axes of a steering wheel's throttle and brake.
         device: where a learned world runs, such as cuda.
         out: folder for recordings.
+        road: that a picture or video shows: straight, a curvature in 1/m, or straight,lanes=2,width=3.2,cars=4. It gets
+            a map, and with it lanes, rewards and traffic; docs/scenes.md has all words.
+        speed: m/s at the start of a picture or video; default: its own where that is known, else 8.
     """
     import os
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+    from longdwm_env.agents.driving.engine.start import DriveOptions, check_said_of_pictures, open_session
     from longdwm_env.agents.driving.recording.headless import record_drive
     from longdwm_env.agents.driving.window.window import Window, WindowSettings
     from longdwm_env.io.files import check_output_folder
@@ -59,6 +64,7 @@ def drive(
         raise InvalidConfig(f"a window has sides of 100 to 16384 pixels, got {window}")
     if not 0 < seconds <= 86400:
         raise InvalidConfig(f"seconds is a number above 0, up to a day, got {seconds}")
+    check_said_of_pictures(scene, road, speed)
     check_output_folder(out)
     if replay is not None and not replay.is_file():
         raise InvalidConfig(f"there is no replay file {replay}")
@@ -77,6 +83,8 @@ def drive(
         image_size=image_size,
         device=device,
         out=out,
+        road=road,
+        speed_mps=speed,
     )
     if display and not reason:
         session, hands = open_session(options)

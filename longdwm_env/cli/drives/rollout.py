@@ -22,6 +22,8 @@ def rollout(
     restart: bool = False,
     mode: Mode = "second",
     gaps_at_once: int | None = None,
+    road: str | None = None,
+    speed: float | None = None,
 ) -> int:
     """Drive a long way from one picture; memory does not grow with length.
 
@@ -45,9 +47,15 @@ def rollout(
         gaps_at_once: With mode keyframes, how many gaps the Fine model fills in one batch. Default all twelve; where
             so many do not fit into a GPU's memory, half as many are tried. On a CPU each is filled alone, which is as
             fast.
+        road: that a picture or video shows: straight, a curvature in 1/m, or straight,lanes=2,width=3.2,cars=4. It gets
+            a map, and with it lanes, rewards and traffic; docs/scenes.md has all words.
+        speed: m/s at the start of a picture or video; default: its own where that is known, else 8.
     """
+    from longdwm_env.scenes.made_roads import with_words
+
     if trajectory is None:
-        trajectory = LANE if image.startswith(BUILT_IN) else "straight"
+        trajectory = LANE if image.startswith(BUILT_IN) or road is not None else "straight"
+    image = with_words(None if image.startswith(BUILT_IN) else image, road, speed) or image
     request = Request(image, trajectory, seconds, world, seed, prompt, image_size, device, mode)
     if gaps_at_once is not None and (mode != "keyframes" or gaps_at_once < 1):
         raise InvalidConfig(f"gaps_at_once={gaps_at_once} is at least 1, and only with mode=keyframes")

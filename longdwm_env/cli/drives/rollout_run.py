@@ -210,8 +210,13 @@ def inputs_of(request: Request, start: "EnvState") -> dict[str, str]:
     import hashlib
 
     from longdwm_env.models.bundled import MINI
+    from longdwm_env.scenes.made_roads import without_words
 
-    named = {"image": Path(request.image), "trajectory": Path(request.trajectory), "world": Path(request.world)}
+    named = {
+        "image": Path(without_words(request.image)[0]),
+        "trajectory": Path(request.trajectory),
+        "world": Path(request.world),
+    }
     if request.world == DEFAULT_WORLD:
         named["world"] = MINI
     # Folders of scenes may be large; what is driven from is what they start with.

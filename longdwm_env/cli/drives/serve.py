@@ -23,6 +23,8 @@ def serve(
     port: int = 8600,
     token_file: Path | None = None,
     browser: bool = True,
+    road: str | None = None,
+    speed: float | None = None,
 ) -> int:
     """Drive in a browser with keys, gamepad or touch; others may look on. Stops with Ctrl-C.
 
@@ -45,6 +47,9 @@ def serve(
         port: 0 picks a free one.
         token_file: file whose first line is the token; without it, one is made up at every start.
         browser: open the page in a browser, if there is a display; --no-browser only prints the address.
+        road: that a picture or video shows: straight, a curvature in 1/m, or straight,lanes=2,width=3.2,cars=4. It gets
+            a map, and with it lanes, rewards and traffic; docs/scenes.md has all words. Dropped photos get it too.
+        speed: m/s at the start of a picture or video; default: its own where that is known, else 8.
     """
     need("longdwm serve", "serve", "starlette", "uvicorn", "websockets")
     if replay is not None and not replay.is_file():
@@ -75,6 +80,8 @@ def serve(
         image_size=image_size,
         device=device,
         out=out,
+        road=road,
+        speed_mps=speed,
     )
     server = PageServer(options, host, port, token)
     print(f"drive at {server.address}", flush=True)

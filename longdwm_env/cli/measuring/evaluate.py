@@ -28,6 +28,8 @@ def evaluate(
     rank_by: str | None = None,
     videos: bool = True,
     step_timeout_s: float = 120.0,
+    road: str | None = None,
+    speed: float | None = None,
 ) -> int:
     """Drive every policy through the same scenes; write report.html, episodes.csv and summary.json.
 
@@ -56,6 +58,9 @@ def evaluate(
         rank_by: the number to rank by; default: the PDM score where every episode has it, else the return.
         videos: record every episode.
         step_timeout_s: a policy that takes longer for one step has failed.
+        road: that a picture or video shows: straight, a curvature in 1/m, or straight,lanes=2,width=3.2,cars=4. It gets
+            a map, and with it lanes, rewards and traffic; docs/scenes.md has all words.
+        speed: m/s at the start of a picture or video; default: its own where that is known, else 8.
     """
     from longdwm_env.cli.extras import need
 
@@ -67,8 +72,10 @@ def evaluate(
     from longdwm_env.evaluation.policies.result_files import as_text
     from longdwm_env.evaluation.policies.runner import evaluate as run
     from longdwm_env.evaluation.policies.validation import validate as run_validation
+    from longdwm_env.scenes.made_roads import with_words
     from longdwm_env.simulator.scene import TEST_SEEDS_START
 
+    scenes = with_words(scenes, road, speed)
     config = EvaluationConfig(
         policies=tuple(policy),
         world=world,

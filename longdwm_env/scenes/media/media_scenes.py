@@ -5,7 +5,8 @@ of other kinds and hidden files are passed over). One that cannot be read keeps 
 scene is asked for; a video is named in a warning when the folder is opened. A photograph has one start and no past. A
 video has a start every ``clock.HORIZON_S`` seconds from one interval on, so that the frames before each start have been
 recorded. Poses, map and traffic are not known. The camera comes from a ``camera.json`` beside the file, see
-``sidecar``, else it is None.
+``sidecar``, else it is None. The speed at a start is that of poses beside a video, or of ``camera.json``, or read from
+the video; a photograph's is assumed, and so is that of a video which cannot be read (``start_motion``).
 """
 
 import warnings
@@ -16,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS, FRAME_S, HORIZON_S, INTERVAL_S
-from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.errors import InvalidScene
 from longdwm_env.io.caching import Kept
 from longdwm_env.io.names import printable
-from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, read_trust
 from longdwm_env.scenes.media.image_file import HEAD_BYTES, IMAGE_SUFFIXES, read_image, starts_like_an_image
 from longdwm_env.scenes.media.sidecar import read_sidecar
 from longdwm_env.scenes.media.video_frames import VIDEO_SUFFIXES, VideoFacts, frames_at, video_facts
 from longdwm_env.scenes.recorded_log import RecordedLog
 from longdwm_env.scenes.recording_starts import StartIndex
+from longdwm_env.scenes.start_motion import ASSUMED_SPEED_MPS, motion_at
 from longdwm_env.types import EgoState, Scene
 
 MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
@@ -58,12 +59,12 @@ class VideoLog(RecordedLog):
         super().__init__(int(start_s * FPS + half_frame), int((facts.last_s - start_s) * FPS + half_frame))
         self.path = path
         self.start_s = start_s
-        self._facts = facts
+        self.facts = facts
 
     def decode(self, positions: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the frames nearest to the positions' times."""
         times = [self.start_s + (position - self.num_past) * FRAME_S for position in positions]
-        for index, image in frames_at(self.path, self._facts, times):
+        for index, image in frames_at(self.path, self.facts, times):
             yield positions[index], image
 
 
@@ -130,15 +131,18 @@ class MediaScenes:
             height, width = facts.image_size
             log = VideoLog(file, facts, self._times_s[start.recording][start.moment])
         sidecar = read_sidecar(file, (height, width))
-        moving = EgoState(speed_mps=sidecar.speed_mps)
-        if facts is not None:
-            moving = _motion_at(file, log.num_past, moving)
+        if isinstance(log, VideoLog):
+            moving, assumed = motion_at(file, log.facts, log.start_s, sidecar)
+        else:
+            assumed = sidecar.speed_mps is None
+            moving = EgoState(speed_mps=ASSUMED_SPEED_MPS if sidecar.speed_mps is None else sidecar.speed_mps)
         return Scene(
             start.key,
             log,
             sidecar.camera,
             start=moving,
             prompt=sidecar.prompt,
+            assumed_speed=assumed,
         )
 
     def __getstate__(self) -> dict[str, object]:
@@ -155,26 +159,6 @@ def _facts_of(file: Path) -> VideoFacts | InvalidScene | None:
         return video_facts(file) if is_video(file) else None
     except InvalidScene as error:
         return error
-
-
-def _motion_at(video: Path, frame: int, otherwise: EgoState) -> EgoState:
-    """How the car moves at a frame, from the poses beside a video where they can be trusted."""
-    path = video.with_suffix(SUFFIX)
-    if not path.is_file():
-        return otherwise
-    try:
-        trust = read_trust(path)
-    except InvalidConfig as error:
-        raise InvalidScene(str(error)) from error
-    if frame >= len(trust.speeds_mps) or trust.share(frame, 1) < 1:
-        return otherwise
-    earlier = max(0, frame - FPS // 4)
-    gained = float(trust.speeds_mps[frame] - trust.speeds_mps[earlier])
-    return EgoState(
-        speed_mps=float(trust.speeds_mps[frame]),
-        acceleration_mps2=gained * FPS / (frame - earlier) if frame > earlier else 0.0,
-        yaw_rate_radps=float(trust.yaw_rates_radps[frame]) if len(trust.yaw_rates_radps) else 0.0,
-    )
 
 
 def is_video(path: Path) -> bool:

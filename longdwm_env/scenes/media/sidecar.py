@@ -31,11 +31,11 @@ MAX_FILE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What stands beside a recording; ``None`` and defaults where nothing does."""
+    """What stands beside a recording; ``None`` and an empty prompt where nothing does."""
 
     camera: Camera | None = None
     prompt: str = ""
-    speed_mps: float = 0.0
+    speed_mps: float | None = None
 
 
 def read_sidecar(media: Path, image_size: ImageSize) -> Sidecar:
@@ -95,8 +95,8 @@ def _parse(entries: Any, image_size: ImageSize) -> Sidecar:
         )
     if "mounting" in entries and intrinsics is None:
         raise ValueError("a mounting without intrinsics or horizontal_fov_rad describes no camera; add one of them")
-    speed = float(entries.get("speed_mps", 0.0))
-    if not 0 <= speed <= MAX_SPEED_MPS:
+    speed = float(entries["speed_mps"]) if "speed_mps" in entries else None
+    if speed is not None and not 0 <= speed <= MAX_SPEED_MPS:
         raise ValueError(f"speed_mps is {speed}; allowed are 0 to {MAX_SPEED_MPS:g}")
     prompt = entries.get("prompt", "")
     if not isinstance(prompt, str):
