@@ -224,6 +224,8 @@ def test_what_is_missing_is_said_before_long_work(saved: Path, tmp_path: Path) -
 def test_a_gpu_that_is_not_there_is_said(saved: Path) -> None:
     with pytest.raises(InvalidConfig, match=r"PyTorch sees no GPU here"):
         opened_pipeline(saved, "cuda")
+    with pytest.raises(InvalidConfig, match=r"PyTorch sees no GPU here"):
+        _prepared(ProtocolOptions(saved, device="cuda"), NetworkOptions(), "every keyframe", 25)
 
 
 def test_a_gpu_too_small_is_said_with_what_helps(saved: Path) -> None:

@@ -253,11 +253,12 @@ def _prepared(
     options: ProtocolOptions, networks: NetworkOptions, which: "Which", frames: int
 ) -> "tuple[LongDWMPipeline, Protocol]":
     """The model where it is to run, and what it is measured on; all that can be missing is looked for first."""
-    from longdwm_env.evaluation.paper.opening import opened_pipeline, protocol_clips
+    from longdwm_env.evaluation.paper.opening import check_device, opened_pipeline, protocol_clips
     from longdwm_env.evaluation.paper.protocols import Protocol
     from longdwm_env.io.files import check_output_folder
     from longdwm_env.training.data.encoded.latents import weights_hash
 
+    check_device(options.device)
     check_output_folder(options.out)
     opened = opened_networks(networks, options.device)
     opened.check_files()
