@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from longdwm_env.figures import SheetRow, contact_sheet, save_picture
@@ -69,7 +70,7 @@ class PictureWriter:
                 SheetRow(f"{self.stage}, step {step}: recorded", uint8_from_images(batch.images), names),
                 SheetRow("decoded", uint8_from_images(made), names),
             ]
-        if rows:
+        if rows and PartialState().is_main_process:
             save_picture(self.folder / f"step-{step:08d}.png", contact_sheet(rows))
 
     def _coarse(self, batch: CoarseBatch) -> list[SheetRow]:

@@ -20,6 +20,7 @@ from longdwm_env.models.codec import images_from_uint8
 from longdwm_env.models.inverse_dynamics import InverseDynamics
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.scorer import DrivingEncoder
+from longdwm_env.models.speed import speed_up
 from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource
@@ -31,6 +32,7 @@ from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.draws import numbers
 from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.loop import Progress, train
+from longdwm_env.training.lora import LoraChoices, add_lora, is_lora, merge_lora
 from longdwm_env.training.losses.coarse import CoarseObjective
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
 from longdwm_env.training.losses.distill import DistillObjective
@@ -105,7 +107,10 @@ def _run_stage(
     objective, draw, validation, data = _assemble(stage, config, recipe, workspace, pipeline)
     if config.loop.gradient_checkpointing and stage in STAGES_ON_LATENTS:
         objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
-    if str(device) == "cpu" or not torch.cuda.is_available():
+    if stage in STAGES_ON_LATENTS:
+        set_switches(objective, config, here)
+    # Sharded parameters lie in memory in their own order.
+    if not config.loop.shard and (str(device) == "cpu" or not torch.cuda.is_available()):
         _lay_out_for_cpu(objective)
     facts = {"recipe": recipe.name, "size": recipe.size, "stage": stage, "config": as_json(config), "data": data}
     pictures = PictureWriter(stage, objective, validation, pipeline, folder / SAMPLES)
@@ -122,7 +127,9 @@ def _run_stage(
         cpu=str(device) == "cpu",
     )
     if progress.finished and PartialState().is_main_process:
-        export(stage, workspace, pipeline)
+        # What is sharded or has changes beside it is no plain transformer any more.
+        is_plain = not (config.loop.shard or config.lora.rank)
+        export(stage, workspace, pipeline if is_plain else None)
         workspace.mark_done(stage, {"steps": progress.step, "loss": progress.loss})
     return progress
 
@@ -134,6 +141,15 @@ def _lay_out_for_cpu(objective: Objective) -> None:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def set_switches(objective: Objective, config: StageConfig, device: torch.device) -> None:
+    """What a configuration asks for beside the paper: low-rank changes, compiled blocks, a kernel of attention."""
+    transformer = objective.trained.to(device)
+    if config.lora.rank:
+        add_lora(transformer, config.lora, config.loop.seed)
+    attention = None if config.loop.attention == "any" else config.loop.attention
+    speed_up(transformer, compile_blocks=config.loop.compile, attention=attention)
+
+
 def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = None) -> None:
     """Put the newest checkpoint's averaged weights into the workspace's pipeline; may be called while training runs.
 
@@ -143,7 +159,8 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
     found = checkpoints(workspace.stage(stage) / "checkpoints")
     if not found:
         raise InvalidConfig(f"stage {stage} in {workspace.root} has no checkpoint yet")
-    weights = exported_weights(read_checkpoint(found[-1]))
+    checkpoint = read_checkpoint(found[-1])
+    weights = exported_weights(checkpoint)
     if stage in READERS:
         network, prefix, folder = READERS[stage]
         reader = network()
@@ -155,6 +172,9 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
     module = pipeline.components[component]
     prefix = "autoencoder." if stage == "codec" else "transformer."
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    if is_lora(own):
+        merge_lora(module, own, LoraChoices(**checkpoint.facts["run"]["config"]["lora"]))
+        own = {}
     current = module.state_dict()
     unknown = sorted(set(own) - set(current))
     if unknown:

@@ -60,7 +60,10 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "env": Command("bench_env:bench_env", "start, step, fork and restore times of the environment"),
         "drive": Command("bench_drive:bench_drive", "latency and frame rate of the driving window"),
         "world": Command("bench_world:bench_world", "a learned world by stage, its futures and its memory"),
-        "full-size": Command("bench_full_size:bench_full_size", "the full-size model by stage, beside the floor"),
+        "full-size": Command(
+            "bench_full_size:bench_full_size", "the full-size model by stage, beside the floor, or on paper"
+        ),
+        "gpu": Command("bench_gpu:bench_gpu", "what only a GPU can show of the full size, in ten minutes"),
     },
     "metrics": {
         "": Command("compare:folders", "compare a folder of generated videos with one of real ones"),
