@@ -225,7 +225,7 @@ def _passes_of(
     return tuple(passes.items())
 
 
-def small_decoder(dtype: torch.dtype) -> Any:
+def small_decoder(dtype: torch.dtype, latent_channels: int) -> Any:
     """The small decoder of CogVideoX's latents, or None where this version has none."""
     name = "longdwm_env.models.small_decoder"
     if importlib.util.find_spec(name) is None:
@@ -234,7 +234,7 @@ def small_decoder(dtype: torch.dtype) -> Any:
     # What has no data cannot be brought to another type later.
     torch.set_default_dtype(dtype)
     try:
-        return import_module(name).SmallDecoder()
+        return import_module(name).SmallDecoder(latent_channels=latent_channels)
     finally:
         torch.set_default_dtype(previous)
 
@@ -260,7 +260,7 @@ class Ledger:
         self.config, self.dtype = config, dtype
         with without_data() as self._mode:
             self.pipeline = build(config, dtype=dtype, text_encoder=text_encoder)
-            self.small_decoder = small_decoder(dtype)
+            self.small_decoder = small_decoder(dtype, config.coarse.in_channels)
         if tiled:
             vae: Any = self.pipeline.vae
             vae.enable_tiling()
