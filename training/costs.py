@@ -69,6 +69,7 @@ def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> 
             packages are installed.
     """
     config = config or recipe.stage(stage)
+    _look_up_codes(config)
     with without_data():
         objective, batch = made(recipe, stage, config)
         teacher = objective._teacher[0].transformer if isinstance(objective, DistillObjective) else None
@@ -203,8 +204,18 @@ def in_precision(config: StageConfig, device: str) -> Iterator[None]:
 
 def bytes_of_moments(recipe: Recipe, stage: str, config: StageConfig) -> float:
     """Bytes of the moments that a stage's optimizer keeps."""
+    _look_up_codes(config)
     with without_data():
         return _bytes_of_moments(made(recipe, stage, config)[0], config)
+
+
+def _look_up_codes(config: StageConfig) -> None:
+    """torchao computes the values of its codes once, with numbers, which are not to be had without data."""
+    if config.optimizer.moments == "8bit":
+        some: Any = torch.nn.Parameter(torch.zeros(4096))
+        optimizer: Any = adamw([some], config.optimizer)
+        for signed in (True, False):
+            optimizer._new_buffer(some, signed)
 
 
 def _bytes_of_moments(objective: Objective, config: StageConfig) -> float:
