@@ -210,7 +210,7 @@ def bytes_of_moments(recipe: Recipe, stage: str, config: StageConfig) -> float:
 
 
 def _look_up_codes(config: StageConfig) -> None:
-    """torchao computes the values of its codes once, with numbers, which are not to be had without data."""
+    """Torchao computes the values of its codes once, with numbers, which are not to be had without data."""
     if config.optimizer.moments == "8bit":
         some: Any = torch.nn.Parameter(torch.zeros(4096))
         optimizer: Any = adamw([some], config.optimizer)
