@@ -28,6 +28,7 @@ from torch.distributed.checkpoint.state_dict import (
 
 from longdwm_env.errors import InvalidState
 from longdwm_env.io.files import atomic_write_json
+from longdwm_env.training.scaling.optimizers import has_eight_bits, moments_as_tensors, put_moments_back
 
 _PREFIX = "step-"
 # Full dictionaries gathered on the first process: one format for one process, DDP and FSDP alike.
@@ -58,6 +59,8 @@ class Checkpoint:
 def gather(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Trainable weights and the optimizer's tensors by name, whole and on the CPU; every process must call it."""
     weights: dict[str, Tensor] = dict(get_model_state_dict(model, options=_SAVE))  # type: ignore[arg-type]
+    if has_eight_bits(optimizer):
+        return weights, moments_as_tensors(model, optimizer)
     state: Any = get_optimizer_state_dict(model, optimizer, options=_SAVE).get("state", {})
     moments: dict[str, Tensor] = {}
     for name, values in state.items():
@@ -82,6 +85,9 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
         )
     options = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
     set_model_state_dict(model, dict(checkpoint.weights), options=options)
+    if has_eight_bits(optimizer):
+        put_moments_back(model, optimizer, checkpoint.optimizer)
+        return
     state: dict[str, Any] = {}
     for key, tensor in checkpoint.optimizer.items():
         name, moment = key.rsplit("/", 1)

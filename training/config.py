@@ -18,6 +18,7 @@ from longdwm_env.training.losses.decoder_loss import DecoderChoices
 from longdwm_env.training.losses.distilling.distill import DistillChoices, DistillTarget
 from longdwm_env.training.losses.distilling.fewer_steps import FewStepChoices
 from longdwm_env.training.losses.objective import LossWeighting
+from longdwm_env.training.scaling.lora import LoraChoices
 
 StageName = Literal[
     "codec",
@@ -61,6 +62,7 @@ class OptimizerConfig:
         betas, weight_decay: of AdamW.
         max_grad_norm: gradients are clipped to this norm.
         ema_decay: of the exponential moving average that is exported; 0 switches it off.
+        moments: AdamW's, of 32 bits each or of eight ("8bit", through torchao), which at full size saves 10 GB.
     """
 
     learning_rate: float = 3e-4
@@ -71,6 +73,7 @@ class OptimizerConfig:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     ema_decay: float = 0.999
+    moments: Literal["32bit", "8bit"] = "32bit"
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0 and self.max_grad_norm > 0, "learning_rate and max_grad_norm are above 0")
@@ -106,6 +109,9 @@ class LoopConfig:
         log_every: steps between entries of the log.
         sample_every: steps between sample pictures; 0 for none.
         tracker: one of accelerate's, or "none".
+        compile: compile the transformer's repeated block.
+        attention: kernel of attention, see ``models.speed``; "any" leaves the choice to PyTorch.
+        shard: share weights, gradients and moments among the processes (FSDP2).
     """
 
     steps: int
@@ -119,6 +125,9 @@ class LoopConfig:
     log_every: int = 10
     sample_every: int = 500
     tracker: Literal["tensorboard", "wandb", "comet_ml", "aim", "mlflow", "none"] = "tensorboard"
+    compile: bool = False
+    attention: Literal["any", "flash", "efficient", "cudnn", "math"] = "any"
+    shard: bool = False
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch_size", "micro_batch_size", "checkpoint_every", "keep_checkpoints", "log_every")
@@ -153,6 +162,7 @@ class StageConfig:
         codec: see ``CodecChoices``.
         pca_images: frames that the codec's linear part is fitted to; 0 leaves it.
         evidence_windows: windows that the inverse-dynamics model is trained on.
+        lora: train low-rank changes in place of all weights, see ``LoraChoices``.
         initial: the stage whose result this one starts from, where that is not its own component.
     """
 
@@ -173,6 +183,7 @@ class StageConfig:
     codec: CodecChoices = field(default_factory=CodecChoices)
     pca_images: int = 1024
     evidence_windows: int = 4096
+    lora: LoraChoices = field(default_factory=LoraChoices)
 
 
 @dataclass(frozen=True)

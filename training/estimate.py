@@ -19,10 +19,13 @@ from longdwm_env.models.settings import TransformerConfig
 from longdwm_env.training.config import Precision, Recipe, StageConfig
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.loop import computed_precision
+from longdwm_env.training.scaling.lora import LoraChoices, add_lora
 
 GIB = 2**30
 ACTIVATION_BYTES = 34
 """Bytes per token, layer and unit of width that the backward pass of a block needs in 16 bits."""
+MOMENT_BYTES = {"32bit": 8.0, "8bit": 2.1}
+"""Of AdamW's two moments of a number, with the scales of those of eight bits."""
 EFFICIENCY = 0.4
 """Share of a device's matrix product speed that training reaches."""
 KNOWN_FLOPS = {80.0: 312e12 * 0.8, 141.0: 790e12}
@@ -109,6 +112,14 @@ def parameter_count(transformer: TransformerConfig) -> int:
     return sum(parameter.numel() for parameter in built.parameters())
 
 
+def lora_count(transformer: TransformerConfig, choices: LoraChoices) -> int:
+    """Parameters that are trained with low-rank changes."""
+    with torch.device("meta"):
+        built = LongDWMTransformer3DModel(**transformer.to_kwargs())
+        add_lora(built, choices, seed=0)
+    return sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
+
+
 def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None, processes: int = 1) -> Estimate:
     """What a stage with latents needs.
 
@@ -172,15 +183,16 @@ def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None
         parameters *= 2
         flops *= 3
     shared = parameters / processes
+    trained = (lora_count(transformer, config.lora) if config.lora.rank else parameters) / processes
     # Under FSDP one block at a time is whole; it is small beside the rest.
     weights = 4 * shared + (2 * parameters / (layers if processes > 1 else 1)) * (loop.precision == "bf16")
     return Estimate(
         stage,
         parameters,
         weights,
-        4 * shared,
-        8 * shared,
-        4 * shared * (config.optimizer.ema_decay > 0),
+        4 * trained,
+        MOMENT_BYTES[config.optimizer.moments] * trained,
+        4 * trained * (config.optimizer.ema_decay > 0),
         activations,
         frozen,
         flops,
@@ -199,10 +211,9 @@ def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | No
         return None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     on_gpu = device != "cpu" and torch.cuda.is_available()
-    sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
     precision = computed_precision(config.loop.precision, "cuda" if on_gpu else "cpu")
     config = replace(config, loop=replace(config.loop, precision=precision))
-    estimate = estimate_stage(recipe, stage, config, processes if sharded else 1)
+    estimate = estimate_stage(recipe, stage, config, processes if config.loop.shard else 1)
     available = free_bytes(on_gpu) / (1 if on_gpu else processes)
     speed = matmul_flops(on_gpu, precision) * EFFICIENCY
     samples = estimate.steps * config.loop.batch_size
@@ -225,7 +236,8 @@ def advice(estimate: Estimate, config: StageConfig, available: float, on_gpu: bo
     if config.optimizer.ema_decay > 0:
         hints.append("--set optimizer.ema_decay=0 (no moving average)")
     if on_gpu:
-        hints.append("several GPUs with FSDP (docs/training.md)")
+        hints.append("--set optimizer.moments=8bit; --set lora.rank=64")
+        hints.append("several GPUs with FSDP, --set loop.shard=true (docs/training.md)")
     hints.append("a smaller recipe, such as mini-nuscenes")
     return (
         f"{estimate.report()}\n{available / GIB:.1f} GiB are free, so {estimate.stage} cannot run here. What helps: "

@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from longdwm_env.training.checkpoint import Checkpoint, checkpoints, gather, rea
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.draws import counted_seed
 from longdwm_env.training.losses.objective import Objective
+from longdwm_env.training.scaling.optimizers import adamw, set_learning_rate
+from longdwm_env.training.scaling.sharding import add_gradients_up, shard, whole
 
 SAMPLES = "samples"
 """Folder of sample pictures, ``step-00001000.png``, in that of a run."""
@@ -49,12 +51,16 @@ class Run:
         self.accelerator, self.loop, self.config, self.folder, self.facts = accelerator, loop, config, folder, facts
         self.seed = objective.seed
         objective.to(accelerator.device)
-        trainable = [p for p in objective.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trainable, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
-        )
-        self.objective: nn.Module
-        self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
+        if loop.shard:
+            in_bf16 = accelerator.mixed_precision == "bf16"
+            shard(objective, accelerator.device.type, accelerator.num_processes, in_bf16=in_bf16)
+        optimizer = adamw([p for p in objective.parameters() if p.requires_grad], config)
+        self.objective: nn.Module = objective
+        if loop.shard:
+            # Sharded parameters are kept in step by themselves; accelerate would wrap them in DDP.
+            self.optimizer = accelerator.prepare(optimizer)
+        else:
+            self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
         self.objective.train()
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         self.average = (
@@ -123,22 +129,21 @@ class Run:
     def advance(self, batches: Iterator[Any], accumulation: int) -> None:
         """One optimizer step."""
         rate = self.config.learning_rate_at(self.step, self.loop.steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self._optimizer, rate)
         # Nothing of ours draws from the global generator; a layer that does still draws the same after a resume.
         torch.manual_seed(counted_seed(self.seed, self.step, "global"))
         totals: dict[str, float] = {}
         for part in range(accumulation):
             batch = next(batches).to(self.accelerator.device)
             last = part == accumulation - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.objective):
-                loss, parts = self.objective(batch)
+            with self._adding_up(last):
+                loss, parts = self._loss(batch)
                 self.accelerator.backward(loss / accumulation)
             for name, value in {"loss": loss.detach(), **parts}.items():
                 mean = self.accelerator.reduce(value.detach().float(), "mean")
                 totals[name] = totals.get(name, 0.0) + float(mean) / accumulation
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
-        totals["grad_norm"] = float(norm) if norm is not None else math.nan
+        totals["grad_norm"] = float(whole(norm)) if norm is not None else math.nan
         if not math.isfinite(totals["loss"]):
             raise TrainingDiverged(
                 f"the loss at step {self.step} is {totals['loss']}; resume from the last checkpoint with a lower "
@@ -150,6 +155,22 @@ class Run:
             self.average.step(self.parameters)
         self.step += 1
         self.recent.append(totals)
+
+    def _loss(self, batch: Any) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        with self._in_precision():
+            loss: tuple[torch.Tensor, Mapping[str, torch.Tensor]] = self.objective(batch)
+        return loss
+
+    def _in_precision(self) -> contextlib.AbstractContextManager[Any]:
+        """What accelerate has prepared computes in the run's precision by itself; what is sharded, within this."""
+        return self.accelerator.autocast() if self.loop.shard else contextlib.nullcontext()
+
+    def _adding_up(self, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Gradients of all processes are added up once a step, after its last micro-batch."""
+        if self.loop.shard:
+            add_gradients_up(self.objective, last)
+            return contextlib.nullcontext()
+        return contextlib.nullcontext() if last else self.accelerator.no_sync(self.objective)
 
     def log(self, samples_per_s: float) -> None:
         """Write the mean of the steps since the last entry."""
@@ -198,14 +219,16 @@ class Run:
                     first = VALIDATION_FIRST + part * self.loop.micro_batch_size
                     counts = list(range(first, first + self.loop.micro_batch_size))
                     batch = validation(VALIDATION_FIRST + part, counts).to(self.accelerator.device)
-                    losses.append(float(self.objective(batch)[0]))
+                    losses.append(float(self._loss(batch)[0]))
                 mean = sum(losses) / len(losses)
                 self.accelerator.log({"validation_loss": mean}, step=self.step)
                 if self.accelerator.is_main_process:
                     with self.validation_path.open("a") as file:
                         file.write(json.dumps({"step": self.step, "loss": mean}) + "\n")
-            if on_sample is not None and self.accelerator.is_main_process:
-                on_sample(self.step)
+            # Sharded, a pass needs all processes; they draw the same, and the first one writes it.
+            if on_sample is not None and (self.loop.shard or self.accelerator.is_main_process):
+                with self._in_precision():
+                    on_sample(self.step)
         self.objective.train()
         self.accelerator.wait_for_everyone()
 

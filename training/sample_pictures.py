@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
@@ -75,7 +76,7 @@ class PictureWriter:
             ]
         elif isinstance(batch, DecoderBatch) and isinstance(self.objective, DecoderObjective):
             rows = self._decoded(batch, self.objective, step)
-        if rows:
+        if rows and PartialState().is_main_process:
             save_picture(self.folder / f"step-{step:08d}.png", contact_sheet(rows))
 
     def _decoded(self, batch: DecoderBatch, objective: DecoderObjective, step: int) -> list[SheetRow]:

@@ -20,6 +20,7 @@ from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
 from longdwm_env.models.readers.scorer import DrivingEncoder
+from longdwm_env.models.speed import speed_up
 from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource
@@ -53,6 +54,7 @@ from longdwm_env.training.losses.warp_loss import WarpObjective
 from longdwm_env.training.order import check_teacher
 from longdwm_env.training.run import SAMPLES
 from longdwm_env.training.sample_pictures import PictureWriter
+from longdwm_env.training.scaling.lora import LoraChoices, add_lora, is_lora, merge_lora
 from longdwm_env.training.workspace import Workspace
 
 Draw = Callable[[int, Sequence[int]], Any]
@@ -139,7 +141,10 @@ def _run_stage(
         draw, validation = drawing(draw), drawing(validation)
     if config.loop.gradient_checkpointing and stage in STAGES_ON_LATENTS:
         objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
-    if str(device) == "cpu" or not torch.cuda.is_available():
+    if stage in STAGES_ON_LATENTS:
+        set_switches(objective, config, here)
+    # Sharded parameters lie in memory in their own order.
+    if not config.loop.shard and (str(device) == "cpu" or not torch.cuda.is_available()):
         _lay_out_for_cpu(objective)
     facts = {"recipe": recipe.name, "size": recipe.size, "stage": stage, "config": as_json(config), "data": data}
     pictures = PictureWriter(stage, objective, validation, pipeline, folder / SAMPLES)
@@ -156,7 +161,9 @@ def _run_stage(
         cpu=str(device) == "cpu",
     )
     if progress.finished and PartialState().is_main_process:
-        export(stage, workspace, pipeline)
+        # What is sharded or has changes beside it is no plain transformer any more.
+        is_plain = not (config.loop.shard or config.lora.rank)
+        export(stage, workspace, pipeline if is_plain else None)
         if COMPONENTS.get(stage) in ("coarse", "fine"):
             has_warps = config.use_warp and LatentStore(workspace.latents).has_poses
             workspace.note_training("ar-baseline" if stage == "ar-baseline" else COMPONENTS[stage], has_warps)
@@ -171,6 +178,15 @@ def _lay_out_for_cpu(objective: Objective) -> None:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def set_switches(objective: Objective, config: StageConfig, device: torch.device) -> None:
+    """What a configuration asks for beside the paper: low-rank changes, compiled blocks, a kernel of attention."""
+    transformer = objective.trained.to(device)
+    if config.lora.rank:
+        add_lora(transformer, config.lora, config.loop.seed)
+    attention = None if config.loop.attention == "any" else config.loop.attention
+    speed_up(transformer, compile_blocks=config.loop.compile, attention=attention)
+
+
 def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = None) -> None:
     """Put the newest checkpoint's averaged weights into the workspace's pipeline; may be called while training runs.
 
@@ -180,7 +196,8 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
     found = checkpoints(workspace.stage(stage) / "checkpoints")
     if not found:
         raise InvalidConfig(f"stage {stage} in {workspace.root} has no checkpoint yet")
-    weights = exported_weights(read_checkpoint(found[-1]))
+    checkpoint = read_checkpoint(found[-1])
+    weights = exported_weights(checkpoint)
     if stage in READERS:
         network, prefix, folder = READERS[stage]
         reader = network()
@@ -197,6 +214,9 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
         # The critic that was trained beside it has done its work.
         weights = {name: tensor for name, tensor in weights.items() if name.startswith(prefix)}
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    if is_lora(own):
+        merge_lora(module, own, LoraChoices(**checkpoint.facts["run"]["config"]["lora"]))
+        own = {}
     current = module.state_dict()
     unknown = sorted(set(own) - set(current))
     if unknown:

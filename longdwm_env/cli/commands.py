@@ -71,8 +71,9 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "drive": Command("benchmarks.bench_drive:bench_drive", "latency and frame rate of the driving window"),
         "world": Command("benchmarks.bench_world:bench_world", "a learned world by stage, its futures and its memory"),
         "full-size": Command(
-            "benchmarks.bench_full_size:bench_full_size", "the full-size model by stage, beside the floor"
+            "benchmarks.bench_full_size:bench_full_size", "the full-size model by stage, beside the floor, or on paper"
         ),
+        "gpu": Command("benchmarks.bench_gpu:bench_gpu", "what only a GPU can show of the full size, in ten minutes"),
     },
     "metrics": {
         "": Command("measuring.compare:folders", "compare a folder of generated videos with one of real ones"),

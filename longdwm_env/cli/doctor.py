@@ -38,7 +38,8 @@ CORE = (
 
 FEATURES = {
     "nuScenes scenes": ("nuscenes", "nuscenes", ()),
-    "training": ("train", "accelerate", ("torchmetrics", "tensorboard", "sentencepiece")),
+    "training": ("train", "accelerate", ("torchmetrics", "tensorboard", "peft", "sentencepiece")),
+    "weights of eight bits": ("large", "torchao", ()),
     "stable-baselines3": ("rl", "stable_baselines3", ()),
     "many machines": ("cluster", "ray", ()),
     "remote policies": ("remote", "websockets", ()),

@@ -159,12 +159,19 @@ def ar_baseline(options: Options = DEFAULTS) -> int:
     return _stage("ar-baseline", options)
 
 
-def footage(options: Options = DEFAULTS) -> int:
-    """Record the recipe's footage, as far as it is missing."""
+def footage(options: Options = DEFAULTS, cluster: str | None = None) -> int:
+    """Record the recipe's footage, as far as it is missing.
+
+    Args:
+        options: recipe and folder.
+        cluster: Record on a Ray cluster instead: local, auto, or its address; --out must mean the same on all machines.
+    """
+    if cluster is not None:
+        need("recording on a cluster", "cluster", "ray")
     recipe, workspace = opened(options)
     asked = asked_footage(recipe, workspace, options)
     say_what_does_not_suffice(recipe, workspace, asked)
-    made = record_asked(recipe, workspace, options, asked)
+    made = record_asked(recipe, workspace, options, asked, cluster)
     print(f"{len(made)} clips in {workspace.footage}")
     return 0
 

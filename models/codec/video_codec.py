@@ -105,12 +105,27 @@ class CogVideoXCodec:
 
     def _encode(self, images: Tensor) -> Tensor:
         video = images.movedim(1, 2).to(self.vae.dtype)
-        latents = self.vae.encode(video).latent_dist.mode() * self.vae.config.scaling_factor
-        return latents.movedim(2, 1)
+        parts = video.split(self._samples_at_once(images.shape[1], *images.shape[-2:]))
+        latents = torch.cat([self.vae.encode(part).latent_dist.mode() for part in parts])
+        return (latents * self.vae.config.scaling_factor).movedim(2, 1)
 
     def _decode(self, latents: Tensor) -> Tensor:
-        video = latents.movedim(1, 2).to(self.vae.dtype)
-        return self.vae.decode(video / self.vae.config.scaling_factor).sample.movedim(2, 1)
+        video = latents.movedim(1, 2).to(self.vae.dtype) / self.vae.config.scaling_factor
+        height, width = (side * self.spatial_factor for side in latents.shape[-2:])
+        frames = latents.shape[1] * int(self.vae.config.temporal_compression_ratio)
+        parts = video.split(self._samples_at_once(1 if latents.shape[1] == 1 else frames, height, width))
+        return torch.cat([self.vae.decode(part).sample for part in parts]).movedim(2, 1)
+
+    def _samples_at_once(self, frames: int, height: int, width: int) -> int:
+        """How many videos go through the autoencoder in one pass.
+
+        diffusers cuts the input of a convolution along time where it has more than 2 GiB in 16 bits, into pieces that
+        may be shorter than the kernel, which fails: a dozen keyframes of 720 x 480 at once are too many.
+        """
+        widest = 2 * self.vae.config.block_out_channels[0]
+        # It goes through eight frames at a time, and keeps two of those before in sight.
+        numbers = widest * (min(frames, 8) + 2) * height * width
+        return max(1, 2**30 // numbers)
 
     def encode_keyframes(self, images: Tensor) -> Tensor:
         """As videos of one frame each."""

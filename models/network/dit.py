@@ -245,7 +245,8 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         image = _tokens(self.patch_embed.proj, features)
         joint = torch.cat([text, image], dim=1) + self._position_embedding(tokens_in_time, height, width, image)
         joint = self.embedding_dropout(joint)
-        text, image = joint[:, : text.shape[1]], joint[:, text.shape[1] :]
+        # Copies, not views: to the compiler the first block is then one like the others.
+        text, image = joint[:, : text.shape[1]].clone(), joint[:, text.shape[1] :].clone()
         if self.known_embed is not None:
             image = image + _tokens(self.known_embed, known_channels)
         if self.motion_embed is not None and motion is not None:

@@ -1,10 +1,19 @@
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
-from longdwm_env.cli.benchmarks.bench_full_size import bench_full_size, pass_operations, rollout_operations
+from longdwm_env.cli.benchmarks.bench_full_size import (
+    bench_full_size,
+    denoiser_operations,
+)
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models import presets
+from longdwm_env.models.costs import Cost, Ledger, Pass, cost_of, counter, drive_passes, without_data
+from longdwm_env.training.recipes import recipe
+from longdwm_env.training.scaling.step_costs import COUNTED, in_precision, made, step_cost
 
 
 def test_it_runs_tiny_on_a_cpu(tmp_path, capsys):
@@ -16,27 +25,112 @@ def test_it_runs_tiny_on_a_cpu(tmp_path, capsys):
     assert "145 frames, 2 steps, guidance 2" in capsys.readouterr().out
 
 
-def test_operations_are_those_of_the_modules():
-    """Against PyTorch's own counter, which sees the linear layers and attention of one pass."""
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
+@pytest.mark.parametrize(("seconds", "at_once"), [(2.0, None), (1.0, 1)])
+def test_what_is_counted_without_data_is_what_a_drive_computes(seconds, at_once):
+    config = presets.debug_cogvideox()
+    ledger = Ledger(config, torch.float32)
+    counted = Cost()
+    for done, count in drive_passes(config, seconds, at_once):
+        # Two steps with guidance: what the tables multiply by.
+        counted += ledger.cost(done).times(count * (4 if done.part in ("coarse", "fine") else 1))
 
-    pipeline = presets.build(presets.debug_cogvideox())
-    noisy, text = torch.zeros(1, 4, 4, 8, 12), torch.zeros(1, 16, 32)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        pipeline.coarse(noisy, text, torch.tensor([5]), warp=torch.zeros(1, 4, 1, 4, 8, 12))
-    counted = pass_operations(pipeline.coarse, 4, (64, 96), 8)
-    assert 0.75 * counter.get_total_flops() < counted < 1.1 * counter.get_total_flops()
+    pipeline = presets.build(config)
+    pipeline.set_progress_bar_config(disable=True)
+    frames = 1 if at_once is None else 1 + 12 * (pipeline.settings.history_keyframes - 1)
+    text = torch.zeros(1, 16, 32)
+    with counter() as measured:
+        images = np.zeros((frames, *pipeline.settings.image_size, 3), np.uint8)
+        for _ in pipeline.stream(
+            images,
+            "straight",
+            seconds,
+            num_inference_steps=2,
+            guidance_scale=2.0,
+            generator=0,
+            keyframes_per_rollout=at_once,
+            prompt_embeds=text,
+            negative_prompt_embeds=text,
+            micro_batch=1,
+        ):
+            pass
+    assert counted.flops == measured.get_total_flops() > 0
+
+
+@pytest.mark.parametrize("stage", COUNTED)
+def test_what_is_counted_of_a_training_step_is_what_it_computes(stage):
+    chosen = recipe("cogvideox-2b-nuscenes", "debug")
+    config = chosen.stage(stage)
+    config = replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
+    counted = step_cost(chosen, stage, config)
+
+    objective, batch = made(chosen, stage, config)
+    with counter() as measured:
+        with in_precision(config, "cpu"):
+            loss = objective(batch)[0]
+        loss.backward()
+    assert counted.cost.flops == measured.get_total_flops() > 0
+    trained = [p for p in objective.parameters() if p.requires_grad]
+    assert counted.trained == sum(p.numel() for p in trained)
+    assert counted.gradients == sum(4 * p.numel() for p in trained if p.grad is not None)
+    assert counted.moments == pytest.approx(2 * counted.gradients, rel=1e-2)  # and a step for each
+    assert (counted.frozen > 0) == (stage == "distill")
+    assert counted.bytes_in_all(8) < counted.bytes_in_all()
+
+
+def test_what_is_held_is_what_lives_at_once():
+    def chain():
+        here = torch.ones(1000)
+        for _ in range(5):
+            here = here * 2  # two of them at once, however long the chain
+        return here
+
+    for mode in (torch.no_grad(), without_data()):
+        with mode:
+            cost = cost_of(chain)
+        assert cost.held == 2 * 4000
+        assert cost.traffic == 4000 + 5 * 2 * 4000
+
+
+def test_checkpointing_holds_less_and_computes_more():
+    chosen = recipe("cogvideox-2b-nuscenes", "debug")
+    config = chosen.stage("coarse")
+    plain = replace(config, loop=replace(config.loop, gradient_checkpointing=False))
+    saving, whole = step_cost(chosen, "coarse", config).cost, step_cost(chosen, "coarse", plain).cost
+    assert saving.held < whole.held
+    assert saving.flops > whole.flops
+
+
+def test_the_tables_on_paper(tmp_path, capsys):
+    out = tmp_path / "paper.json"
+    assert bench_full_size("debug-cogvideox", steps=(2, 1), on_paper=True, out=out) == 0
+    printed = capsys.readouterr().out
+    for heading in ("GB moved", "RTX 4090", "fits 24 GB", "to train"):
+        assert heading in printed
+    assert "| distill, shared by 8 |" in printed
+    results = json.loads(out.read_text())
+    assert {drive["what"] for drive in results["drives"]} == {"145 frames", "closed-loop second"}
+    by_steps = {(d["what"], d["steps"]): d["costs"] for d in results["drives"]}
+    coarse = [by_steps["145 frames", steps]["coarse"]["flops"] for steps in (2, 1)]
+    assert coarse[0] == 4 * coarse[1]  # two steps with guidance
+    assert all(size > 0 for size in results["memory"].values())
 
 
 def test_the_floor_of_the_full_size_is_the_known_one():
     """145 frames: about 50 steps with guidance in 49 s at 790 TFLOP/s."""
-    pipeline = presets.build(presets.cogvideox_2b(), device="meta", text_encoder=False)
-    seconds = 100 * rollout_operations(pipeline, 12.0, None) / 790e12
-    assert 40 < seconds < 65
+    operations = denoiser_operations("cogvideox-2b", 12.0, None)
+    assert 40 < 100 * operations / 790e12 < 65
+
+
+def test_tiles_hold_less():
+    config = presets.debug_cogvideox()
+    done = Pass("decode", 1, 4)
+    assert Ledger(config, tiled=True).cost(done).held < Ledger(config).cost(done).held
 
 
 def test_an_unknown_preset_is_refused():
     with pytest.raises(InvalidConfig, match="there are mini"):
         bench_full_size("huge")
+    with pytest.raises(InvalidConfig, match="leave it out to time mini"):
+        bench_full_size("mini", on_paper=True)
+    with pytest.raises(InvalidConfig, match="utilisation"):
+        bench_full_size("debug-cogvideox", on_paper=True, utilisation=40)

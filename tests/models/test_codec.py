@@ -7,6 +7,8 @@ from diffusers.models.upsampling import CogVideoXUpsample3D
 from longdwm_env.errors import NotFinite
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder, cosine_basis
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec, images_from_uint8, uint8_from_images
+from longdwm_env.models.costs import without_data
+from longdwm_env.models.presets import build, cogvideox_2b
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +235,16 @@ def test_numbers_that_are_not_finite_are_no_picture(value):
     images[1, 2, 3, 0] = value
     with pytest.raises(NotFinite, match="1 of 96 numbers"):
         uint8_from_images(images)
+
+
+def test_a_dozen_full_size_keyframes_and_clips_go_through_the_autoencoder_at_once():
+    """Without data: what fails is how diffusers cuts long inputs, which only their size decides."""
+    with without_data(), torch.no_grad():
+        pipeline = build(cogvideox_2b(), dtype=torch.bfloat16, text_encoder=False)
+        codec = pipeline.codec
+        keyframes = torch.zeros(1, 12, 3, 480, 720, dtype=torch.bfloat16)
+        latents = codec.encode_keyframes(keyframes)
+        assert latents.shape == (1, 12, 16, 60, 90)
+        assert codec.decode_keyframes(latents).shape == keyframes.shape
+        clips = torch.zeros(2, 13, 3, 480, 720, dtype=torch.bfloat16)
+        assert codec.decode_clip(codec.encode_clip(clips), 13).shape == clips.shape

@@ -47,6 +47,7 @@ def record_footage(
     workers: int = 1,
     limit: BadLimit | None = None,
     twins: ClipSource | None = None,
+    cluster: str | None = None,
 ) -> "Footage":
     """Record every clip of a source that is not there yet; safe to interrupt and to repeat with more clips.
 
@@ -56,6 +57,7 @@ def record_footage(
         workers: processes that record at the same time.
         limit: how many damaged clips are skipped with a report.
         twins: recorded behind the clips; see ``sources.twins_of``.
+        cluster: a Ray cluster whose workers record instead; see ``side_by_side``.
 
     Raises:
         InvalidConfig: the folder holds footage of another source.
@@ -68,7 +70,8 @@ def record_footage(
         total = sum(wanted[shard] for shard in todo)
         with tqdm(total=total, unit="clip", desc=f"footage {source.name}", disable=not todo) as bar:
             record = partial(_record_shard, source, twins, folder, made_from)
-            for shard, _ in zip(todo, side_by_side(record, [(s,) for s in todo], workers), strict=True):
+            made = side_by_side(record, [(shard,) for shard in todo], workers, cluster=cluster)
+            for shard, _ in zip(todo, made, strict=True):
                 bar.update(wanted[shard])
     footage = Footage(folder, limit)
     limit.check(footage.bad, sum(wanted.values()), f"clips of {source.name}")

@@ -1,8 +1,11 @@
 """``longdwm bench full-size``: what the architecture costs, with random weights, by stage."""
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from longdwm_env.clock import FRAMES_PER_INTERVAL
 
 if TYPE_CHECKING:
     from longdwm_env.models.pipeline import LongDWMPipeline
@@ -43,8 +46,14 @@ def bench_full_size(
     micro_batch: int | None = None,
     repeats: int = 1,
     out: Path | None = None,
+    on_paper: bool = False,
+    utilisation: float = 0.4,
+    training: bool = True,
+    compile: bool = False,
+    attention: Literal["any", "flash", "efficient", "cudnn", "math"] = "any",
+    weights: Literal["as-they-are", "int8", "float8", "int8-dynamic", "float8-dynamic"] = "as-they-are",
 ) -> int:
-    """Time 145 frames end to end and one closed-loop second, beside the arithmetic floor.
+    """Time 145 frames end to end and one closed-loop second, beside the arithmetic floor; or count them on paper.
 
     Weights are random: what is measured is speed and memory, never quality. On a CPU use the preset debug-cogvideox.
 
@@ -56,12 +65,24 @@ def bench_full_size(
         micro_batch: Gaps filled at once; default one on a CPU, eight on a GPU.
         repeats: Runs of each; the fastest counts.
         out: JSON file to write the results to.
+        on_paper: Run nothing: count arithmetic, bytes and memory of every stage, also of training, from the modules on
+            tensors without data, with seconds on three accelerators and the settings that fit 24, 48 and 80 GB.
+        utilisation: On paper, the share of the stated speed that is reached.
+        training: On paper, count training steps as well.
+        compile: Compile the repeated block of both models.
+        attention: Kernel of attention; "any" leaves the choice to PyTorch.
+        weights: Of the blocks' linear layers, through torchao.
     """
+    if on_paper:
+        from longdwm_env.cli.benchmarks import bench_on_paper
+
+        return bench_on_paper.on_paper(preset, steps, guidance_scale, utilisation, training, out)
     import torch
 
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.io.files import check_output_file
     from longdwm_env.models.presets import PRESETS, build, parameter_counts
+    from longdwm_env.models.speed import speed_up
 
     if out is not None:
         check_output_file(out)
@@ -72,13 +93,21 @@ def bench_full_size(
     # T5's embedding of a prompt is computed once in a drive; its 4.8 billion parameters would only be in the way.
     pipeline = build(PRESETS[preset](), dtype=dtype, device=chosen, text_encoder=False)
     pipeline.set_progress_bar_config(disable=True)
+    for model in (pipeline.coarse, pipeline.fine):
+        speed_up(
+            model,
+            compile_blocks=compile,
+            attention=None if attention == "any" else attention,
+            weights=None if weights == "as-they-are" else weights,
+        )
     print(f"{preset} on {chosen}, {dtype}: parameters {parameter_counts(pipeline)}")
     tflops = matrix_tflops(chosen, dtype)
     results = []
     for index, count in enumerate(steps):
         scale = guidance_scale if index == 0 else 1.0
         for what, seconds, at_once in (("145 frames", 12.0, None), ("one closed-loop second", 1.0, 1)):
-            timed = _measure(pipeline, what, seconds, at_once, count, scale, micro_batch, repeats, tflops)
+            operations = denoiser_operations(preset, seconds, at_once) if tflops else None
+            timed = measure(pipeline, what, seconds, at_once, count, scale, micro_batch, repeats, tflops, operations)
             results.append(timed)
             print(_line(timed))
     if out is not None:
@@ -89,7 +118,7 @@ def bench_full_size(
     return 0
 
 
-def _measure(
+def measure(
     pipeline: "LongDWMPipeline",
     what: str,
     seconds: float,
@@ -99,14 +128,31 @@ def _measure(
     micro_batch: int | None,
     repeats: int,
     tflops: float | None,
+    operations: float | None,
 ) -> Timed:
+    """Time one drive with random pictures.
+
+    Args:
+        pipeline: with random weights.
+        what: in words.
+        seconds: of the drive.
+        at_once: keyframes made at once; None for the paper's twelve, 1 for a closed loop, which is begun with its full
+            history.
+        steps: of both models.
+        guidance_scale: 1 is off.
+        micro_batch: see ``bench_full_size``.
+        repeats: runs; the fastest counts.
+        tflops: of a large matrix product here, None where that was not measured.
+        operations: of the denoisers in the drive in one step without guidance, None where they were not counted.
+    """
     import numpy as np
     import torch
 
     from longdwm_env import timing
 
     height, width = pipeline.settings.image_size
-    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    before = 1 if at_once is None else 1 + FRAMES_PER_INTERVAL * (pipeline.settings.history_keyframes - 1)
+    image = np.random.default_rng(0).integers(0, 255, (before, height, width, 3), dtype=np.uint8)
     config = pipeline.coarse.config
     text = torch.zeros(1, config.max_text_seq_length, config.text_embed_dim)
     cuda = pipeline.device.type == "cuda"
@@ -133,8 +179,7 @@ def _measure(
         frames = sum(len(clip) for clip in clips)
         if not best or spent["total"] < best["total"]:
             best = dict(spent)
-    rounds = 1 if guidance_scale == 1 else 2
-    operations = steps * rounds * rollout_operations(pipeline, seconds, at_once)
+    passes = steps * (1 if guidance_scale == 1 else 2)
     return Timed(
         what,
         frames + 1,
@@ -143,45 +188,25 @@ def _measure(
         steps,
         guidance_scale,
         round(torch.cuda.max_memory_allocated() / 2**30, 2) if cuda else None,
-        None if tflops is None else round(operations / tflops / 1e12, 3),
+        None if tflops is None or operations is None else round(passes * operations / tflops / 1e12, 3),
         None if tflops is None else round(tflops, 1),
     )
 
 
-def rollout_operations(pipeline: "LongDWMPipeline", seconds: float, at_once: int | None) -> float:
-    """Floating-point operations of one denoising step of every pass that a drive needs, without guidance."""
-    from longdwm_env.models.closed_loop.generation import CLIP_FRAMES
+@cache
+def denoiser_operations(preset: str, seconds: float, at_once: int | None) -> float | None:
+    """Floating-point operations of the denoisers in a drive of one step without guidance, counted.
 
-    intervals = round(seconds)
-    settings = pipeline.settings
-    new = (settings.keyframes - 1) if at_once is None else at_once
-    rollouts = -(-intervals // new)
-    per_rollout = min(intervals, new)
-    coarse = pass_operations(pipeline.coarse, 1 + per_rollout, settings.image_size, pipeline.codec.spatial_factor)
-    latents = pipeline.codec.latent_frames(CLIP_FRAMES)
-    fine = pass_operations(pipeline.fine, latents, settings.image_size, pipeline.codec.spatial_factor)
-    return rollouts * coarse + intervals * fine
-
-
-def pass_operations(transformer: Any, frames: int, image_size: tuple[int, int], factor: int) -> float:
-    """Operations of one forward pass: two for each weight and token, and attention's two products.
-
-    Args:
-        transformer: whose blocks to count; the convolutions of a stem are left out.
-        frames: latent frames.
-        image_size: (height, width) in pixels.
-        factor: pixels per latent.
+    None where this preset can only be timed.
     """
-    config = transformer.config
-    dim = config.num_attention_heads * config.attention_head_dim
-    in_time = -(-frames // config.frames_per_token)
-    per_frame = (image_size[0] // factor // config.patch_size) * (image_size[1] // factor // config.patch_size)
-    image_tokens = in_time * per_frame
-    tokens = image_tokens + config.max_text_seq_length
-    linear = 2 * 12 * dim * dim * tokens
-    attention = 4 * tokens * tokens * dim
-    warp = 2 * dim * dim * image_tokens if config.warp_views else 0
-    return float(config.num_layers * (linear + attention + warp))
+    from longdwm_env.models.costs import SMALLEST, Ledger, drive_passes
+    from longdwm_env.models.presets import PRESETS
+
+    if preset not in SMALLEST:
+        return None
+    ledger = Ledger(PRESETS[preset]())
+    passes = drive_passes(ledger.config, seconds, at_once)
+    return sum(ledger.cost(done).flops * count for done, count in passes if done.part in ("coarse", "fine"))
 
 
 def matrix_tflops(device: Any, dtype: Any) -> float | None:

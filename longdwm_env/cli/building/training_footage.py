@@ -50,7 +50,9 @@ def asked_footage(recipe: "Recipe", workspace: "Workspace", options: TrainOption
     return source, twins
 
 
-def record_asked(recipe: "Recipe", workspace: "Workspace", options: TrainOptions, asked: Asked) -> "ClipSource":
+def record_asked(
+    recipe: "Recipe", workspace: "Workspace", options: TrainOptions, asked: Asked, cluster: str | None = None
+) -> "ClipSource":
     """What was asked for, recorded as far as that has not been done."""
     from longdwm_env.training.data.footage import Footage, record_footage
     from longdwm_env.training.data.shards import BadLimit
@@ -59,7 +61,7 @@ def record_asked(recipe: "Recipe", workspace: "Workspace", options: TrainOptions
     if isinstance(source, Footage) or not recipe.data.record:
         return source
     limit, workers = BadLimit(recipe.data.bad_share), options.workers or os.cpu_count() or 1
-    return record_footage(source, workspace.footage, workers, limit, twins)
+    return record_footage(source, workspace.footage, workers, limit, twins, cluster)
 
 
 def encode_asked(recipe: "Recipe", workspace: "Workspace", options: TrainOptions, asked: Asked) -> int:

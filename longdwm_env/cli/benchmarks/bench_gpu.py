@@ -1,0 +1,274 @@
+"""``longdwm bench gpu``: everything about the full size that only an accelerator can show, within a few minutes."""
+
+import importlib.util
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+GUESSED_UTILISATION = 0.25
+"""Of the measured matrix product: by which what no longer fits into the time is foreseen."""
+
+TESTS = "tests/models/test_gpu.py"
+
+
+@dataclass
+class Check:
+    """What has been found so far; kept on disk after each part, so that a run that is broken off leaves it.
+
+    Attributes:
+        out: file of the results.
+        until: when the time is up, by ``time.monotonic``.
+        facts: of machine and call.
+        drives: timed ones.
+        training: timed steps.
+        tests: how the GPU's tests ended.
+        left_out: what there was no time for, or what failed, and why.
+    """
+
+    out: Path
+    until: float
+    facts: dict[str, Any]
+    drives: list[dict[str, Any]] = field(default_factory=list)
+    training: list[dict[str, Any]] = field(default_factory=list)
+    tests: dict[str, Any] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def attempt(self, what: str, seconds: float | None, part: Callable[[], None]) -> None:
+        """Do a part if there is time for it; one that fails is told and stops no other.
+
+        Args:
+            what: in words.
+            seconds: that it is expected to take; None where nothing is known.
+            part: does it.
+        """
+        from longdwm_env.io.files import atomic_write_json
+
+        left = self.until - time.monotonic()
+        if left <= 0 or (seconds is not None and seconds > left):
+            self.left_out.append(f"{what}: {max(left, 0):.0f} s are left, and it takes about {seconds or 0:.0f}")
+            print(f"left out: {self.left_out[-1]}")
+        else:
+            try:
+                part()
+            except Exception as error:
+                told = str(error).partition("\n")[0]
+                self.left_out.append(f"{what}: {type(error).__name__}: {told}")
+                print(f"failed: {self.left_out[-1]}")
+        atomic_write_json(self.out, self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        kept = ("facts", "drives", "training", "tests", "left_out")
+        return {name: value for name, value in vars(self).items() if name in kept}
+
+
+def bench_gpu(
+    preset: str = "cogvideox-2b",
+    device: str = "cuda",
+    minutes: float = 9.5,
+    steps: tuple[int, ...] = (4, 50),
+    guidance_scale: float = 6.0,
+    out: Path = Path("gpu-check.json"),
+    docs: Path | None = None,
+) -> int:
+    """Time drives and training steps of the full size with random weights on one GPU, and run the GPU's own tests.
+
+    Parts for which no time is left, or that fail, are named; a call never takes much longer than ``minutes``.
+
+    Args:
+        preset: cogvideox-2b, or debug-cogvideox to try the command out.
+        device: cuda, or cpu to try it out.
+        minutes: for everything.
+        steps: denoising steps of both models; the first without guidance, the others with it.
+        guidance_scale: of the others.
+        out: JSON file of the results.
+        docs: A document in which the table is put between its marks; default docs/benchmarks.md on a GPU, none on a
+            CPU.
+    """
+    import torch
+
+    from longdwm_env.cli.benchmarks.bench_full_size import matrix_tflops
+    from longdwm_env.cli.benchmarks.bench_gpu_table import as_markdown, put_between_marks
+    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.models.costs import SMALLEST
+
+    if preset not in SMALLEST:
+        raise InvalidConfig(f"no full-size preset {preset!r}; there are {', '.join(SMALLEST)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InvalidConfig("there is no GPU here; --device cpu --preset debug-cogvideox tries the command out")
+    chosen = torch.device(device)
+    if docs is None and device == "cuda":
+        docs = Path("docs/benchmarks.md")
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    tflops = matrix_tflops(chosen, dtype)
+    facts = {
+        "preset": preset,
+        "device": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or "CPU",
+        "memory_gb": round(torch.cuda.mem_get_info()[1] / 1e9, 1) if device == "cuda" else None,
+        "torch": torch.__version__,
+        "dtype": str(dtype),
+        "matrix_product_tflops": None if tflops is None else round(tflops, 1),
+    }
+    check = Check(out, time.monotonic() + 60 * minutes, facts)
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    # What matters most comes first; fifty steps take as long as everything else together.
+    _drives(check, preset, chosen, steps[:1], 1.0, tflops, compiled=False)
+    _training(check, preset, chosen, tflops)
+    check.attempt("tests", None, lambda: _tests(check))
+    _drives(check, preset, chosen, steps[:1], 1.0, tflops, compiled=True)
+    for compiled in (False, True):
+        _drives(check, preset, chosen, steps[1:], guidance_scale, tflops, compiled=compiled)
+    table = as_markdown(check.as_json())
+    print(table)
+    if docs is not None:
+        put_between_marks(docs, table)
+    print(f"written: {', '.join(str(path) for path in (out, docs) if path is not None)}")
+    return 1 if check.tests.get("failed") else 0
+
+
+def _drives(
+    check: Check,
+    preset: str,
+    device: Any,
+    steps: Sequence[int],
+    guidance_scale: float,
+    tflops: float | None,
+    *,
+    compiled: bool,
+) -> None:
+    import gc
+
+    import torch
+
+    from longdwm_env.cli.benchmarks.bench_full_size import denoiser_operations, measure
+    from longdwm_env.cli.benchmarks.bench_on_paper import DRIVES
+    from longdwm_env.models.presets import PRESETS, build
+    from longdwm_env.models.speed import speed_up
+
+    if not steps:
+        return
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    pipeline = build(PRESETS[preset](), dtype=dtype, device=device, text_encoder=False)
+    pipeline.set_progress_bar_config(disable=True)
+    how = "compiled" if compiled else "as it is"
+
+    def switch() -> None:
+        for model in (pipeline.coarse, pipeline.fine):
+            speed_up(model, compile_blocks=True)
+
+    if compiled:
+        before = len(check.left_out)
+        check.attempt("compiling", None, switch)
+        if len(check.left_out) > before:
+            return
+    for count in steps:
+        passes = count * (1 if guidance_scale == 1 else 2)
+        # The first run of a kind warms up, compiling where that was asked for; the faster one counts.
+        repeats = 2 if guidance_scale == 1 else 1
+        for what in reversed(DRIVES):
+            seconds, at_once = DRIVES[what]
+            operations = denoiser_operations(preset, seconds, at_once)
+
+            def timed(
+                what: str = what,
+                seconds: float = seconds,
+                at_once: int | None = at_once,
+                operations: float | None = operations,
+                count: int = count,
+                repeats: int = repeats,
+            ) -> None:
+                found = measure(
+                    pipeline, what, seconds, at_once, count, guidance_scale, None, repeats, tflops, operations
+                )
+                check.drives.append({"how": how, **asdict(found)})
+                print(f"{what}, {count} steps, {how}: {found.seconds['total']:.2f} s")
+
+            expected = None
+            if tflops is not None and operations is not None:
+                expected = repeats * passes * operations / tflops / 1e12 / GUESSED_UTILISATION
+            check.attempt(f"{what}, {count} steps, {how}", expected, timed)
+    del pipeline
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _training(check: Check, preset: str, device: Any, tflops: float | None) -> None:
+    from longdwm_env.training.recipes import recipe
+    from longdwm_env.training.scaling.step_costs import COUNTED
+
+    chosen = recipe("cogvideox-2b-nuscenes", "full" if preset == "cogvideox-2b" else "debug")
+    for stage in COUNTED:
+        config = chosen.stage(stage)
+        config = replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
+        check.attempt(
+            f"training step of {stage}",
+            30.0 if tflops is not None else None,
+            lambda stage=stage, config=config: _training_step(check, chosen, stage, config, device, tflops),  # type: ignore[misc]
+        )
+
+
+def _training_step(check: Check, chosen: Any, stage: str, config: Any, device: Any, tflops: float | None) -> None:
+    import gc
+
+    import torch
+
+    from longdwm_env.training.scaling.optimizers import adamw
+    from longdwm_env.training.scaling.step_costs import in_precision, made, step_cost
+
+    counted = step_cost(chosen, stage, config)
+    is_gpu = device.type == "cuda"
+    objective, batch = made(chosen, stage, config, device=str(device))
+    optimizer = adamw([p for p in objective.parameters() if p.requires_grad], config.optimizer)
+    if is_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    taken = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        with in_precision(config, device.type):
+            loss = objective(batch)[0]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(objective.parameters(), config.optimizer.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if is_gpu:
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - begun)
+    seconds = min(taken[1:])
+    check.training.append(
+        {
+            "stage": stage,
+            "seconds": seconds,
+            "tflop": counted.cost.flops / 1e12,
+            "utilisation": None if tflops is None else counted.cost.flops / seconds / tflops / 1e12,
+            "peak_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if is_gpu else None,
+            "memory_on_paper_gb": counted.bytes_in_all() / 1e9,
+            "loss_is_finite": bool(torch.isfinite(loss)),
+        }
+    )
+    print(f"training step of {stage}: {seconds:.2f} s")
+    del objective, batch, optimizer, loss
+    gc.collect()
+    if is_gpu:
+        torch.cuda.empty_cache()
+
+
+def _tests(check: Check) -> None:
+    if importlib.util.find_spec("pytest") is None or not Path(TESTS).is_file():
+        raise FileNotFoundError(f"pytest is not installed, or {TESTS} is not here")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]
+    left = max(30.0, check.until - time.monotonic())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=left, check=False)
+    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()[-300:]
+    counts = {kind: int(number) for number, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", last)}
+    check.tests = {**counts, "summary": last, "status": done.returncode}
+    if done.returncode not in (0, 5):
+        check.tests["failed"] = counts.get("failed", 0) + counts.get("error", 0) or 1
+        print(done.stdout[-2000:])
+    print(f"tests: {last}")

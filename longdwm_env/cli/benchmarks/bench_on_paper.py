@@ -1,0 +1,266 @@
+"""``longdwm bench full-size --on-paper``: what every stage costs at full size, counted without a GPU."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longdwm_env.models.costs import Cost, Ledger, Pass
+    from longdwm_env.training.scaling.step_costs import StepCost
+
+GB = 1e9
+SIZES_GB = (24, 48, 80)
+USABLE = 0.92
+"""Share of an accelerator's memory that tensors can have: the rest is the driver's, and lost between them."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """An accelerator as its maker describes it.
+
+    Attributes:
+        name: of it.
+        flops: dense bfloat16 products a second.
+        bandwidth: bytes a second.
+    """
+
+    name: str
+    flops: float
+    bandwidth: float
+
+
+DEVICES = (
+    Device("H200", 989e12, 4.8e12),
+    Device("A100 80 GB", 312e12, 2.04e12),
+    Device("RTX 4090", 165e12, 1.01e12),
+)
+GOALS = {"145 frames": 5.0, "closed-loop second": 0.5}
+"""Seconds on one H200 with the small decoder."""
+
+DRIVES: Mapping[str, tuple[float, int | None]] = {"145 frames": (12.0, None), "closed-loop second": (1.0, 1)}
+
+
+def on_paper(
+    preset: str, steps: Sequence[int], guidance_scale: float, utilisation: float, training: bool, out: Path | None
+) -> int:
+    """Print the tables; see ``bench_full_size`` for the arguments."""
+    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.io.files import atomic_write_json
+    from longdwm_env.models.costs import SMALLEST, Ledger
+    from longdwm_env.models.presets import PRESETS
+
+    if preset not in SMALLEST:
+        raise InvalidConfig(f"--on-paper counts {', '.join(SMALLEST)}; leave it out to time {preset}")
+    if not 0 < utilisation <= 1:
+        raise InvalidConfig(f"--utilisation lies above 0 and up to 1, got {utilisation}")
+    ledger = Ledger(PRESETS[preset](), text_encoder=True)
+    drives = [_driven(ledger, what, count, guidance_scale if i == 0 else 1.0) for i, count in enumerate(steps)
+              for what in DRIVES]  # fmt: skip
+    print(f"{preset}, bfloat16, {utilisation:.0%} of the bfloat16 products that the makers state\n")
+    print(_stages_table(drives, utilisation))
+    print(_seconds_table(drives, utilisation))
+    print(*_goals(drives, utilisation), sep="\n", end="\n\n")
+    settings = _settings(ledger)
+    print(_fits_table("to generate", settings))
+    counted: list[StepCost] = []
+    if training:
+        counted, rows = _training(preset, utilisation)
+        print(_table(("to train, one sample at a time", "trained", "TFLOP a sample",
+                      f"H200, s a sample at {utilisation:.0%}", *_FITS), rows))  # fmt: skip
+    if out is not None:
+        results = {
+            "preset": preset,
+            "utilisation": utilisation,
+            "drives": [drive.as_json() for drive in drives],
+            "memory": settings,
+            "training": [asdict(step) for step in counted],
+        }
+        atomic_write_json(out, results)
+        print(f"written: {out}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Driven:
+    """What a drive costs.
+
+    Attributes:
+        what: of ``DRIVES``.
+        steps: denoising steps of both models.
+        guidance_scale: 1 is off.
+        costs: by part; the two decoders are alternatives, and the small one is missing where there is none.
+    """
+
+    what: str
+    steps: int
+    guidance_scale: float
+    costs: "Mapping[str, Cost]"
+
+    def total(self, *, small: bool) -> "Cost":
+        """Of all parts, with one of the decoders."""
+        from longdwm_env.models.costs import Cost
+
+        left_out = "decode" if small else "small decode"
+        return sum((cost for part, cost in self.costs.items() if part != left_out), Cost())
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return asdict(self)
+
+
+def _driven(ledger: "Ledger", what: str, steps: int, guidance_scale: float) -> Driven:
+    from longdwm_env.models.costs import Cost, drive_passes
+
+    seconds, at_once = DRIVES[what]
+    # Steps and guidance repeat the denoisers' passes and nothing else; a drive of one step shows all kinds.
+    repeats = steps * (1 if guidance_scale == 1 else 2)
+    costs: dict[str, Cost] = {}
+
+    def add(done: "Pass", count: int) -> None:
+        costs[done.part] = costs.get(done.part, Cost()) + ledger.cost(done).times(count)
+
+    for done, count in drive_passes(ledger.config, seconds, at_once):
+        add(done, count * (repeats if done.part in ("coarse", "fine") else 1))
+        if done.part == "decode" and ledger.small_decoder is not None:
+            add(replace(done, part="small decode"), count)
+    return Driven(what, steps, guidance_scale, costs)
+
+
+def _stages_table(drives: Iterable[Driven], utilisation: float) -> str:
+    fastest = DEVICES[0]
+    rows = [
+        (
+            f"{drive.what}, {_steps(drive)}",
+            part,
+            f"{cost.flops / 1e12:,.1f}",
+            f"{cost.traffic / GB:,.0f}",
+            f"{cost.held / GB:.1f}",
+            f"{cost.flops / fastest.flops / utilisation:.3f}",
+            f"{cost.traffic / fastest.bandwidth:.3f}",
+        )
+        for drive in drives
+        for part, cost in drive.costs.items()
+    ]
+    headings = ("drive", "part", "TFLOP", "GB moved", "GB held", f"{fastest.name}: s of arithmetic", "s of moving")
+    return _table(headings, rows)
+
+
+def _seconds_table(drives: Iterable[Driven], utilisation: float) -> str:
+    rows = []
+    for drive in drives:
+        for small in (False, True):
+            if small and "small decode" not in drive.costs:
+                continue
+            flops = drive.total(small=small).flops
+            name = f"{drive.what}, {_steps(drive)}, {'small decoder' if small else 'own decoder'}"
+            rows.append((name, *(f"{flops / device.flops / utilisation:.2f}" for device in DEVICES)))
+    return _table(("seconds", *(device.name for device in DEVICES)), rows)
+
+
+def _goals(drives: Sequence[Driven], utilisation: float) -> list[str]:
+    if all("small decode" not in drive.costs for drive in drives):
+        return ["goals: this version has no small decoder to count"]
+    lines = []
+    for drive in drives:
+        if drive.guidance_scale != 1:
+            continue
+        seconds = drive.total(small=True).flops / DEVICES[0].flops / utilisation
+        reached = "reached" if seconds <= GOALS[drive.what] else "not reached"
+        lines.append(
+            f"goal: {drive.what} within {GOALS[drive.what]:g} s: {seconds:.2f} s at {_steps(drive)}, {reached}"
+        )
+    return lines
+
+
+def _settings(ledger: "Ledger") -> dict[str, float]:
+    """Bytes at most, by what is in memory at once."""
+    from longdwm_env.models.costs import Ledger, Pass
+
+    frames, latents = 13, ledger.pipeline.codec.latent_frames(13)
+    future = ledger.config.settings.keyframes - 1
+    tiled = Ledger(ledger.config, ledger.dtype, tiled=True)
+
+    def most(gaps: int, codec: "Ledger") -> dict[str, float]:
+        """Held by each part's largest pass."""
+        return {
+            "coarse": ledger.cost(Pass("coarse", 1, 1 + future)).held,
+            "fine": ledger.cost(Pass("fine", gaps, latents)).held,
+            "vae": max(
+                codec.cost(done).held
+                for done in (
+                    Pass("encode", gaps, frames),
+                    Pass("decode", gaps, latents),
+                    Pass("encode", future, 1),
+                    Pass("decode", future, 1),
+                )
+            ),
+        }
+
+    models = ("coarse", "fine", "vae")
+    weights = {name: ledger.weights(name) for name in (*models, "text_encoder")}
+    resident = sum(weights[name] for name in models)
+    found = {"all of it with T5, 12 gaps at once": resident + weights["text_encoder"] + max(most(12, ledger).values())}
+    for gaps in (12, 4, 1):
+        found[f"without T5 (embedding given), {gaps} gaps at once"] = resident + max(most(gaps, ledger).values())
+    small = most(1, tiled)
+    found["without T5, 1 gap, autoencoder in tiles"] = resident + max(small.values())
+    found["the same, blocks in int8"] = resident + max(small.values()) - ledger.saved_by_eight_bits()
+    found["one model at a time (enable_model_cpu_offload), with T5, 1 gap, tiles"] = max(
+        weights["text_encoder"] + ledger.cost(Pass("text", 1, _words(ledger))).held,
+        *(weights[name] + small[name] for name in models),
+    )
+    return found
+
+
+def _words(ledger: "Ledger") -> int:
+    return int(ledger.pipeline.coarse.config.max_text_seq_length)
+
+
+def _training(preset: str, utilisation: float) -> tuple[list["StepCost"], list[tuple[str, ...]]]:
+    from longdwm_env.models.speed import is_installed
+    from longdwm_env.training.recipes import recipe
+    from longdwm_env.training.scaling.lora import LoraChoices
+    from longdwm_env.training.scaling.step_costs import bytes_of_moments, step_cost
+
+    chosen = recipe("cogvideox-2b-nuscenes", "full" if preset == "cogvideox-2b" else "debug")
+    steps: list[StepCost] = []
+    rows = []
+    for stage in ("coarse", "fine", "warp", "distill"):
+        config = chosen.stage(stage)
+        config = replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
+        plain = step_cost(chosen, stage, config)
+        kinds = [(stage, plain, 1), (f"{stage}, shared by 8", plain, 8)]
+        if is_installed("torchao"):
+            eight = replace(config, optimizer=replace(config.optimizer, moments="8bit"))
+            kinds.append((f"{stage}, 8-bit moments", replace(plain, moments=bytes_of_moments(chosen, stage, eight)), 1))
+        if is_installed("peft") and stage in ("coarse", "fine"):
+            few = step_cost(chosen, stage, replace(config, lora=LoraChoices(64)))
+            kinds.append((f"{stage}, LoRA of rank 64", few, 1))
+            steps.append(few)
+        steps.append(plain)
+        for name, step, processes in kinds:
+            seconds = step.cost.flops / DEVICES[0].flops / utilisation
+            rows.append((name, f"{step.trained / 1e6:,.0f} M", f"{step.cost.flops / 1e12:,.0f}", f"{seconds:.2f}",
+                         *_fits(step.bytes_in_all(processes))))  # fmt: skip
+    return steps, rows
+
+
+_FITS = ("GB", *(f"fits {size} GB" for size in SIZES_GB))
+
+
+def _fits(held: float) -> tuple[str, ...]:
+    return f"{held / GB:.1f}", *("yes" if held < USABLE * size * GB else "no" for size in SIZES_GB)
+
+
+def _fits_table(what: str, settings: Mapping[str, float]) -> str:
+    return _table((what, *_FITS), [(name, *_fits(held)) for name, held in settings.items()])
+
+
+def _steps(drive: Driven) -> str:
+    return f"{drive.steps} steps" + ("" if drive.guidance_scale == 1 else " with guidance")
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,351 @@
+"""What modules cost, counted by running them on tensors without data: arithmetic, bytes moved, bytes held at once.
+
+No formula stands beside the modules. A drive of the smallest model of a kind says which passes there are, and each is
+run once at full size under PyTorch's fake tensors, which have shapes, types and lifetimes but no numbers; its own
+counter sees every product of matrices, convolution and attention.
+"""
+
+import importlib.util
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, wraps
+from importlib import import_module
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from longdwm_env.clock import FRAMES_PER_INTERVAL
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import PRESETS, LongDWMConfig, build
+from longdwm_env.models.settings import LongDWMSettings
+
+Part = Literal["text", "encode", "coarse", "fine", "decode", "small decode"]
+
+_FLASH_ON_CPU: dict[Any, Any] = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda *shapes, **_: sdpa_flop_count(*shapes[:3]),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *shapes, **_: sdpa_backward_flop_count(
+        *shapes[:4]
+    ),
+}
+"""PyTorch counts the attention of GPUs; that of CPUs does the same arithmetic."""
+
+SMALLEST = {"cogvideox-2b": "debug-cogvideox", "debug-cogvideox": "debug-cogvideox"}
+"""The preset whose drives show which passes a preset makes. Mini decides shapes by numbers, which fake tensors lack."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What some computation needs.
+
+    Attributes:
+        flops: floating-point operations of products of matrices, convolutions and attention.
+        traffic: bytes read and written if every operation reads its inputs and writes its results: what is left of it
+            after fusion is less.
+        held: most bytes held at once, beside what was there before.
+    """
+
+    flops: float = 0.0
+    traffic: float = 0.0
+    held: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """One after the other."""
+        return Cost(self.flops + other.flops, self.traffic + other.traffic, max(self.held, other.held))
+
+    def times(self, count: int) -> "Cost":
+        """The same ``count`` times, one after the other."""
+        return replace(self, flops=self.flops * count, traffic=self.traffic * count)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass of one part.
+
+    Attributes:
+        part: which.
+        batch: samples in it.
+        frames: latent frames (denoisers, decoders), pictures (encoder) or tokens (text).
+    """
+
+    part: Part
+    batch: int
+    frames: int
+
+
+class _Watcher(TorchDispatchMode):
+    """Adds up bytes moved, and follows which storages are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traffic, self.live, self.peak = 0.0, 0, 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        for tensor in made:
+            self._follow(tensor.untyped_storage())
+        if not func.is_view:
+            self.traffic += sum(_bytes_touched(tensor) for tensor in (*given, *made))
+        return out
+
+    def _follow(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+        self._known.add(key)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size
+
+
+def _bytes_touched(tensor: Tensor) -> int:
+    # An expanded tensor is read from the little that it is stored as.
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+
+
+def counter() -> FlopCounterMode:
+    """PyTorch's counter of operations, for attention on a CPU as well."""
+    return FlopCounterMode(display=False, custom_mapping=_FLASH_ON_CPU)
+
+
+def cost_of(run: Callable[[], Any]) -> Cost:
+    """What a computation needs; with fake tensors nothing is computed."""
+    with counter() as operations, _Watcher() as watcher:
+        run()
+    return Cost(float(operations.get_total_flops()), watcher.traffic, float(watcher.peak))
+
+
+def without_data() -> FakeTensorMode:
+    """Within it tensors have shapes and no numbers; real ones may be used."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def bytes_of(module: nn.Module | None) -> float:
+    """Of its weights and buffers."""
+    if module is None:
+        return 0.0
+    return float(sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())))
+
+
+@contextmanager
+def recorded(pipeline: LongDWMPipeline) -> Iterator[Counter[Pass]]:
+    """Count the passes that a pipeline makes meanwhile, denoising steps and guidance included."""
+    passes: Counter[Pass] = Counter()
+
+    def watch(part: Part) -> Callable[..., None]:
+        def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            passes[Pass(part, given[0].shape[0], given[0].shape[1])] += 1
+
+        return note
+
+    def noting(part: Part, call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def noted(video: Tensor, *rest: Any, **named: Any) -> Any:
+            passes[Pass(part, video.shape[0], video.shape[2])] += 1
+            return call(video, *rest, **named)
+
+        return noted
+
+    vae: Any = pipeline.vae
+    hooks = [
+        pipeline.coarse.register_forward_pre_hook(watch("coarse")),
+        pipeline.fine.register_forward_pre_hook(watch("fine")),
+    ]
+    vae.encode, vae.decode = noting("encode", vae.encode), noting("decode", vae.decode)
+    try:
+        yield passes
+    finally:
+        del vae.encode, vae.decode
+        for hook in hooks:
+            hook.remove()
+
+
+def drive_passes(config: LongDWMConfig, seconds: float, at_once: int | None) -> tuple[tuple[Pass, int], ...]:
+    """The passes of a drive in one step without guidance, gap by gap, and how often each is made.
+
+    They are those of a drive of the smallest model of the kind under the same settings.
+
+    Args:
+        config: of the model in question.
+        seconds: of the drive.
+        at_once: keyframes made at once; None for the paper's twelve, 1 for a closed loop with its full history.
+
+    Raises:
+        InvalidConfig: there is no smallest model of the kind.
+    """
+    if config.name not in SMALLEST:
+        raise InvalidConfig(f"costs are counted for {', '.join(SMALLEST)}; {config.name} can only be timed")
+    small = PRESETS[SMALLEST[config.name]]()
+    return _passes_of(
+        SMALLEST[config.name], replace(config.settings, image_size=small.settings.image_size), seconds, at_once
+    )
+
+
+@cache
+def _passes_of(
+    preset: str, settings: LongDWMSettings, seconds: float, at_once: int | None
+) -> tuple[tuple[Pass, int], ...]:
+    import numpy as np
+
+    small = PRESETS[preset]()
+    pipeline = build(replace(small, settings=settings))
+    pipeline.set_progress_bar_config(disable=True)
+    frames = 1 if at_once is None else 1 + FRAMES_PER_INTERVAL * (settings.history_keyframes - 1)
+    image = np.random.default_rng(0).integers(0, 255, (frames, *settings.image_size, 3), dtype=np.uint8)
+    text = torch.zeros(1, pipeline.coarse.config.max_text_seq_length, pipeline.coarse.config.text_embed_dim)
+    with recorded(pipeline) as passes:
+        for _ in pipeline.stream(
+            image,
+            "straight",
+            seconds,
+            num_inference_steps=1,
+            guidance_scale=1.0,
+            generator=0,
+            keyframes_per_rollout=at_once,
+            prompt_embeds=text,
+            negative_prompt_embeds=text,
+            micro_batch=1,
+        ):
+            pass
+    return tuple(passes.items())
+
+
+def small_decoder(dtype: torch.dtype, latent_channels: int) -> Any:
+    """The small decoder of CogVideoX's latents, or None where this version has none."""
+    name = "longdwm_env.models.small_decoder"
+    if importlib.util.find_spec(name) is None:
+        return None
+    previous = torch.get_default_dtype()
+    # What has no data cannot be brought to another type later.
+    torch.set_default_dtype(dtype)
+    try:
+        return import_module(name).SmallDecoder(latent_channels=latent_channels)
+    finally:
+        torch.set_default_dtype(previous)
+
+
+class Ledger:
+    """Costs of the passes of one model, each counted once.
+
+    Args:
+        config: of the model.
+        dtype: of its weights.
+        text_encoder: whether it has one.
+        tiled: whether the autoencoder goes through pictures in tiles.
+    """
+
+    def __init__(
+        self,
+        config: LongDWMConfig,
+        dtype: torch.dtype = torch.bfloat16,
+        *,
+        text_encoder: bool = False,
+        tiled: bool = False,
+    ) -> None:
+        self.config, self.dtype = config, dtype
+        with without_data() as self._mode:
+            self.pipeline = build(config, dtype=dtype, text_encoder=text_encoder)
+            self.small_decoder = small_decoder(dtype, config.coarse.in_channels)
+        if tiled:
+            vae: Any = self.pipeline.vae
+            vae.enable_tiling()
+        self._costs: dict[Pass, Cost] = {}
+
+    def weights(self, *names: str) -> float:
+        """Bytes of some of the pipeline's components."""
+        return sum(bytes_of(self.pipeline.components[name]) for name in names)
+
+    def saved_by_eight_bits(self) -> float:
+        """Bytes less where the linear layers of both denoisers' blocks are kept in eight bits."""
+        layers = [
+            layer
+            for model in (self.pipeline.coarse, self.pipeline.fine)
+            for layer in model.transformer_blocks.modules()
+            if isinstance(layer, nn.Linear)
+        ]
+        return float(sum(layer.weight.numel() * (layer.weight.element_size() - 1) for layer in layers))
+
+    def cost(self, done: Pass) -> Cost:
+        """Of one pass."""
+        if done not in self._costs:
+            with self._mode, torch.no_grad():
+                run = self._runner(done)
+                self._costs[done] = cost_of(run)
+        return self._costs[done]
+
+    def _runner(self, done: Pass) -> Callable[[], Any]:
+        height, width = self.config.settings.image_size
+        factor = self.pipeline.codec.spatial_factor
+        pipeline: Any = self.pipeline
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, dtype=self.dtype)
+
+        if done.part == "text":
+            ids = torch.zeros(done.batch, done.frames, dtype=torch.long)
+            return lambda: pipeline.text_encoder(ids)
+        if done.part == "encode":
+            if done.frames == 1:
+                images = zeros(1, done.batch, 3, height, width)
+                return lambda: pipeline.codec.encode_keyframes(images)
+            video = zeros(done.batch, done.frames, 3, height, width)
+            return lambda: pipeline.codec.encode_clip(video)
+        size = (height // factor, width // factor)
+        channels = self.config.coarse.in_channels
+        if done.part == "decode":
+            if done.frames == 1:
+                keyframes = zeros(1, done.batch, channels, *size)
+                return lambda: pipeline.codec.decode_keyframes(keyframes)
+            latents = zeros(done.batch, done.frames, channels, *size)
+            pictures = 1 + (done.frames - 1) * int(pipeline.vae.config.temporal_compression_ratio)
+            return lambda: pipeline.codec.decode_clip(latents, pictures)
+        if done.part == "small decode":
+            latents = zeros(done.batch, done.frames, channels, *size)
+            return lambda: self.small_decoder(latents)
+        model = pipeline.coarse if done.part == "coarse" else pipeline.fine
+        return lambda: model(**denoiser_inputs(model, done.batch, done.frames, size, self.dtype))
+
+
+def denoiser_inputs(
+    model: Any, batch: int, frames: int, size: tuple[int, int], dtype: torch.dtype, device: str = "cpu"
+) -> dict[str, Any]:
+    """Zeros for everything that a transformer is told.
+
+    Args:
+        model: a ``LongDWMTransformer3DModel``.
+        batch: samples.
+        frames: latent frames.
+        size: of a latent, (h, w).
+        dtype: of the numbers.
+        device: where they lie.
+    """
+    config = model.config
+    given: dict[str, Any] = {
+        "hidden_states": (batch, frames, config.in_channels, *size),
+        "encoder_hidden_states": (batch, config.max_text_seq_length, config.text_embed_dim),
+        "known": (batch, frames, config.in_channels, *size),
+        "known_mask": (batch, frames),
+    }
+    if config.warp_views:
+        given["warp"] = (batch, frames, config.warp_views, config.in_channels, *size)
+        given["warp_mask"] = (batch, frames, config.warp_views)
+    if config.motion:
+        given["motion"] = (batch, frames, 6)
+    made: dict[str, Any] = {name: torch.zeros(*shape, dtype=dtype, device=device) for name, shape in given.items()}
+    made["timestep"] = torch.zeros(batch, dtype=torch.long, device=device)
+    return made

@@ -1,0 +1,103 @@
+"""FSDP2: two processes that share the weights train like one, survive being killed, and leave a plain pipeline."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.training.checkpoint import checkpoints
+from longdwm_env.training.stages import export, prepare_latents, run_stage
+from longdwm_env.training.workspace import Workspace
+
+from .scenery import PaintedRoad
+from .sharded_run import STAGE, config, debug_recipe
+
+HERE = Path(__file__).parent
+COMMAND = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = debug_recipe()
+    workspace = Workspace(tmp_path_factory.mktemp("encoded"))
+    workspace.prepare(made)
+    size = workspace.load().settings.image_size
+    prepare_latents(made, workspace, PaintedRoad(clips=2, frames=25, image_size=size))
+    return workspace.root
+
+
+def curve(workspace: Workspace) -> dict[int, float]:
+    log = workspace.stage(STAGE) / "losses.jsonl"
+    lines = log.read_text().splitlines() if log.is_file() else []
+    return {entry["step"]: entry["loss"] for entry in map(json.loads, lines)}
+
+
+def test_two_processes_that_share_the_weights_train_like_one_also_after_a_kill(encoded: Path, tmp_path: Path) -> None:
+    one, two = Workspace(tmp_path / "one"), Workspace(tmp_path / "two")
+    for workspace in (one, two):
+        shutil.copytree(encoded, workspace.root)
+    run_stage(debug_recipe(), STAGE, one, config(shard=False), device="cpu")
+
+    command = [*COMMAND, str(HERE / "sharded_run.py"), str(two.root)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = subprocess.Popen(
+        command, env={**environment, "DELAY_S": "0.5"}, cwd=HERE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    give_up = time.monotonic() + 900
+    while time.monotonic() < give_up and killed.poll() is None and len(curve(two)) < 3:
+        time.sleep(0.05)
+    assert killed.poll() is None, killed.stderr.read().decode()[-3000:] if killed.stderr else ""
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert 3 <= len(curve(two)) < 8, "it ended before it could be killed"
+    assert checkpoints(two.stage(STAGE) / "checkpoints")
+    assert not two.done(STAGE)
+
+    again = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, check=False)
+    assert again.returncode == 0, again.stderr.decode()[-3000:]
+    wanted, found = curve(one), curve(two)
+    assert found.keys() == wanted.keys()
+    # The same samples, weights and moments; only sums over samples are taken in another order. Float32 rounds each to
+    # 6e-8 of itself, and eight steps of Adam, which divides by small moments, may make a thousand times that of it.
+    assert list(found.values()) == pytest.approx(list(wanted.values()), rel=1e-4)
+
+    read = [{int(line) for line in (two.root / f"read-by-{rank}.txt").read_text().split()} for rank in (0, 1)]
+    trained = [{count for count in counts if count < 8 * 4} for counts in read]
+    assert not trained[0] & trained[1], "each process reads its own part"
+    assert trained[0] | trained[1] == set(range(8 * 4))
+
+    assert two.done(STAGE)
+    ends = [LongDWMPipeline.from_pretrained(str(workspace.pipeline)).fine.state_dict() for workspace in (one, two)]
+    begun = LongDWMPipeline.from_pretrained(str(encoded / "pipeline")).fine.state_dict()
+    assert ends[0].keys() == ends[1].keys() == begun.keys()
+    assert any(not torch.equal(ends[1][name], begun[name]) for name in begun)
+    # Adam moves a weight by the learning rate, 2e-3, whatever little its gradient is, so tiny ones may differ more.
+    differences = torch.cat([(ends[0][name] - ends[1][name]).abs().flatten() for name in begun])
+    assert differences.quantile(0.999) < 1e-5
+
+    # A checkpoint of a sharded run is one of any run: it can be put into a pipeline by one process, and gone on with.
+    shutil.rmtree(two.pipeline / "fine")
+    shutil.copytree(encoded / "pipeline" / "fine", two.pipeline / "fine")
+    export(STAGE, two)
+    exported = LongDWMPipeline.from_pretrained(str(two.pipeline)).fine.state_dict()
+    assert all(torch.equal(exported[name], ends[1][name]) for name in begun)
+    alone = config(shard=False)
+    longer = replace(alone, loop=replace(alone.loop, steps=9))
+    assert run_stage(debug_recipe(), STAGE, two, longer, device="cpu").step == 9
+
+
+def test_one_process_has_nobody_to_share_with(encoded: Path, tmp_path: Path) -> None:
+    alone = Workspace(tmp_path / "alone")
+    shutil.copytree(encoded, alone.root)
+    with pytest.raises(InvalidConfig, match="torchrun"):
+        run_stage(debug_recipe(), STAGE, alone, config(shard=True), device="cpu")

@@ -1,0 +1,238 @@
+"""What a training step costs, counted by taking one on tensors without data; see ``models.costs``."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.costs import Cost, bytes_of, cost_of, without_data
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import PRESETS, build
+from longdwm_env.training.config import Recipe, StageConfig
+from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
+from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
+from longdwm_env.training.losses.distilling.distill import DistillObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
+from longdwm_env.training.losses.objective import NoiseChoices, Objective
+from longdwm_env.training.losses.warp_loss import WarpObjective
+from longdwm_env.training.scaling.lora import add_lora
+from longdwm_env.training.scaling.optimizers import adamw, moments_as_tensors
+
+COUNTED = ("coarse", "fine", "warp", "distill", "ar-baseline")
+"""Stages whose step is counted."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one process needs for one micro-batch of a stage, and keeps between.
+
+    Attributes:
+        stage: its name.
+        cost: of the passes forward and back; what it holds are activations, gradients and weights in 16 bits.
+        weights: bytes of what is trained and what is not of the same model.
+        frozen: bytes of other models.
+        gradients: bytes, a part of what ``cost`` holds.
+        moments: bytes of AdamW's moments.
+        average: bytes of the moving average.
+        trained: numbers that are trained.
+        samples: of the micro-batch.
+    """
+
+    stage: str
+    cost: Cost
+    weights: float
+    frozen: float
+    gradients: float
+    moments: float
+    average: float
+    trained: int
+    samples: int
+
+    def bytes_in_all(self, processes: int = 1) -> float:
+        """Most bytes of one process, where so many share weights, gradients and moments."""
+        shared = self.weights + self.gradients + self.moments + self.average
+        return shared / processes + self.frozen + self.cost.held - self.gradients
+
+
+def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> StepCost:
+    """Count one micro-batch of a stage at the size of its recipe, and the moments that its optimizer keeps.
+
+    Args:
+        recipe: with a full-size model or the smallest of its kind.
+        stage: one of ``COUNTED``.
+        config: the stage's; None for the recipe's own. "8bit" moments and low-rank changes are counted where their
+            packages are installed.
+    """
+    config = config or recipe.stage(stage)
+    _look_up_codes(config)
+    with without_data():
+        objective, batch = made(recipe, stage, config)
+        teacher = objective._teacher[0].transformer if isinstance(objective, DistillObjective) else None
+        if teacher is not None:
+            # What has no data cannot be brought anywhere; it lies where everything lies.
+            teacher.__dict__["to"] = lambda device: teacher
+        trained = [p for p in objective.parameters() if p.requires_grad]
+        cost = cost_of(lambda: _there_and_back(objective, batch, config))
+        gradients = float(sum(p.grad.numel() * p.grad.element_size() for p in trained if p.grad is not None))
+        moments = _bytes_of_moments(objective, config)
+    numbers = sum(p.numel() for p in trained)
+    return StepCost(
+        stage,
+        cost,
+        bytes_of(objective.trained),
+        bytes_of(teacher),
+        gradients,
+        moments,
+        4.0 * numbers * (config.optimizer.ema_decay > 0),
+        numbers,
+        config.loop.micro_batch_size,
+    )
+
+
+def made(
+    recipe: Recipe, stage: str, config: StageConfig, device: str = "cpu", seed: int = 0
+) -> tuple[Objective, CoarseBatch | FineBatch | DistillBatch]:
+    """A stage's objective with random weights, and a micro-batch of zeros for it.
+
+    Raises:
+        InvalidConfig: the stage is none of ``COUNTED``.
+    """
+    if stage not in COUNTED:
+        raise InvalidConfig(f"steps are counted of {', '.join(COUNTED)}, not of {stage!r}")
+    pipeline = build(PRESETS[recipe.preset](), seed=seed, device=device, text_encoder=False)
+    objective = _objective(stage, config, pipeline)
+    if device != "cpu":
+        objective.to(device)
+    if config.lora.rank:
+        add_lora(objective.trained, config.lora, config.loop.seed)
+    if config.loop.gradient_checkpointing:
+        objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
+    objective.train()
+    return objective, _batch(stage, config, pipeline).to(device)
+
+
+def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Objective:
+    transformer: Any = pipeline.coarse.config
+    empty = torch.zeros(transformer.max_text_seq_length, transformer.text_embed_dim)
+    settings, seed = pipeline.settings, config.loop.seed
+    coarse_noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio)
+    if stage == "coarse":
+        return CoarseObjective(
+            pipeline.coarse, pipeline.scheduler, empty, config.choices, coarse_noise, seed, config.use_warp
+        )
+    last_is_exact = pipeline.codec.latent_frames(SEGMENT_FRAMES) == SEGMENT_FRAMES
+    if stage == "distill":
+        choices = replace(config.distill, use_warp=config.use_warp)
+        return DistillObjective(
+            pipeline.coarse, pipeline.fine, pipeline.scheduler, coarse_noise, choices, seed, last_is_exact
+        )
+    kind = WarpObjective if stage == "warp" else FineObjective
+    return kind(
+        pipeline.fine,
+        pipeline.scheduler,
+        empty,
+        config.choices,
+        NoiseChoices(settings.fine_steps, config.sampler_ratio),
+        seed,
+        last_is_exact,
+        config.use_warp,
+        autoregressive=stage == "ar-baseline",
+    )
+
+
+def _batch(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Any:
+    samples = config.loop.micro_batch_size
+    if stage == "coarse":
+        window = max(config.windows, key=lambda w: w.history + w.future)
+        return _coarse(samples, window.history, window.future, pipeline)
+    if stage == "distill":
+        intervals = pipeline.settings.keyframes - 1
+        coarse = _coarse(samples, 1, intervals, pipeline)
+        return DistillBatch(coarse.counts, coarse, _fine(samples * intervals, pipeline))
+    return _fine(samples, pipeline)
+
+
+def _coarse(samples: int, history: int, future: int, pipeline: LongDWMPipeline) -> CoarseBatch:
+    size, text = _sizes(pipeline)
+    return CoarseBatch(
+        counts=tuple(range(samples)),
+        clean=torch.zeros(samples, history + future, *size),
+        history=history,
+        text=torch.zeros(samples, *text),
+        warp=torch.zeros(samples, future, *size),
+        warp_mask=torch.ones(samples, future),
+        motion=torch.zeros(samples, future, 6),
+        poses=None,
+        cameras=(),
+    )
+
+
+def _fine(samples: int, pipeline: LongDWMPipeline) -> FineBatch:
+    size, text = _sizes(pipeline)
+    latents = pipeline.codec.latent_frames(SEGMENT_FRAMES)
+    clean, end = torch.zeros(samples, latents, *size), torch.zeros(samples, *size)
+    warps, motion = torch.zeros(samples, 1, latents, *size), torch.zeros(samples, latents, 6)
+    return FineBatch(tuple(range(samples)), clean, end, end.clone(), torch.zeros(samples, *text), warps, motion)
+
+
+def _sizes(pipeline: LongDWMPipeline) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """(C, h, w) of a latent and (S, D) of a text."""
+    config: Any = pipeline.coarse.config
+    factor = pipeline.codec.spatial_factor
+    height, width = pipeline.settings.image_size
+    latent = (config.in_channels, height // factor, width // factor)
+    return latent, (config.max_text_seq_length, config.text_embed_dim)
+
+
+def _there_and_back(objective: Objective, batch: Any, config: StageConfig) -> None:
+    with in_precision(config, "cpu"):
+        loss: Tensor = objective(batch)[0]
+    loss.backward()
+
+
+@contextlib.contextmanager
+def in_precision(config: StageConfig, device: str) -> Iterator[None]:
+    """Autocast, where the loop has it."""
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=config.loop.precision == "bf16"):
+        yield
+
+
+def bytes_of_moments(recipe: Recipe, stage: str, config: StageConfig) -> float:
+    """Bytes of the moments that a stage's optimizer keeps."""
+    _look_up_codes(config)
+    with without_data():
+        return _bytes_of_moments(made(recipe, stage, config)[0], config)
+
+
+def _look_up_codes(config: StageConfig) -> None:
+    """Torchao computes the values of its codes once, with numbers, which are not to be had without data."""
+    if config.optimizer.moments == "8bit":
+        some: Any = torch.nn.Parameter(torch.zeros(4096))
+        optimizer: Any = adamw([some], config.optimizer)
+        for signed in (True, False):
+            optimizer._new_buffer(some, signed)
+
+
+def _bytes_of_moments(objective: Objective, config: StageConfig) -> float:
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    # Parameters that a stage leaves without gradients have no moments; before its first step that is not known.
+    trained = [p for p in parameters if p.grad is not None] or parameters
+    optimizer: Any = adamw(trained, config.optimizer)
+    # A step would need numbers; the moments are made as the optimizer makes them before its first.
+    if config.optimizer.moments == "8bit":
+        for parameter in trained:
+            optimizer.state[parameter] = {
+                name: optimizer._new_buffer(parameter, signed) for name, signed in (("exp_avg", 1), ("exp_avg_sq", 0))
+            }
+    else:
+        for parameter in trained:
+            parameter.grad = torch.zeros_like(parameter)
+        for group in optimizer.param_groups:
+            optimizer._init_group(group, *([] for _ in range(6)))
+    kept = moments_as_tensors(objective, optimizer)
+    return float(sum(tensor.numel() * tensor.element_size() for tensor in kept.values()))
