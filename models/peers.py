@@ -23,7 +23,11 @@ from longdwm_env.types import Images, ImageSize
 class Peer(Protocol):
     """A model that continues a video by a fixed number of frames."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """In tables."""
+        ...
+
     image_size: ImageSize
     frames_per_rollout: int
     """Frames of one rollout, those it is conditioned on included (LongDWM, Table 11)."""

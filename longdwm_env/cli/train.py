@@ -3,10 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import tyro
 
@@ -456,7 +456,7 @@ if __name__ == "__main__":
 
     end_with_parent()
     try:
-        sys.exit(tyro.cli(PARTS[sys.argv[1]], args=sys.argv[2:]))
+        sys.exit(tyro.cli(cast(Callable[..., int], PARTS[sys.argv[1]]), args=sys.argv[2:]))
     except LongDWMError as error:
         sys.exit(f"{sys.argv[1]}: error: {error}")
     except Exception as error:

@@ -207,14 +207,14 @@ def _trajectory(poses: FloatArray) -> Trajectory:
     """The way along poses (T + 1, 3), the present one first."""
     ahead = relative_to(poses[1:], np.broadcast_to(poses[0], (len(poses) - 1, 3)))
     steps = np.diff(poses, axis=0)
-    speeds = np.hypot(steps[:, 0], steps[:, 1]) * FPS
+    speeds = np.hypot(steps[:, 0], steps[:, 1]) * float(FPS)
     waypoints = ahead[5::6, :2]
     return Trajectory(
         waypoints_m=waypoints,
         poses=ahead,
         speeds_mps=speeds,
         accelerations_mps2=np.gradient(speeds) * FPS,
-        yaw_rates_radps=steps[:, 2] * FPS,
+        yaw_rates_radps=steps[:, 2] * float(FPS),
         requested_waypoints_m=waypoints,
     )
 

@@ -144,7 +144,7 @@ def image_boxes(poses: Floats, sizes_m: Floats, ego_pose: Floats, camera: Camera
     pixels, depths = pixels.reshape(len(points), 8, 2), depths.reshape(len(points), 8)
     boxes = np.concatenate([pixels.min(1), pixels.max(1), depths.min(1)[:, None]], axis=1)
     boxes[~(depths > NEAREST_DEPTH_M).all(1)] = np.nan
-    return boxes
+    return np.asarray(boxes)
 
 
 def seen_boxes(actors: ActorTracks, frames: Sequence[int], ego_poses: Floats, camera: Camera) -> Floats:

@@ -58,7 +58,7 @@ def open_scenes(
 def _said(scenes: ScenesLike, road: str | Road | None, speed_mps: float | None) -> SceneSource:
     from longdwm_env.scenes.made_roads import Said, SaidScenes, with_words
 
-    if scenes is None or (isinstance(scenes, (str, Path)) and not isinstance(road, Road)):
+    if not isinstance(road, Road) and (scenes is None or isinstance(scenes, (str, Path))):
         return open_scenes(with_words(None if scenes is None else str(scenes), road, speed_mps))
     return SaidScenes(open_scenes(scenes), Said.of(road, speed_mps))
 

@@ -159,7 +159,8 @@ def on_road(scene: Scene, road: Road) -> Scene:
         camera = _camera(scene, road, picture)
     offset, width = road.offset, road.width
     if picture is not None and camera is not None and (offset is None or width is None):
-        seen = find_lane(_small(picture), camera.fitted(_small(picture).shape[:2]))
+        small = _small(picture)
+        seen = find_lane(small, camera.fitted((small.shape[0], small.shape[1])))
         if seen.confidence >= SURE_OF_LANE:
             offset = -seen.offset_m if offset is None else offset
             width = seen.width_m or None if width is None else width

@@ -180,12 +180,12 @@ def train(
             entry = {
                 "step": trainer.step,
                 "moments": int(ring.counts[0]),
-                "seconds_a_step": (time.time() - began) / count,
+                "seconds_a_step": (time.monotonic() - began) / count,
             }
             entry |= {name: round(value / count, 4) for name, value in sums.items()}
             with log_path.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
-            began, sums, count = time.time(), {}, 0
+            began, sums, count = time.monotonic(), {}, 0
         if trainer.step % config.save_every == 0:
             trainer.save()
     trainer.save()

@@ -300,16 +300,16 @@ class DistillSampler:
         self.window = Window(history, keyframes - history)
         self._coarse = CoarseSampler(store, [self.window], seed)
         self._fine = FineSampler(store, last_frames, seed)
-        self._places = []
+        self._places: list[tuple[int, int, int, int]] = []
         for clip, entry in enumerate(store.entries):
             begins = {segment.first: number for number, segment in enumerate(segments_of(store, clip))}
             for phase, grid in enumerate(entry.facts["keyframes"]):
                 first = [begins.get(grid["offset"] + clock.FRAMES_PER_INTERVAL * k) for k in range(grid["count"] - 1)]
                 # One after the other, a second apart, as many as lie between the keyframes.
                 self._places += [
-                    (clip, phase, start, first[start])
-                    for start in range(len(first) - keyframes + 2)
-                    if first[start] is not None
+                    (clip, phase, start, begin)
+                    for start, begin in enumerate(first[: max(len(first) - keyframes + 2, 0)])
+                    if begin is not None
                 ]
         self.seed = seed
 

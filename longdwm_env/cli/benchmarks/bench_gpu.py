@@ -171,7 +171,7 @@ def _drives(
         passes = count * (1 if guidance_scale == 1 else 2)
         # The first run of a kind warms up, compiling where that was asked for; the faster one counts.
         repeats = 2 if guidance_scale == 1 else 1
-        for what in reversed(DRIVES):
+        for what in reversed(tuple(DRIVES)):
             seconds, at_once = DRIVES[what]
             operations = denoiser_operations(preset, seconds, at_once)
 

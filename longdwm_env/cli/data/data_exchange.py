@@ -1,12 +1,16 @@
 """``longdwm data poses`` and ``import``: the footage of other people, in the form that training reads."""
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import tyro
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 def poses(
@@ -57,7 +61,7 @@ def poses(
             continue
         try:
             with tqdm(desc=f"looking at {file.name}", unit="s", leave=False) as bar:
-                report = write_video_poses(file, options, lambda time_s, bar=bar: bar.update(round(time_s) - bar.n))
+                report = write_video_poses(file, options, partial(_reached, bar))
         except InvalidScene as error:
             print(f"skipped: {error}", file=sys.stderr)
             skipped += 1
@@ -99,3 +103,7 @@ def import_data(
         print(f"wrote {report.drives} drives, {report.seconds:.0f} s, to {out}; {report.posed} of them with poses")
     print(f"licence of the source: {report.licence}")
     return 0
+
+
+def _reached(bar: "tqdm[NoReturn]", time_s: float) -> None:
+    bar.update(round(time_s) - bar.n)

@@ -37,6 +37,7 @@ def steps(
     """
     from longdwm_env.evaluation.networks import opened_encoder
     from longdwm_env.evaluation.paper.continuations import clips_of, samples_from
+    from longdwm_env.evaluation.provenance import path_hash
     from longdwm_env.evaluation.steps_table import Stepped, compared
     from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.world import DiffusionWorld
@@ -58,7 +59,7 @@ def steps(
     cut = list(samples_from(clips, samples, frames))
     facts = {
         "command": command_line(),
-        "models": [content_hash(folder) for folder, _ in asked],
+        "models": [path_hash(folder) for folder, _ in asked],
         "samples from": f"{cut[0].key} to {cut[-1].key}",
     }
     return written(compared(models, cut, frames, opened_encoder(encoder), facts), out)

@@ -155,7 +155,7 @@ def _measured(
     makers = _continuing(systems, num_frames)
     more.setdefault("read", lambda sample, video: _pictures(video[1:], sample.truth))
     found = _gather(protocol, name, makers, num_frames, alone=alone, **more)
-    cells = {
+    cells: dict[str, tuple[Cell, ...]] = {
         system: (
             *frechet_cells(protocol.networks, found.real, made, num_frames + 1, alone),
             *_picture_cells(made),

@@ -113,7 +113,7 @@ class _Canvas:
         if np.ptp(angles) > np.pi / 2 + 1:
             return None
         ends = np.array([angles.min(), angles.max()])
-        return np.cos(ends)[:, None] * forward + np.sin(ends)[:, None] * left
+        return np.asarray(np.cos(ends)[:, None] * forward + np.sin(ends)[:, None] * left)
 
     def add_ground(
         self, corners_m: Float[np.ndarray, "q 4 2"], colours: UInt8[np.ndarray, "q 3"], farthest_m: FloatArray

@@ -304,7 +304,7 @@ def _load(dataroot: Path, version: str, skip_missing: bool) -> Any:
 def _part_of(kind: Any, dataroot: Path) -> Any:
     """The devkit's database without the scenes whose map mask is missing: it would not open at all with them."""
 
-    class Part(kind):  # type: ignore[misc]
+    class Part(kind):
         def __load_table__(self, table_name: str) -> Any:
             records = super().__load_table__(table_name)
             if table_name not in ("map", "log", "scene"):
