@@ -133,8 +133,13 @@ def growing_video(path: Path, image_size: ImageSize, scale: int | None = None) -
         scale: as for ``VideoWriter``.
     """
     part = unfinished(path)
-    with VideoWriter(part, image_size, scale=scale, preview=True) as video:
-        yield video
+    try:
+        with VideoWriter(part, image_size, scale=scale, preview=True) as video:
+            yield video
+    except BaseException:
+        if not video.frames_written:
+            part.unlink(missing_ok=True)
+        raise
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)

@@ -57,6 +57,11 @@ class Walk:
         return "\n".join([*lines, *(f"  {file}: {', '.join(names)}" for file, names in files.items())])
 
 
+def called(walk: str, *args: object) -> list[tuple[str, str]]:
+    """The functions on one of the walks, by the name of its function here."""
+    return list(globals()[walk](*args).called)
+
+
 def named(frame) -> tuple[str, str] | None:
     """File and name of a function of ours; None of others, and of what a reader does not follow: see below."""
     code = frame.f_code

@@ -36,7 +36,7 @@ def test_the_full_size_recipe_is_the_papers_appendix_c() -> None:
         assert made.stage(stage).loop.batch_size == 8
     assert made.stage("distill").loop.steps == 500
     assert made.stage("distill").loop.batch_size == 4
-    assert made.data.frames == 12 * 11 + 13
+    assert made.data.frames == 12 * 22 + 1, "whole scenes of nuScenes; thirteen keyframes are 12 s of them"
     settings = PRESETS[made.preset]().settings
     assert settings.image_size == (480, 720)
     assert settings.keyframes == 13

@@ -54,14 +54,15 @@ def record_drive(session: Session, folder: Path, seconds: float, size_px: tuple[
             session.tick(frames / FPS)
             while session.awaits_answer or session.catching_up:
                 session.tick(frames / FPS)
+            failed = session.fault if session.at_wheel == "policy" else None
+            if failed is not None and (session.trip is None or session.trip.present.state.frames_driven == 0):
+                raise failed
             view.draw(surface, screen_of(session, float(FPS)))
             video.write(pixels(surface))
             frames += 1
             bar.update()
-            if session.fault is not None and session.at_wheel == "policy":
-                if session.trip is None or session.trip.present.state.frames_driven == 0:
-                    raise session.fault
-                ended = str(session.fault)
+            if failed is not None:
+                ended = str(failed)
             elif session.waiting or session.paused:
                 ended = "replay"
             elif session.trip is not None and session.trip.present.over and session.playback.at_end:

@@ -33,11 +33,11 @@ def folders(
 
     check_device(device)
     check_output_folder(out)
+    opened = opened_networks(networks, device)
     truth, made = VideoFolder(real), VideoFolder(generated)
     both = paired(truth, made)
     height, width = truth.read(truth.names[0]).shape[1:3]
     videos = [ReadWhenAsked(folder, both or folder.names, (height, width)) for folder in (truth, made)]
-    opened = opened_networks(networks, device)
     opened.check_files()
     found, left_out = measure(videos[0], videos[1], opened, is_paired=bool(both))
     if vbench:

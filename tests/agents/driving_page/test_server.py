@@ -6,7 +6,6 @@ import threading
 import time
 import zlib
 from dataclasses import replace
-from importlib.util import find_spec
 
 import av
 import cv2
@@ -20,8 +19,7 @@ from longdwm_env.agents.driving.recording.links import link_of
 from longdwm_env.agents.driving_page import photos
 from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS
 from longdwm_env.agents.driving_page.page_server import PageServer
-from longdwm_env.cli import main
-from longdwm_env.cli.drives import serve as serve_module
+from longdwm_env.cli import extras, main
 from longdwm_env.errors import UnknownWorld
 
 from .conftest import PATIENCE_S, Client, request, running, street
@@ -436,7 +434,7 @@ def test_fault_of_a_world_ends_neither_the_drive_nor_the_server(folder, monkeypa
 
 
 def test_missing_extra_is_one_line_before_anything_is_done(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(serve_module, "find_spec", lambda name: None if name == "uvicorn" else find_spec(name))
+    monkeypatch.setattr(extras, "is_installed", lambda name: name != "uvicorn")
     assert main(["serve", "--out", str(tmp_path / "drives")]) == 2
     told = capsys.readouterr().err.strip()
     assert "\n" not in told

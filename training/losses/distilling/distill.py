@@ -118,12 +118,11 @@ class DistillObjective(Objective):
         super().__init__(seed)
         if choices.target == "reencoded" and codec is None:
             raise InvalidConfig("distill_target=reencoded decodes the teacher's segments, so it needs the codec")
-        self.codec = codec
         self.transformer = student
         teacher.requires_grad_(False)
         teacher.eval()
-        # A tuple hides the teacher from nn.Module: it is neither trained nor saved with the student.
-        self._teacher = (FineModel(teacher, scheduler),)
+        # Tuples hide the teacher and the codec from nn.Module: they are neither trained nor saved with the student.
+        self._teacher, self._codec = (FineModel(teacher, scheduler),), (codec,)
         self.model = CoarseModel(student, scheduler)
         self.scheduler, self.noise, self.choices, self.last_is_exact = scheduler, noise, choices, last_is_exact
 
@@ -164,13 +163,14 @@ class DistillObjective(Objective):
     @torch.no_grad()
     def _reencoded(self, segments: Tensor) -> Tensor:
         """(B, K - 1, L, C, h, w) segments -> (B, K - 1, C, h, w): the last frame of each, encoded alone."""
-        assert self.codec is not None
+        (codec,) = self._codec
+        assert codec is not None
         wanted = slice(SEGMENT_FRAMES - 1, SEGMENT_FRAMES)
         made = []
         # One after the other: decoded pictures of all segments of a clip at once would be most of the memory.
         for segment in segments.flatten(0, 1):
-            last = self.codec.decode_clip(segment[None], SEGMENT_FRAMES, wanted)
-            made.append(self.codec.encode_keyframes(last)[0, 0].to(segment.dtype))
+            last = codec.decode_clip(segment[None], SEGMENT_FRAMES, wanted)
+            made.append(codec.encode_keyframes(last)[0, 0].to(segment.dtype))
         return torch.stack(made).unflatten(0, segments.shape[:2])
 
     @torch.no_grad()
