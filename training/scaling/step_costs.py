@@ -4,9 +4,10 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.costs import Cost, bytes_of, cost_of, without_data
@@ -109,7 +110,9 @@ def made(
     if device != "cpu":
         objective.to(device)
     if config.lora.rank:
-        add_lora(objective.trained, config.lora, config.loop.seed)
+        # peft moves what it adds; tensors without data cannot be moved in place, and begin where they belong.
+        with torch.device(device), patch.object(nn.Module, "to", lambda module, *_, **__: module):
+            add_lora(objective.trained, config.lora, config.loop.seed)
     if config.loop.gradient_checkpointing:
         objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
     objective.train()
