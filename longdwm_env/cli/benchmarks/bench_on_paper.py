@@ -82,7 +82,7 @@ def on_paper(
 
 
 @dataclass(frozen=True)
-class Driven:
+class CountedDrive:
     """What a drive costs.
 
     Attributes:
@@ -109,7 +109,7 @@ class Driven:
         return asdict(self)
 
 
-def _driven(ledger: "Ledger", what: str, steps: int, guidance_scale: float) -> Driven:
+def _driven(ledger: "Ledger", what: str, steps: int, guidance_scale: float) -> CountedDrive:
     from longdwm_env.models.costs import Cost, drive_passes
 
     seconds, at_once = DRIVES[what]
@@ -124,10 +124,10 @@ def _driven(ledger: "Ledger", what: str, steps: int, guidance_scale: float) -> D
         add(done, count * (repeats if done.part in ("coarse", "fine") else 1))
         if done.part == "decode" and ledger.small_decoder is not None:
             add(replace(done, part="small decode"), count)
-    return Driven(what, steps, guidance_scale, costs)
+    return CountedDrive(what, steps, guidance_scale, costs)
 
 
-def _stages_table(drives: Iterable[Driven], utilisation: float) -> str:
+def _stages_table(drives: Iterable[CountedDrive], utilisation: float) -> str:
     fastest = DEVICES[0]
     rows = [
         (
@@ -146,7 +146,7 @@ def _stages_table(drives: Iterable[Driven], utilisation: float) -> str:
     return _table(headings, rows)
 
 
-def _seconds_table(drives: Iterable[Driven], utilisation: float) -> str:
+def _seconds_table(drives: Iterable[CountedDrive], utilisation: float) -> str:
     rows = []
     for drive in drives:
         for small in (False, True):
@@ -158,7 +158,7 @@ def _seconds_table(drives: Iterable[Driven], utilisation: float) -> str:
     return _table(("seconds", *(device.name for device in DEVICES)), rows)
 
 
-def _goals(drives: Sequence[Driven], utilisation: float) -> list[str]:
+def _goals(drives: Sequence[CountedDrive], utilisation: float) -> list[str]:
     if all("small decode" not in drive.costs for drive in drives):
         return ["goals: this version has no small decoder to count"]
     lines = []
@@ -257,7 +257,7 @@ def _fits_table(what: str, settings: Mapping[str, float]) -> str:
     return _table((what, *_FITS), [(name, *_fits(held)) for name, held in settings.items()])
 
 
-def _steps(drive: Driven) -> str:
+def _steps(drive: CountedDrive) -> str:
     return f"{drive.steps} steps" + ("" if drive.guidance_scale == 1 else " with guidance")
 
 
