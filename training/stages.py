@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,23 +20,22 @@ from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
 from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.models.speed import speed_up
-from longdwm_env.training.checkpoint import checkpoints, exported_weights, read_checkpoint
+from longdwm_env.training.checkpoint import checkpoints
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.encoding_memory import check_encoding_fits
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore, weights_hash
-from longdwm_env.training.data.footage import Footage
+from longdwm_env.training.data.footage import Footage, sample_images
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
-from longdwm_env.training.decoder import decoder_stage, untrained_decoder
+from longdwm_env.training.decoder import decoder_stage
 from longdwm_env.training.draws import numbers
 from longdwm_env.training.few_steps import (
     FEW_STEP_STAGES,
     drawing,
     few_step_objective,
     hold_teacher,
-    settings_after,
 )
 from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.loop import Progress, train
@@ -54,7 +52,8 @@ from longdwm_env.training.losses.warp_loss import WarpObjective
 from longdwm_env.training.order import check_teacher
 from longdwm_env.training.run import SAMPLES
 from longdwm_env.training.sample_pictures import PictureWriter
-from longdwm_env.training.scaling.lora import LoraChoices, add_lora, is_lora, merge_lora
+from longdwm_env.training.scaling.lora import add_lora
+from longdwm_env.training.shipping.stage_export import COMPONENTS, export
 from longdwm_env.training.workspace import Workspace
 
 Draw = Callable[[int, Sequence[int]], Any]
@@ -187,71 +186,6 @@ def set_switches(objective: Objective, config: StageConfig, device: torch.device
     speed_up(transformer, compile_blocks=config.loop.compile, attention=attention)
 
 
-def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = None) -> None:
-    """Put the newest checkpoint's averaged weights into the workspace's pipeline; may be called while training runs.
-
-    Raises:
-        InvalidConfig: the stage has no checkpoint yet.
-    """
-    found = checkpoints(workspace.stage(stage) / "checkpoints")
-    if not found:
-        raise InvalidConfig(f"stage {stage} in {workspace.root} has no checkpoint yet")
-    checkpoint = read_checkpoint(found[-1])
-    weights = exported_weights(checkpoint)
-    if stage in READERS:
-        network, prefix, folder = READERS[stage]
-        reader = network()
-        reader.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in weights.items()})
-        reader.save_pretrained(str(folder(workspace)), safe_serialization=True)
-        return
-    pipeline = pipeline or workspace.load()
-    component = COMPONENTS[stage]
-    if stage == "decoder" and pipeline.small_decoder is None:
-        pipeline.register_modules(small_decoder=untrained_decoder(workspace, pipeline))
-    module = pipeline.components[component]
-    prefix = {"codec": "autoencoder.", "decoder": "decoder."}.get(stage, "transformer.")
-    if stage in FEW_STEP_STAGES:
-        # The critic that was trained beside it has done its work.
-        weights = {name: tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    own = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    if is_lora(own):
-        merge_lora(module, own, LoraChoices(**checkpoint.facts["run"]["config"]["lora"]))
-        own = {}
-    current = module.state_dict()
-    unknown = sorted(set(own) - set(current))
-    if unknown:
-        raise InvalidConfig(f"the checkpoint of {stage} has weights that {component} lacks: {unknown[:3]}")
-    module.load_state_dict({**current, **{name: tensor.to(current[name].dtype) for name, tensor in own.items()}})
-    if stage == "codec":
-        footage = Footage(workspace.footage)
-        module.cpu().fit_statistics(sample_images(footage, min(1024, 8 * len(footage)), seed=1))
-    if stage == "ar-baseline":
-        module.save_pretrained(str(workspace.baseline), safe_serialization=True)
-    else:
-        workspace.save_component(component, module)
-    if stage in FEW_STEP_STAGES:
-        settings_after(workspace, stage)
-
-
-COMPONENTS = {
-    "codec": "vae",
-    "coarse": "coarse",
-    "sharpen": "coarse",
-    "fine": "fine",
-    "warp": "fine",
-    "distill": "coarse",
-    "few-steps-coarse": "coarse",
-    "few-steps-fine": "fine",
-    "decoder": "small_decoder",
-    "ar-baseline": "fine",
-}
-
-READERS: dict[str, tuple[Callable[[], DrivingEncoder | InverseDynamics], str, Callable[[Workspace], Path]]] = {
-    "scorer": (DrivingEncoder, "encoder.", lambda workspace: workspace.scorer),
-    "inverse-dynamics": (InverseDynamics, "reader.", lambda workspace: workspace.inverse_dynamics),
-}
-"""Stages whose result is no part of the pipeline: (network, its name within the objective, where it goes)."""
-
 STAGES_ON_LATENTS = tuple(stage for stage in COMPONENTS if stage not in ("codec", "decoder"))
 
 
@@ -364,17 +298,6 @@ def channel_weights(pipeline: LongDWMPipeline, power: float) -> Tensor | None:
     return weights / weights.mean()
 
 
-def sample_images(footage: Footage, count: int, seed: int) -> Any:
-    """(count, H, W, 3) uint8 frames of recorded footage, drawn evenly from its clips."""
-    drawn = []
-    for number in range(count):
-        generator = numbers(seed, number, "image")
-        clip = int(generator.integers(len(footage)))
-        frame = int(generator.integers(footage.entries[clip].facts["frames"]))
-        drawn.append(footage.images(clip, [frame])[0])
-    return np.stack(drawn)
-
-
 def _codec(
     config: StageConfig, workspace: Workspace, pipeline: LongDWMPipeline
 ) -> tuple[Objective, Draw, Draw, dict[str, Any]]:
@@ -462,4 +385,4 @@ def _crop(image: np.ndarray, side: int, generator: np.random.Generator) -> np.nd
     return image[top : top + height, left : left + width]
 
 
-__all__ = ["COMPONENTS", "export", "prepare_latents", "run_stage", "sample_images"]
+__all__ = ["COMPONENTS", "export", "prepare_latents", "run_stage"]

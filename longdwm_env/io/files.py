@@ -225,3 +225,36 @@ def _kind(path: Path) -> str:
     if path.is_file():
         return "a file"
     return "a link that leads nowhere" if path.is_symlink() else "a device"
+
+
+def refuse_occupied(out: Path) -> None:
+    """Raise ``InvalidConfig`` unless a folder of results can appear at ``out``; asked before any footage is made."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidConfig(f"{out} exists and is not an empty folder; choose another, or remove it first")
+
+
+@contextmanager
+def folder_appearing(out: Path) -> Iterator[Path]:
+    """A hidden folder beside ``out`` that becomes it at the end, and vanishes if anything goes wrong.
+
+    Raises:
+        InvalidConfig: ``out`` has something in it, or cannot be written.
+        FolderInUse: another process is making it.
+    """
+    refuse_occupied(out)
+    check_output_folder(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-unfinished-", dir=out.parent))
+    except OSError as error:
+        raise InvalidConfig(f"{out} cannot be written: {error}") from error
+    try:
+        with one_writer_of(out):
+            refuse_occupied(out)
+            yield unfinished
+            unfinished.chmod(0o755)
+            unfinished.replace(out)
+    except OSError as error:
+        raise InvalidConfig(f"{out} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -143,3 +143,10 @@ def scene_with():
 def drive_at():
     """A function (speed_mps, lateral_m) -> trajectory."""
     return make_drive_at
+
+
+@pytest.fixture(scope="module")
+def saved(pipeline, tmp_path_factory):
+    path = tmp_path_factory.mktemp("world") / "tiny"
+    pipeline.save_pretrained(path)
+    return str(path)

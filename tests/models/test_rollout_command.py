@@ -32,13 +32,6 @@ def photo(picture, tmp_path):
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def saved(pipeline, tmp_path_factory):
-    path = tmp_path_factory.mktemp("world") / "tiny"
-    pipeline.save_pretrained(path)
-    return str(path)
-
-
 def left_beside(out):
     return sorted(path.name for path in out.parent.iterdir() if path != out and path.suffix != ".png")
 

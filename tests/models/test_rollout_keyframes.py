@@ -28,13 +28,6 @@ def photo(picture, tmp_path):
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def saved(pipeline, tmp_path_factory):
-    path = tmp_path_factory.mktemp("world") / "tiny"
-    pipeline.save_pretrained(path)
-    return str(path)
-
-
 def drive_of(pipeline, picture, seconds):
     size = pipeline.settings.image_size
     text = torch.zeros(pipeline.coarse.config.max_text_seq_length, pipeline.coarse.config.text_embed_dim)

@@ -67,10 +67,10 @@ class ComposeConfig:
 
     training: CompositorTraining = field(default_factory=CompositorTraining)
     shares: StreetShares = field(default_factory=StreetShares)
-    steps: int = 30_000
+    steps: int = 34_000
     ring: int = 8192
     last_seed: int = 900_000
-    longest_s: tuple[int, int] = (6, 40)
+    longest_s: tuple[int, int] = (6, 90)
     widths: tuple[int, int, int] = (48, 96, 144)
     depths: tuple[int, int, int] = (1, 2, 3)
 

@@ -30,6 +30,7 @@ from longdwm_env.training.data.clip import (
 from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE
 from longdwm_env.training.data.shards import MANIFEST, BadLimit, Entry, ShardFolder, made_from, shards_to_make
 from longdwm_env.training.data.workers import side_by_side
+from longdwm_env.training.draws import numbers
 from longdwm_env.types import ActorTracks, ImageSize
 
 CLIPS_PER_SHARD = 8
@@ -312,3 +313,14 @@ def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:
 
 
 __all__ = ["CLIPS_PER_SHARD", "TWIN_SHARDS", "Footage", "TooManyBadClips", "blocks_of", "record_footage"]
+
+
+def sample_images(footage: Footage, count: int, seed: int) -> np.ndarray:
+    """(count, H, W, 3) uint8 frames of recorded footage, drawn evenly from its clips."""
+    drawn = []
+    for number in range(count):
+        generator = numbers(seed, number, "image")
+        clip = int(generator.integers(len(footage)))
+        frame = int(generator.integers(footage.entries[clip].facts["frames"]))
+        drawn.append(footage.images(clip, [frame])[0])
+    return np.stack(drawn)

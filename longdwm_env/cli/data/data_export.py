@@ -47,9 +47,9 @@ def export_lerobot(
     """
     from tqdm import tqdm
 
+    from longdwm_env.io.files import refuse_occupied
     from longdwm_env.scenes.datasets.lerobot_export import export_lerobot as export
     from longdwm_env.scenes.made_roads import with_words
-    from longdwm_env.scenes.nuscenes.export import refuse_occupied
 
     if episodes < 1 or not 1 <= seconds <= 3600:
         raise InvalidConfig(

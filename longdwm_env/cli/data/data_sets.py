@@ -32,7 +32,8 @@ def export_simulator(
         style: How the ego is driven, such as "careful"; by default a style that changes, often for the worse.
     """
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.scenes.nuscenes.export import export_nuscenes, refuse_occupied
+    from longdwm_env.io.files import refuse_occupied
+    from longdwm_env.scenes.nuscenes.export import export_nuscenes
     from longdwm_env.scenes.simulator_clips import simulator_clip
 
     if scenes < 1 or seed < 0:

@@ -7,8 +7,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.io.files import atomic_write_json
-from longdwm_env.scenes.datasets.imported_drives import ForeignDrive, folder_appearing, write_drive
+from longdwm_env.io.files import atomic_write_json, folder_appearing
+from longdwm_env.scenes.datasets.imported_drives import ForeignDrive, write_drive
 
 LICENCES = {
     "lerobot": "each data set's own (its README.md says; yaak-ai/L2D is Apache-2.0)",

@@ -1,9 +1,6 @@
 """A drive of somebody else's data set, and how it is written in the form that training reads."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS
-from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.io.files import atomic_write_json, check_output_folder, one_writer_of
+from longdwm_env.errors import InvalidScene
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.io.video import VideoWriter
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
-from longdwm_env.scenes.nuscenes.export import refuse_occupied
 from longdwm_env.types import FloatArray, Intrinsics
 
 
@@ -120,30 +116,3 @@ def write_known_poses(path: Path, times_s: FloatArray, poses: FloatArray, count:
             "from": {"method": "data set", **source},
         },
     )
-
-
-@contextmanager
-def folder_appearing(out: Path) -> Iterator[Path]:
-    """A hidden folder beside ``out`` that becomes it at the end, and vanishes if anything goes wrong.
-
-    Raises:
-        InvalidConfig: ``out`` has something in it, or cannot be written.
-        FolderInUse: another process is making it.
-    """
-    refuse_occupied(out)
-    check_output_folder(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-unfinished-", dir=out.parent))
-    except OSError as error:
-        raise InvalidConfig(f"{out} cannot be written: {error}") from error
-    try:
-        with one_writer_of(out):
-            refuse_occupied(out)
-            yield unfinished
-            unfinished.chmod(0o755)
-            unfinished.replace(out)
-    except OSError as error:
-        raise InvalidConfig(f"{out} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

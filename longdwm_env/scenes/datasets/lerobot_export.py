@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig, MissingDependency
-from longdwm_env.io.files import atomic_path, atomic_write_json
+from longdwm_env.io.files import atomic_path, atomic_write_json, folder_appearing
 from longdwm_env.io.video import VideoWriter
-from longdwm_env.scenes.datasets.imported_drives import folder_appearing
 from longdwm_env.types import FloatArray, Images
 
 CAMERA = "observation.images.front"

@@ -8,13 +8,11 @@ and the annotations' point counts and visibility come from it. Tokens are hashes
 gives the same files.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.io.files import atomic_write_json, check_output_folder, one_writer_of
+from longdwm_env.io.files import atomic_write_json, folder_appearing
 from longdwm_env.scenes.captions import CAPTIONS_FILE
 from longdwm_env.scenes.footage_chunks import Clip
 from longdwm_env.scenes.nuscenes.clip_writer import (
@@ -42,32 +40,11 @@ def export_nuscenes(clips: Iterable[Clip], out: Path) -> None:
         InvalidConfig: ``out`` has something in it, or cannot be written.
         FolderInUse: another process is making it.
     """
-    refuse_occupied(out)
-    check_output_folder(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}-unfinished-", dir=out.parent))
-    except OSError as error:
-        raise InvalidConfig(f"{out} cannot be written: {error}") from error
-    try:
-        with one_writer_of(out):
-            refuse_occupied(out)
-            exporter = _Exporter(unfinished)
-            for clip in clips:
-                exporter.add(clip)
-            exporter.finish()
-            unfinished.chmod(0o755)
-            unfinished.replace(out)
-    except OSError as error:
-        raise InvalidConfig(f"{out} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def refuse_occupied(out: Path) -> None:
-    """Raise ``InvalidConfig`` unless a dataset can be written to ``out``; asked before any footage is made."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InvalidConfig(f"{out} exists and is not an empty folder; choose another, or remove it first")
+    with folder_appearing(out) as unfinished:
+        exporter = _Exporter(unfinished)
+        for clip in clips:
+            exporter.add(clip)
+        exporter.finish()
 
 
 class _Exporter:

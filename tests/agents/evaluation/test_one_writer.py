@@ -10,9 +10,8 @@ from longdwm_env.cli import main
 from longdwm_env.errors import FolderInUse, InvalidConfig
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.runner import evaluate, evaluate_here
-from longdwm_env.io.files import one_writer_of
+from longdwm_env.io.files import folder_appearing, one_writer_of
 from longdwm_env.scenes import ListedScenes
-from longdwm_env.scenes.datasets.imported_drives import folder_appearing
 from longdwm_env.scenes.nuscenes.export import export_nuscenes
 
 CONFIG = EvaluationConfig(
