@@ -71,14 +71,12 @@ class SecondParts:
     def between(self, last: Images, frames: Sequence[int]) -> list[FrameParts]:
         """Of frames between the present one and the next keyframe, (H, W, 3)."""
         end = clock.FRAMES_PER_INTERVAL
-        ahead = self._relative(end)
-        swept = images_between(
-            self.first, last, self.camera, ahead, self._fallback(ahead[:-1]), BETWEEN_SWEEP, [f - 1 for f in frames]
-        )
+        swept = self._swept(last, frames) if self.surroundings.scenery is None else None
         made = []
-        for frame, matched in zip(frames, swept, strict=True):
+        for index, frame in enumerate(frames):
             (front, in_front), (back, in_back) = self._taken(self.first, 0, frame), self._taken(last, end, frame)
-            pictures = (front, back, matched, np.zeros_like(front))
+            nearer = front if frame <= end // 2 else back
+            pictures = (front, back, nearer if swept is None else swept[index], np.zeros_like(front))
             made.append(self._parts(frame, pictures, (in_front, in_back), 0.0, frame / end))
         return made
 
@@ -88,6 +86,14 @@ class SecondParts:
         pictures = (self.first, np.zeros_like(self.first), self.first, self.first)
         return self._parts(0, pictures, (empty, empty), 1.0, 1.0)
 
+    def _swept(self, last: Images, frames: Sequence[int]) -> Images:
+        """Frames between as matched sweeps show them; where a map knows the scenery they add nothing."""
+        ahead = self._relative(clock.FRAMES_PER_INTERVAL)
+        fallback = self._fallback(ahead[:-1])
+        return images_between(
+            self.first, last, self.camera, ahead, fallback, BETWEEN_SWEEP, [frame - 1 for frame in frames]
+        )
+
     def _relative(self, end: int) -> FloatArray:
         poses = self.surroundings.poses
         return relative_to(poses[1 : end + 1], poses[:1])
@@ -95,7 +101,8 @@ class SecondParts:
     def _fallback(self, poses: FloatArray) -> Images:
         return warp_images(self.first, self.camera, poses, WarpSettings(variant="ground", depth_m=35.0))
 
-    def _map(self, frame: int) -> MapPicture:
+    def shown(self, frame: int) -> MapPicture:
+        """What the map and the boxes show of a frame."""
         if frame not in self.maps:
             self.maps[frame] = self.surroundings.shown(frame, self.camera)
         return self.maps[frame]
@@ -103,14 +110,14 @@ class SecondParts:
     def _taken(self, image: Images, source: int, target: int) -> tuple[Images, Images]:
         here = self.surroundings
         return reprojected(
-            image, self._map(source), here.poses[source], source,
-            self._map(target), here.poses[target], target, here.others, self.camera,
+            image, self.shown(source), here.poses[source], source,
+            self.shown(target), here.poses[target], target, here.others, self.camera,
         )  # fmt: skip
 
     def _parts(
         self, frame: int, pictures: Sequence[Images], masks: Sequence[Images], keyframe: float, share: float
     ) -> FrameParts:
-        shown = self._map(frame)
+        shown = self.shown(frame)
         depth = np.rint(255 * np.sqrt(shown.inverse_depth.clip(0, 1))).astype(np.uint8)
         fineness = np.log2(self.camera.intrinsics.width_px / UNIT_WIDTH_PX)
         flags = np.array([keyframe, share, *self.surroundings.flags, fineness], np.float32)

@@ -1,9 +1,10 @@
 """The compositor: a frame put together at full resolution from what is known of it.
 
 The Coarse model says in latents what the next keyframe is like, and latents are soft. What the last frames show, taken
-along by geometry, is sharp, but has holes and is wrong where geometry is. The compositor gives every pixel a share of
-each of these pictures and a gated residual of its own. It sees beside them what a map and boxes of road users show,
-where there are any. One network makes keyframes and the frames between them.
+along by geometry, is sharp, but has holes and is wrong where geometry is. What a map and boxes of road users show is
+sharp and complete, but knows no light, weather or texture: the compositor lights it by factors and offsets that change
+slowly over the picture (as Gharbi et al., "Deep bilateral learning", 2017), so its edges stay. Every pixel gets a share
+of each of these pictures and a gated residual. One network makes keyframes and the frames between them.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 PICTURES = ("first", "last", "matched", "coarse")
 """What a frame is put together from: the keyframe before it taken along, between keyframes the one after it taken back,
 the matched sweep, and at keyframes the Coarse model's own picture."""
+
+SHARES = (*PICTURES, "map")
+"""What pixels have shares of: these pictures and the map's picture, lit."""
 
 FLAGS = ("keyframe", "share", "layout", "scenery", "fineness")
 """Numbers about a frame: whether it is a keyframe, how far between keyframes it lies, what the map knows, and how many
@@ -81,8 +85,7 @@ class Compositor(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         a, b, c = widths
-        count = len(PICTURES)
-        self.stem = nn.Conv2d((3 * count + 2 + 4 + 1) * 4, a, 3, padding=1)
+        self.stem = nn.Conv2d((3 * len(PICTURES) + 2 + 4 + 1) * 4, a, 3, padding=1)
         self.down0 = nn.Sequential(*(_Block(a) for _ in range(depths[0])))
         self.to1 = nn.Conv2d(a, b, 3, 2, 1)
         self.down1 = nn.Sequential(*(_Block(b) for _ in range(depths[1])))
@@ -92,7 +95,8 @@ class Compositor(ModelMixin, ConfigMixin):
         self.up1 = nn.Sequential(*(_Block(b) for _ in range(depths[1])))
         self.from1 = nn.Conv2d(b, a, 1)
         self.up0 = nn.Sequential(*(_Block(a) for _ in range(depths[0])))
-        self.head = _begun_at_zero(nn.Conv2d(a, (count + 4) * 4, 3, padding=1))
+        self.light = _begun_at_zero(nn.Conv2d(b, 6, 1))
+        self.head = _begun_at_zero(nn.Conv2d(a, (len(SHARES) + 4) * 4, 3, padding=1))
         self.told = nn.Sequential(nn.Linear(text_dim + len(FLAGS), 64), nn.SiLU(), nn.Linear(64, a + b + c))
 
     def forward(self, given: Ingredients) -> Float[Tensor, "b 3 h w"]:
@@ -108,21 +112,30 @@ class Compositor(ModelMixin, ConfigMixin):
         b = self.up1(b + F.interpolate(self.from2(c), scale_factor=2.0))
         a = self.up0(a + F.interpolate(self.from1(b), scale_factor=2.0))
         out = F.pixel_shuffle(self.head(F.silu(a)), 2).float()
-        shares = (out[:, : len(PICTURES)] + self._preferred(masks, flags)).softmax(dim=1)
-        mixed = (shares[:, :, None] * pictures).sum(dim=1)
-        gate, own = out[:, len(PICTURES) : len(PICTURES) + 1], out[:, len(PICTURES) + 1 :]
+        shares = (out[:, : len(SHARES)] + self._preferred(masks, flags)).softmax(dim=1)
+        lit = self._lit(given.map_picture[:, :3], b)
+        mixed = (shares[:, :-1, None] * pictures).sum(dim=1) + shares[:, -1:] * lit
+        gate, own = out[:, len(SHARES) : len(SHARES) + 1], out[:, len(SHARES) + 1 :]
         return mixed + 2 * torch.sigmoid(gate) * torch.tanh(own)
+
+    def _lit(self, shown: Tensor, features: Tensor) -> Tensor:
+        """(B, 3, H, W): the map's picture under factors and offsets that are said at every fourth pixel."""
+        light = F.interpolate(self.light(F.silu(features)).float(), scale_factor=4.0, mode="bilinear")
+        factor, offset = light.chunk(2, dim=1)
+        return (shown + 1) * (1 + factor) - 1 + offset
 
     @staticmethod
     def _preferred(masks: Tensor, flags: Tensor) -> Tensor:
-        """(B, 4, H, W): where an untrained network takes its pixels from. What does not exist gets no share."""
+        """(B, 5, H, W): where an untrained network takes its pixels from. What does not exist gets no share."""
         keyframe, share = flags[:, 0, None, None], flags[:, 1, None, None]
         nowhere = -30.0
         first = 4 * masks[:, 0] - 1 - 2 * (1 - keyframe) * share
         last = (4 * masks[:, 1] - 1 - 2 * (1 - share)) * (1 - keyframe) + nowhere * keyframe
         matched = torch.zeros_like(first)
         coarse = keyframe * torch.ones_like(first) + nowhere * (1 - keyframe)
-        return torch.stack([first, last, matched, coarse], dim=1)
+        known = flags[:, FLAGS.index("layout"), None, None]
+        shown = nowhere * (1 - known) - torch.ones_like(first)
+        return torch.stack([first, last, matched, coarse, shown], dim=1)
 
 
-__all__ = ["FLAGS", "PICTURES", "Compositor", "Ingredients"]
+__all__ = ["FLAGS", "PICTURES", "SHARES", "Compositor", "Ingredients"]

@@ -92,6 +92,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "text": Command(
             "measuring.world_quality:text", "how good a world is: are prompted weather and time recognised"
         ),
+        "tables": Command("measuring.all_tables:tables", "all tables above, together, on scenes that are sealed"),
         "short": Command("measuring.paper_metrics:short", "the paper's short protocol (Table 1)"),
         "long": Command("measuring.paper_metrics:long", "the paper's long protocol (Table 2)"),
         "controllable": Command("measuring.paper_metrics:controllable", "the paper's controllable protocol (Table 4)"),

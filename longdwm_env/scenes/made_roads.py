@@ -165,7 +165,14 @@ def on_road(scene: Scene, road: Road) -> Scene:
             offset = -seen.offset_m if offset is None else offset
             width = seen.width_m or None if width is None else width
     strip = StripRoad(
-        road.curvature, width or _USUAL_LANE_M, offset or 0.0, road.lanes, road.oncoming, road.lane, road.side
+        road.curvature,
+        width or _USUAL_LANE_M,
+        offset or 0.0,
+        road.lanes,
+        road.oncoming,
+        road.lane,
+        road.side,
+        road.beside,
     )
     start = replace(scene.start, yaw_rate_radps=scene.start.speed_mps * road.curvature)
     actors = cars_on(strip, road.cars, start) if road.cars else scene.actors

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, RoadLayout
+from longdwm_env.geometry.map_view.scenery import SceneryLayer
+from longdwm_env.scenes.strip_scenery import Beside, scenery_beside
 from longdwm_env.types import FloatArray, LaneFit, wrap_angle
 
 MOST_CURVATURE_PER_M = 0.1
@@ -41,6 +43,7 @@ class Road:
         side: of the road that is driven on.
         width: of a lane in m; None takes it from the lines of the picture, else 3.5.
         offset: m that the car is to the left of its lane's middle; None takes it from the picture, else 0.
+        beside: what stands beside the road: trees, houses, buildings or nothing. It is no picture of what is there.
         cars: other cars on the road; nobody knows those of the picture.
         horizon: share of the picture's height, 0 at its top; None finds it.
         height: of the camera above the road in m; None takes the camera file's, else 1.4.
@@ -54,6 +57,7 @@ class Road:
     side: Literal["right", "left"] = "right"
     width: float | None = None
     offset: float | None = None
+    beside: Beside = "trees"
     cars: int = 0
     horizon: float | None = None
     height: float | None = None
@@ -72,6 +76,8 @@ class Road:
         self._within("fov", 12.0, 143.0)
         if self.side not in ("right", "left"):
             raise InvalidConfig(f"a road's side is right or left, got {self.side!r}")
+        if self.beside not in get_args(Beside):
+            raise InvalidConfig(f"beside a road are {', '.join(get_args(Beside))}; got {self.beside!r}")
 
     def _within(self, name: str, least: float, most: float) -> None:
         value = getattr(self, name)
@@ -96,9 +102,10 @@ class Road:
                     f"road={text!r}: {part!r} is not understood; allowed are {_WORDS}: {', '.join(kinds)}"
                 )
             try:
-                values[name] = (
-                    value if name == "side" else int(value) if kinds[name].type is int else _finite(float(value))
-                )
+                if name in ("side", "beside"):
+                    values[name] = value
+                else:
+                    values[name] = int(value) if kinds[name].type is int else _finite(float(value))
             except ValueError as error:
                 raise InvalidConfig(f"road={text!r}: {name} is a number, got {value!r}; {_WORDS}") from error
         return cls(**values)  # type: ignore[arg-type]
@@ -118,7 +125,7 @@ class StripRoad:
         curvature_per_m: of the middle of the car's own lane, to the left above 0.
         width_m: of a lane.
         offset_m: that the world's origin is to the left of its lane's middle; the road leads along x there.
-        lanes, oncoming, lane, side: as of ``Road``.
+        lanes, oncoming, lane, side, beside: as of ``Road``.
     """
 
     curvature_per_m: float
@@ -128,6 +135,7 @@ class StripRoad:
     oncoming: int
     lane: int
     side: Literal["right", "left"]
+    beside: Beside = "nothing"
 
     @cached_property
     def _sign(self) -> float:
@@ -188,6 +196,12 @@ class StripRoad:
             parts.append(self._strip(places, length, left - LINE_M / 2, left + LINE_M / 2))
             kinds.append(np.full(len(places), kind))
         return RoadLayout(np.concatenate(parts), np.concatenate(kinds).astype(np.uint8)).near(centre_m, reach_m)
+
+    def scenery(self, centre_m: FloatArray, reach_m: float) -> SceneryLayer | None:
+        """What stands beside it within a distance of a point (2,); None where nothing does."""
+        (here,), _ = self.along(np.asarray(centre_m, np.float64)[None])
+        whole = scenery_beside(self, self.beside, float(here), float(reach_m))
+        return None if whole is None else whole.near(centre_m, reach_m)
 
     def _lines(self) -> list[tuple[float, int, bool]]:
         """How far left each line is, its kind, and whether it is dashed."""

@@ -60,3 +60,27 @@ def test_what_cannot_be_measured_is_said(tmp_path, capsys) -> None:
     assert "holds no scorer" in capsys.readouterr().err
     assert main(["metrics", "obey", "--world", "warp", "--reader", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "holds no inverse-dynamics" in capsys.readouterr().err
+
+
+def test_all_tables_are_made_together_and_once(folder, capfd) -> None:
+    out = folder / "tables"
+    words = ["metrics", "tables", "--world", "warp", "--against", "--first-seed", "1000010", "--scenes", "1"]
+    words += ["--long-drives", "1", "--seconds", "2", "--processes", "1", "--encoder", str(folder / "scorer")]
+    words += ["--names", "detail", "truth", "--out", str(out), "--drives", str(folder / "drives")]
+    assert main(words) == 0
+    assert all(json.loads((out / f"{name}.json").read_text())["rows"] for name in ("detail", "truth"))
+    assert not (out / "cars.json").exists()
+    assert main(words) == 2
+    assert "holds all tables of these weights" in capfd.readouterr().err
+
+
+def test_drives_are_those_of_all_models_of_a_pipeline() -> None:
+    from longdwm_env.evaluation.drives.drive_set import world_version
+    from longdwm_env.models.bundled import bundled_pipeline_folder
+    from longdwm_env.models.world import DiffusionWorld
+
+    world = DiffusionWorld.from_pretrained(bundled_pipeline_folder())
+    before = world_version(world)
+    with torch.no_grad():
+        next(world.pipeline.compositor.parameters()).add_(1)
+    assert world_version(world) != before

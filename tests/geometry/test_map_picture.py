@@ -104,6 +104,23 @@ def test_looks_are_drawn(camera):
     assert (draw_map(None, None, tracks([(12.0, 0.0, 0.0)], **bus), 0, camera, HERE).picture != dark).any()
 
 
+@pytest.mark.parametrize("kind", ROAD_USER_CLASSES)
+def test_every_road_user_fills_his_box_and_no_more(camera, kind):
+    look = {"classes": np.array([ROAD_USER_CLASSES.index(kind)]), "colours": np.array([BLUE])}
+    shown = draw_map(None, None, tracks([(9.0, 2.0, 0.4)], **look), 0, camera, HERE)
+    rows, columns = np.nonzero(shown.owners == 0)
+    turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+    feet = turn @ np.array([[2.25, 2.25, -2.25, -2.25], [0.9, -0.9, 0.9, -0.9]]) + [[9.0], [2.0]]
+    corners = np.array([at(camera, x, y, z) for x, y in feet.T for z in (0.0, 1.5)])
+    low, high = corners.min(axis=0).clip(0), corners.max(axis=0)
+    # Mirrors and lamps stand out a little, and wheels are all that touches the ground.
+    assert rows.min() >= low[0] - 2
+    assert columns.min() >= low[1] - 3
+    assert columns.max() <= high[1] + 3
+    assert rows.max() <= high[0] + 2
+    assert len(rows) > 0.4 * (high - low).prod()
+
+
 def test_absent_and_unknown_road_users_are_left_out(camera):
     absent = tracks([(np.nan, np.nan, np.nan)])
     assert (draw_map(None, None, absent, 0, camera, HERE).owners == STATIC).all()

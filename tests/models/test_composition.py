@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from longdwm_env.models.composition import FrameParts, SecondParts, Surroundings, as_ingredients
-from longdwm_env.models.compositor import FLAGS, PICTURES, Compositor
+from longdwm_env.models.compositor import FLAGS, PICTURES, SHARES, Compositor
 from longdwm_env.models.world import DiffusionWorld
 
 SIZE = (32, 48)
@@ -68,6 +68,17 @@ def test_a_picture_that_does_not_exist_has_no_influence(keyframe, missing):
     changed = part.pictures.copy()
     changed[PICTURES.index(missing)] = 7
     assert torch.equal(composed(compositor, part), composed(compositor, replace(part, pictures=changed)))
+
+
+def test_lit_the_map_keeps_its_edges():
+    """A compositor that takes everything from the map, at night: darker, as sharp for its contrast, and in place."""
+    compositor = Compositor(text_dim=80, widths=(8, 8, 8), depths=(1, 1, 1)).eval()
+    with torch.no_grad():
+        compositor.head.bias.view(-1, 4)[SHARES.index("map")] = 60.0
+        compositor.light.bias[:3] = -0.75
+    part = some_parts(known=1.0)
+    shown = torch.from_numpy(part.map_picture[..., :3]).movedim(-1, 0)[None] / 255
+    assert torch.allclose((composed(compositor, part) + 1) / 2, shown / 4, atol=1e-3)
 
 
 def test_a_map_that_is_not_there_has_no_influence():

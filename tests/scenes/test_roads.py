@@ -237,3 +237,26 @@ def test_without_a_camera_the_horizon_is_that_of_the_picture(street):
     cameras = (env.unwrapped.get_state().camera, true.fitted((96, 144)))
     seen = [project_points(camera, far)[0][0] for camera in cameras]
     np.testing.assert_allclose(*seen, atol=2.5)
+
+
+@pytest.mark.parametrize("beside", ["trees", "houses", "buildings"])
+@pytest.mark.parametrize("curvature", [0.0, 0.02, -0.1])
+def test_what_stands_beside_a_road_is_not_on_it_and_goes_on(beside, curvature):
+    road = strip(curvature, beside=beside)
+    layer = road.scenery(np.zeros(2), 200.0)
+    assert len(layer.kinds) > 20
+    reach = np.where(layer.sizes_m[:, 1] > 2.5, layer.sizes_m[:, 1] / 2, 0.0)
+    _, left = road.along(layer.positions_m.astype(float))
+    low, high = road.edges_m
+    trunks = layer.bases_m == 0
+    assert ((left + reach < low) | (left - reach > high))[trunks].all()
+    again = road.scenery(np.array([30.0, 0.0]), 100.0)
+    known = {tuple(place) for place in layer.positions_m.round(2).tolist()}
+    assert {tuple(place) for place in again.positions_m.round(2).tolist()} & known
+
+
+def test_beside_a_road_there_may_be_nothing_and_only_what_is_known():
+    assert strip(beside="nothing").scenery(np.zeros(2), 100.0) is None
+    assert Road.parse("straight,beside=houses").beside == "houses"
+    with pytest.raises(InvalidConfig, match="trees, houses, buildings, nothing"):
+        Road.parse("straight,beside=castles")

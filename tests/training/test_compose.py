@@ -146,6 +146,7 @@ def a_moment(value, size=SIZE):
         "flags": np.array([1, 1, 1, 1, 0], np.float32),
         "texts": np.zeros((5, 16), np.float32),
         "targets": np.full((*size, 3), value, np.uint8),
+        "road_users": np.zeros(size, np.uint8),
         "seconds": 0,
     }
 
@@ -217,7 +218,7 @@ def test_several_writers_of_a_ring_lose_nothing(tmp_path):
 
 def test_patch_distance_is_nothing_between_equals_and_grows():
     picture = torch.rand(2, 3, *SIZE) * 2 - 1
-    same, other = patch_distance(picture, picture), patch_distance(picture, picture + 0.5)
+    same, other = patch_distance(picture, picture, torch.ones(1)), patch_distance(picture, picture + 0.5, torch.ones(1))
     assert (same < other).all()
     assert same.max() < 0.02
 

@@ -8,12 +8,7 @@ import numpy as np
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
 from longdwm_env.training.composition.config import StreetShares
 from longdwm_env.training.composition.looks import PhotographicLook, PhotographicStreet
-from longdwm_env.training.composition.streets import (
-    NOTHING,
-    SimulatedStreet,
-    Street,
-    draw_knowledge,
-)
+from longdwm_env.training.composition.streets import EVERYTHING, ROAD, SimulatedStreet, Street
 from longdwm_env.types import ImageSize
 
 
@@ -49,14 +44,15 @@ def chosen_street(
     size = sizes[1] if rng.random() < shares.large else sizes[0]
     if recorded is not None and rng.random() < shares.recorded:
         return Choice(recorded(rng, size), False, rng.random() < shares.one_picture)
-    knowledge, seed = draw_knowledge(rng), int(rng.integers(last_seed))
+    knowledge = EVERYTHING if rng.random() < shares.everything else ROAD
+    seed = int(rng.integers(last_seed))
     arcs = rng if rng.random() < shares.free else None
-    if knowledge == NOTHING and rng.random() < shares.photographic:
+    from_one_picture = knowledge == ROAD and rng.random() < shares.one_picture
+    if rng.random() < (shares.photographic if knowledge == ROAD else shares.photographic_everything):
         street = SimulatedStreet(seed, knowledge, size, arcs, whole=True)
-        dressed = PhotographicStreet(street, PhotographicLook.drawn(rng))
-        return Choice(dressed, False, rng.random() < shares.one_picture)
+        return Choice(PhotographicStreet(street, PhotographicLook.drawn(rng)), False, from_one_picture)
     conditions = None
     if rng.random() < shares.restyled:
         conditions = Conditions(rng.choice(WEATHERS), rng.choice(TIMES_OF_DAY))
     street = SimulatedStreet(seed, knowledge, size, arcs, conditions)
-    return Choice(street, conditions is not None, knowledge == NOTHING and rng.random() < shares.one_picture)
+    return Choice(street, conditions is not None, from_one_picture)

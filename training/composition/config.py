@@ -13,6 +13,7 @@ class CompositorTraining:
         rising_steps: over which the critic's weight rises.
         learning_rate: of the compositor; the critic's is twice it.
         distance_weight, fooling_weight, matching_weight: of the terms of the loss.
+        road_user_weight: how much more a squared error counts where the map shows a road user.
         average: decay of the averaged weights.
         save_every: steps.
         least_moments: what the ring must hold before training begins.
@@ -25,6 +26,7 @@ class CompositorTraining:
     distance_weight: float = 0.5
     fooling_weight: float = 0.15
     matching_weight: float = 1.0
+    road_user_weight: float = 3.0
     average: float = 0.998
     save_every: int = 200
     least_moments: int = 512
@@ -39,15 +41,19 @@ class StreetShares:
         large: of drives in pictures of twice the size.
         free: of simulated drives along arcs, in place of a driver's way.
         restyled: of simulated drives that begin under another prompt than their history shows.
-        photographic: of simulated drives that are given nothing and look like photographs.
-        one_picture: of drives that are given nothing and begin from one picture.
+        everything: of simulated drives that are told all that the map knows; the others are told of the road and its
+            users, as where a map of a photograph's road was made.
+        photographic, photographic_everything: of simulated drives of either kind that look like photographs.
+        one_picture: of drives not told everything that begin from one picture.
     """
 
     recorded: float = 0.1
-    large: float = 0.45
-    free: float = 0.15
+    large: float = 0.5
+    free: float = 0.12
     restyled: float = 0.1
+    everything: float = 0.8
     photographic: float = 0.7
+    photographic_everything: float = 0.12
     one_picture: float = 0.5
 
 
@@ -67,7 +73,7 @@ class ComposeConfig:
 
     training: CompositorTraining = field(default_factory=CompositorTraining)
     shares: StreetShares = field(default_factory=StreetShares)
-    steps: int = 34_000
+    steps: int = 45_000
     ring: int = 8192
     last_seed: int = 900_000
     longest_s: tuple[int, int] = (6, 90)

@@ -46,11 +46,14 @@ class PatchCritic(nn.Module):
         return scores, features
 
 
-def patch_distance(made: Tensor, wanted: Tensor) -> Tensor:
-    """(B,) root mean squares over patches of 1, 4 and 12 pixels, of the difference and thrice of its gradients."""
+def patch_distance(made: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """(B,) root mean squares over patches of 1, 4 and 12 pixels, of the difference and thrice of its gradients.
+
+    Squares are weighted by (B, 1, H, W).
+    """
     d = made - wanted
     across = F.pad(d[..., :, 1:] - d[..., :, :-1], (0, 1))
     down = F.pad(d[..., 1:, :] - d[..., :-1, :], (0, 0, 0, 1))
-    e = (d**2).mean(1, keepdim=True) + 3 * (across**2 + down**2).mean(1, keepdim=True)
+    e = weights * ((d**2).mean(1, keepdim=True) + 3 * (across**2 + down**2).mean(1, keepdim=True))
     pooled = [e if k == 1 else F.avg_pool2d(e, k, stride=k // 2) for k in (1, 4, 12)]
     return torch.stack([(p + 1e-4).sqrt().mean((1, 2, 3)) for p in pooled]).mean(0)

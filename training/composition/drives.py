@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from longdwm_env.geometry.boxes import seen_boxes
+from longdwm_env.geometry.map_view.upright import STATIC
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.closed_loop.generation import Generation
 from longdwm_env.models.closed_loop.samples import Present, Sampling
@@ -25,20 +27,40 @@ from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.composition.streets import BEFORE, HISTORY, STEP, Street, Stretch
 from longdwm_env.types import FloatArray, Images, ImageSize
 
+UNTOLD = 0.15
+"""Chance that a drive comes without a prompt."""
+
+NEAR_ROAD_USERS = 0.5
+"""Chance that the kept part of a larger picture is one with a road user, where there is one."""
+
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame of a drive: what it is put together from, and what was to be seen."""
+    """One frame of a drive: what it is put together from, and what was to be seen.
+
+    Attributes:
+        parts: of the frame.
+        text: (S, D) embedding of the prompt.
+        target: (H, W, 3) what was to be seen.
+        road_users: bool (H, W), where the map shows one.
+        second: of the drive.
+    """
 
     parts: FrameParts
     text: Tensor
     target: Images
+    road_users: NDArray[np.bool_]
     second: int
 
     def columns(self, rng: np.random.Generator, tile: ImageSize) -> dict[str, Any]:
-        """As ``store.MomentRing`` keeps it; of a larger picture a random part."""
+        """As ``store.MomentRing`` keeps it; of a larger picture a part, more often one with a road user."""
         height, width = self.target.shape[:2]
         top, left = int(rng.integers(height - tile[0] + 1)), int(rng.integers(width - tile[1] + 1))
+        places = np.argwhere(self.road_users)
+        if len(places) and rng.random() < NEAR_ROAD_USERS:
+            row, column = places[rng.integers(len(places))]
+            top = int(np.clip(row - rng.integers(tile[0]), 0, height - tile[0]))
+            left = int(np.clip(column - rng.integers(tile[1]), 0, width - tile[1]))
         rows, columns = slice(top, top + tile[0]), slice(left, left + tile[1])
         return {
             "pictures": self.parts.pictures[:, rows, columns],
@@ -47,6 +69,7 @@ class Moment:
             "flags": self.parts.flags,
             "texts": self.text.numpy(),
             "targets": self.target[rows, columns],
+            "road_users": self.road_users[rows, columns],
             "seconds": self.second,
         }
 
@@ -74,7 +97,9 @@ class OwnDrive:
     ) -> None:
         self.generation, self.street, self.rng = generation, street, rng
         self.camera = street.camera
-        self.text: Tensor = pipeline.encode_text([known_prompt(street.prompt)])[0]
+        # A photograph comes without a word of its weather: what is seen is then to be carried.
+        prompt = street.prompt if restyled or rng.random() >= UNTOLD else ""
+        self.text: Tensor = pipeline.encode_text([known_prompt(prompt)])[0]
         steps = pipeline.settings.coarse_steps
         self.sampling = Sampling(steps, 1, 1.0, pipeline.encode_text([""]))
         self.history, self.before = list(street.history), street.before
@@ -111,7 +136,9 @@ class OwnDrive:
             made |= dict(zip(frames, self._composed(between), strict=True))
         moments, self._first = self._first, []
         if drawn:
-            moments += [Moment(part, self.text, stretch.truth(index), self.second) for index, part in parts.items()]
+            for index, part in parts.items():
+                shown = second.shown(index).owners != STATIC
+                moments.append(Moment(part, self.text, stretch.truth(index), shown, self.second))
         self.history = [*self.history, made[STEP]][-HISTORY:]
         if STEP - BEFORE in made:
             self.before = made[STEP - BEFORE], poses[STEP - BEFORE]
@@ -134,9 +161,10 @@ class OwnDrive:
         here = self.street.here()
         present = self._present(here, [0, 0])
         picture = redrawn(self.generation, replace(present, history=present.history[-1:]), self.sampling)
-        parts = SecondParts(picture, here.surroundings, self.camera).restyled()
+        second = SecondParts(picture, here.surroundings, self.camera)
+        parts = second.restyled()
         self.history = self._composed([parts])
-        self._first = [Moment(parts, self.text, here.truth(0), 0)]
+        self._first = [Moment(parts, self.text, here.truth(0), second.shown(0).owners != STATIC, 0)]
 
     @torch.no_grad()
     def _composed(self, parts: list[FrameParts]) -> list[Images]:

@@ -94,7 +94,7 @@ class PhotographicLook:
 
 
 class PhotographicStreet:
-    """A simulated street of which nothing is known, in a look; a ``Street``.
+    """A simulated street in a look; a ``Street``.
 
     Args:
         street: whose knowledge is that of ``streets.Knowledge``; here its map serves the look alone.

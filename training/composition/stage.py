@@ -25,6 +25,9 @@ from longdwm_env.training.data.workers import worker_pool
 from longdwm_env.training.workspace import Workspace
 from longdwm_env.types import ImageSize
 
+OFTEN_KEPT_S = 8
+"""Of a drive's later seconds ever fewer are kept."""
+
 ENDED = "ended"
 """A file whose presence tells drives to end."""
 
@@ -137,12 +140,15 @@ def drive_until_ended(workspace: Workspace, config: ComposeConfig, number: int, 
         chosen = chosen_street(rng, config.shares, config.last_seed, sizes, streets)
         drive = OwnDrive(pipeline, generation, chosen.street, rng, chosen.restyled, chosen.from_one_picture)
         tiles = 2 if chosen.street.camera.intrinsics.image_size != size else 1
-        for _ in range(int(rng.integers(2, config.longest_at(step) + 1))):
+        # As many drives of 2 to 4 s as of 20 to 40 s, and of long ones ever fewer seconds: the first are not forgotten.
+        seconds = round(float(np.exp(rng.uniform(np.log(2), np.log(config.longest_at(step))))))
+        for second in range(seconds):
             if chosen.street.ended or (folder / ENDED).exists():
                 break
+            drawn = rng.random() < OFTEN_KEPT_S / (second + 1)
             # The middle frame is what the next matched sweep looks back at.
             frames = sorted({6, int(rng.integers(1, 12))})
-            for moment in drive.advance(frames):
+            for moment in drive.advance(frames, drawn):
                 for _ in range(tiles):
                     ring.add(moment.columns(rng, size))
                     kept += 1

@@ -81,18 +81,7 @@ class Knowledge:
     others: bool
 
 
-EVERYTHING = Knowledge(True, True, True)
-
-
-NOTHING = Knowledge(False, False, False)
-
-
-def draw_knowledge(rng: np.random.Generator) -> Knowledge:
-    """Everything in most drives, in some no scenery, in some nothing, as from a photograph."""
-    chance = rng.random()
-    if chance < 0.62:
-        return EVERYTHING
-    return Knowledge(True, False, True) if chance < 0.74 else NOTHING
+EVERYTHING, ROAD, NOTHING = Knowledge(True, True, True), Knowledge(True, False, True), Knowledge(False, False, False)
 
 
 class SimulatedStreet:
@@ -251,4 +240,4 @@ class RecordedStreet:
         return Stretch(Surroundings(self._poses[first : first + count]), lambda index: self._frames[first + index])
 
 
-__all__ = ["EVERYTHING", "NOTHING", "Knowledge", "RecordedStreet", "SimulatedStreet", "Street", "Stretch"]
+__all__ = ["EVERYTHING", "NOTHING", "ROAD", "Knowledge", "RecordedStreet", "SimulatedStreet", "Street", "Stretch"]

@@ -53,8 +53,14 @@ class CompositorTrainer:
         if state is not None:
             self._restore(state)
 
-    def train_step(self, given: Ingredients, wanted: Tensor) -> dict[str, float]:
-        """One step on B moments; returns what the log shows."""
+    def train_step(self, given: Ingredients, wanted: Tensor, road_users: Tensor) -> dict[str, float]:
+        """One step on B moments; returns what the log shows.
+
+        Args:
+            given: what their frames are put together from.
+            wanted: (B, 3, H, W) the frames.
+            road_users: (B, 1, H, W), 1 where a map shows one.
+        """
         warm = float(np.clip((self.step - self.config.alone_steps) / self.config.rising_steps, 0, 1))
         mean, deviation = contrast(wanted)
         shown = torch.cat([given.map_picture, given.pictures[:, 0]], dim=1)
@@ -66,7 +72,10 @@ class CompositorTrainer:
         log = {}
         with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
             made = self.compositor(given)
-        distance = (patch_distance(made.float(), wanted) * (0.4 / deviation.flatten())).mean()
+        distance = (
+            patch_distance(made.float(), wanted, 1 + self.config.road_user_weight * road_users)
+            * (0.4 / deviation.flatten())
+        ).mean()
         loss = self.config.distance_weight * distance
         log["distance"] = float(distance.detach())
         if self.step >= self.config.alone_steps:
@@ -173,7 +182,8 @@ def train(
             noise, torch.from_numpy(moments["texts"]),
         )  # fmt: skip
         wanted = torch.from_numpy(moments["targets"]).movedim(-1, 1).float() / 127.5 - 1
-        for name, value in trainer.train_step(given, wanted).items():
+        road_users = torch.from_numpy(moments["road_users"])[:, None].float()
+        for name, value in trainer.train_step(given, wanted, road_users).items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
         if trainer.step % 50 == 0:
@@ -203,6 +213,6 @@ def _cut_log(path: Path, step: int) -> None:
 def mirrored(moments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same moments, left and right exchanged."""
     flipped = dict(moments)
-    for name, axis in (("pictures", 3), ("masks", 3), ("map_pictures", 2), ("targets", 2)):
+    for name, axis in (("pictures", 3), ("masks", 3), ("map_pictures", 2), ("targets", 2), ("road_users", 2)):
         flipped[name] = np.ascontiguousarray(np.flip(moments[name], axis=axis))
     return flipped

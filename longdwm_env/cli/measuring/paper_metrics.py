@@ -256,7 +256,7 @@ def _prepared(
     from longdwm_env.evaluation.paper.opening import check_device, opened_pipeline, protocol_clips
     from longdwm_env.evaluation.paper.protocols import Protocol
     from longdwm_env.io.files import check_output_folder
-    from longdwm_env.training.data.encoded.latents import weights_hash
+    from longdwm_env.training.data.encoded.latents import pipeline_hash
 
     check_device(options.device)
     check_output_folder(options.out)
@@ -277,7 +277,7 @@ def _prepared(
     samples = len(source) if options.samples is None else options.samples
     facts = {
         "model": options.model,
-        "model hash": weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae),
+        "model hash": pipeline_hash(pipeline),
         "dtype": options.dtype,
         "command": command_line(),
     }

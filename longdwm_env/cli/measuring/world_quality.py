@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ActionMode = Literal["trajectory", "control", "command", "goal"]
 """Those of ``actions``, whose import would delay every ``--help``."""
 
-FIRST_TEST_SEED = 1_000_000
+FIRST_TEST_SEED, FIRST_SEALED_SEED = 1_000_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class WorldOptions:
 
     Attributes:
         world: mini, warp, simulator, or a saved pipeline.
-        against: other worlds beside it.
-        first_seed: of the built-in scenes; those from 1000000 on are kept for testing.
+        against: other worlds beside it; flat is what its map shows, drawn flat without a model.
+        first_seed: of the built-in scenes; those from 1000000 on are kept for testing, those from 2000000 on for
+            `tables`, once for each set of weights.
         encoder: folder of a trained scorer; default: the one that comes with the package.
         reader: folder of a trained inverse-dynamics model, likewise.
         device: where a learned world runs.
@@ -65,7 +66,7 @@ def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 
     from longdwm_env.evaluation.sheets import spread
     from longdwm_env.evaluation.worlds.truth import TruthScores
 
-    found, run = TruthScores(_scorer(options, needed=False)), _run(options)
+    found, run = TruthScores(_scorer(options, needed=False)), run_of(options)
     drives = run.opened(LogPlan(seconds=4))
     seeds = drives.seeds(scenes)
     for real, made in run.driven(drives, seeds, "truth", (0, 0.5, 1, 2, 4), spread(seeds, sheets)):
@@ -97,7 +98,7 @@ def obey(
 
     reader = opened_reader(options.reader, needed=True)
     assert reader is not None
-    obedience, run = Obedience(reader), _run(options)
+    obedience, run = Obedience(reader), run_of(options)
     facts: dict[str, Any] = {}
     for number, mode in enumerate(modes):
         drives = run.opened(VariedPlan(mode))
@@ -129,8 +130,8 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
         raise InvalidConfig(
             f"--seconds {seconds}: early and late are told apart in drives of {2 * EARLY_S[1]} s or more"
         )
-    found, run = Endurance(_scorer(options, needed=False), seconds), _run(options)
-    drives = run.opened(_long_plan(seconds))
+    found, run = Endurance(_scorer(options, needed=False), seconds), run_of(options)
+    drives = run.opened(long_plan(seconds))
     seeds = drives.seeds(scenes)
     times = tuple(round(part * seconds / 6, 1) for part in range(7))
     for real, made in run.driven(drives, seeds, "last", times, ()):
@@ -157,8 +158,8 @@ def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int =
 
     if seconds < 1:
         raise InvalidConfig(f"--seconds {seconds}: drives last a second or more")
-    found, run = Detail.of_length(seconds), _run(options)
-    drives = run.opened(_long_plan(seconds))
+    found, run = Detail.of_length(seconds), run_of(options)
+    drives = run.opened(long_plan(seconds))
     seeds = drives.seeds(scenes)
     for real, made in run.driven(drives, seeds, "detail", (0, *found.times_s), spread(seeds, sheets)):
         found.add(real, made)
@@ -178,7 +179,7 @@ def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6
     from longdwm_env.evaluation.worlds.objects import Persistence
     from longdwm_env.evaluation.worlds.vehicle_ahead import boxes_ahead, marked, taken_away, watched
 
-    plan, found, run = LogPlan(seconds=4), Persistence(), _run(options)
+    plan, found, run = LogPlan(seconds=4), Persistence(), run_of(options)
     drives = run.opened(plan)
     # The log as it is: a driver who swerves away loses his leader in the truth too.
     seeds = drives.seeds(scenes, lambda drive: watched(drive) is not None, lambda seed: not plan.perturbs(seed))
@@ -199,7 +200,7 @@ def identity(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int
     from longdwm_env.evaluation.sheets import spread
     from longdwm_env.evaluation.worlds.identity import Identity, marked, things_ahead
 
-    plan, found, run = LogPlan(seconds=4), Identity(), _run(options)
+    plan, found, run = LogPlan(seconds=4), Identity(), run_of(options)
     drives = run.opened(plan)
     seeds = drives.seeds(scenes, lambda drive: any(things_ahead(drive)), lambda seed: not plan.perturbs(seed))
     for real, made in run.driven(drives, seeds, "identity", SECONDS, spread(seeds, sheets), marked):
@@ -227,7 +228,7 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
 
     scorer = _scorer(options)
     assert scorer is not None
-    recognition, run = Recognition(scorer), _run(options)
+    recognition, run = Recognition(scorer), run_of(options)
     drives = run.opened(LogPlan(seconds=4))
     seeds = drives.seeds(scenes)
     for number, seed in enumerate(tqdm(seeds, desc="prompts", unit="scene")):
@@ -244,7 +245,8 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
     return _finished(run, table, recognition.confusion(), rows_a_page=9)
 
 
-def _run(options: WorldOptions) -> "WorldRun":
+def run_of(options: WorldOptions) -> "WorldRun":
+    """The worlds and folders that options name."""
     from longdwm_env.evaluation.drives.drive_set import MeasuredWorlds
     from longdwm_env.evaluation.worlds.world_run import WorldRun
     from longdwm_env.io.files import check_output_folder
@@ -261,7 +263,8 @@ def _scorer(options: WorldOptions, needed: bool = True) -> "DrivingEncoder | Non
     return opened_encoder(options.encoder, needed)
 
 
-def _long_plan(seconds: int) -> "LogPlan":
+def long_plan(seconds: int) -> "LogPlan":
+    """How the drives of `last` and `detail` go."""
     from longdwm_env.evaluation.drives.plans import LEAST_MEAN_SPEED_MPS, LogPlan
 
     return LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS)

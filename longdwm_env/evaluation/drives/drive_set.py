@@ -15,11 +15,13 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.drive_store import DriveStore
 from longdwm_env.evaluation.drives.plans import Refused
 from longdwm_env.evaluation.drives.recorder import Drive, Driver
+from longdwm_env.evaluation.worlds.flat_world import FLAT, FlatWorld
 from longdwm_env.factory import BUILT_IN_WORLDS
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.simulator.conditions import TIMES_OF_DAY, WEATHERS, Conditions
-from longdwm_env.training.data.encoded.latents import weights_hash
+from longdwm_env.training.data.encoded.latents import pipeline_hash
 from longdwm_env.training.data.simulator_footage import simulator_hash
+from longdwm_env.types import ImageSize
 from longdwm_env.world import WorldModel
 
 SIMULATOR = "simulator"
@@ -172,7 +174,7 @@ class MeasuredWorlds:
 
     Attributes:
         world: that is measured: a name, or the path of a saved pipeline.
-        against: the others.
+        against: the others; ``flat`` is the measured world's map picture.
         device: where learned worlds run; None to choose.
     """
 
@@ -190,7 +192,7 @@ class MeasuredWorlds:
         """Of the simulator and every world, at the image size of the one that is measured."""
         measured = Driver(self.world, device=self.device)
         size = measured.world.image_size
-        drivers = {self._name(world): Driver(world, size, self._device(world)) for world in self.against}
+        drivers = {self._name(world): self._beside(measured.world, world, size) for world in self.against}
         return drivers | {SIMULATOR: Driver(SIMULATOR, size), self._name(self.world): measured}
 
     @cached_property
@@ -211,6 +213,13 @@ class MeasuredWorlds:
         alike = {other for other in (self.world, *self.against) if Path(other).name == short}
         return short if short and len(alike) == 1 else world
 
+    def _beside(self, measured: WorldModel, world: str, size: ImageSize) -> Driver:
+        if world != FLAT:
+            return Driver(world, size, self._device(world))
+        if not isinstance(measured, DiffusionWorld) or measured.pipeline.compositor is None:
+            raise InvalidConfig(f"--against {FLAT} is the map of a world with a compositor; {self.world} has none")
+        return Driver(FlatWorld(measured.pipeline, FLAT, size))
+
     def _device(self, world: str) -> str | None:
         return None if world in BUILT_IN_WORLDS else self.device
 
@@ -219,6 +228,5 @@ def world_version(world: WorldModel) -> str:
     """What a world's drives depend on: the simulator's code, weights and settings of a learned one."""
     text = simulator_hash()
     if world.name not in BUILT_IN_WORLDS and isinstance(world, DiffusionWorld):
-        pipeline = world.pipeline
-        text += weights_hash(pipeline.coarse, pipeline.fine, pipeline.vae) + repr(pipeline.settings)
+        text += pipeline_hash(world.pipeline) + repr(world.pipeline.settings)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

@@ -10,6 +10,16 @@ from numpy.typing import NDArray
 
 from longdwm_env.geometry.map_view.facades import BLIND, LIT_RGB, PANE_RGB, panes
 from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer, between
+from longdwm_env.geometry.map_view.vehicle_bodies import (
+    BODY,
+    BODY_SIZES_M,
+    BRAKE,
+    CARGO,
+    HEAD,
+    MATERIAL_RGB,
+    TAIL,
+    bodies,
+)
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks, FloatArray
 
 STATIC = -1
@@ -22,7 +32,9 @@ UNKNOWN_RGB = (150, 150, 150)
 """Body of a road user whose colour is not known."""
 
 _PLANTS = [SCENERY_KINDS.index(name) for name in ("broadleaf", "conifer", "poplar", "bush")]
-_CONIFER, _HOUSE = SCENERY_KINDS.index("conifer"), SCENERY_KINDS.index("house")
+_CONIFER, _HOUSE, _SIGN = (SCENERY_KINDS.index(name) for name in ("conifer", "house", "sign"))
+_SQUARE_M = 0.02
+"""A sign whose width and height differ by less is round, or stands on a corner: it is drawn round."""
 _SLIM = 0.15
 """A plant's block that is slimmer than this share of its height is a trunk."""
 _THIN_M = 0.2
@@ -134,7 +146,8 @@ def _outlines(layer: SceneryLayer, rows: NDArray[np.int64], delta: FloatArray, a
     size, kinds = layer.sizes_m[rows].astype(np.float64), layer.kinds[rows]
     crowns = np.isin(kinds, _PLANTS) & (size[:, 1] > _SLIM * size[:, 2])
     shapes = np.where((crowns & (kinds == _CONIFER))[:, None, None], _POINTED, _SQUARE)
-    shapes = np.where((crowns & (kinds != _CONIFER))[:, None, None], _ROUND, shapes)
+    round_signs = (kinds == _SIGN) & (np.abs(size[:, 1] - size[:, 2]) < _SQUARE_M)
+    shapes = np.where(((crowns & (kinds != _CONIFER)) | round_signs)[:, None, None], _ROUND, shapes)
     across = np.stack([-delta[rows, 1], delta[rows, 0]], -1) / np.maximum(away[rows], 1e-6)[:, None]
     corners = np.zeros((len(rows), CORNERS, 3))
     corners[..., :2] = layer.positions_m[rows][:, None] + (shapes[..., :1] * size[:, None, 1:2]) * across[:, None]
@@ -142,51 +155,40 @@ def _outlines(layer: SceneryLayer, rows: NDArray[np.int64], delta: FloatArray, a
     return Sides(corners, layer.colours[rows], away[rows], np.arange(len(rows)), np.full(len(rows), STATIC))
 
 
-BODY, GLASS, TAIL, HEAD, LEFT, RIGHT, DARK = range(7)
-_GLASS_RGB, _DARK_RGB, _HEAD_RGB = (42, 52, 62), (34, 35, 38), (228, 228, 222)
-_TAIL_RGB, _BRAKE_RGB, _BLINK_RGB = (120, 18, 18), (255, 52, 38), (255, 170, 20)
-_CARS = [ROAD_USER_CLASSES.index(name) for name in ("car", "hatchback", "sedan", "suv")]
-_GLAZED = [ROAD_USER_CLASSES.index(name) for name in ("van", "bus")]
+_AROUND = ((0, 1), (1, 2), (2, 3), (3, 0))
+_BRAKE_RGB, _BLINK_RGB = (255, 52, 38), (255, 170, 20)
+_BODY_OF = {"car": "sedan", "other": "van"}
+"""Whose body is drawn for classes that have none."""
 
-Part = tuple[list[tuple[float, float, float]], tuple[float, float, float], int]
-"""Corners in lengths, widths and heights, outward normal, and what it is."""
-
-
-def _box(low: tuple[float, float, float], high: tuple[float, float, float], what: int) -> list[Part]:
-    (x0, y0, z0), (x1, y1, z1) = low, high
-    return [
-        ([(x0, y0, z0), (x0, y1, z0), (x0, y1, z1), (x0, y0, z1)], (-1.0, 0.0, 0.0), what),
-        ([(x1, y0, z0), (x1, y1, z0), (x1, y1, z1), (x1, y0, z1)], (1.0, 0.0, 0.0), what),
-        ([(x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)], (0.0, -1.0, 0.0), what),
-        ([(x0, y1, z0), (x1, y1, z0), (x1, y1, z1), (x0, y1, z1)], (0.0, 1.0, 0.0), what),
-        ([(x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1)], (0.0, 0.0, 1.0), BODY),
-    ]
+FINE_REACH_M = 40.0
+"""Small parts of vehicles that are farther away are not drawn."""
 
 
-def _lamps(low: float, high: float) -> list[Part]:
-    made: list[Part] = []
-    for end, lamp in ((-0.502, TAIL), (0.502, HEAD)):
-        for side in (-1, 1):
-            for inner, outer, what in ((0.2, 0.38, lamp), (0.38, 0.48, LEFT if side > 0 else RIGHT)):
-                quad = [(end, side * y, z) for y, z in ((inner, low), (outer, low), (outer, high), (inner, high))]
-                made.append((quad, (1.0 if end > 0 else -1.0, 0.0, 0.0), what))
-    return made
+@dataclass(frozen=True)
+class _Faces:
+    """Faces of a body for a box of one metre each way; those with more corners than ``CORNERS`` lose some."""
+
+    corners: Float[np.ndarray, "f 8 3"]
+    normals: Float[np.ndarray, "f 3"]
+    materials: Int[np.ndarray, "f"]
+    parts: Int[np.ndarray, "f"]
+    fine: NDArray[np.bool_]
 
 
-@lru_cache(maxsize=3)
-def _body(shape: str) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
-    """(F, 4, 3) corners, (F, 3) normals and (F,) what each face is, from the lowest to the highest in paint."""
-    if shape == "car":
-        parts = _box((-0.5, -0.5, 0.0), (0.5, 0.5, 0.22), DARK) + _box((-0.5, -0.5, 0.18), (0.5, 0.5, 0.62), BODY)
-        parts += _box((-0.42, -0.42, 0.62), (0.2, 0.42, 1.0), GLASS) + _lamps(0.42, 0.56)
-    else:
-        parts = _box((-0.5, -0.5, 0.0), (0.5, 0.5, 0.2), DARK) + _box((-0.5, -0.5, 0.12), (0.5, 0.5, 1.0), BODY)
-        if shape == "glazed":
-            glass = _box((-0.501, -0.501, 0.55), (0.501, 0.501, 0.86), GLASS)[:4]
-            parts += [(corners, normal, what) for corners, normal, what in glass]
-        parts += _lamps(0.24, 0.34)
-    corners, normals, whats = zip(*parts, strict=True)
-    return np.array(corners), np.array(normals), np.array(whats)
+@lru_cache(maxsize=16)
+def _faces(kind: str) -> _Faces:
+    """Of a class of road users; a plain box where there is no body."""
+    name = _BODY_OF.get(kind, kind)
+    if name not in BODY_SIZES_M:
+        x, y = np.array([[-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5], [0.5, 0.5]]).T
+        walls = [[(x[i], y[i], z) for i, z in ((a, 0.0), (b, 0.0), (b, 1.0), (a, 1.0))] for a, b in _AROUND]
+        normals = np.array([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        plain = np.zeros(4, np.int64)
+        return _Faces(np.repeat(np.array(walls), 2, axis=1), normals, plain + BODY, plain, plain > 0)
+    body, size = bodies()[name], np.array(BODY_SIZES_M[name])
+    kept = [face[np.linspace(0, len(face), CORNERS, endpoint=False).astype(int)] for face in body.faces]
+    normals = body.normals * size
+    return _Faces(body.vertices_m[np.array(kept)] / size, normals, body.materials, body.parts, body.fine)
 
 
 def vehicle_sides(
@@ -211,35 +213,48 @@ def vehicle_sides(
     radii = np.hypot(others.sizes_m[:, 0], others.sizes_m[:, 1]) / 2
     near = (np.nan_to_num(away, nan=np.inf) < reach_m) & between(poses[:, :2], radii, eye_m[:2], directions)
     for index in np.flatnonzero(near).tolist():
-        kind = _CARS[0] if others.classes is None else int(others.classes[index])
-        corners, normals, whats = _body("car" if kind in _CARS else "glazed" if kind in _GLAZED else "box")
+        kind = "car" if others.classes is None else ROAD_USER_CLASSES[int(others.classes[index])]
+        faces, size = _faces(kind), others.sizes_m[index]
         turn = _turns(poses[index : index + 1, 2])[0]
-        placed = corners * others.sizes_m[index]
+        eye = np.array([*(turn.T @ (eye_m[:2] - poses[index, :2])), eye_m[2]])
+        seen = ((eye / size - faces.corners[:, 0]) * faces.normals).sum(axis=-1) > 0
+        if away[index] > FINE_REACH_M:
+            seen &= ~faces.fine
+        chosen = np.flatnonzero(seen)
+        # The cab of a lorry hides its load when it comes towards us.
+        chosen = chosen[np.argsort(faces.parts[chosen] * (1 if eye[0] < 0 else -1), kind="stable")]
+        placed = faces.corners[chosen] * size
         placed[..., :2] = placed[..., :2] @ turn.T + poses[index, :2]
-        outward = normals.copy()
-        outward[:, :2] = normals[:, :2] @ turn.T
-        facing = np.flatnonzero(((eye_m - placed[:, 0]) * outward).sum(axis=-1) > 0)
         body = UNKNOWN_RGB if others.colours is None else others.colours[index]
-        brake, left, right = (False, False, False) if others.lights is None else others.lights[frame, index].tolist()
-        shades = np.array(
-            [
-                body, _GLASS_RGB, _BRAKE_RGB if brake else _TAIL_RGB, _HEAD_RGB,
-                _BLINK_RGB if left else body, _BLINK_RGB if right else body, _DARK_RGB,
-            ],
-            dtype=np.float64,
-        )[whats[facing]]  # fmt: skip
-        plain = whats[facing] == BODY
-        shades[plain] *= np.where(np.abs(normals[facing, 1]) > 0.5, 0.82, 1.0)[plain, None]
+        lights = np.zeros(3, bool) if others.lights is None else others.lights[frame, index]
         parts.append(
             Sides(
-                np.repeat(placed[facing], 2, axis=1),
-                shades.astype(np.uint8),
-                np.full(len(facing), away[index]),
-                np.arange(len(facing)),
-                np.full(len(facing), index),
+                placed,
+                _flat_colours(faces, chosen, np.asarray(body, np.float64), lights),
+                np.full(len(chosen), away[index]),
+                np.arange(len(chosen)),
+                np.full(len(chosen), index),
             )
         )
     return Sides.joined(parts) if parts else _nothing()
+
+
+def _flat_colours(
+    faces: _Faces, chosen: NDArray[np.int64], body: FloatArray, lights: NDArray[np.bool_]
+) -> UInt8[np.ndarray, "n 3"]:
+    """Of faces of a road user whose brake lights, left and right indicator are lit or not."""
+    materials = faces.materials[chosen]
+    colours = MATERIAL_RGB[materials]
+    painted = np.isin(materials, (BODY, CARGO))
+    normals = faces.normals[chosen]
+    aside = np.abs(normals[:, 1]) > np.abs(normals[:, 0])
+    colours[painted] = body * np.where(aside, 0.82, 1.0)[painted, None]
+    brake, left, right = lights.tolist()
+    if brake:
+        colours[np.isin(materials, (TAIL, BRAKE))] = _BRAKE_RGB
+    side = faces.corners[chosen, 0, 1] * np.isin(materials, (TAIL, HEAD))
+    colours[(left & (side > 0)) | (right & (side < 0))] = _BLINK_RGB
+    return np.asarray(colours.astype(np.uint8))
 
 
 def _nothing() -> Sides:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from longdwm_env.simulator.drawing.bodies import (
+from longdwm_env.geometry.map_view.vehicle_bodies import (
     BODY,
     BRAKE,
     CARGO,
@@ -17,7 +17,7 @@ from longdwm_env.simulator.drawing.ground import headlight
 from longdwm_env.simulator.drawing.lights import BRAKE_LIGHT, LEFT, RIGHT, cargo_rgb
 from longdwm_env.simulator.drawing.painter import NEAR_M, SHIFT, Painter
 from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic
-from longdwm_env.simulator.traffic.vehicle_kinds import COLOURS_RGB, SIZES_M
+from longdwm_env.simulator.traffic.vehicle_kinds import COLOURS_RGB, SIZES_M, VEHICLE_KINDS
 from longdwm_env.types import FloatArray
 
 AMBER_RGB = (255.0, 156.0, 24.0)
@@ -70,7 +70,7 @@ def draw_vehicle(
     painter: Painter, traffic: Traffic, row: int, lights: np.ndarray, distance_m: float, sun_rad: float
 ) -> None:
     """Draw one vehicle, with its row (3,) of ``looks.lights_of``."""
-    body = bodies()[traffic.kinds[row]]
+    body = bodies()[VEHICLE_KINDS[traffic.kinds[row]]]
     heading = float(traffic.headings_rad[row])
     cosine, sine = np.cos(heading), np.sin(heading)
     world_from_body = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])

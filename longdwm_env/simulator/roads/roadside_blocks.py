@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longdwm_env.geometry.map_view.facades import BLIND, VARIANTS
 from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer
@@ -48,24 +49,35 @@ _Blocks = tuple[IntArray, FloatArray, FloatArray, FloatArray, FloatArray]
 @lru_cache(maxsize=24)
 def scenery_layer(seed: int, kind: RoadKind) -> SceneryLayer:
     """Everything beside the road of a scene, in the scene's world frame."""
-    scenery = scenery_of(seed, kind)
-    parts = [_solid_blocks(scenery), _flat_blocks(scenery, seed)]
+    landscape = landscape_of(seed)
+    corners, ground = _ground(seed, kind)
+    verge = np.mean(VERGES[landscape], axis=0).astype(np.uint8)
+    return blocks_beside(scenery_of(seed, kind), landscape, corners, ground.astype(np.uint8), verge)
+
+
+def blocks_beside(
+    scenery: Scenery,
+    landscape: str,
+    ground_corners_m: FloatArray,
+    ground_colours: NDArray[np.uint8],
+    verge_colour: NDArray[np.uint8],
+) -> SceneryLayer:
+    """Props as blocks, with the ground's colours; see ``SceneryLayer``. The landscape is one of ``VERGES``."""
+    parts = [_solid_blocks(scenery), _flat_blocks(scenery, landscape)]
     props, asides, sizes, bases, colours = (np.concatenate(column) for column in zip(*parts, strict=True))
     headings = scenery.headings_rad[props]
     right = np.stack([np.sin(headings), -np.cos(headings)], -1)
-    positions = scenery.positions_m[props] + asides[:, None] * right
-    corners, ground = _ground(seed, kind)
     return SceneryLayer(
         kinds=_KINDS[scenery.kinds[props]],
         things=props.astype(np.int32),
-        positions_m=positions,
+        positions_m=scenery.positions_m[props] + asides[:, None] * right,
         headings_rad=headings,
         sizes_m=sizes,
         bases_m=bases,
         colours=np.round(colours).astype(np.uint8),
-        ground_corners_m=corners,
-        ground_colours=ground.astype(np.uint8),
-        verge_colour=np.mean(VERGES[landscape_of(seed)], axis=0).astype(np.uint8),
+        ground_corners_m=ground_corners_m,
+        ground_colours=ground_colours,
+        verge_colour=verge_colour,
         facades=np.where(
             np.isin(scenery.kinds[props], (BUILDING, HOUSE)) & (bases == 0),
             (scenery.variants[props] * VARIANTS).astype(np.int64),
@@ -97,14 +109,15 @@ def _solid_blocks(scenery: Scenery) -> _Blocks:
     return columns[0], columns[1], columns[2], columns[3], columns[4]
 
 
-def _flat_blocks(scenery: Scenery, seed: int) -> _Blocks:
-    """Plants, posts, lamps, signs and gantries, piece by piece as they are drawn from afar."""
-    flats = flats_of(scenery, landscape_of(seed), sun=0.0)
+def _flat_blocks(scenery: Scenery, landscape: str) -> _Blocks:
+    """Plants, posts, lamps, signs and gantries, piece by piece; the shades of leaves are left out."""
+    flats = flats_of(scenery, landscape, sun=0.0)
     rows: list[tuple[int, int, float, float, float, float, int]] = []
     all_shapes, _ = shapes()
+    plants = set(np.flatnonzero(np.isin(scenery.kinds, _PLANTS)).tolist())
     for row, which in enumerate(flats.fronts.tolist()):
         for first, end, slot, fine in all_shapes[which].pieces:
-            if not fine:
+            if not (fine and flats.props[row] in plants):
                 left, low = all_shapes[which].points[first:end].min(axis=0)
                 right, high = all_shapes[which].points[first:end].max(axis=0)
                 rows.append((row, int(flats.props[row]), left, right, max(low, 0.0), high, slot))

@@ -5,14 +5,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from longdwm_env.geometry.map_view.vehicle_bodies import BODY_SIZES_M
 from longdwm_env.types import FloatArray
 
 VehicleKind = Literal["hatchback", "sedan", "suv", "van", "truck", "bus"]
 VEHICLE_KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
 
-SIZES_M: FloatArray = np.array(
-    [[3.9, 1.72, 1.48], [4.65, 1.82, 1.44], [4.7, 1.92, 1.76], [5.4, 2.0, 2.25], [8.6, 2.48, 3.3], [11.5, 2.52, 3.1]]
-)
+SIZES_M: FloatArray = np.array([BODY_SIZES_M[kind] for kind in VEHICLE_KINDS])
 """Length, width and height of each kind."""
 
 KIND_SHARES: FloatArray = np.array([0.22, 0.3, 0.22, 0.1, 0.11, 0.05])

@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -107,6 +108,12 @@ def weights_hash(*modules: torch.nn.Module) -> str:
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def pipeline_hash(pipeline: DiffusionPipeline) -> str:
+    """``weights_hash`` of all models of a pipeline."""
+    components = sorted(pipeline.components.items())
+    return weights_hash(*(part for _, part in components if isinstance(part, torch.nn.Module)))
 
 
 class LatentStore:

@@ -1,16 +1,26 @@
 """What vehicles look like: for each kind a list of flat faces, in the order in which they are painted.
 
-In the vehicle's frame: x forward, y left, z up, the origin on the ground below the middle.
+In the vehicle's frame: x forward, y left, z up, the origin on the ground below the middle. The simulator draws them in
+light and weather; a map's picture draws them flat, as large as a road user's box is.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
-from longdwm_env.simulator.roads.lane_table import IntArray
-from longdwm_env.simulator.traffic.vehicle_kinds import SIZES_M, VEHICLE_KINDS, VehicleKind
 from longdwm_env.types import FloatArray
+
+BODY_SIZES_M: dict[str, tuple[float, float, float]] = {
+    "hatchback": (3.9, 1.72, 1.48),
+    "sedan": (4.65, 1.82, 1.44),
+    "suv": (4.7, 1.92, 1.76),
+    "van": (5.4, 2.0, 2.25),
+    "truck": (8.6, 2.48, 3.3),
+    "bus": (11.5, 2.52, 3.1),
+}
+"""Length, width and height of each kind that has a body."""
 
 MATERIALS: tuple[str, ...] = (
     "body", "dark", "glass", "tyre", "hub", "tail", "brake", "head", "plate", "cargo", "bumper", "trim",
@@ -44,13 +54,13 @@ class Body:
         tail_lights_m, head_lights_m: (2, 3).
     """
 
-    vertices_m: FloatArray
-    faces: tuple[IntArray, ...]
-    materials: IntArray
-    normals: FloatArray
-    anchors_m: FloatArray
-    parts: IntArray
-    fine: np.ndarray
+    vertices_m: Float[np.ndarray, "v 3"]
+    faces: tuple[Int[np.ndarray, "_"], ...]
+    materials: Int[np.ndarray, "f"]
+    normals: Float[np.ndarray, "f 3"]
+    anchors_m: Float[np.ndarray, "f 3"]
+    parts: Int[np.ndarray, "f"]
+    fine: Bool[np.ndarray, "f"]
     tail_lights_m: FloatArray
     head_lights_m: FloatArray
 
@@ -58,7 +68,7 @@ class Body:
 class _Builder:
     def __init__(self) -> None:
         self.vertices: list[Point] = []
-        self.faces: list[IntArray] = []
+        self.faces: list[Int[np.ndarray, k]] = []
         self.rows: list[tuple[int, FloatArray, int, bool]] = []
 
     def face(self, points: list[Point], material: int, outward: Point, part: int = 0, fine: bool = False) -> None:
@@ -137,9 +147,9 @@ def _inset(quad: list[Point], margins: tuple[float, float, float, float], lift: 
     return [at(left, low), at(1 - right, low), at(1 - right, 1 - high), at(left, 1 - high)]
 
 
-def _car(kind: VehicleKind, belt: float, bonnet: float, cabin: tuple[float, float, float, float], boot: float) -> Body:
+def _car(kind: str, belt: float, bonnet: float, cabin: tuple[float, float, float, float], boot: float) -> Body:
     """A car of two boxes; ``cabin`` is where the rear window and the windscreen start and end, as shares of length."""
-    length, width, height = SIZES_M[VEHICLE_KINDS.index(kind)].tolist()
+    length, width, height = BODY_SIZES_M[kind]
     half_length, half = length / 2, width / 2
     build = _Builder()
     wheel = 0.31 if kind != "suv" else 0.36
@@ -198,9 +208,9 @@ def _car(kind: VehicleKind, belt: float, bonnet: float, cabin: tuple[float, floa
     return build.finished(rear, half_length, half, z_tail, 0.5 * bonnet + 0.2)
 
 
-def _box_with_windows(kind: VehicleKind) -> Body:
+def _box_with_windows(kind: str) -> Body:
     """Vans and buses."""
-    length, width, height = SIZES_M[VEHICLE_KINDS.index(kind)].tolist()
+    length, width, height = BODY_SIZES_M[kind]
     half_length, half = length / 2, width / 2
     bus = kind == "bus"
     build = _Builder()
@@ -252,7 +262,7 @@ def _box_with_windows(kind: VehicleKind) -> Body:
 
 
 def _truck() -> Body:
-    length, width, height = SIZES_M[VEHICLE_KINDS.index("truck")].tolist()
+    length, width, height = BODY_SIZES_M["truck"]
     half_length, half = length / 2, width / 2
     build = _Builder()
     cab_rear = half_length - 1.9
@@ -291,13 +301,13 @@ def _truck() -> Body:
 
 
 @lru_cache(maxsize=1)
-def bodies() -> tuple[Body, ...]:
-    """One body for each of ``vehicles.VEHICLE_KINDS``."""
-    return (
-        _car("hatchback", 0.92, 0.86, (0.02, 0.16, 0.56, 0.75), 0.94),
-        _car("sedan", 0.9, 0.84, (0.13, 0.3, 0.56, 0.73), 0.95),
-        _car("suv", 1.08, 1.02, (0.02, 0.11, 0.56, 0.73), 1.08),
-        _box_with_windows("van"),
-        _truck(),
-        _box_with_windows("bus"),
-    )
+def bodies() -> dict[str, Body]:
+    """The body of each kind of ``BODY_SIZES_M``."""
+    return {
+        "hatchback": _car("hatchback", 0.92, 0.86, (0.02, 0.16, 0.56, 0.75), 0.94),
+        "sedan": _car("sedan", 0.9, 0.84, (0.13, 0.3, 0.56, 0.73), 0.95),
+        "suv": _car("suv", 1.08, 1.02, (0.02, 0.11, 0.56, 0.73), 1.08),
+        "van": _box_with_windows("van"),
+        "truck": _truck(),
+        "bus": _box_with_windows("bus"),
+    }
