@@ -134,8 +134,8 @@ def test_strange_links_are_read_or_refused():
                 text[chance.randrange(len(text))] = chance.choice(letters)
             link = "".join(text)[: chance.randrange(len(text))] if chance.random() < 0.2 else "".join(text)
         else:
-            record = json.dumps(strange(chance)).encode()
-            link = base64.urlsafe_b64encode(zlib.compress(record if kind == 1 else bytes(chance.randbytes(40)))).decode()
+            packed = zlib.compress(json.dumps(strange(chance)).encode() if kind == 1 else chance.randbytes(40))
+            link = base64.urlsafe_b64encode(packed).decode()
         try:
             journal_of_link(link.rstrip("=") if chance.random() < 0.5 else link)
         except InvalidReplay as error:
