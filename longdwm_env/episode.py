@@ -187,23 +187,30 @@ class Episodes:
         Raises:
             InvalidState: a state that came from outside holds something that the world cannot go on from.
         """
-        known = all(state in _MADE_HERE for state in states)
-        try:
+        if all(state in _MADE_HERE for state in states):
             outcomes = self._advanced(states, actions, look)
+            _MADE_HERE.update(outcome.state for outcome in outcomes)
+            return outcomes
+        try:
+            return self._advanced(states, actions, look, self._cannot_go_on)
         except LongDWMError:
             raise
         except Exception as error:
-            if known:
-                raise
-            raise InvalidState(
-                f"world {self.world.name!r} cannot go on from this state, which did not come from here: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        if known:
-            _MADE_HERE.update(outcome.state for outcome in outcomes)
-        return outcomes
+            raise self._cannot_go_on(error) from error
 
-    def _advanced(self, states: Sequence[EnvState], actions: Sequence[Any], look: bool) -> list[Outcome]:
+    def _cannot_go_on(self, error: Exception) -> InvalidState:
+        return InvalidState(
+            f"world {self.world.name!r} cannot go on from this state, which did not come from here: "
+            f"{type(error).__name__}: {error}"
+        )
+
+    def _advanced(
+        self,
+        states: Sequence[EnvState],
+        actions: Sequence[Any],
+        look: bool,
+        told: Callable[[Exception], LongDWMError] | None = None,
+    ) -> list[Outcome]:
         with stopwatch() as seconds:
             with stage("geometry"):
                 trajectories = [
@@ -212,6 +219,9 @@ class Episodes:
                 ]
             before = [state.world_state for state in states]
             world_states, clips = self._driven_by_world(before, trajectories, look)
+            if told is not None:
+                # Frames that are drawn later may fail later.
+                clips = [clip.failing_as(told) for clip in clips]
             learned = learned_judges(self.world, self.scene_of_key, states, trajectories, clips)
             driven = [
                 self._driven(*parts) for parts in zip(states, trajectories, world_states, clips, learned, strict=True)

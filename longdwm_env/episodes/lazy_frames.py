@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from longdwm_env.errors import LongDWMError
 from longdwm_env.types import Images, ImageSize, frozen_array
 
 
@@ -66,6 +67,24 @@ class Frames:
         if self._newest is None:
             self._newest = frozen_array(self._draw(len(self) - 1), np.uint8)
         return self._newest
+
+    def failing_as(self, told: Callable[[Exception], LongDWMError]) -> "Frames":
+        """The same frames; what drawing them raises, whenever that is, is raised as ``told`` makes of it."""
+        if self._images is not None:
+            return self
+
+        def draw(index: int) -> Images:
+            try:
+                frame = self.newest if index == len(self) - 1 else self._draw(index)
+                if frame.shape != self.shape[1:]:
+                    raise ValueError(f"a frame is {frame.shape}, expected {self.shape[1:]}")
+            except LongDWMError:
+                raise
+            except Exception as error:
+                raise told(error) from error
+            return frame
+
+        return Frames(len(self), self.shape[1:3], draw)
 
     def held(self) -> "Frames":
         """As many frames that all show the newest."""

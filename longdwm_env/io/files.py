@@ -105,7 +105,8 @@ def one_writer(
         folder: made where it is missing.
         wait: for another writer to be done, and say who that is; else there is an error after ``PATIENCE_S``.
         lock: name of the file in the folder that is locked; who holds it stands in one of that name and ``.json``.
-        leave_nothing: delete the file afterwards: for those who write one file in a folder of others.
+        leave_nothing: delete the file afterwards, and folders that were made for it alone: for those who write one file
+            in a folder of others.
 
     Raises:
         FolderInUse: another process writes to the folder.
@@ -113,6 +114,7 @@ def one_writer(
     from filelock import FileLock, Timeout
 
     folder = Path(folder)
+    missing = [each for each in (folder, *folder.parents) if not each.exists()] if leave_nothing else []
     folder.mkdir(parents=True, exist_ok=True)
     held = FileLock(folder / lock, is_singleton=True)
     holder, outermost = folder / f"{lock}.json", not held.is_locked
@@ -139,16 +141,23 @@ def one_writer(
             if leave_nothing:
                 (folder / lock).unlink(missing_ok=True)
         held.release()
+        for each in missing:
+            with suppress(OSError):  # something was written there
+                each.rmdir()
 
 
-def one_writer_of(path: str | os.PathLike[str]) -> AbstractContextManager[None]:
+def one_writer_of(path: str | os.PathLike[str], part: str = "") -> AbstractContextManager[None]:
     """As ``one_writer``, for one file or folder that appears among others: the lock lies beside it, and goes again.
+
+    Args:
+        path: what is written.
+        part: of a folder, where writers of other parts may be at work too.
 
     Raises:
         FolderInUse: another process writes it.
     """
     target = Path(path).absolute()
-    return one_writer(target.parent, lock=f".{target.name}.lock", leave_nothing=True)
+    return one_writer(target.parent, lock=f".{target.name}{part and '.' + part}.lock", leave_nothing=True)
 
 
 def _holder(path: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.episodes.lazy_frames import Frames, stack_frames
+from longdwm_env.errors import InvalidState
 from longdwm_env.geometry.pose import compose
 from longdwm_env.simulator import scene as scenes
 from longdwm_env.simulator.conditions import Conditions, conditions_from_prompt
@@ -96,6 +97,8 @@ class SimulatorWorld:
         road = scenes.road_plan(seed)
         conditions = Conditions(values["weather"], values["time_of_day"])
         camera = _camera(values["camera"])
+        if camera.intrinsics.image_size != self.image_size:
+            raise InvalidState(f"the state has a camera for {camera.intrinsics.image_size}, not {self.image_size}")
         first = int(values["frame"])
         with stage("geometry"):
             poses = compose(state.arrays["ego_pose"], trajectory.poses[:num_frames])

@@ -1,6 +1,6 @@
 """What comes from outside, on seeds: nothing but errors of our own, and the environment is as it was.
 
-``LONGDWM_FUZZ_CASES=20000`` in the environment tries as many of each.
+``LONGDWM_FUZZ_CASES=20000`` in the environment tries as many of each (CONTRIBUTING.md).
 """
 
 import copy
@@ -94,10 +94,12 @@ def test_calls(make, kit):
     assert refused > 0.6 * cases
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("world", ["warp", "simulator"])
 def test_states(make, kit, world, tmp_path):
     """Built by hand, or read from a file with another record: the file's checksum is right in each."""
-    env = make(world).unwrapped
+    # One small frame a period: a case costs little, so that many can be tried.
+    env = make(world, obs_mode="frame", image_size=(16, 24), control_period_s=1 / 12).unwrapped
     env.reset(seed=0)
     good = env.get_state()
     record, tensors = good._record(), good._tensors()
@@ -105,11 +107,14 @@ def test_states(make, kit, world, tmp_path):
     random, refused = np.random.default_rng(2), 0
     cases = CASES or 300
     for number in range(cases):
-        if number % 3 == 0:
+        if number % 4 == 0:
             changed = {pick(random, names): pick(random) for _ in range(random.integers(1, 3))}
             made = lambda c=changed: replace(good, **c)  # noqa: E731
-        elif number % 3 == 1:
+        elif number % 4 == 1:
             made = lambda: replace(good, world_state=WorldState(pick(random), {"a": pick(random)}))  # noqa: E731
+        elif number % 4 == 2:
+            changed = changed_world_state(random, good.world_state)
+            made = lambda c=changed: replace(good, world_state=c)  # noqa: E731
         else:
             data = changed_file(random, record, tensors)
             (tmp_path / "state.safetensors").write_bytes(data)
@@ -117,12 +122,33 @@ def test_states(make, kit, world, tmp_path):
 
         def go_on(made=made):
             env.set_state(made())
-            env.step(kit.ahead())
+            futures = env.imagine([[kit.ahead()]])
+            if random.random() < 0.5:
+                assert futures.frames.shape == (1, 1, 1, 16, 24, 3)
+            else:
+                assert env.step(kit.ahead())[0].shape == (16, 24, 3)
 
         refused += attempt(go_on)
         env.set_state(good)
-    assert refused > 0.6 * cases
+    assert refused > 0.5 * cases
     env.step(kit.ahead())
+
+
+def changed_world_state(random, state):
+    """One with numbers that are no numbers, or none of this world's, in arrays of the right kind and shape."""
+    arrays, values = dict(state.arrays), dict(state.values)
+    for _ in range(random.integers(1, 3)):
+        name = pick(random, list(arrays))
+        array = arrays[name].copy()
+        odd = (np.nan, np.inf, 1e300, -1e300, 1e9) if array.dtype.kind == "f" else (0, 255, -1, 2**31, -(2**62))
+        with np.errstate(all="ignore"):
+            value = np.array(pick(random, odd)).astype(array.dtype)
+        array.flat[slice(None) if random.random() < 0.3 else random.integers(array.size)] = value
+        arrays[name] = array
+    if random.random() < 0.5:
+        name = pick(random, list(values))
+        values[name] = pick(random, (*ODD, 10**5, str(values[name]).replace("24", "40000").replace("16", "30000")))
+    return WorldState(arrays, values, state.actors)
 
 
 def changed_file(random, record, tensors):
@@ -155,4 +181,37 @@ def test_a_world_s_own_mistakes_stay_what_they_are(make, kit):
         env.step(kit.ahead())
     env.set_state(replace(state))
     with pytest.raises(InvalidState, match="KeyError: 'mistake'"):
+        env.step(kit.ahead())
+
+
+def test_pictures_of_a_state_from_outside_that_fail_when_they_are_looked_at(make, kit, monkeypatch):
+    """Futures are drawn later than they are driven; what is raised then is told in the same words."""
+    env = make("simulator", obs_mode="frame", image_size=(16, 24), control_period_s=1 / 12).unwrapped
+    env.reset(seed=0)
+    ours = env.get_state()
+
+    def cannot(*args):
+        raise KeyError("paint")
+
+    monkeypatch.setattr("longdwm_env.worlds.simulator_world.draw_frame", cannot)
+    for state, error in ((ours, KeyError), (replace(ours), InvalidState)):
+        env.set_state(state)
+        futures = env.imagine([[kit.ahead()]])
+        with pytest.raises(error, match="paint"):
+            _ = futures.frames
+        with pytest.raises(error, match="paint"):
+            _ = futures.states[0].newest_frame
+
+
+def test_a_state_s_camera_may_not_be_for_larger_pictures(make, kit):
+    """It would be drawn so, whatever memory that took, and be observed so."""
+    env = make("simulator", obs_mode="frame", image_size=(16, 24), control_period_s=1 / 12).unwrapped
+    env.reset(seed=0)
+    state = env.get_state()
+    values = dict(state.world_state.values)
+    camera = json.loads(values["camera"])
+    camera["intrinsics"][4:] = [40_000, 40_000]
+    values["camera"] = json.dumps(camera)
+    env.set_state(replace(state, world_state=replace(state.world_state, values=values)))
+    with pytest.raises(InvalidState, match="40000"):
         env.step(kit.ahead())

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from longdwm_env.cli import main
+from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.io.video import write_video
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.ego_motion import Given, Options, estimate_motion, write_video_poses
-from longdwm_env.scenes.ego_motion.known_speeds import speeds_in_text
+from longdwm_env.scenes.ego_motion.known_speeds import MAX_TEXT_BYTES, read_speeds, speeds_in_text
 from longdwm_env.scenes.ego_motion.pose_footage import PictureFootage
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
@@ -184,6 +185,32 @@ def test_speeds_in_subtitles_and_places_are_read():
     _, speeds = speeds_in_text([(float(t), f"GPS({48 + t * step:.7f}, 11.5000000)") for t in range(5)])
     assert speeds == pytest.approx([10] * 4, rel=0.01)
     assert speeds_in_text([(0.0, "hello")]) is None
+    _, speeds = speeds_in_text([(0.0, "36 km/h"), (1.0, "99999 km/h"), (0.5, "18 km/h"), (2.0, "9" * 5000 + " km/h")])
+    assert speeds == pytest.approx([10.0, 5.0])
+    odd = ["1.000" + " " * 100_000, "1" * 100_000, "1.000," * 20_000, "-1.000 N;" + "\u00a0°" * 50_000]
+    assert speeds_in_text([(float(number), text) for number, text in enumerate(odd)]) is None
+
+
+def test_subtitles_of_strangers(tmp_path):
+    """A list of other files is no video here either, and what lies beside one is read up to a size."""
+    video = tmp_path / "drive.mp4"
+    video.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(InvalidScene, match=r"drive\.mp4 cannot be read"):
+        read_speeds(None, video)
+    beside = video.with_suffix(".srt")
+    text = f"{'9' * 5000}:00:01,000 --> x\n10 km/h\n00:00:02,000 --> 00:00:03,000\n20 km/h\n"
+    beside.write_text(text)
+    times, _ = read_speeds(None, video)
+    assert times.tolist() == [0.0, 2.0]
+    with beside.open("ab") as file:
+        file.truncate(MAX_TEXT_BYTES + 1)
+    with pytest.raises(InvalidScene, match=r"drive\.srt"):
+        read_speeds(None, video)
+    table = tmp_path / "speeds.csv"
+    for rows in ("nan,3\n1,3\n", f"0,3\n1,{'3' * 200_000}\n"):
+        table.write_text("time_s,speed_mps\n" + rows)
+        with pytest.raises(InvalidConfig, match=r"speeds\.csv"):
+            read_speeds(str(table), None)
 
 
 @pytest.mark.parametrize("scene", [0, 1, 2])

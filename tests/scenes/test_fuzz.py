@@ -1,6 +1,6 @@
 """Damaged input of every kind raises ``InvalidScene`` or is read; nothing else, and nothing hangs.
 
-``LONGDWM_FUZZ_CASES=20000`` in the environment tries as many of each.
+``LONGDWM_FUZZ_CASES=20000`` in the environment tries as many of each (CONTRIBUTING.md).
 """
 
 import io
@@ -26,6 +26,7 @@ from longdwm_env.scenes.nuscenes.check import check_data
 from longdwm_env.scenes.nuscenes.schema_tables import TABLES
 from longdwm_env.types import Camera, Intrinsics
 
+from .conftest import write_video
 from .expansion import LOCATION, straight_expansion
 
 VERSION = "v1.0-simulator"
@@ -168,11 +169,16 @@ numbers = st.floats() | st.integers() | st.none() | st.just(10**400)
 anything = numbers | st.text(max_size=5) | st.lists(numbers | st.lists(numbers, max_size=3), max_size=4)
 
 
+@pytest.fixture(scope="module")
+def posed_video(tmp_path_factory) -> Path:
+    return write_video(tmp_path_factory.mktemp("posed") / "posed.mp4", num_frames=24)
+
+
 @fuzz
 @given(st.text(max_size=60) | st.dictionaries(st.sampled_from(KEYS), anything, max_size=6).map(json.dumps))
-def test_random_poses_files(make_video, text):
+def test_random_poses_files(posed_video, text):
     """Beside a video: what it says is used, or the file is named; and the check says the same."""
-    video = make_video("posed.mp4")
+    video = posed_video
     poses = video.with_name("posed.poses.json")
     poses.write_text(text, encoding="utf-8", errors="surrogatepass")
     with failing_only_as("posed.poses.json"):

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from longdwm_env.cli.destination import holding_its
 
+
+@holding_its("file")
 def train_policy(
     out: Path = Path("outputs/cloned.safetensors"),
     world: str = "simulator",
@@ -42,9 +45,7 @@ def train_policy(
     from longdwm_env.agents.cloning.network import ClonedSettings
     from longdwm_env.agents.cloning.policy import save
     from longdwm_env.agents.cloning.training import CloningSettings, clone
-    from longdwm_env.io.files import check_output_file
 
-    check_output_file(out)
     settings = CloningSettings(epochs, batch, learning_rate, seed=seed)
     environment = gym.make(
         "longdwm_env:LongDWM-v0",

@@ -53,6 +53,11 @@ def train_study(
     """
     import os
 
+    from longdwm_env.io.files import check_output_folder, one_writer
+
+    target = results or out / "results"
+    for destination in (out, target):
+        check_output_folder(destination)
     need("train study", "train", "accelerate")
     from longdwm_env.evaluation.studies.budget import planned
     from longdwm_env.evaluation.studies.parts import measured_costs
@@ -60,13 +65,9 @@ def train_study(
     from longdwm_env.evaluation.studies.schedule import Plan, run
     from longdwm_env.evaluation.studies.study_folder import StudyFolder, StudyOptions
     from longdwm_env.evaluation.studies.study_report import Results, write_report
-    from longdwm_env.io.files import check_output_folder, one_writer
     from longdwm_env.training.workspace import Workspace
 
     chosen = chosen_studies(only)
-    target = results or out / "results"
-    for destination in (out, target):
-        check_output_folder(destination)
     with one_writer(out):
         folder = StudyFolder(out)
         folder.begin(Workspace(source), StudyOptions(minutes_per_variant, clips, scenes, steps=steps))

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import tyro
 
+from longdwm_env.cli.destination import holding_its
 
+
+@holding_its("file")
 def annotate(
     path: Annotated[Path, tyro.conf.Positional],
     model: Path,
@@ -28,12 +31,10 @@ def annotate(
     """
     from tqdm import tqdm
 
-    from longdwm_env.io.files import check_output_file
     from longdwm_env.models.readers.captioning import Annotator
     from longdwm_env.models.readers.captioning import annotate as caption
     from longdwm_env.scenes import open_scenes
 
-    check_output_file(out)
     scenes = open_scenes(path)
     annotator = Annotator.from_pretrained(model, device, max_new_tokens)
     count = len(scenes) if most is None else min(most, len(scenes))

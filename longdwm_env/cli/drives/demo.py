@@ -5,6 +5,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longdwm_env.cli.destination import holding_its
+
 if TYPE_CHECKING:
     from longdwm_env.io.figures import DrivenPath, SheetRow
     from longdwm_env.types import FloatArray, Images
@@ -30,6 +32,7 @@ class Recording:
     wall_s: float
 
 
+@holding_its("folder")
 def demo(
     scene: Path | None = None,
     world: str | None = None,

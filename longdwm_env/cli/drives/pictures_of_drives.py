@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ FIRST_STAYS_S, LAST_STAYS_S = 1.0, 1.2
 """How much longer a film rests at its start and at its end."""
 
 
+@holding_its("folder")
 def media(
     world: str = "mini",
     out: Path = Path("docs/media"),

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.measuring.paper_metrics import OWN_NETWORKS, NetworksFlag, opened_networks
 from longdwm_env.cli.tables import written
 
 
+@holding_its("folder")
 def folders(
     real: Path,
     generated: Path,
@@ -29,10 +31,8 @@ def folders(
     from longdwm_env.evaluation.paper.video_folders import ReadWhenAsked, VideoFolder, paired
     from longdwm_env.evaluation.paper.video_sets import measure
     from longdwm_env.evaluation.report import Table
-    from longdwm_env.io.files import check_output_folder
 
     check_device(device)
-    check_output_folder(out)
     opened = opened_networks(networks, device)
     truth, made = VideoFolder(real), VideoFolder(generated)
     both = paired(truth, made)
@@ -49,6 +49,7 @@ def folders(
     return written(Table("videos", title, ("videos", *found), rows, len(videos[1]), facts, notes), out)
 
 
+@holding_its("file")
 def compare_page(
     first: Path,
     second: Path,
@@ -71,9 +72,7 @@ def compare_page(
     """
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.evaluation.paper.human_comparison import Pair, build_page
-    from longdwm_env.io.files import check_output_file
 
-    check_output_file(out)
     common = sorted({p.name for p in first.glob("*.mp4")} & {p.name for p in second.glob("*.mp4")})[:pairs]
     if not common:
         raise InvalidConfig(f"{first} and {second} have no mp4 files of the same name")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.extras import need
 from longdwm_env.cli.tables import command_line, written
 
@@ -80,6 +81,7 @@ OWN_NETWORKS = NetworkOptions()
 """Those that come with the package."""
 
 
+@holding_its("folder")
 def short(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Short prediction (LongDWM, Table 1)."""
     from longdwm_env.evaluation.paper.protocols import SHORT_FRAMES, short
@@ -87,6 +89,7 @@ def short(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     return _compared(short, protocol, networks, "every keyframe", SHORT_FRAMES)
 
 
+@holding_its("folder")
 def long(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Long prediction at 25, 69 and 113 frames (LongDWM, Table 2)."""
     from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES, long
@@ -94,6 +97,7 @@ def long(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     return _compared(long, protocol, networks, "first five", DRIVE_FRAMES)
 
 
+@holding_its("folder")
 def controllable(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Prediction along trajectories, and whether they are obeyed (LongDWM, Table 4)."""
     from longdwm_env.evaluation.paper.protocols import SHORT_FRAMES, controllable
@@ -131,6 +135,7 @@ def _peers(options: ProtocolOptions) -> "list[System]":
     return found
 
 
+@holding_its("folder")
 def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Filling gaps between recorded keyframes (LongDWM, Table 8)."""
     from longdwm_env.clock import FRAMES_PER_INTERVAL
@@ -142,6 +147,7 @@ def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS)
     return written(interpolation(prepared, rivals), protocol.out)
 
 
+@holding_its("folder")
 def ablation(
     protocol: ProtocolFlag,
     variant: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
@@ -165,6 +171,7 @@ def ablation(
     return written(ablation(prepared, rivals, frames), protocol.out)
 
 
+@holding_its("folder")
 def distillation_steps(
     protocol: ProtocolFlag,
     variant: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
@@ -196,6 +203,7 @@ def distillation_steps(
     return written(distillation_steps(prepared, rivals, scores, frames, videos), protocol.out)
 
 
+@holding_its("folder")
 def scorer(
     encoder: Path | None = None, samples: int = 40, first_seed: int = 1_000_000, out: Path = Path("outputs/metrics")
 ) -> int:
@@ -213,6 +221,7 @@ def scorer(
     return _read(networks, samples, first_seed, out)
 
 
+@holding_its("folder")
 def inverse_dynamics(
     reader: Path | None = None, samples: int = 40, first_seed: int = 1_000_000, out: Path = Path("outputs/metrics")
 ) -> int:
@@ -232,9 +241,6 @@ def inverse_dynamics(
 
 def _read(networks: "Networks", samples: int, first_seed: int, out: Path) -> int:
     from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
-    from longdwm_env.io.files import check_output_folder
-
-    check_output_folder(out)
 
     return written(quality_on_test_seeds(networks, samples, first_seed, {"command": command_line()}), out)
 
@@ -255,11 +261,9 @@ def _prepared(
     """The model where it is to run, and what it is measured on; all that can be missing is looked for first."""
     from longdwm_env.evaluation.paper.opening import check_device, opened_pipeline, protocol_clips
     from longdwm_env.evaluation.paper.protocols import Protocol
-    from longdwm_env.io.files import check_output_folder
     from longdwm_env.training.data.encoded.latents import pipeline_hash
 
     check_device(options.device)
-    check_output_folder(options.out)
     opened = opened_networks(networks, options.device)
     opened.check_files()
     pipeline = opened_pipeline(options.model, options.device, options.dtype)

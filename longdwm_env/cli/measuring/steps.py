@@ -5,10 +5,12 @@ from typing import Annotated
 
 import tyro
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.tables import command_line, written
 from longdwm_env.errors import InvalidConfig
 
 
+@holding_its("folder")
 def steps(
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction],
     samples: int = 20,
@@ -39,13 +41,11 @@ def steps(
     from longdwm_env.evaluation.paper.continuations import clips_of, samples_from
     from longdwm_env.evaluation.provenance import path_hash
     from longdwm_env.evaluation.steps_table import Stepped, compared
-    from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.world import DiffusionWorld
 
     asked = [_model(each) for each in model]
     if not asked or samples < 1 or frames < 1:
         raise InvalidConfig("give at least one --model, one sample and one frame")
-    check_output_folder(out)
     models, sizes = [], set()
     for folder, taken in asked:
         pipeline = DiffusionWorld.from_pretrained(folder, device=device).pipeline

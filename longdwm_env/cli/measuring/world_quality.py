@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.tables import command_line, written
 from longdwm_env.errors import InvalidConfig
 
@@ -54,6 +55,7 @@ SECONDS = (0, 1, 2, 3, 4)
 """Moments of a drive of 4 s that contact sheets show."""
 
 
+@holding_its("folder")
 def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
     """The same scenes and actions in the simulator and in worlds: PSNR, SSIM and FDS at 1, 2 and 4 s.
 
@@ -76,6 +78,7 @@ def truth(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 
     return _finished(run, table, found.scenes_table())
 
 
+@holding_its("folder")
 def obey(
     options: WorldFlag = WorldOptions(),
     scenes: int = 200,
@@ -112,6 +115,7 @@ def obey(
     return _finished(run, obedience.table(run.world, facts), rows_a_page=9)
 
 
+@holding_its("folder")
 def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90) -> int:
     """Long drives: FDS late against early, collapses, memory; contact sheets of every drive.
 
@@ -142,6 +146,7 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
     return _finished(run, found.table(run.world, facts), found.over_time(), found.drives_table(), rows_a_page=10)
 
 
+@holding_its("folder")
 def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90, sheets: int = 6) -> int:
     """How much fine detail the pictures have, over the simulator's at the same moment, up to 90 s into a drive.
 
@@ -166,6 +171,7 @@ def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int =
     return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
 
 
+@holding_its("folder")
 def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
     """Whether the vehicle ahead is still there after 1, 2, 3 and 4 s, of a plausible size, where one may expect it.
 
@@ -188,6 +194,7 @@ def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6
     return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
 
 
+@holding_its("folder")
 def identity(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6) -> int:
     """Whether a house, tree or sign seen ahead stays the same one: its patch against the truth's at 1, 2, 3 and 4 s.
 
@@ -208,6 +215,7 @@ def identity(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int
     return _finished(run, found.table(run.world, run.against, run.facts(drives, seeds)), found.scenes_table())
 
 
+@holding_its("folder")
 def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1) -> int:
     """Whether the scorer recognises the prompted weather and time of day in generated pictures.
 
@@ -251,8 +259,7 @@ def run_of(options: WorldOptions) -> "WorldRun":
     from longdwm_env.evaluation.worlds.world_run import WorldRun
     from longdwm_env.io.files import check_output_folder
 
-    for folder in (options.out, options.drives):
-        check_output_folder(folder)
+    check_output_folder(options.drives)
     worlds = MeasuredWorlds(options.world, options.against, options.device)
     return WorldRun(worlds, options.drives, options.first_seed, options.out, command_line())
 

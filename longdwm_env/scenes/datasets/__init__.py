@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from tqdm import tqdm
 
-from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.errors import InvalidConfig, InvalidScene, MissingDependency
 from longdwm_env.io.files import atomic_write_json, folder_appearing
+from longdwm_env.io.words import clean
 from longdwm_env.scenes.datasets.imported_drives import ForeignDrive, write_drive
 
 LICENCES = {
@@ -61,20 +63,20 @@ def import_drives(kind: str, path: Path, out: Path, camera: str | None, most: in
         )
     if not path.is_dir():
         raise InvalidScene(f"{path} is no folder")
-    drives = _reader(kind)(path, camera)
+    drives = _opened(_reader(kind)(path, camera))
     written, posed, seconds, skipped = 0, 0, 0.0, []
     with folder_appearing(out) as folder:
-        for opened in tqdm(drives, desc=kind, unit="drive", leave=False):
+        for drive in tqdm(drives, desc=kind, unit="drive", leave=False):
             if most is not None and written >= most:
                 break
-            name = "a drive"
+            if isinstance(drive, InvalidScene):
+                skipped.append(str(drive))
+                continue
             try:
-                drive = opened()
-                name = drive.name
                 seconds += write_drive(drive, folder)
             except InvalidScene as error:
                 skipped.append(str(error))
-                for left in folder.glob(f"{name}.*"):
+                for left in folder.glob(f"{escape(drive.name)}.*"):
                     left.unlink()
                 continue
             written, posed = written + 1, posed + (drive.poses is not None)
@@ -83,6 +85,23 @@ def import_drives(kind: str, path: Path, out: Path, camera: str | None, most: in
             raise InvalidScene(f"{path} holds no {kind} drive that can be read: {reasons}")
         atomic_write_json(folder / "SOURCE.json", {"kind": kind, "licence": LICENCES[kind], "drives": written})
     return ImportReport(written, posed, seconds, tuple(skipped), LICENCES[kind])
+
+
+def _opened(drives: Iterator[Callable[[], ForeignDrive]]) -> Iterator[ForeignDrive | InvalidScene]:
+    """Each drive, or why it cannot be read. Whatever a reader stumbles over in a stranger's tables is their fault."""
+    while True:
+        try:
+            opened = next(drives, None)
+            if opened is None:
+                return
+            drive: ForeignDrive | InvalidScene = opened()
+        except InvalidScene as error:
+            drive = error
+        except (MissingDependency, InvalidConfig):
+            raise
+        except Exception as error:
+            drive = InvalidScene(f"a drive cannot be read: {type(error).__name__}: {clean(error, 300)}")
+        yield drive
 
 
 def _reader(kind: str) -> Callable[[Path, str | None], Iterator[Callable[[], ForeignDrive]]]:

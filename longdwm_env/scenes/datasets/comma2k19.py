@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,10 +65,9 @@ def _level_poses(positions: FloatArray, turns: FloatArray) -> FloatArray:
 
 def _array(path: Path, dimensions: int) -> NDArray[np.float64]:
     try:
-        # Plain .npy files without the suffix; pickled ones are refused.
-        with path.open("rb") as file:
-            values = np.asarray(np.load(file, allow_pickle=False), np.float64)
-    except (OSError, ValueError, EOFError) as error:
+        # Plain .npy files without the suffix; pickled ones are refused. Mapped, a file gives no more than it holds.
+        values = np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float64)
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise InvalidScene(f"{path} cannot be read: {error}") from error
     if values.ndim != dimensions:
         raise InvalidScene(f"{path} has {values.ndim} dimensions, not {dimensions}")

@@ -14,7 +14,11 @@ from longdwm_env.io.files import atomic_write_json
 from longdwm_env.io.video import VideoWriter
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
+from longdwm_env.scenes.media.video_frames import MAX_VIDEO_S
 from longdwm_env.types import FloatArray, Intrinsics
+
+FAR_M = 1e9
+"""No car is so far from any origin; differences of larger numbers may be none."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,11 @@ class ForeignDrive:
         times = np.asarray(self.times_s, np.float64)
         if len(times) < 2 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
             raise InvalidScene(f"{self.name}: needs two or more pictures at ascending times")
-        if self.poses is not None and (self.poses.shape != (len(times), 3) or not np.isfinite(self.poses).all()):
-            raise InvalidScene(f"{self.name}: needs one finite pose for each of its {len(times)} pictures")
+        long_s = times[-1] - times[0]
+        if long_s > MAX_VIDEO_S:
+            raise InvalidScene(f"{self.name}: lasts {long_s:,.0f} s, at most {MAX_VIDEO_S:,.0f} s are allowed: cut it")
+        if self.poses is not None and (self.poses.shape != (len(times), 3) or not (np.abs(self.poses) < FAR_M).all()):
+            raise InvalidScene(f"{self.name}: needs one pose below {FAR_M:g} for each of its {len(times)} pictures")
 
 
 def write_drive(drive: ForeignDrive, folder: Path) -> float:

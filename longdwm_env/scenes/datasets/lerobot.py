@@ -1,6 +1,7 @@
 """LeRobot v3 data sets: tables in parquet and many episodes in one mp4 (what yaak-ai/L2D comes in, once converted)."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -9,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from longdwm_env.errors import InvalidScene, MissingDependency
+from longdwm_env.io.names import inside
 from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.scenes.media.video_frames import numbered_frames
 from longdwm_env.types import FloatArray
 
+MOST_ROWS = 20_000_000
+"""Of one file: three weeks at ten a second."""
+
+_FIELD = re.compile(r"\{(?P<name>video_key|chunk_index|file_index)(?::0?(?P<digits>\d)d?)?\}")
+_NUMBERS = ("float32", "float64")
 _UNITS = {"speed_mps": 1.0, "speed_kmh": 1 / 3.6}
 
 
@@ -38,6 +45,7 @@ def lerobot_drives(path: Path, camera: str | None) -> Iterator[Callable[[], Fore
     if not files:
         raise InvalidScene(f"{path} has no meta/episodes")
     for file in files:
+        _schema(file)
         for row in parquet.read_table(file).to_pylist():
             yield partial(_episode, path, info, key, row)
 
@@ -48,12 +56,13 @@ def _episode(path: Path, info: dict[str, Any], key: str, row: dict[str, Any]) ->
 
     try:
         number, length = int(row["episode_index"]), int(row["length"])
-        video = path / info["video_path"].format(
-            video_key=key, chunk_index=row[f"videos/{key}/chunk_index"], file_index=row[f"videos/{key}/file_index"]
-        )
-        table = path / info["data_path"].format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+        places = row[f"videos/{key}/chunk_index"], row[f"videos/{key}/file_index"]
+        video = _file(path, info["video_path"], key, *places)
+        table = _file(path, info["data_path"], key, row["data/chunk_index"], row["data/file_index"])
         first_s = float(row[f"videos/{key}/from_timestamp"])
-        rows = parquet.read_table(table, filters=[("episode_index", "==", number)])
+        numbers = {name for name, facts in info["features"].items() if facts.get("dtype") in _NUMBERS}
+        columns = [name for name in _schema(table) if name in {"episode_index", "timestamp", *numbers}]
+        rows = parquet.read_table(table, columns=columns, filters=[("episode_index", "==", number)])
         times = np.array(rows["timestamp"].to_pylist(), np.float64).reshape(len(rows))
         poses = _poses(times, rows, info["features"])
     except (OSError, KeyError, TypeError, ValueError, IndexError, pa.ArrowException) as error:
@@ -69,6 +78,27 @@ def _episode(path: Path, info: dict[str, Any], key: str, row: dict[str, Any]) ->
     )
 
 
+def _schema(table: Path) -> list[str]:
+    """The columns of a table. A few bytes can be packed so that they unpack to any number of rows."""
+    import pyarrow.parquet as parquet
+
+    facts = parquet.read_metadata(table)
+    if facts.num_rows > MOST_ROWS:
+        raise InvalidScene(f"{table} has {facts.num_rows:,} rows; at most {MOST_ROWS:,} are read")
+    return [str(name) for name in facts.schema.to_arrow_schema().names]
+
+
+def _file(path: Path, template: str, key: str, chunk: Any, number: Any) -> Path:
+    """A file of the data set by its template, as ``{chunk_index:03d}``; no other formatting, and nowhere else."""
+    values = {"video_key": str(key), "chunk_index": int(chunk), "file_index": int(number)}
+
+    def written(field: re.Match[str]) -> str:
+        digits = int(field["digits"] or 0)
+        return str(values[field["name"]]).zfill(digits)
+
+    return inside(path, _FIELD.sub(written, template))
+
+
 def _poses(times: FloatArray, rows: Any, features: dict[str, Any]) -> FloatArray | None:
     """Poses from columns named x_m, y_m and heading_rad, else from speed_mps (or speed_kmh) and yaw_rate_radps.
 
@@ -79,7 +109,7 @@ def _poses(times: FloatArray, rows: Any, features: dict[str, Any]) -> FloatArray
     for feature, facts in features.items():
         names = facts.get("names")
         names = next(iter(names.values()), None) if isinstance(names, dict) else names
-        if facts.get("dtype") not in ("float32", "float64") or not names or feature not in rows.column_names:
+        if facts.get("dtype") not in _NUMBERS or not names or feature not in rows.column_names:
             continue
         values = np.array(rows[feature].to_pylist(), np.float64).reshape(len(times), -1)
         if values.shape[1] == len(names):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidScene
+from longdwm_env.io.names import inside
 from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.scenes.media.image_file import read_image
@@ -41,13 +42,13 @@ def _drive(table: Path) -> ForeignDrive:
         if not {"file", "time_s"} <= columns:
             raise ValueError("needs the columns file and time_s, and a row for each picture")
         rows.sort(key=lambda row: float(row["time_s"]))
-        paths = [table.parent / row["file"] for row in rows]
+        paths = [inside(table.parent, row["file"]) for row in rows]
         numbers = {
             name: np.array([float(row[name]) for row in rows])
             for name in ("time_s", "x_m", "y_m", "heading_rad", "speed_mps", "yaw_rate_radps")
             if name in columns
         }
-    except (OSError, ValueError, TypeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise InvalidScene(f"{table}: {error}") from error
     missing = [str(path.name) for path in paths if not path.is_file()]
     if missing:

@@ -9,12 +9,20 @@ import av
 import numpy as np
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.scenes.media.video_frames import NOTHING_ELSE
 from longdwm_env.types import FloatArray
 
 _UNITS = {"speed_mps": 1.0, "speed_kmh": 1 / 3.6, "speed_mph": 0.44704}
-_WRITTEN = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*(km/?h|kph|mph|m/s)\b", re.IGNORECASE)
-_PLACE = re.compile(r"(-?\d{1,3}\.\d{3,})\s*°?\s*([NSEW]?)[,\s;]+[^\d-]*(-?\d{1,3}\.\d{3,})\s*°?\s*([NSEW]?)")
-_SRT_TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->")
+# Nothing in these repeats without a bound: whoever wrote a text must not decide how long it is looked at.
+_WRITTEN = re.compile(r"(?<![\d.])(-?\d{1,6}(?:[.,]\d{1,15})?)\s{0,3}(km/?h|kph|mph|m/s)\b", re.IGNORECASE)
+_DEGREES = r"(-?\d{1,3}\.\d{3,15})[\s°]{0,3}([NSEW]?)"
+_PLACE = re.compile(rf"(?<!\d){_DEGREES}[,\s;][^\d-]{{0,40}}{_DEGREES}")
+_SRT_TIME = re.compile(r"(?<!\d)(\d{1,4}):(\d\d):(\d\d)[,.](\d{1,3})\s{0,3}-->")
+LONGEST_LINE = 500
+MAX_TEXT_BYTES = 16 * 2**20
+FASTEST_MPS = 150.0
+"""What is faster was misread."""
+
 _EARTH_M = 6_371_000.0
 
 
@@ -31,6 +39,7 @@ def read_speeds(given: str | None, video: Path | None) -> tuple[FloatArray, Floa
 
     Raises:
         InvalidConfig: what is given is neither.
+        InvalidScene: subtitles, or the video, cannot be read.
     """
     if given is not None:
         try:
@@ -48,7 +57,11 @@ def read_speeds(given: str | None, video: Path | None) -> tuple[FloatArray, Floa
 
 
 def speeds_in_text(lines: list[tuple[float, str]]) -> tuple[FloatArray, FloatArray] | None:
-    """Speeds in timed lines of text: as written with their unit, else from latitudes and longitudes; None if none."""
+    """Speeds in timed lines of text: as written with their unit, else from latitudes and longitudes; None if none.
+
+    Lines at times that do not ascend, and speeds that no car has, are left out.
+    """
+    lines = [(time, text[:LONGEST_LINE]) for time, text in lines]
     written = [
         (time, float(match[1].replace(",", ".")) * _unit(match[2]))
         for time, text in lines
@@ -56,7 +69,7 @@ def speeds_in_text(lines: list[tuple[float, str]]) -> tuple[FloatArray, FloatArr
     ]
     if len(written) >= 2:
         times, speeds = np.array(written).T
-        return times, np.abs(speeds)
+        return _plausible(times, np.abs(speeds))
     places = [(time, *_degrees(match)) for time, text in lines if (match := _PLACE.search(text))]
     if len(places) < 3:
         return None
@@ -64,7 +77,13 @@ def speeds_in_text(lines: list[tuple[float, str]]) -> tuple[FloatArray, FloatArr
     north = np.radians(latitudes) * _EARTH_M
     east = np.radians(longitudes) * _EARTH_M * np.cos(np.radians(latitudes.mean()))
     steps = np.maximum(np.diff(times), 1e-3)
-    return (times[1:] + times[:-1]) / 2, np.hypot(np.diff(north), np.diff(east)) / steps
+    return _plausible((times[1:] + times[:-1]) / 2, np.hypot(np.diff(north), np.diff(east)) / steps)
+
+
+def _plausible(times: FloatArray, speeds: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    times, speeds = times[speeds <= FASTEST_MPS], speeds[speeds <= FASTEST_MPS]
+    later = times > np.append(-np.inf, np.maximum.accumulate(times)[:-1])
+    return (times[later], speeds[later]) if later.sum() >= 2 else None
 
 
 def _unit(name: str) -> float:
@@ -79,6 +98,7 @@ def _degrees(match: re.Match[str]) -> tuple[float, float]:
 
 def _from_csv(path: Path) -> tuple[FloatArray, FloatArray]:
     try:
+        _check_size(path)
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         column = next((name for name in _UNITS if rows and name in rows[0]), None)
@@ -86,16 +106,28 @@ def _from_csv(path: Path) -> tuple[FloatArray, FloatArray]:
             raise ValueError(f"needs the columns time_s and one of {', '.join(_UNITS)}")
         times = np.array([float(row["time_s"]) for row in rows])
         speeds = np.array([float(row[column]) for row in rows]) * _UNITS[column]
-    except (OSError, ValueError, TypeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise InvalidConfig(f"speeds {str(path)!r} are neither a number in m/s nor a csv of them: {error}") from error
-    if len(times) < 2 or (np.diff(times) <= 0).any() or not np.isfinite(speeds).all() or (speeds < 0).any():
+    numbers = np.isfinite(times).all() and np.isfinite(speeds).all()
+    if len(times) < 2 or not numbers or (np.diff(times) <= 0).any() or (speeds < 0).any():
         raise InvalidConfig(f"{path}: needs two or more rows with ascending times and speeds of 0 or more")
     return times, speeds
 
 
+def _check_size(path: Path) -> None:
+    size = path.stat().st_size
+    if size > MAX_TEXT_BYTES:
+        raise ValueError(f"it has {size:,} bytes, and at most {MAX_TEXT_BYTES:,} are read")
+
+
 def _srt_lines(path: Path) -> list[tuple[float, str]]:
+    try:
+        _check_size(path)
+        text = path.read_text(errors="replace")
+    except (OSError, ValueError) as error:
+        raise InvalidScene(f"{path} cannot be read as subtitles: {error}") from error
     lines, time = [], 0.0
-    for line in path.read_text(errors="replace").splitlines():
+    for line in text.splitlines():
         match = _SRT_TIME.search(line)
         if match:
             hours, minutes, seconds, milliseconds = match.groups()
@@ -107,7 +139,7 @@ def _srt_lines(path: Path) -> list[tuple[float, str]]:
 
 def _subtitles(video: Path) -> list[tuple[float, str]]:
     try:
-        with av.open(f"file:{video}") as container:
+        with av.open(f"file:{video}", container_options=NOTHING_ELSE) as container:
             if not container.streams.subtitles:
                 return []
             stream = container.streams.subtitles[0]

@@ -34,6 +34,9 @@ _CONTAINERS = "mov,matroska,avi,mpegts,mpeg,asf"
 """libav's names of what is opened: containers that hold their frames themselves. Playlists, and lists of other files
 such as ffconcat, are not among them; nor is any protocol but that of files."""
 
+NOTHING_ELSE = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+"""For libav, as ``container_options``: such a container, and no other file or address that stands in it."""
+
 _BARE_STREAMS = "hevc"
 """Streams without a container, as comma2k19 has them: their frames have numbers, but no times to be trusted."""
 
@@ -233,7 +236,7 @@ def _opened(path: Path, containers: str = _CONTAINERS) -> Iterator[tuple[Any, An
         with av.open(
             f"file:{path}",
             options={"max_pixels": str(MAX_IMAGE_PIXELS)},
-            container_options={"format_whitelist": containers, "protocol_whitelist": "file"},
+            container_options={**NOTHING_ELSE, "format_whitelist": containers},
         ) as container:
             stream = _moving_stream(path, container)
             shown = shown_size(stream.codec_context.width, stream.codec_context.height, stream.sample_aspect_ratio)

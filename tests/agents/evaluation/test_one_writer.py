@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 from longdwm_env import files
-from longdwm_env.cli import main
+from longdwm_env.cli import load, main
+from longdwm_env.cli.commands import COMMANDS as COMMANDS_OF_ALL
 from longdwm_env.errors import FolderInUse, InvalidConfig
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.runner import evaluate, evaluate_here
@@ -19,23 +21,31 @@ CONFIG = EvaluationConfig(
 )
 HOLDING = """
 import sys, time
+from contextlib import ExitStack
 from longdwm_env.io.files import one_writer_of
-with one_writer_of(sys.argv[1]):
+with ExitStack() as all_parts:
+    for part in sys.argv[2:]:
+        all_parts.enter_context(one_writer_of(sys.argv[1], part))
     print("held", flush=True)
     time.sleep(600)
 """
+
+
+@contextmanager
+def holding(out, *parts):
+    process = subprocess.Popen([sys.executable, "-c", HOLDING, str(out), *parts], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
 
 
 @pytest.fixture
 def held(tmp_path, monkeypatch):
     """The process that writes to ``tmp_path / "out"``."""
     monkeypatch.setattr(files, "PATIENCE_S", 0.2)
-    out = str(tmp_path / "out")
-    process = subprocess.Popen([sys.executable, "-c", HOLDING, out], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.wait()
+    with holding(tmp_path / "out", "") as process:
+        yield process
 
 
 def test_the_second_evaluation_is_told_who_is_there(held, tmp_path, grey_world, make_scene):
@@ -78,6 +88,46 @@ def test_the_same_process_may_ask_again_and_others_find_nothing(tmp_path):
     with one_writer_of(tmp_path / "a"), one_writer_of(tmp_path / "b"):
         assert {path.name for path in tmp_path.iterdir()} == {".a.lock", ".a.lock.json", ".b.lock", ".b.lock.json"}
     assert list(tmp_path.iterdir()) == []
+
+
+HOLDS_PART = ("demo", "media", "metrics", "metrics scorer", "metrics inverse-dynamics", "metrics short")
+HOLDS_PART += tuple(f"metrics {name}" for name in ("truth", "obey", "last", "detail", "cars", "identity", "text"))
+HOLDS_FILE = ("data annotate", "train policy", "metrics compare-page")
+
+
+def test_so_is_the_second_command_that_fills_a_folder_of_tables_or_pictures(tmp_path, capsys, monkeypatch):
+    """Before any of its work; and where others write, nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "PATIENCE_S", 0.05)
+    functions = {name: load(command_of(name)).__name__ for name in HOLDS_PART}
+    with holding(tmp_path / "out", "", *functions.values()) as process:
+        for name in (*HOLDS_PART, *HOLDS_FILE):
+            assert main([*name.split(), *COMMANDS[name], "--out", "out"]) == 2, name
+            told = capsys.readouterr().err.strip().splitlines()
+            assert f"process {process.pid}" in told[-1], told
+            assert len(told) == 1
+
+
+def test_different_tables_may_be_made_in_one_folder_at_once(tmp_path):
+    with holding(tmp_path / "made" / "out", "truth"), one_writer_of(tmp_path / "made" / "out", "obey"):
+        pass
+    assert not list((tmp_path / "made").glob("*obey*"))
+
+
+def test_a_folder_made_for_a_lock_alone_goes_with_it(tmp_path):
+    with one_writer_of(tmp_path / "a" / "b" / "out"):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with one_writer_of(tmp_path / "a" / "b" / "out"):
+        (tmp_path / "a" / "b" / "out").touch()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["out"]
+
+
+def command_of(name):
+    found = COMMANDS_OF_ALL
+    for word in name.split():
+        found = found[word]
+    return found[""] if isinstance(found, dict) else found
 
 
 COMMANDS = {
