@@ -88,6 +88,11 @@ class SecondParts:
         pictures = (self.first, np.zeros_like(self.first), self.first, self.first)
         return self._parts(0, pictures, (empty, empty), 1.0, 1.0)
 
+    def draw_maps(self, frames: Sequence[int]) -> None:
+        """Draw what the map shows of frames before it is needed."""
+        for frame in frames:
+            self._map(frame)
+
     def _relative(self, end: int) -> FloatArray:
         poses = self.surroundings.poses
         return relative_to(poses[1 : end + 1], poses[:1])
