@@ -6,7 +6,7 @@ from typing import Any
 from longdwm_env.errors import InvalidConfig, MissingDependency, UnknownWorld
 from longdwm_env.io.names import is_folder
 from longdwm_env.traffic.meanwhile import TrafficKind
-from longdwm_env.types import ImageSize
+from longdwm_env.types import MAX_SIDE_PX, ImageSize
 from longdwm_env.world import Scorer, WorldModel
 
 DEFAULT_WORLD = "mini"
@@ -17,6 +17,9 @@ MINI = "mini"
 
 DEFAULT_IMAGE_SIZE: ImageSize = (96, 144)
 """(height, width) of worlds that draw any size."""
+
+SHOWN_IMAGE_SIZE: ImageSize = (192, 288)
+"""(height, width) that people are shown, in every world that makes it."""
 
 BUILT_IN_WORLDS = ("simulator", "warp")
 """Worlds without learning: they run on the CPU and draw any size."""
@@ -64,6 +67,54 @@ def make_world(
         raise MissingDependency(f"world={name!r} is a saved pipeline, which needs {error.name}") from error
     folder = bundled_pipeline_folder() if name == MINI else name
     return DiffusionWorld.from_pretrained(folder, device=device, image_size=image_size, name=name, traffic=traffic)
+
+
+def shown_image_size(world: str | Path, image_size: ImageSize | None = None) -> ImageSize:
+    """The picture size (height, width) at which a person is shown a world, in every command that shows one.
+
+    Args:
+        world: as for ``make_world``, by name.
+        image_size: what was asked for; None for 192 x 288, or, in a saved pipeline that was not made for it, its own.
+
+    Raises:
+        UnknownWorld: there is no such world.
+        MissingWeights: the world's folder is damaged.
+        InvalidConfig: sides that no picture has.
+    """
+    if image_size is not None:
+        if not all(1 <= side <= MAX_SIDE_PX for side in image_size):
+            height, width = image_size
+            raise InvalidConfig(
+                f"pictures of {height} x {width} are not made: height and width are from 1 to {MAX_SIDE_PX} pixels"
+            )
+        return image_size
+    name = str(world)
+    if name in BUILT_IN_WORLDS:
+        return SHOWN_IMAGE_SIZE
+    if name != MINI and not _is_pipeline(name):
+        raise UnknownWorld(f"world={name!r} does not exist. {_listed()}")
+    sizes = _sizes_of(name)
+    return SHOWN_IMAGE_SIZE if SHOWN_IMAGE_SIZE in sizes else sizes[0]
+
+
+def own_image_size(world: str | Path) -> ImageSize:
+    """The picture size (height, width) of a world where none is asked for, as in ``gym.make``.
+
+    Raises:
+        UnknownWorld: there is no such world.
+        MissingWeights: the world's folder is damaged.
+    """
+    name = str(world)
+    return DEFAULT_IMAGE_SIZE if name in BUILT_IN_WORLDS else _sizes_of(name)[0]
+
+
+def _sizes_of(name: str) -> tuple[ImageSize, ...]:
+    try:
+        from longdwm_env.models.bundled import bundled_pipeline_folder
+        from longdwm_env.models.world import made_sizes
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"world={name!r} is a saved pipeline, which needs {error.name}") from error
+    return made_sizes(bundled_pipeline_folder() if name == MINI else name)
 
 
 def world_folder(world: str) -> Path | None:

@@ -94,6 +94,11 @@ class SecondParts:
             self.first, last, self.camera, ahead, fallback, BETWEEN_SWEEP, [frame - 1 for frame in frames]
         )
 
+    def draw_maps(self, frames: Sequence[int]) -> None:
+        """Draw what the map shows of frames before it is needed."""
+        for frame in frames:
+            self.shown(frame)
+
     def _relative(self, end: int) -> FloatArray:
         poses = self.surroundings.poses
         return relative_to(poses[1 : end + 1], poses[:1])

@@ -14,11 +14,13 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from longdwm_env.errors import MissingWeights, UnknownWorld
+from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.models import limits
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.conditioning.text import PromptEncoder
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.types import ImageSize
 
 INDEX = "model_index.json"
 COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor", "small_decoder")
@@ -76,6 +78,25 @@ def check_pipeline_folder(path: Path) -> None:
         if library not in _LIBRARIES and not library.startswith("longdwm_env.models."):
             raise UnknownWorld(f"{path / INDEX} takes {name!r} from {library!r}; allowed are {', '.join(_LIBRARIES)}")
         check_component(path / name, name, class_name)
+
+
+def picture_sizes(path: Path) -> tuple[ImageSize, ...]:
+    """Sizes (height, width) that a saved pipeline makes as it was trained: its own, then others.
+
+    A compositor is trained on pictures of the pipeline's own size and of twice that, side by side.
+
+    Raises:
+        UnknownWorld: the folder is missing, or holds something else.
+        MissingWeights: a file of the pipeline is missing or damaged.
+    """
+    check_pipeline_folder(path)
+    index = _read_json(path / INDEX)
+    try:
+        height, width = limits.image_size(index["settings"].get("image_size"))
+    except InvalidConfig as error:
+        raise MissingWeights(f"{path / INDEX} is damaged: {error}") from error
+    composes = index.get("compositor") not in (None, [None, None])
+    return ((height, width), (2 * height, 2 * width)) if composes else ((height, width),)
 
 
 def _what_to_do(index: Mapping[str, Any], path: Path) -> str:

@@ -25,14 +25,14 @@ from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.io.names import is_there
-from longdwm_env.models.closed_loop.lookahead import Second, rest_of_second, with_rest
+from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second, with_rest
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.standstill import held, stands
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.conditioning.text import contradicts, known_prompt
-from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument
+from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument, picture_sizes
 from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.traffic.meanwhile import TrafficKind
@@ -218,7 +218,9 @@ class DiffusionWorld:
         made = iter(
             self._generated([each for each, rest in zip(given, rests, strict=True) if rest is None], num_frames)
         )
-        seconds = [next(made) if rest is None else rest for rest in rests]
+        begun = [each for each in zip(states, rests, strict=True) if each[1] is not None]
+        going_on = iter(self._gone_on(begun, num_frames))
+        seconds = [next(made) if rest is None else next(going_on) for rest in rests]
         nexts = [self._next(*each, num_frames) for each in zip(states, seconds, poses, others, strict=True)]
         return nexts, stack_frames([second.frames[:num_frames] for second in seconds])
 
@@ -245,7 +247,7 @@ class DiffusionWorld:
     def _generated(
         self, given: Sequence[tuple[WorldState, FloatArray, ActorTracks | None]], num_frames: int
     ) -> list[Second]:
-        """As many frames as are executed, or whole seconds, where these are to be finished.
+        """As many frames as are executed, or seconds that can be gone on with, where these are to be finished.
 
         Args:
             given: states, poses (12, 3) to come, and the other road users meanwhile.
@@ -260,13 +262,52 @@ class DiffusionWorld:
             )
             for state, ahead, others in given
         ]
-        count = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
         sampling = self._sampling(any(self._turns(present) for present in presents))
-        made = self._generation.second(presents, [ahead for _, ahead, _ in given], sampling, count)
+        poses = [ahead for _, ahead, _ in given]
+        made = self._generation.second(presents, poses, sampling, num_frames, self.finish_seconds)
         seconds = []
-        for clip, (state, ahead, others) in zip(made, given, strict=True):
+        for clip, present, (state, ahead, others) in zip(made, presents, given, strict=True):
+            now = state.arrays["track"][-1]
             frames = self._held(state, clip, ahead, others, num_frames)
-            seconds.append(Second(frames, compose(state.arrays["track"][-1], ahead[: len(frames)])))
+            if frames is clip and num_frames < len(clip) and self._generation.composes(present):
+                assert present.surroundings is not None
+                opened = Opened(present.history[-1], clip[-1], present.surroundings.poses, others)
+                seconds.append(Second(clip[:-1], compose(now, ahead), opened))
+            else:
+                seconds.append(Second(frames, compose(now, ahead[: len(frames)])))
+        return seconds
+
+    def _gone_on(self, begun: Sequence[tuple[WorldState, Second | None]], num_frames: int) -> list[Second]:
+        """Seconds that were begun before, with as many frames made as are executed."""
+        seconds = [second for _, second in begun if second is not None]
+        unmade: list[tuple[int, Present, Opened, range]] = []
+        for index, (state, second) in enumerate(begun):
+            if second is None or second.opened is None:
+                continue
+            opened, values = second.opened, state.values
+            done = clock.FRAMES_PER_INTERVAL - len(second.track)
+            around = Surroundings(
+                opened.poses,
+                self._layout(state, opened.poses[0]),
+                self._scenery(state, opened.poses[0]),
+                opened.others,
+            )
+            present = Present(
+                opened.first[None],
+                camera_of(state),
+                self._text(values["prompt"]),
+                values["seed"],
+                values["frames_driven"] - done,
+                surroundings=around,
+            )
+            unmade.append((index, present, opened, range(done + 1, done + num_frames + 1)))
+        clips = self._generation.rest_of_second(
+            [present for _, present, _, _ in unmade],
+            [opened.keyframe for _, _, opened, _ in unmade],
+            [numbers for _, _, _, numbers in unmade],
+        )
+        for (index, _, _, _), clip in zip(unmade, clips, strict=True):
+            seconds[index] = replace(seconds[index], frames=clip)
         return seconds
 
     def _redrawn(self, state: WorldState) -> Images:
@@ -307,12 +348,12 @@ class DiffusionWorld:
         camera = camera_of(state)
         return held(clip[:num_frames], state.arrays["frames"][-1], others, state.arrays["track"][-1], camera)
 
-    def _layout(self, state: WorldState) -> RoadLayout | None:
-        """The road near the ego, in the world frame."""
+    def _layout(self, state: WorldState, place: FloatArray | None = None) -> RoadLayout | None:
+        """The road near the ego, or near a place (x m, y m, ...), in the world frame."""
         if "layout_kinds" not in state.arrays:
             return None
         whole = RoadLayout(state.arrays["layout_corners"], state.arrays["layout_kinds"])
-        return whole.near(state.arrays["track"][-1, :2], _LAYOUT_NEEDED_M)
+        return whole.near((state.arrays["track"][-1] if place is None else place)[:2], _LAYOUT_NEEDED_M)
 
     def _surroundings(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> Surroundings | None:
         """What is known of the frames to come, in the world frame."""
@@ -322,13 +363,14 @@ class DiffusionWorld:
         poses = np.concatenate([now[None], compose(now, np.asarray(ahead, np.float64).reshape(-1, 3))])
         return Surroundings(poses, self._layout(state), self._scenery(state), others)
 
-    def _scenery(self, state: WorldState) -> SceneryLayer | None:
-        """What stands near the ego, in the world frame."""
+    def _scenery(self, state: WorldState, place: FloatArray | None = None) -> SceneryLayer | None:
+        """What stands near the ego, or near a place, in the world frame."""
         names = [name for name in state.arrays if name.startswith(_SCENERY)]
         if not names:
             return None
         whole = SceneryLayer(**{name.removeprefix(_SCENERY): state.arrays[name] for name in names})
-        return whole.near(state.arrays["track"][-1, :2], SCENERY_REACH_M + _MOST_DRIVEN_M)
+        near = (state.arrays["track"][-1] if place is None else place)[:2]
+        return whole.near(near, SCENERY_REACH_M + _MOST_DRIVEN_M)
 
     def _boxes(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> FloatArray | None:
         """Where the other road users are seen now and a second later, (2, A, 5), from where the ego will be."""
@@ -386,7 +428,7 @@ class DiffusionWorld:
         newest = np.concatenate([track, driven])[-1 - self._baseline :].copy()
         arrays = {**state.arrays, "frames": frames, "track": newest, **others.after(len(clip))}
         values = {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
-        arrays = with_rest(arrays, second.after(num_frames))
+        arrays, values = with_rest(arrays, values, second.after(num_frames))
         known = pictured(state, others.tracks, camera_of(state))
         if "pictured" in values and known is not None:
             values["pictured"] = list(known.ids)
@@ -422,6 +464,16 @@ def saved_pipeline(path: str | Path, dtype: torch.dtype = torch.float32) -> Long
         raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
     check_weights_match(folder, pipeline.components)
     return pipeline
+
+
+def made_sizes(path: str | Path) -> tuple[ImageSize, ...]:
+    """Sizes (height, width) that the pipeline in a folder or on the hub makes as it was trained, its own first.
+
+    Raises:
+        UnknownWorld: the folder is missing, or holds something else.
+        MissingWeights: a file is missing or damaged.
+    """
+    return picture_sizes(_local_folder(path))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 import socket as sockets
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -70,6 +71,7 @@ class PageServer:
         self.socket = _listening(host, port)
         self.host, self.port = host, self.socket.getsockname()[1]
         self.failure: BaseException | None = None
+        self._ends = threading.Event()
         try:
             self.photos = Photos(options.out / "photos")
             self.room = Room(options, self.photos, self._published, self._announced, self._room_ended)
@@ -136,8 +138,21 @@ class PageServer:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self._loop = asyncio.get_running_loop()
         self.room.start()
+        drawing = threading.Thread(target=self.scenery.draw_ahead, args=(self._drive_stands,), daemon=True)
+        drawing.start()
         yield
+        self._ends.set()
         await asyncio.to_thread(self.room.close)
+        await asyncio.to_thread(drawing.join, 5.0)
+
+    def _drive_stands(self) -> bool:
+        """Wait until the drive stands, so that pictures of scenes take none of its time; False once the server ends."""
+        while not self._ends.is_set():
+            session = self.room.session
+            if session.trip is not None and not session.running:
+                return True
+            self._ends.wait(0.2)
+        return False
 
     # From the room's thread
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from longdwm_env.agents.driving.engine.start import DriveOptions
 from longdwm_env.agents.driving.recording import links
 from longdwm_env.agents.driving.recording.journal import Journal
+from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.orders import Refused
 from longdwm_env.agents.driving_page.photos import Photos
@@ -78,9 +79,14 @@ class Starts:
         unknown = named - set(self._known(worlds))
         if unknown:
             raise Refused(f"this drive is in a world that is not offered here: {min(unknown)[:60]!r}")
-        if journal.image_size != self.options.image_size:
-            height, width = journal.image_size or (0, 0)
-            raise Refused(f"this drive has pictures of {width} x {height}: longdwm serve --image-size {height} {width}")
+        ours = PictureSizes(self.options.image_size)
+        for world in sorted(named):
+            if (size := journal.sizes.of(world)) != ours.of(world):
+                height, width = size
+                raise Refused(
+                    f"in {world[:60]!r} this drive has pictures of {width} x {height}: longdwm serve "
+                    f"--image-size {height} {width}"
+                )
         return replace(journal, scenes=self._path_of(journal.scenes))
 
     def _path_of(self, name: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """The scenes that can be chosen, each with a small picture of how it begins."""
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from longdwm_env.agents.driving_page.orders import Refused
 from longdwm_env.agents.driving_page.photos import Photos
 from longdwm_env.agents.driving_page.wire import jpeg_of
-from longdwm_env.errors import InvalidScene
+from longdwm_env.errors import InvalidScene, LongDWMError
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.scenes import open_scenes
 from longdwm_env.types import ImageSize, SceneSource
@@ -72,6 +73,19 @@ class Scenery:
                     del self._drawn[next(iter(self._drawn))]
                 self._drawn[kind, which] = self._draw(kind, which)
             return self._drawn[kind, which]
+
+    def draw_ahead(self, may: Callable[[], bool]) -> None:
+        """Draw the pictures before they are asked for, so that whoever first opens the picker finds them.
+
+        Args:
+            may: asked before each; where it says no, this ends.
+        """
+        for choice in self.choices():
+            if not may():
+                return
+            # What cannot be drawn says so to whoever asks for it.
+            with suppress(LongDWMError):
+                self.thumbnail(choice.kind, choice.which)
 
     def _draw(self, kind: str, which: str) -> bytes:
         if kind == "photo":

@@ -96,6 +96,11 @@ class Room:
         self._orders.put(self._end)
         self._thread.join(15.0)
 
+    @property
+    def session(self) -> Session:
+        """The present drive; what it measures may be read and begun anew from any thread."""
+        return self._session
+
     def order(self, order: Order, answer: Callable[[dict[str, Any]], None]) -> None:
         """Follow an order; ``answer`` is told what only this viewer asked to know, or why it was refused."""
 

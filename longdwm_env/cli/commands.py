@@ -69,6 +69,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "simulator": Command("benchmarks.bench_simulator:bench_simulator", "frames per second of the simulator"),
         "env": Command("benchmarks.bench_env:bench_env", "start, step, fork and restore times of the environment"),
         "drive": Command("benchmarks.bench_drive:bench_drive", "latency and frame rate of the driving window"),
+        "serve": Command("benchmarks.bench_serve:bench_serve", "latency of the page, alone and with many who look on"),
         "world": Command("benchmarks.bench_world:bench_world", "a learned world by stage, its futures and its memory"),
         "full-size": Command(
             "benchmarks.bench_full_size:bench_full_size", "the full-size model by stage, beside the floor, or on paper"

@@ -37,6 +37,9 @@ Result = TypeVar("Result")
 CLIP_FRAMES = clock.FRAMES_PER_INTERVAL + 1
 """Frames of a clip of the Fine model: both keyframes and those between."""
 
+DRAWN_AHEAD = 4
+"""Frames whose maps are drawn beside the Coarse model: about as many as take no longer than it."""
+
 
 class Generation:
     """Coarse model, Fine model and codec at work together. Keeps nothing between calls.
@@ -86,7 +89,12 @@ class Generation:
         return self.gap_batch * (self.lanes.count if self.in_lanes else 1)
 
     def second(
-        self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling, num_frames: int
+        self,
+        presents: Sequence[Present],
+        poses: Sequence[FloatArray],
+        sampling: Sampling,
+        num_frames: int,
+        goes_on: bool = False,
     ) -> list[Images]:
         """The next second of each driver, in a closed loop.
 
@@ -95,22 +103,28 @@ class Generation:
             poses: B arrays (12, 3): poses of the frames to come, in the ego frame of the newest frame.
             sampling: steps and guidance.
             num_frames: how many of the twelve are wanted.
+            goes_on: also what the rest of the second needs: of drivers whose frames are composed, the keyframe follows
+                the frames (``rest_of_second`` makes those between); of others, all twelve are made.
 
         Returns:
-            B arrays uint8 (num_frames, H, W, 3).
+            B arrays uint8 (N, H, W, 3), N = ``num_frames``, or more where the second goes on.
         """
         composed = [index for index, present in enumerate(presents) if self.composes(present)]
         filled = [index for index in range(len(presents)) if index not in composed]
         made: dict[int, Images] = {}
         if composed:
-            tasks = [partial(self._composed_second, presents[i], poses[i], sampling, num_frames) for i in composed]
+            goes_on_composed = goes_on and num_frames < clock.FRAMES_PER_INTERVAL
+            tasks = [
+                partial(self._composed_second, presents[i], poses[i], sampling, num_frames, goes_on_composed)
+                for i in composed
+            ]
             # One task a driver: none waits for the others' keyframes. A single one shares its frames among the lanes.
             clips = self.run(tasks) if len(tasks) > 1 else [tasks[0]()]
             made |= dict(zip(composed, clips, strict=True))
         if filled:
             sizes = [presents[i].camera.intrinsics.image_size for i in filled]
             small = [presents[i].reduced(self.coarse_size(size)) for i, size in zip(filled, sizes, strict=True)]
-            fill = partial(self._second, num_frames=num_frames)
+            fill = partial(self._second, num_frames=clock.FRAMES_PER_INTERVAL if goes_on else num_frames)
             clips = self._in_chunks(small, [poses[i] for i in filled], sampling, fill)
             for i, clip, size in zip(filled, clips, sizes, strict=True):
                 made[i] = clip if clip.shape[1:3] == size else np.stack([enlarged(frame, size) for frame in clip])
@@ -133,13 +147,52 @@ class Generation:
         ]
         return self._fill(gaps, sampling, num_frames)
 
-    def _composed_second(self, present: Present, poses: FloatArray, sampling: Sampling, num_frames: int) -> Images:
+    def _composed_second(
+        self, present: Present, poses: FloatArray, sampling: Sampling, num_frames: int, and_keyframe: bool
+    ) -> Images:
         """A second of one driver: the keyframe, then the frames between, side by side where lanes are free."""
         surroundings = present.surroundings or Surroundings(np.concatenate([np.zeros((1, 3)), poses]))
         parts = SecondParts(present.history[-1], surroundings, present.camera)
-        (keyframe,) = self.run([partial(self._composed_keyframe, present, poses, sampling, parts)])
-        between = range(1, min(num_frames, clock.FRAMES_PER_INTERVAL - 1) + 1)
-        shares = [list(between)[first :: self.lanes.count] for first in range(min(self.lanes.count, len(between)))]
+        ahead = range(1, min(num_frames, DRAWN_AHEAD) + 1)
+        # Beside the Coarse model, another lane draws what does not depend on it.
+        beside: list[Callable[[], tuple[Images | None, Images | None]]] = [
+            partial(self._coarse, present, poses[-1], sampling),
+            partial(self._seen, present, poses[-1], parts, ahead),
+        ]
+        (matched, coarse), (seen, _) = self.run(beside)
+        matched = seen if matched is None else matched
+        assert matched is not None
+        assert coarse is not None
+        (keyframe,) = self.run([partial(self._composed_keyframe, present, matched, coarse, parts)])
+        frames = self._composed_frames(present, keyframe, range(1, num_frames + 1), parts)
+        return np.concatenate([frames, keyframe[None]]) if and_keyframe else frames
+
+    def rest_of_second(
+        self, presents: Sequence[Present], keyframes: Sequence[Images], numbers: Sequence[Sequence[int]]
+    ) -> list[Images]:
+        """Frames of seconds that ``second`` has begun, of drivers whose frames are composed, as it would make them.
+
+        Args:
+            presents: B drivers as they were when the second began; of the history only the last frame counts.
+            keyframes: B keyframes (H, W, 3) at the end of it.
+            numbers: which of the twelve frames, from 1.
+
+        Returns:
+            B arrays uint8 (N, H, W, 3).
+        """
+        tasks = []
+        for present, keyframe, wanted in zip(presents, keyframes, numbers, strict=True):
+            assert present.surroundings is not None
+            parts = SecondParts(present.history[-1], present.surroundings, present.camera)
+            tasks.append(partial(self._composed_frames, present, keyframe, wanted, parts))
+        return self.run(tasks) if len(tasks) > 1 else [task() for task in tasks]
+
+    def _composed_frames(
+        self, present: Present, keyframe: Images, numbers: Sequence[int], parts: SecondParts
+    ) -> Images:
+        """Frames of a second whose keyframe is there, (N, H, W, 3), side by side where lanes are free."""
+        between = [number for number in numbers if number < clock.FRAMES_PER_INTERVAL]
+        shares = [between[first :: self.lanes.count] for first in range(min(self.lanes.count, len(between)))]
         made = self.run([partial(self._composed_between, present, keyframe, share, parts) for share in shares])
         frames = {
             number: image
@@ -147,12 +200,11 @@ class Generation:
             for number, image in zip(share, images, strict=True)
         }
         frames[clock.FRAMES_PER_INTERVAL] = keyframe
-        return np.stack([frames[number] for number in range(1, num_frames + 1)])
+        return np.stack([frames[number] for number in numbers])
 
     @torch.no_grad()
-    def _composed_keyframe(self, present: Present, poses: FloatArray, sampling: Sampling, parts: SecondParts) -> Images:
+    def _composed_keyframe(self, present: Present, matched: Images, coarse: Images, parts: SecondParts) -> Images:
         assert self.composer is not None
-        matched, coarse = self.coarse_picture(present, poses[-1], sampling)
         with self._stage("geometry"):
             given = parts.keyframe(matched, coarse)
         with self._stage("coarse"):
@@ -165,6 +217,12 @@ class Generation:
         The Coarse model works at the pipeline's own size; in larger pictures it is shown them reduced, and its own is
         enlarged.
         """
+        matched, coarse = self._coarse(present, pose, sampling)
+        return self._matched(present, pose) if matched is None else matched, coarse
+
+    @torch.no_grad()
+    def _coarse(self, present: Present, pose: FloatArray, sampling: Sampling) -> tuple[Images | None, Images]:
+        """As ``coarse_picture``; None for the matched sweep where the Coarse model is shown a smaller one."""
         small = present.reduced(self.coarse_size(present.camera.intrinsics.image_size))
         inputs = self.coarse_inputs([small], [pose[None]])
         guided = sampling.guided(present.guidance_scale)
@@ -172,9 +230,21 @@ class Generation:
         coarse = self.pictures(latents)[0, 0]
         if small is present:
             return inputs.pictures[0, 0, 0], coarse
+        return None, enlarged(coarse, present.camera.intrinsics.image_size)
+
+    def _matched(self, present: Present, pose: FloatArray) -> Images:
         with self._stage("geometry"):
-            matched = matched_view(present.history[-1], present.camera, pose, present.before, self.settings)
-        return matched, enlarged(coarse, present.camera.intrinsics.image_size)
+            return matched_view(present.history[-1], present.camera, pose, present.before, self.settings)
+
+    def _seen(
+        self, present: Present, pose: FloatArray, parts: SecondParts, ahead: Sequence[int]
+    ) -> tuple[Images | None, None]:
+        """The matched sweep where ``_coarse`` gives none; and the maps that a second needs first are drawn."""
+        size = present.camera.intrinsics.image_size
+        matched = None if self.coarse_size(size) == size else self._matched(present, pose)
+        with self._stage("geometry"):
+            parts.draw_maps((0, clock.FRAMES_PER_INTERVAL, *ahead))
+        return matched, None
 
     def coarse_size(self, image_size: ImageSize) -> ImageSize:
         """The size that the Coarse model sees pictures of a size at: where these are a multiple of its own, its own."""

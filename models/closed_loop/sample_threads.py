@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from functools import lru_cache
 from typing import TypeVar
@@ -62,8 +62,9 @@ class Lanes:
             return [task() for task in tasks]
         ended: list[Future[Result]] = [Future() for _ in tasks]
         waiting = deque(zip([copy_context() for _ in tasks], tasks, ended, strict=True))
+        own = list(waiting)
         with _taken(_pool(self.count), len(tasks)) as lanes:
-            wait([lane.thread.submit(_work_off, waiting) for lane in lanes])
+            wait([lane.thread.submit(_work_off, own[place], waiting) for place, lane in enumerate(lanes)])
         return [each.result() for each in ended]
 
 
@@ -82,17 +83,31 @@ def _taken(lanes: Sequence[_Lane], most: int) -> Iterator[list[_Lane]]:
                 lane.callers -= 1
 
 
-def _work_off(waiting: deque[tuple[Context, Callable[[], Result], Future[Result]]]) -> None:
-    """Do tasks until none waits."""
+_Waiting = tuple[Context, Callable[[], Result], Future[Result]]
+
+
+def _work_off(own: "_Waiting[Result]", waiting: "deque[_Waiting[Result]]") -> None:
+    """Do the task that this lane begins with, unless another lane was sooner, then others until none waits.
+
+    So who drives alone has each kind of work done in the same lane.
+    """
+    with suppress(ValueError):
+        waiting.remove(own)
+        _do(own)
     while True:
         try:
-            context, task, ended = waiting.popleft()
+            other = waiting.popleft()
         except IndexError:
             return
-        try:
-            ended.set_result(context.run(task))
-        except BaseException as error:
-            ended.set_exception(error)
+        _do(other)
+
+
+def _do(what: "_Waiting[Result]") -> None:
+    context, task, ended = what
+    try:
+        ended.set_result(context.run(task))
+    except BaseException as error:
+        ended.set_exception(error)
 
 
 @lru_cache

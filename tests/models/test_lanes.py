@@ -31,6 +31,17 @@ def test_tasks_run_side_by_side():
     assert sorted(Lanes(2).run([lambda: meeting.wait(timeout=60)] * 2)) == [0, 1]
 
 
+def test_each_lane_begins_with_the_task_of_its_place():
+    meeting = threading.Barrier(2)
+
+    def where():
+        meeting.wait(timeout=60)
+        return threading.current_thread().name
+
+    lanes = Lanes(2)
+    assert [[name[:6] for name in lanes.run([where] * 2)] for _ in range(20)] == [["lane-0", "lane-1"]] * 20
+
+
 def test_a_lane_computes_with_one_thread_and_nobody_else_is_changed(three_threads):
     assert Lanes(2).run([torch.get_num_threads] * 4) == [1] * 4
     assert torch.get_num_threads() == 3

@@ -11,6 +11,10 @@ from longdwm_env.agents.driving.recording.journal import Journal, act_of
 class Steered(Protocol):
     """What a script does to a session."""
 
+    def newest(self, trip: Trip) -> Moment:
+        """The moment that the next clip follows."""
+        ...
+
     def ask_clip(self, drive: Drive) -> None:
         """Ask for the clip that an action leads to."""
 
@@ -50,7 +54,7 @@ def follow(session: Steered, trip: Trip, script: Script) -> None:
     script.done += 1
     present = trip.present
     if step["do"] == "drive":
-        session.ask_clip(Drive(present, act_of(step)))
+        session.ask_clip(Drive(session.newest(trip), act_of(step)))
     elif step["do"] == "world":
         session.change(step["world"], present.state.prompt)
     elif step["do"] == "prompt":

@@ -4,7 +4,8 @@ One thread at a time calls this, beside the window.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +16,17 @@ from longdwm_env.agents.driving.engine import prompt_cycling as prompts
 from longdwm_env.agents.driving.engine import simulator_state
 from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
+from longdwm_env.agents.driving.engine.world_worker import Part
 from longdwm_env.agents.driving.input.pedals import Controls
+from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 from longdwm_env.clock import FPS
 from longdwm_env.env_options import open_episodes
 from longdwm_env.episode import Episodes, Outcome, made_here
 from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.episodes.observation import Timing, info_from
 from longdwm_env.episodes.starts import as_begun
-from longdwm_env.errors import InvalidConfig
-from longdwm_env.factory import make_world
+from longdwm_env.errors import InvalidConfig, LongDWMError
+from longdwm_env.factory import make_world, own_image_size
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.scenes import ScenesLike, open_scenes
@@ -34,8 +37,11 @@ from longdwm_env.world import FinishingWorld, WorldModel
 QUICK_FRAMES = 1
 """Frames between two actions in worlds that draw a frame in a fraction of its time: they answer soonest."""
 
-LEARNED_FRAMES = 6
-"""In learned worlds: every action begins a new keyframe, and each keyframe adds its error."""
+LEARNED_FRAMES = 4
+"""In learned worlds: every action begins a new keyframe, which takes a while to make and adds its error."""
+
+FIRST_SHOWN = 2
+"""Of a clip in a world that makes its frames one by one: these are shown while the others are made."""
 
 LONGEST_DRIVE_S = 24 * 3600.0
 """Nobody is stopped by the clock when driving for pleasure."""
@@ -95,7 +101,7 @@ class Generator:
 
     Args:
         scenes: where drives start; as for the environment.
-        image_size: (height, width) for worlds that draw any size; a learned world has its own.
+        sizes: of each world's pictures, or (height, width) for all; None for what suits each.
         control_frames: frames between two actions; None for what suits each world, see ``frames_of``.
         device: for learned worlds.
         worlds: objects to use for some names instead of opening them.
@@ -104,13 +110,13 @@ class Generator:
     def __init__(
         self,
         scenes: ScenesLike,
-        image_size: ImageSize | None,
+        sizes: PictureSizes | ImageSize | None,
         control_frames: int | None = None,
         device: str | None = None,
         worlds: dict[str, WorldModel] | None = None,
     ) -> None:
         self.source = open_scenes(scenes)
-        self.image_size = image_size
+        self.sizes = sizes if isinstance(sizes, PictureSizes) else PictureSizes(sizes)
         self.control_frames = control_frames
         self._device = device
         self._worlds: dict[str, WorldModel] = dict(worlds or {})
@@ -135,6 +141,24 @@ class Generator:
             InvalidAction: the action is not allowed.
         """
         return self.drive_all([request])[0]
+
+    def drive_in_parts(self, request: Drive) -> Iterator[Part]:
+        """The moments that an action leads through, each as soon as it is there: its first frames, then the others.
+
+        They are driven by the same action, as if it had been given again: in a world that goes on with its seconds that
+        is one way, made once.
+
+        Raises:
+            InvalidAction: the action is not allowed.
+        """
+        moment, frames = request.moment, request.act.frames
+        finishes = isinstance(self.world(moment.state.world), FinishingWorld) and frames >= 2 * FIRST_SHOWN
+        left = [FIRST_SHOWN, frames - FIRST_SHOWN] if finishes else [frames]
+        while left:
+            act = replace(request.act, frames=left.pop(0))
+            moment = self.drive(Drive(moment, act, request.controls))
+            left = [] if moment.over else left
+            yield Part(moment, bool(left))
 
     def drive_all(self, requests: Sequence[Drive]) -> list[Moment]:
         """The moments after actions of one kind, in one world: made in one batch, each as if it were made alone.
@@ -204,13 +228,22 @@ class Generator:
                 opened: WorldModel = make_world(REFERENCE_WORLD, simulator_state.TINY_SIZE)
                 self._worlds[name] = opened
                 return opened
-            opened = make_world(name, self.image_size if built_in else None, None if built_in else self._device)
+            opened = make_world(name, self.sizes.of(name), None if built_in else self._device)
             if isinstance(opened, FinishingWorld):
                 # Hands that keep still need no new keyframe twice a second.
                 opened.finish_seconds = True
             # States carry the name that a world gives itself, which for a folder may be shorter than its path.
             self._worlds[name] = self._worlds[opened.name] = opened
         return self._worlds[name]
+
+    def quicker_size(self, world: str) -> ImageSize | None:
+        """The size (height, width) of its own that an open learned world is quicker at; None where it is none."""
+        if world in QUICK_WORLDS:
+            return None
+        with suppress(LongDWMError):  # a world that was given, not named, has no other size
+            own = own_image_size(world)
+            return own if own[0] < self.world(world).image_size[0] else None
+        return None
 
     @property
     def opened(self) -> dict[str, WorldModel]:

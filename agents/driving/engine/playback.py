@@ -50,10 +50,21 @@ class GenerationTime:
         self._recent_s.append(seconds)
 
     @property
+    def measured(self) -> int:
+        """How many measurements there are, of the recent ones."""
+        return len(self._recent_s)
+
+    @property
     def typical_s(self) -> float:
         """The median of those that were made; 0 before the first measurement."""
         made = of_those_made(self._recent_s)
         return float(np.median(made)) if made else 0.0
+
+    @property
+    def mean_s(self) -> float:
+        """The mean, without the longest, which may be the first; 0 before the first measurement."""
+        each = sorted(self._recent_s)
+        return float(np.mean(each[:-1] or each)) if each else 0.0
 
     @property
     def safe_s(self) -> float:
@@ -63,13 +74,17 @@ class GenerationTime:
 
 @dataclass
 class Playback:
-    """The position in the clip that is playing, in frames. Knows nothing of pictures."""
+    """The position in the clip that is playing, in frames. Knows nothing of pictures.
+
+    An answer may come in parts, each a clip: ``generation`` is how long the first of them takes to make, ``whole`` all.
+    """
 
     length: int = 1
     position: float = 0.0
     rate: float = 1.0
     waited_s: float = 0.0
     generation: GenerationTime = field(default_factory=GenerationTime)
+    whole: GenerationTime = field(default_factory=GenerationTime)
 
     @property
     def frame(self) -> int:
@@ -94,21 +109,26 @@ class Playback:
             beyond = (self.position - max(before, self.length)) / (FPS * self.rate)
             self.waited_s += beyond
 
-    def should_ask(self) -> bool:
-        """Whether the driver must be asked now for the next clip to arrive in time."""
-        return self.remaining_s <= self.generation.safe_s + SPARE_S
+    def should_ask(self, waiting: int = 0) -> bool:
+        """Whether the driver must be asked now for the next clip to arrive in time, after so many frames that wait."""
+        return self.remaining_s + waiting / (FPS * self.rate) <= self.generation.safe_s + SPARE_S
 
-    def begin(self, length: int) -> None:
-        """Start the next clip. A little of the time by which the last one ran over is taken off its first frame."""
+    def begin(self, length: int, answered: int | None = None) -> None:
+        """Start the next clip. A little of the time by which the last one ran over is taken off its first frame.
+
+        Args:
+            length: frames of the clip.
+            answered: frames of the answer that it is a part of; None where it is all of it.
+        """
         late = self.position - self.length
         self.position = late if 0 <= late < 0.5 else 0.0
         self.length, self.waited_s = length, 0.0
-        needed = self.generation.typical_s + SPARE_S
-        self.rate = min(1.0, max(SLOWEST_RATE, length / FPS / needed)) if needed > 0 else 1.0
+        needed = max(self.whole.mean_s, self.generation.typical_s) + SPARE_S
+        self.rate = min(1.0, max(SLOWEST_RATE, (answered or length) / FPS / needed)) if needed > 0 else 1.0
 
     def forget_generation_time(self) -> None:
         """Another world makes the next clip: what was measured says nothing about it."""
-        self.generation = GenerationTime()
+        self.generation, self.whole = GenerationTime(), GenerationTime()
 
     def hold(self, length: int) -> None:
         """Stand on the last frame of a clip of ``length`` frames."""

@@ -34,11 +34,12 @@ class Requests:
         self._open_ticket = None
 
     def receive(self) -> BaseException | None:
-        """Hand out the answer that arrived, if it is still wanted; returns the error where there is no answer."""
+        """Hand out what arrived of the answer, if it is still wanted; returns the error where there is no answer."""
         for result in self._worker.results():
             if result.ticket != self._open_ticket:
                 continue
-            self._open_ticket = None
+            if not result.more:
+                self._open_ticket = None
             if result.error is not None:
                 return result.error
             self._take_answer(result.answer)

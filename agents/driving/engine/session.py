@@ -4,6 +4,7 @@ Knows no window: it is told what time it is and what the driver's hands do, and 
 session runs under a window, under tests with a clock of their own, and on a machine with no display.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +33,9 @@ NOTE_S = 3.0
 LONGEST_TICK_S = 0.25
 """Time that one tick passes at most: a window that was dragged or a suspended computer does not skip pictures."""
 
+SLOW_RATE, SLOW_ANSWERS = 0.8, 8
+"""Of a world that is slower than this share of real time, after so many answers, it is said that it is slow."""
+
 AtWheel = Literal["hands", "policy", "replay"]
 
 
@@ -58,10 +62,19 @@ class Note:
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """A clip that waits for its turn, and the time of the driver's event that it answers, if it answers one."""
+    """A clip that waits for its turn.
+
+    Attributes:
+        moment: at its end.
+        event_s: the time of the driver's event that it is the first to answer, if it is.
+        answered: frames of the whole answer that it is a part of.
+        first: whether it is the first part.
+    """
 
     moment: Moment
     event_s: float | None
+    answered: int
+    first: bool
 
 
 @dataclass
@@ -81,7 +94,7 @@ class Session:
         feel: how the car answers.
         trip: the drive; None until the first scene is open.
         paused: the driver stopped time. waiting: it goes on as soon as the hands do something.
-        pause_at: number of the moment at whose end time stops.
+        pause_at: how many frames are driven when time stops.
         fault: why the drive could not go on, last; None where it always could.
         tried_world: the world last changed to, and from which moment.
         frames_shown, ran_s: frames of the world that were played, and for how long time ran.
@@ -119,9 +132,12 @@ class Session:
     def __post_init__(self) -> None:
         self._requests = Requests(self.worker)
         self._asked_at_s: float | None = None
+        self._first_asked = True
         self._event_asked_s: float | None = None
         self._event_playing_s: float | None = None
-        self._ready: Ready | None = None
+        self._asked_frames = 0
+        self._slow: set[str] = set()
+        self._ready: deque[Ready] = deque()
         self.at_wheel = "replay" if self.script is not None else "policy" if self.policy is not None else "hands"
         self.waiting = self.at_wheel == "hands"
         self.generator.on_progress = self._progress
@@ -142,7 +158,7 @@ class Session:
         """On the way to where a recording begins."""
         if not self.following or self.script is None:
             return False
-        under_way = self._requests.open or self._ready is not None
+        under_way = self._requests.open or bool(self._ready)
         return self.script.done < self.script.journal.shown_from + under_way
 
     @property
@@ -157,13 +173,18 @@ class Session:
         """Where steering wheel and pedals will be in the next clip if the hands stay as they are."""
         if self.trip is None:
             return Controls()
-        present = self.trip.present
-        return self._controls_after(present, self.wish) if self.at_wheel == "hands" else present.controls
+        if self.at_wheel != "hands":
+            return self.trip.present.controls
+        return self._controls_after(self.newest(self.trip), self.wish)
+
+    def newest(self, trip: Trip) -> Moment:
+        """The moment up to which the drive is made, though it may not be shown yet: the next clip follows it."""
+        return self._ready[-1].moment if self._ready else trip.present
 
     @property
     def awaits_answer(self) -> bool:
         """Something was asked for and its answer not yet taken in, or it is due to be shown."""
-        due = self._ready is not None and self.running and self.playback.at_end
+        due = bool(self._ready) and self.running and self.playback.at_end
         return self._requests.open or due
 
     @property
@@ -203,20 +224,30 @@ class Session:
             self.ran_s += elapsed_s
         if not (self.playback.at_end or self.catching_up):
             return
-        if self._ready is not None and self.running:
-            ready, self._ready = self._ready, None
+        if self._ready and self.running:
+            ready = self._ready.popleft()
             self._event_playing_s = ready.event_s
             trip.drive_on(ready.moment)
-            self.playback.begin(len(ready.moment.frames))
+            self.playback.begin(len(ready.moment.frames), ready.answered)
             self.frames_shown += len(ready.moment.frames)
             if self.recorder is not None:
                 self.recorder.write(ready.moment.frames)
                 if self.recorder.broken:
                     self.say("the recording has broken off: R ends it and says why", warning=True)
-        elif self.pause_at is not None and trip.present.number >= self.pause_at:
+            self._say_if_slow(ready.moment.state.world)
+        elif self.pause_at is not None and trip.present.state.frames_driven >= self.pause_at:
             self.paused, self.pause_at = True, None
         elif self.at_wheel == "replay" and not self.following and not self._requests.open:
             self.end_of_replay("the replay ends here: drive on")
+
+    def _say_if_slow(self, world: str) -> None:
+        """Say once how a world that this machine cannot keep up with can be made quicker."""
+        if world in self._slow or self.playback.rate > SLOW_RATE or self.playback.whole.measured < SLOW_ANSWERS:
+            return
+        self._slow.add(world)
+        if (size := self.generator.quicker_size(world)) is not None:
+            height, width = size
+            self.say(f"{world} is slower than real time here: --image-size {height} {width} is quicker", warning=True)
 
     def touched(self, at_s: float) -> None:
         """The driver moved a control at this time: the latency of what it changes is measured."""
@@ -292,7 +323,8 @@ class Session:
     def drop_asked(self) -> None:
         """Forget what is under way or ready: it was asked for at a moment that is no more."""
         self._requests.drop()
-        self._ready = self._asked_at_s = None
+        self._ready.clear()
+        self._asked_at_s = None
         self._event_asked_s = self._event_playing_s = None
         self.latency.take()
         self.busy = ""
@@ -306,17 +338,28 @@ class Session:
         self.say(why, warning=True)
 
     def _may_ask(self, trip: Trip) -> bool:
-        if self._requests.open or self._ready is not None or not self.running:
+        if self._requests.open or not self.running:
             return False
-        if self.pause_at is not None and trip.present.number >= self.pause_at:
+        if sum(ready.first for ready in self._ready) > self._most_waiting:
             return False
-        due = self.playback.should_ask()
+        newest = self.newest(trip)
+        if self.pause_at is not None and newest.state.frames_driven >= self.pause_at:
+            return False
+        due = self.playback.should_ask(sum(len(ready.moment.frames) for ready in self._ready))
         if self.at_wheel == "replay":
             return self.catching_up or (due and self.following)
-        return due and not trip.present.over
+        return due and not newest.over
+
+    @property
+    def _most_waiting(self) -> int:
+        """How many answers may wait when the next is asked for: of hands none, so that they are read late."""
+        if not self.following or self.script is None:
+            return 0
+        # What a recorded driver did is known beforehand; but what needs the picture on screen waits until it is there.
+        return 1 if self.script.journal.steps[self.script.done]["do"] == "drive" else -len(self._ready)
 
     def _ask(self, trip: Trip) -> None:
-        present = trip.present
+        present = self.newest(trip)
         if self.following and self.script is not None:
             follow(self, trip, self.script)
         elif self.at_wheel == "policy" and self.policy is not None:
@@ -326,8 +369,8 @@ class Session:
             controls = self._controls_after(present, self.hands.look(self.now_s))
             action = np.array([controls.steering_rad, controls.acceleration_mps2], np.float32)
             self._event_asked_s = self.latency.take()
-            act = Act("control", action, self.generator.frames_of(present.state.world))
-            self.ask_clip(Drive(present, act, controls))
+            drive = Drive(present, Act("control", action, self.generator.frames_of(present.state.world)), controls)
+            self._ask_clip(lambda: self.generator.drive_in_parts(drive), drive.act.frames)
 
     def _controls_after(self, present: Moment, wish: Wish) -> Controls:
         period_s = self.generator.frames_of(present.state.world) / FPS
@@ -337,8 +380,8 @@ class Session:
         """Ask for the clip that an action leads to."""
         self._ask_clip(lambda: self.generator.drive(drive))
 
-    def _ask_clip(self, task: Task) -> None:
-        self._asked_at_s = self.now_s
+    def _ask_clip(self, task: Task, frames: int = 0) -> None:
+        self._asked_at_s, self._asked_frames, self._first_asked = self.now_s, frames, True
         self._requests.submit(task, self._clip_ready)
 
     # Receiving
@@ -357,9 +400,14 @@ class Session:
     def _clip_ready(self, moment: Moment) -> None:
         if self._asked_at_s is not None:
             # A policy's thinking time counts: it delays the picture just as generation does.
-            self.playback.generation.add(self.now_s - self._asked_at_s)
-        self._ready = Ready(moment, self._event_asked_s)
-        self._event_asked_s = self._asked_at_s = None
+            took_s = self.now_s - self._asked_at_s
+            if self._first_asked:
+                self.playback.generation.add(took_s)
+            if not self._requests.open:
+                self.playback.whole.add(took_s)
+        answered = self._asked_frames or len(moment.frames)
+        self._ready.append(Ready(moment, self._event_asked_s, answered, self._first_asked))
+        self._event_asked_s, self._first_asked = None, False
 
     def _opened(self, moment: Moment, opening: OpenScene) -> None:
         state = moment.state
@@ -369,7 +417,8 @@ class Session:
             seed=opening.seed,
             prompt=opening.prompt,
             scenes=self.scenes,
-            image_size=self.generator.image_size,
+            image_size=self.generator.sizes.asked,
+            learned_own_size=self.generator.sizes.learned_own,
             control_frames=self.generator.control_frames,
         )
         if self.recorder is not None and self.trip is not None:

@@ -1,6 +1,5 @@
 """What each key does to a session."""
 
-import math
 from collections.abc import Callable, Mapping
 
 from longdwm_env.agents.driving.engine import prompt_cycling as prompts
@@ -50,8 +49,7 @@ def _pause(session: Session, trip: Trip) -> None:
 
 
 def _single_interval(session: Session, trip: Trip) -> None:
-    frames = session.generator.frames_of(trip.present.state.world)
-    session.pause_at = trip.present.number + math.ceil(FRAMES_PER_INTERVAL / frames)
+    session.pause_at = trip.present.state.frames_driven + FRAMES_PER_INTERVAL
     session.paused = session.waiting = False
 
 

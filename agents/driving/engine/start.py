@@ -10,6 +10,7 @@ from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadW
 from longdwm_env.agents.driving.input.driver_input import DriverHands
 from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
 from longdwm_env.agents.driving.recording.journal import Journal
+from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 from longdwm_env.clock import control_frames
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD, MINI
@@ -35,7 +36,7 @@ class DriveOptions:
     replay: Path | None = None
     also: tuple[str, ...] = ()
     control_period_s: float | None = None
-    image_size: ImageSize | None = (256, 384)
+    image_size: ImageSize | None = None
     device: str | None = None
     out: Path = Path("outputs/drive")
     road: str | None = None
@@ -69,12 +70,12 @@ def open_session(
     if inline and options.policy is None and journal is None:
         options = replace(options, policy="idm" if scenes is None else "constant-velocity")
     frames = _control_frames(options)
-    image_size = options.image_size
+    sizes = PictureSizes(options.image_size)
     if journal is not None:
         opening = OpenScene(journal.world, journal.seed, journal.scene, journal.prompt)
-        scenes, image_size, frames = journal.scenes, journal.image_size, journal.control_frames
+        scenes, sizes, frames = journal.scenes, journal.sizes, journal.control_frames
     opened = None if before is None else before.generator.opened
-    generator = Generator(scenes, image_size, frames, options.device, opened)
+    generator = Generator(scenes, sizes, frames, options.device, opened)
     worker: Worker = before.worker if before is not None else InlineWorker() if inline else ThreadWorker()
     if before is not None:
         before.drop_asked()

@@ -12,7 +12,7 @@ from longdwm_env.clock import FPS
 from longdwm_env.state import EnvState
 from longdwm_env.types import FloatArray, Images, Trajectory
 
-DENSE_S = 12.0
+DENSE_S = 6.0
 """Every moment of this last stretch is kept; of the time before, one a second."""
 
 MAX_BYTES = 512 * 2**20

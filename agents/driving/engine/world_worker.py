@@ -2,23 +2,32 @@
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from longdwm_env.io.processes import leave
 
 Task = Callable[[], Any]
-"""Mostly it returns a ``Moment``."""
+"""Mostly it returns a ``Moment``; or an iterator of ``Part``, each of which is an answer as soon as it is there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of an answer, and whether more of it follows."""
+
+    answer: Any
+    more: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The answer to a task, or why there is none."""
+    """The answer to a task or a part of it, whether more of it follows, or why there is none."""
 
     ticket: int
     answer: Any = None
     error: BaseException | None = None
+    more: bool = False
 
 
 class Worker(Protocol):
@@ -45,7 +54,7 @@ class InlineWorker:
 
     def submit(self, ticket: int, task: Task) -> None:
         """Perform the task now."""
-        self._done.append(_perform(ticket, task))
+        self._done.extend(_performed(ticket, task))
 
     def results(self) -> list[Result]:
         """What was performed since the last call."""
@@ -91,12 +100,18 @@ class ThreadWorker:
             item = self._tasks.get()
             if item is None:
                 return
-            self._done.put(_perform(*item))
+            for result in _performed(*item):
+                self._done.put(result)
 
 
-def _perform(ticket: int, task: Task) -> Result:
+def _performed(ticket: int, task: Task) -> Iterator[Result]:
     try:
-        return Result(ticket, task())
+        answer = task()
+        if not isinstance(answer, Iterator):
+            yield Result(ticket, answer)
+            return
+        for part in answer:
+            yield Result(ticket, part.answer, more=part.more)
     except Exception as error:
         # Handed to the session, which shows what the driver can mend and raises the rest in the window's thread.
-        return Result(ticket, error=error)
+        yield Result(ticket, error=error)

@@ -15,13 +15,15 @@ import numpy as np
 
 from longdwm_env.actions import ACTION_MODES, ActionMode, checked_action
 from longdwm_env.agents.driving.engine.timeline import Act
+from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import LongDWMError
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.types import ImageSize
 
 FORMAT = "longdwm-drive"
-VERSION = 1
+VERSION = 2
+"""Version 1 is still read: in its drives learned worlds kept their own picture size, whatever was asked for."""
 
 MAX_FILE_BYTES = 64 * 2**20
 
@@ -48,7 +50,8 @@ class Journal:
     Attributes:
         world, scene, seed, prompt: where it began; ``scene`` is a key, ``prompt`` None for the scene's own.
         scenes: path of the scene source, None for the built-in scenes.
-        image_size: (height, width) asked for, None for the world's own.
+        image_size: (height, width) asked for, None for what suits each world.
+        learned_own_size: see ``PictureSizes.learned_own``.
         control_frames: frames between two actions of a human; None for what suits each world.
         steps: in order; ``STEP_FIELDS`` says what they hold.
         shown_from: index of the first step that belongs to the recording; those before only lead there.
@@ -63,6 +66,12 @@ class Journal:
     control_frames: int | None
     steps: list[Step] = field(default_factory=list)
     shown_from: int = 0
+    learned_own_size: bool = False
+
+    @property
+    def sizes(self) -> PictureSizes:
+        """Of its pictures."""
+        return PictureSizes(self.image_size, self.learned_own_size)
 
     def drove(self, act: Act) -> None:
         """An action was performed."""
@@ -116,8 +125,10 @@ def journal_of(record: Any) -> Journal:
     if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
         raise InvalidReplay("not a replay file of longdwm drive")
     version = record.pop("version", None)
-    if version != VERSION:
-        raise InvalidReplay(f"it has version {version!r}, this package reads {VERSION}")
+    if version not in (1, VERSION) or isinstance(version, bool):
+        raise InvalidReplay(f"it has version {version!r}, this package reads 1 and {VERSION}")
+    if version == 1 and "learned_own_size" not in record:
+        record["learned_own_size"] = True
     types: dict[str, tuple[type, ...]] = {
         "world": (str,),
         "scene": (str,),
@@ -128,6 +139,7 @@ def journal_of(record: Any) -> Journal:
         "control_frames": (int, type(None)),
         "steps": (list,),
         "shown_from": (int,),
+        "learned_own_size": (bool,),
     }
     _check_fields("it", record, types)
     size = record["image_size"]

@@ -76,7 +76,11 @@ export class Dialogs {
   fetchNext() {
     if (this.fetching || !this.wanted.length) return;
     const picture = this.fetching = this.wanted.shift();
-    picture.onload = picture.onerror = () => { this.fetching = null; this.fetchNext(); };
+    picture.onload = picture.onerror = () => {
+      picture.classList.toggle("drawn", picture.naturalWidth > 0);
+      this.fetching = null;
+      this.fetchNext();
+    };
     picture.src = picture.dataset.src;
   }
 
@@ -85,7 +89,9 @@ export class Dialogs {
     const picture = made("img", "", { alt: "" });
     picture.dataset.src = `thumbnails/${kind}/${which}`;
     this.near.observe(picture);
-    tile.append(picture, made("span", label));
+    const view = made("div", "", { className: "view" });
+    view.append(picture);
+    tile.append(view, made("span", label));
     // The simulator knows its own scenes only.
     tile.disabled = kind !== "builtin" && this.world === "simulator";
     tile.onclick = () => {

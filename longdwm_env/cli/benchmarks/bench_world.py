@@ -16,6 +16,7 @@ def bench_world(
     threads: int | None = None,
     device: str | None = None,
     out: Path | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> int:
     """Time a closed-loop second by stage, and imagined futures beside it; watch memory over a long drive.
 
@@ -32,6 +33,7 @@ def bench_world(
         threads: CPU threads; default: PyTorch's own number.
         device: Where the world runs, such as cuda.
         out: JSON file to write the results to.
+        image_size: Height and width of the pictures; default the world's own.
     """
     import os
 
@@ -53,11 +55,16 @@ def bench_world(
         torch.set_num_threads(threads)
     start = time.perf_counter()
     environment = gym.make(
-        "longdwm_env:LongDWM-v0", world=world, device=device, max_episode_s=float(max(seconds, 1) + 1)
+        "longdwm_env:LongDWM-v0",
+        world=world,
+        device=device,
+        image_size=image_size,
+        max_episode_s=float(max(seconds, 1) + 1),
     )
     environment.reset(seed=seed)
     results: dict[str, Any] = {
         "world": world,
+        "image_size": list(environment.unwrapped.world.image_size),  # type: ignore[attr-defined]
         "device": str(environment.unwrapped.world.device),  # type: ignore[attr-defined]
         "cores": os.cpu_count(),
         "processor": processor(),

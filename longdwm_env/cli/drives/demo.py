@@ -15,9 +15,6 @@ SHEET_COLUMNS = 7
 LONGEST_TITLE = 60
 """Characters: the title is also a file's name."""
 
-DEMO_IMAGE_SIZE = (192, 288)
-"""Of the worlds that draw any size."""
-
 
 @dataclass(frozen=True)
 class Recording:
@@ -43,6 +40,7 @@ def demo(
     out: Path = Path("outputs/demo"),
     road: str | None = None,
     speed: float | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> int:
     """Drive along a planned trajectory; write videos, a contact sheet and a plot of commanded against driven.
 
@@ -60,6 +58,8 @@ def demo(
         road: that a picture or video shows: straight, a curvature in 1/m, or straight,lanes=2,width=3.2,cars=4. It gets
             a map, and with it lanes, rewards and traffic; docs/scenes.md has all words.
         speed: m/s at the start of a picture or video; default: its own where that is known, else 8.
+        image_size: height and width of the pictures. Default: 192 288, or a saved pipeline's own size where it was not
+            made for that.
     """
     from longdwm_env.clock import FRAME_S
     from longdwm_env.factory import DEFAULT_WORLD
@@ -83,7 +83,7 @@ def demo(
     pages = [out / "contact_sheet.png", out / "trajectory.png"]
     for path in (*files, *pages):
         check_output_file(path)
-    recordings = [drive(name, scenes, trajectory, seconds, seed, horizon) for name, scenes in drives]
+    recordings = [drive(name, scenes, trajectory, seconds, seed, horizon, image_size) for name, scenes in drives]
 
     for path, recording in zip(files, recordings, strict=True):
         write_video(path, [recording.frames])
@@ -111,7 +111,13 @@ def title_of(world: str, scenes: str | None) -> str:
 
 
 def drive(
-    world: str, scenes: str | None, trajectory: str, seconds: float, seed: int, horizon: float | None = None
+    world: str,
+    scenes: str | None,
+    trajectory: str,
+    seconds: float,
+    seed: int,
+    horizon: float | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Recording:
     """Drive one world: along a route from recorded scenes, in its lane from built-in ones."""
     import time
@@ -124,14 +130,14 @@ def drive(
     from longdwm_env.agents.policies.route_following import RouteFollower
     from longdwm_env.agents.policy import PolicyContext
     from longdwm_env.clock import FRAME_S
-    from longdwm_env.factory import BUILT_IN_WORLDS
+    from longdwm_env.factory import shown_image_size
     from longdwm_env.geometry.camera import assumed_camera
     from longdwm_env.geometry.pose import compose
     from longdwm_env.io.routes import open_route
     from longdwm_env.scenes.made_roads import without_words
 
-    size = DEMO_IMAGE_SIZE if world in BUILT_IN_WORLDS else None
-    camera = None if horizon is None else assumed_camera(size or DEMO_IMAGE_SIZE, horizon=horizon)
+    size = shown_image_size(world, image_size)
+    camera = None if horizon is None else assumed_camera(size, horizon=horizon)
     environment = gym.make(
         "longdwm_env:LongDWM-v0", world=world, scenes=scenes, max_episode_s=seconds, image_size=size, camera=camera
     )

@@ -15,7 +15,7 @@ def drive(
     replay: Path | None = None,
     also: tuple[str, ...] = (),
     control_period_s: float | None = None,
-    image_size: tuple[int, int] = (256, 384),
+    image_size: tuple[int, int] | None = None,
     window: tuple[int, int] = (1200, 800),
     seconds: float = 20.0,
     display: bool = True,
@@ -40,7 +40,8 @@ def drive(
         also: further worlds that Tab changes to, such as the folder of a saved pipeline.
         control_period_s: seconds between two actions: whole frames of 1/12 s. Default: one frame in warp and simulator,
             which answers soonest; half a second in learned worlds, and for policies.
-        image_size: height and width of the pictures of warp and simulator; learned worlds have their own.
+        image_size: height and width of the pictures. Default: 192 288, or a saved pipeline's own size where it was not
+            made for that.
         window: width and height of the window.
         seconds: how long to record where there is no display.
         display: open a window if there is a display; --no-display records in any case.

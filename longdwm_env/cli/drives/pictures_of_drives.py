@@ -29,6 +29,7 @@ def media(
     weather_start: Literal["kept", "redrawn"] = "kept",
     quality: int = 60,
     device: str | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> int:
     """Show a world: a long drive, one moment driven in three directions, one moment in sun, fog and night.
 
@@ -52,6 +53,8 @@ def media(
             simulator draws them as the prompt says.
         quality: of the compression, 0 to 100.
         device: where a learned world runs.
+        image_size: height and width of the pictures. Default: 192 288, or a saved pipeline's own size where it was not
+            made for that.
     """
     from tqdm import tqdm
 
@@ -59,6 +62,7 @@ def media(
     from longdwm_env.evaluation.media import pages
     from longdwm_env.evaluation.media import shown_drives as drives
     from longdwm_env.evaluation.media.webp import write_animation, write_picture
+    from longdwm_env.factory import shown_image_size
     from longdwm_env.io.files import atomic_write_json, check_output_file
 
     out = out.absolute()
@@ -66,7 +70,7 @@ def media(
         check_output_file(out / name)
     if min(drive_seconds, directions_seconds, weather_seconds) < 1 or not 0 <= quality <= 100:
         raise InvalidConfig("drives last a second or more, and quality is a number from 0 to 100")
-    driver = Driver(world, device=device)
+    driver = Driver(world, shown_image_size(world, image_size), device)
     size = driver.world.image_size
     simulator = driver if world == "simulator" else Driver("simulator", size)
     name = Path(world).name

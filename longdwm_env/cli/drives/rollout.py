@@ -39,7 +39,8 @@ def rollout(
         out: The mp4 to write.
         seed: Seed of the world's random numbers.
         prompt: Caption in the four-line form; default the scene's own.
-        image_size: Height and width of the frames; default the world's own.
+        image_size: Height and width of the frames. Default: 192 288, or a saved pipeline's own size where it was not
+            made for that, and with mode keyframes.
         device: Where a learned world runs, such as cuda.
         restart: Throw away what an interrupted run left behind.
         mode: second goes on second by second, as the environment does. keyframes is the paper's own way: twelve

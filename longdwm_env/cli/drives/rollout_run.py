@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from longdwm_env.errors import InvalidConfig, InvalidState
-from longdwm_env.factory import DEFAULT_WORLD
+from longdwm_env.factory import DEFAULT_WORLD, shown_image_size
 from longdwm_env.io.files import content_hash
 
 if TYPE_CHECKING:
@@ -46,11 +46,14 @@ def open_environment(request: Request) -> Any:
     import gymnasium as gym
 
     built_in = request.image.startswith(BUILT_IN)
+    size = request.image_size
+    if request.mode == "second":
+        size = shown_image_size(request.world, size)
     environment = gym.make(
         "longdwm_env:LongDWM-v0",
         world=request.world,
         scenes=None if built_in else request.image,
-        image_size=request.image_size,
+        image_size=size,
         prompt=request.prompt,
         device=request.device,
         max_episode_s=request.seconds,

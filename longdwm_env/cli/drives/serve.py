@@ -16,7 +16,7 @@ def serve(
     replay: Path | None = None,
     also: tuple[str, ...] = (),
     control_period_s: float | None = None,
-    image_size: tuple[int, int] = (256, 384),
+    image_size: tuple[int, int] | None = None,
     device: str | None = None,
     out: Path = Path("outputs/drive"),
     host: str = "127.0.0.1",
@@ -40,7 +40,8 @@ def serve(
         replay: a replay file to watch again; M takes the wheel.
         also: further worlds that Tab changes to, such as the folder of a saved pipeline.
         control_period_s: seconds between two actions: whole frames of 1/12 s. Default: as longdwm drive.
-        image_size: height and width of the pictures of warp and simulator; learned worlds have their own.
+        image_size: height and width of the pictures. Default: 192 288, or a saved pipeline's own size where it was not
+            made for that.
         device: where a learned world runs, such as cuda.
         out: folder for recordings, and for photos that are dropped on the page.
         host: address to listen on. Any but loopback can be reached by others, over a connection that is not encrypted.

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from longdwm_env.agents.driving.engine.timeline import Act
 from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal, act_of
+from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 
 WHOLE = {
     "format": "longdwm-drive",
-    "version": 1,
+    "version": 2,
     "world": "warp",
     "scene": "simulator:3",
     "seed": 3,
@@ -26,6 +27,7 @@ WHOLE = {
         {"do": "scene", "scene": "simulator:4", "seed": 4, "prompt": None},
     ],
     "shown_from": 1,
+    "learned_own_size": False,
 }
 
 
@@ -40,6 +42,12 @@ def test_what_is_saved_comes_back(tmp_path):
     journal.save(tmp_path / "again.json")
     assert Journal.load(tmp_path / "again.json") == journal
     assert json.loads((tmp_path / "again.json").read_text()) == WHOLE
+
+
+def test_files_of_before_are_read_and_keep_their_sizes(tmp_path):
+    first = {name: value for name, value in WHOLE.items() if name != "learned_own_size"} | {"version": 1}
+    assert load(tmp_path, first).sizes == PictureSizes((32, 48), learned_own=True)
+    assert load(tmp_path, WHOLE).sizes == PictureSizes((32, 48))
 
 
 @given(st.floats(-0.5, 0.5, width=32), st.floats(-8, 4, width=32))
@@ -58,7 +66,7 @@ def test_actions_come_back_bit_for_bit(tmp_path_factory, steering, acceleration)
     ("change", "message"),
     [
         ({"format": "something"}, "not a replay file"),
-        ({"version": 2}, "version 2"),
+        ({"version": 3}, "version 3"),
         ({"seed": -1}, "seed -1"),
         ({"seed": True}, "seed is bool"),
         ({"control_frames": 13}, "control_frames 13"),

@@ -139,7 +139,19 @@ def test_photo_that_is_dropped_on_the_page_starts_a_drive(page, tmp_path):
     page.until(lambda: "JPEG" in page.text("#note"), "what is no photo is refused with a reason")
     page.js("document.getElementById('open-scenes').click()")
     page.until(lambda: page.js("document.querySelectorAll('.tile img').length") > 10, "scenes to choose")
+    unseen = "[...document.querySelectorAll('.tile img:not(.drawn)')]"
+    placeholders = page.js(
+        f"{unseen}.map((i) => [getComputedStyle(i).opacity, getComputedStyle(i.parentNode).backgroundImage,"
+        "i.parentNode.clientHeight, i.closest('.tile').innerText])"
+    )
+    assert placeholders, "the last scenes are out of sight, and not fetched"
+    for opacity, road, height, name in placeholders:
+        assert float(opacity) < 1
+        assert "conic-gradient" in road
+        assert height > 40
+        assert name.strip()
     page.until(lambda: page.js("[...document.querySelectorAll('.tile img')].some((i) => i.naturalWidth)"), "thumbnails")
+    page.until(lambda: page.js("!!document.querySelector('.tile img.drawn')"), "they are shown")
     page.js("[...document.querySelectorAll('.tile')].find((t) => t.innerText.includes('street')).click()")
     page.until(lambda: page.scene == "street.png", "the scene that was chosen")
 
