@@ -33,6 +33,7 @@ def test_first_drive(notebook):
     assert sizes == [(432, 288), (432, 96), (432, 96), (432, 288)]
 
 
+@pytest.mark.usefixtures("large_films")
 def test_train_on_your_road(notebook, tmp_path):
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     # Two steps of each stage: what they come to is looked at by tests/training.

@@ -4,6 +4,8 @@ import pytest
 
 from longdwm_env.io.video import VideoWriter, enlarge, playback_scale, write_video
 
+pytestmark = pytest.mark.usefixtures("large_films")
+
 
 def moving_square(frames: int, height: int = 96, width: int = 144) -> np.ndarray:
     video = np.full((frames, height, width, 3), 90, np.uint8)
@@ -22,7 +24,8 @@ def test_what_is_written_is_what_plays(tmp_path):
     write_video(tmp_path / "drive.mp4", [video[:5], video[5:]])
     seen = read(tmp_path / "drive.mp4")
     assert len(seen) == 24
-    wanted = enlarge(video, playback_scale((96, 144)))
+    assert playback_scale((96, 144)) == 4
+    wanted = enlarge(video, 4)
     assert seen[0].shape == wanted[0].shape
     # H.264 at a quarter of the colour resolution: edges differ, pictures do not.
     assert np.abs(np.stack(seen).astype(int) - wanted.astype(int)).mean() < 3

@@ -2,8 +2,8 @@
 
 import re
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
+from ..training.processes import PROCESSES
 from .walks import ROOT, called
 
 BLOCKS = re.findall(r"(?:^ {4} ?\d+  \S+\.py .*\n)+", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
@@ -19,7 +19,7 @@ def test_there_are_two_walks():
 
 def alone(walk, *args):
     """In a process of its own: only threads that begin there are traced, and a used one keeps threads ready."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, PROCESSES) as pool:
         return set(pool.submit(called, walk, *args).result())
 
 

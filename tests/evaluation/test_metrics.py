@@ -20,7 +20,7 @@ from longdwm_env.evaluation.frechet import (
 )
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.networks import Networks
-from longdwm_env.evaluation.paper import vbench
+from longdwm_env.evaluation.paper import vbench, video_sets
 from longdwm_env.evaluation.paper.feature_networks import (
     InceptionFeatures,
     load_torchscript,
@@ -272,25 +272,33 @@ def test_compliance_of_a_perfect_reader_is_perfect() -> None:
 class Mean(torch.nn.Module):
     """Stands for Inception and I3D: the mean colour, repeated."""
 
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+
     def forward(self, x: torch.Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False):
         dims = list(range(2, x.dim()))
-        return x.float().mean(dim=dims).repeat(1, 700)[:, :2048]
+        return x.float().mean(dim=dims).repeat(1, self.features // 3 + 1)[:, : self.features]
 
 
-def scripted(path: Path) -> Path:
-    torch.jit.script(Mean()).save(str(path))
+def scripted(path: Path, features: int = 2048) -> Path:
+    torch.jit.script(Mean(features)).save(str(path))
     return path
 
 
-def test_fid_and_fvd_take_torchscript(tmp_path: Path) -> None:
+def test_fid_and_fvd_take_torchscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torchmetrics", reason="torchmetrics comes with the train extra")
     network = scripted(tmp_path / "mean.pt")
+    assert InceptionFeatures(network)(torch.zeros(2, 3, 4, 4, dtype=torch.uint8)).shape == (2, 2048)
+    assert video_sets.KeptFeatures.num_features == 2048
+    # The roots of a matrix of 2048 x 2048 take most of a minute; the distance is the same one of fewer features.
+    monkeypatch.setattr(video_sets.KeptFeatures, "num_features", 32)
+    network = scripted(tmp_path / "narrow.pt", features=32)
     videos = [noise(seed, 12, 8, 8, 3) for seed in range(3)]
     brighter = [np.clip(video.astype(int) + 40, 0, 255).astype(np.uint8) for video in videos]
     assert fvd(network, videos, videos) == pytest.approx(0, abs=1e-3)
     assert fvd(network, videos, brighter) > 1e-3
     assert fid(network, videos, brighter) > fid(network, videos, videos)
-    assert InceptionFeatures(network)(torch.zeros(2, 3, 4, 4, dtype=torch.uint8)).shape == (2, 2048)
 
 
 def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:

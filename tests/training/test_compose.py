@@ -234,6 +234,7 @@ def test_drives_grow_longer_with_the_steps():
     assert [config.longest_at(step) for step in (0, 33, 67, 100, 200)] == [5, 10, 20, 40, 40]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_stage_puts_a_compositor_into_the_pipeline(tmp_path):
     chosen = recipe("mini-simulator", "debug")
     workspace = Workspace(tmp_path / "mini")

@@ -281,6 +281,7 @@ class Watched(PaintedRoad):
         return super().clip(index)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_several_processes_encode_what_one_does(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
     source = Watched(clips=10, frames=25, bad=(9,), log=tmp_path / "processes")
     assert len(blocks_of(source)) == 2

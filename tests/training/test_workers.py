@@ -37,6 +37,7 @@ def test_nobody_goes_on_after_the_one_that_began_it_was_killed(tmp_path: Path) -
     assert process.communicate(timeout=60)[0] == ""
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_what_is_made_side_by_side_comes_in_order_from_other_processes() -> None:
     made = list(side_by_side(partial(_where, "here"), [(number,) for number in range(5)], 2))
     assert [(text, number) for text, number, _ in made] == [("here", number) for number in range(5)]
@@ -45,6 +46,7 @@ def test_what_is_made_side_by_side_comes_in_order_from_other_processes() -> None
     assert alone == [("here", 3, os.getpid())]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_error_of_a_task_made_side_by_side_is_raised() -> None:
     with pytest.raises(ValueError, match="seven"):
         list(side_by_side(_fails_at_seven, [(6,), (7,)], 2))

@@ -100,12 +100,13 @@ def frechet_cells(
     return fid_of(real.each("inception"), made.each("inception")) if with_fid else None, fvd, fds
 
 
-class _AsRead(nn.Module):
+class KeptFeatures(nn.Module):
     """In place of a network: features that it was read before."""
 
     num_features = InceptionFeatures.num_features
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (N, D), as they are."""
         return features
 
 
@@ -121,7 +122,7 @@ def fid_of(real: Iterable[np.ndarray], made: Iterable[np.ndarray]) -> float:
         from torchmetrics.image.fid import FrechetInceptionDistance
     except ImportError as error:
         raise MissingDependency("FID needs torchmetrics: pip install 'longdwm[train]'") from error
-    metric = FrechetInceptionDistance(feature=_AsRead())
+    metric = FrechetInceptionDistance(feature=KeptFeatures())
     for videos, is_real in ((real, True), (made, False)):
         for features in videos:
             metric.update(torch.from_numpy(features), real=is_real)
