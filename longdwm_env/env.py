@@ -1,23 +1,20 @@
 """``LongDWM-v0``: a standard Gymnasium environment whose camera is a world model."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from longdwm_env.actions import ActionMode, action_space
+from longdwm_env.actions import action_space
 from longdwm_env.clock import FPS
-from longdwm_env.env_options import RENDER_MODES, Reopened, open_episodes
+from longdwm_env.env_options import RENDER_MODES, EnvOptions, Reopened, made_with, open_episodes
 from longdwm_env.episode import Outcome
-from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_space
+from longdwm_env.episodes.observation import Timing, info_from, observation_space
 from longdwm_env.episodes.seeding import Seeds
 from longdwm_env.errors import LifecycleError
-from longdwm_env.factory import DEFAULT_WORLD
 from longdwm_env.imagine import Futures, imagine
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
-from longdwm_env.traffic.meanwhile import TrafficKind
-from longdwm_env.types import Camera, ImageSize, Scene, SceneSource
+from longdwm_env.types import Scene
 from longdwm_env.world import WorldModel
 
 if TYPE_CHECKING:
@@ -31,23 +28,7 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
     actions, observations, reward terms and infos.
 
     Args:
-        world: "mini" (default), "simulator", "warp", the path or hub id of a saved pipeline, or a ``WorldModel``.
-        scenes: where episodes start: None (built in), a path (image, video, folder, nuScenes dataroot) or a source.
-        action_mode: "trajectory", "control", "command" or "goal".
-        control_period_s: seconds between two actions: whole frames of 1/12 s, up to 1 s.
-        max_episode_s: seconds after which an episode is truncated.
-        obs_mode: "video", a dict of frames and ego motion, or "frame", the newest frame.
-        image_size: (height, width); None for the world's own.
-        camera: the car's camera; None for the scene's own, else one is assumed with a warning.
-        prompt: text such as "Weather: rainy. Time: nighttime."; None for the scene's own.
-        reward: None for the default, or a mapping from a term's name or a ``RewardTerm`` to its weight.
-        device: where a learned world runs, such as "cuda"; None to choose.
-        render_mode: None, "rgb_array" (the newest frame as the agent sees it) or "human" (a window).
-        traffic: of a learned world: "reactive" (road users who see the ego), "constant" (only those at the start, at
-            their speed) or "none"; None for what a scene has: reactive where its map has lanes, none in photographs.
-        road: that a photograph or video shows: "straight", a curvature in 1/m, or "straight,lanes=2,width=3.2,cars=4"
-            (``scenes.strip_road.Road`` has all); it gets a map. None leaves it without.
-        speed_mps: at the start of a photograph or video; None for its own where that is known, else assumed.
+        options: as keywords, those of ``EnvOptions``: ``LongDWMEnv(world="simulator", action_mode="control")``.
 
     Raises:
         InvalidConfig: a keyword is not allowed; ``UnknownWorld`` for a world that does not exist.
@@ -56,46 +37,14 @@ class LongDWMEnv(Reopened, gym.Env[Any, Any]):
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": FPS}  # noqa: RUF012 - Gymnasium's
 
-    def __init__(
-        self,
-        world: str | Path | WorldModel = DEFAULT_WORLD,
-        scenes: str | Path | SceneSource | None = None,
-        action_mode: ActionMode = "trajectory",
-        control_period_s: float = 1.0,
-        max_episode_s: float = 90.0,
-        obs_mode: ObservationMode = "video",
-        image_size: ImageSize | None = None,
-        camera: Camera | None = None,
-        prompt: str | None = None,
-        reward: Any = None,
-        device: str | None = None,
-        render_mode: str | None = None,
-        traffic: TrafficKind | None = None,
-        road: str | None = None,
-        speed_mps: float | None = None,
-    ) -> None:
-        self._keywords: dict[str, Any] = {
-            "world": world,
-            "scenes": scenes,
-            "action_mode": action_mode,
-            "control_period_s": control_period_s,
-            "max_episode_s": max_episode_s,
-            "obs_mode": obs_mode,
-            "image_size": image_size,
-            "camera": camera,
-            "prompt": prompt,
-            "reward": reward,
-            "device": device,
-            "render_mode": render_mode,
-            "traffic": traffic,
-            "road": road,
-            "speed_mps": speed_mps,
-        }
-        self.episodes = open_episodes(**self._keywords)
+    @made_with(EnvOptions)
+    def __init__(self, options: EnvOptions) -> None:
+        self.options = options
+        self.episodes = open_episodes(options)
         frames = self.episodes.control_frames
         self.action_space = action_space(self.episodes.action_mode)
         self.observation_space = observation_space(self.episodes.obs_mode, frames, self.episodes.world.image_size)
-        self.render_mode = render_mode
+        self.render_mode = options.render_mode
         # One rendered frame per step: shown at this rate, a recording lasts as long as the drive.
         self.metadata = {**self.metadata, "render_fps": FPS / frames}
         self._state: EnvState | None = None

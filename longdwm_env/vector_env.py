@@ -1,7 +1,6 @@
 """The batched environment: ``gym.make_vec("LongDWM-v0", num_envs=8)`` steps one world for all sub-environments."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,22 +8,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from longdwm_env.actions import ActionMode, action_space, as_arrays
+from longdwm_env.actions import action_space, as_arrays
 from longdwm_env.clock import FPS
-from longdwm_env.env_options import Reopened, open_episodes
-from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_space
+from longdwm_env.env_options import Reopened, VectorEnvOptions, made_with, open_episodes
+from longdwm_env.episodes.observation import Timing, info_from, observation_space
 from longdwm_env.episodes.seeding import Seeds
 from longdwm_env.episodes.starts import checked_options
 from longdwm_env.errors import InvalidAction, InvalidConfig, LifecycleError
-from longdwm_env.factory import DEFAULT_WORLD
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
-from longdwm_env.traffic.meanwhile import TrafficKind
-from longdwm_env.types import Camera, ImageSize, SceneSource
 from longdwm_env.world import WorldModel
-
-MAX_ENVS = 1024
-"""Each takes about a megabyte for the bounds of its observations alone."""
 
 Step = tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
@@ -33,65 +26,21 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
     """B episodes in one batch of the world. Each gives what ``LongDWMEnv`` gives for the same seed, bit for bit.
 
     Args:
-        num_envs: B.
-        autoreset_mode: when an episode that is over begins anew: "NextStep" (at the next step, whose action is then
-            ignored), "SameStep" (at once; the last observation and info are in ``infos["final_obs"]`` and
-            ``infos["final_info"]``) or "Disabled" (when ``reset(options={"reset_mask": ...})`` says so).
-        world, scenes, action_mode, control_period_s, max_episode_s, obs_mode, image_size, camera, prompt, reward,
-            device, traffic, road, speed_mps: as for ``LongDWMEnv``.
-        render_mode: None or "rgb_array".
+        options: as keywords: ``num_envs`` and ``autoreset_mode`` (see ``Batch``), then those of ``EnvOptions``.
 
     Raises:
         InvalidConfig: a keyword is not allowed; ``UnknownWorld`` for a world that does not exist.
         InvalidScene: ``scenes`` cannot be read.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
-        world: str | Path | WorldModel = DEFAULT_WORLD,
-        scenes: str | Path | SceneSource | None = None,
-        action_mode: ActionMode = "trajectory",
-        control_period_s: float = 1.0,
-        max_episode_s: float = 90.0,
-        obs_mode: ObservationMode = "video",
-        image_size: ImageSize | None = None,
-        camera: Camera | None = None,
-        prompt: str | None = None,
-        reward: Any = None,
-        device: str | None = None,
-        render_mode: str | None = None,
-        traffic: TrafficKind | None = None,
-        road: str | None = None,
-        speed_mps: float | None = None,
-    ) -> None:
-        if type(num_envs) is not int or not 1 <= num_envs <= MAX_ENVS:
-            raise InvalidConfig(f"num_envs={num_envs!r} must be a whole number from 1 to {MAX_ENVS}")
-        if isinstance(render_mode, str) and render_mode == "human":
-            raise InvalidConfig("render_mode='human' shows one environment; a batch has None and 'rgb_array'")
-        self.autoreset_mode = _autoreset_mode(autoreset_mode)
-        self._keywords: dict[str, Any] = {
-            "world": world,
-            "scenes": scenes,
-            "action_mode": action_mode,
-            "control_period_s": control_period_s,
-            "max_episode_s": max_episode_s,
-            "obs_mode": obs_mode,
-            "image_size": image_size,
-            "camera": camera,
-            "prompt": prompt,
-            "reward": reward,
-            "device": device,
-            "render_mode": render_mode,
-            "traffic": traffic,
-            "road": road,
-            "speed_mps": speed_mps,
-        }
-        self.episodes = open_episodes(**self._keywords)
+    @made_with(VectorEnvOptions)
+    def __init__(self, options: VectorEnvOptions) -> None:
+        self.options = options
+        self.autoreset_mode = options.autoreset
+        self.episodes = open_episodes(options)
         frames = self.episodes.control_frames
-        self.num_envs = num_envs
-        self.render_mode = render_mode
+        self.num_envs = num_envs = options.num_envs
+        self.render_mode = options.render_mode
         self.metadata = {
             "render_modes": ["rgb_array"],
             "render_fps": FPS / frames,
@@ -271,11 +220,3 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         if self._states is None:
             raise LifecycleError("call reset() first: no episode has begun")
         return self._states
-
-
-def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except (ValueError, TypeError) as error:
-        modes = ", ".join(repr(known.value) for known in AutoresetMode)
-        raise InvalidConfig(f"autoreset_mode={mode!r} does not exist; there are {modes}") from error

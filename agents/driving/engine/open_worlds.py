@@ -17,7 +17,7 @@ from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
 from longdwm_env.agents.driving.input.pedals import Controls
 from longdwm_env.clock import FPS
-from longdwm_env.env_options import open_episodes
+from longdwm_env.env_options import EnvOptions, open_episodes
 from longdwm_env.episode import Episodes, Outcome, made_here
 from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.episodes.observation import Timing, info_from
@@ -175,20 +175,14 @@ class Generator:
         """The engine of a world for one kind of action."""
         key = (world, mode, frames)
         if key not in self._rules:
-            self._rules[key] = open_episodes(
+            options = EnvOptions(
                 world=self.world(world),
                 scenes=self.source,
                 action_mode=mode,
                 control_period_s=frames / FPS,
                 max_episode_s=LONGEST_DRIVE_S,
-                obs_mode="video",
-                image_size=None,
-                camera=None,
-                prompt=None,
-                reward=None,
-                device=None,
-                render_mode=None,
             )
+            self._rules[key] = open_episodes(options)
         return self._rules[key]
 
     def world(self, name: str) -> WorldModel:
