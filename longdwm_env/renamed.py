@@ -22,6 +22,9 @@ RENAMED = {
     "longdwm_env.models.scorer": "longdwm_env.models.readers.scorer",
     "longdwm_env.models.text": "longdwm_env.models.conditioning.text",
     "longdwm_env.settings": "longdwm_env.env_options",
+    "longdwm_env.training.decoder": "longdwm_env.training.assembly.decoder",
+    "longdwm_env.training.few_steps": "longdwm_env.training.assembly.few_steps",
+    "longdwm_env.training.order": "longdwm_env.training.assembly.order",
     "longdwm_env.video": "longdwm_env.io.video",
 }
 

@@ -14,11 +14,8 @@ from longdwm_env.io.files import atomic_write_json
 from longdwm_env.io.processes import child_of_this, on_sigterm
 from longdwm_env.models.machine import describe
 from longdwm_env.training.config import Recipe
+from longdwm_env.training.stage_list import STAGES
 from longdwm_env.training.workspace import Workspace
-
-SIDE_BY_SIDE = ("coarse", "fine")
-IN_PROCESSES = ("distill", "sharpen", "warp")
-"""Stages that train alone: on a CPU several processes share their batches."""
 
 SAMPLES_A_PROCESS = 4
 """At least; smaller parts of a batch are hardly faster than a larger one."""
@@ -39,7 +36,7 @@ Command = Callable[[str, int | None, float | None, int], Sequence[str]]
 
 def processes_of(recipe: Recipe, part: str, cores: int) -> int:
     """How many processes of a CPU's cores train a part: each takes the same share of every batch."""
-    if part not in IN_PROCESSES:
+    if part not in STAGES or STAGES[part].rebuilt != "processes":
         return 1
     batch = recipe.stage(part).loop.batch_size
     most = min(cores, batch // SAMPLES_A_PROCESS)
@@ -120,11 +117,17 @@ def parts_left(recipe: Recipe, workspace: Workspace) -> list[str]:
 
 def _plan(recipe: Recipe, on_gpu: bool) -> list[tuple[str, ...]]:
     """Parts in their order; those of one entry run side by side."""
-    plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
-    plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
-    later = ("distill", "sharpen", "warp", "compose", "scorer", "inverse-dynamics")
     known = {*recipe.stages, *(["compose"] if recipe.compose is not None else [])}
-    plan += [(stage,) for stage in later if stage in known]
+    stages = [stage for stage in STAGES.values() if stage.rebuilt is not None and stage.name in known]
+    beside = tuple(stage.name for stage in stages if stage.rebuilt == "beside")
+    plan: list[tuple[str, ...]] = [("footage",)]
+    for stage in stages:
+        if stage.learns_from != "footage" and ("latents",) not in plan:
+            plan.append(("latents",))
+        if on_gpu or stage.rebuilt != "beside":
+            plan.append((stage.name,))
+        elif beside not in plan:
+            plan.append(beside)
     return [*plan, ("evaluation",)]
 
 

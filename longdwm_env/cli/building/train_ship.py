@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longdwm_env.cli.building.opened_recipe import opened
 from longdwm_env.cli.building.train_options import DEFAULTS, Options
-from longdwm_env.cli.train import opened
 
 if TYPE_CHECKING:
     from longdwm_env.training.workspace import Workspace
