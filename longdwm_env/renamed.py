@@ -7,7 +7,6 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
-from typing import Any
 
 RENAMED = {
     "longdwm_env.agents.evaluation": "longdwm_env.evaluation.policies",
@@ -30,7 +29,9 @@ RENAMED = {
 
 
 class _Renamed(MetaPathFinder, Loader):
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         return spec_from_loader(fullname, self) if fullname in RENAMED else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.geometry.boxes import seen_boxes
+from longdwm_env.geometry.camera import camera_from_json
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
@@ -39,12 +39,9 @@ from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
     ActorTracks,
-    Camera,
     FloatArray,
     Images,
     ImageSize,
-    Intrinsics,
-    Mounting,
     Scene,
     Trajectory,
     WorldState,
@@ -179,7 +176,7 @@ class DiffusionWorld:
         frames = np.array(scene.log.images(-past, past + 1, camera))
         prompt = known_prompt(scene.prompt) if self.pipeline.settings.prompts == "conditions" else scene.prompt
         values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
-        arrays: dict[str, NDArray[Any]] = {"frames": frames, "track": self._track_before(scene)}
+        arrays: dict[str, NDArray[np.generic]] = {"frames": frames, "track": self._track_before(scene)}
         if self.pipeline.settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
             layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
@@ -271,7 +268,7 @@ class DiffusionWorld:
 
     def _redrawn(self, state: WorldState) -> Images:
         """The present frame of a state, (H, W, 3), as its prompt says."""
-        now, camera = state.arrays["track"][-1], _camera(state.values["camera"])
+        now, camera = state.arrays["track"][-1], camera_from_json(state.values["camera"])
         others = state.actors if self.pipeline.compositor is not None else pictured(state, state.actors, camera)
         boxes = None if others is None else seen_boxes(others, [0, 0], np.stack([now, now]), camera)
         present = self._present(state, boxes)
@@ -296,7 +293,9 @@ class DiffusionWorld:
     def _others(self, state: WorldState, trajectory: Trajectory) -> Meanwhile:
         """The other road users during the next second, at 13 frames, near or far, in the picture or not."""
         with timing.stage("geometry"):
-            return self.road_users.ahead(state, trajectory, _camera(state.values["camera"]), self._layout(state))
+            return self.road_users.ahead(
+                state, trajectory, camera_from_json(state.values["camera"]), self._layout(state)
+            )
 
     def _held(
         self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
@@ -304,7 +303,7 @@ class DiffusionWorld:
         """A generated clip as it is seen: while the ego stands, what nobody moves through stays as it was."""
         if others is None or not stands(ahead[:num_frames]):
             return clip
-        camera = _camera(state.values["camera"])
+        camera = camera_from_json(state.values["camera"])
         return held(clip[:num_frames], state.arrays["frames"][-1], others, state.arrays["track"][-1], camera)
 
     def _layout(self, state: WorldState) -> RoadLayout | None:
@@ -333,17 +332,17 @@ class DiffusionWorld:
     def _boxes(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> FloatArray | None:
         """Where the other road users are seen now and a second later, (2, A, 5), from where the ego will be."""
         if self.pipeline.compositor is None:
-            others = pictured(state, others, _camera(state.values["camera"]))
+            others = pictured(state, others, camera_from_json(state.values["camera"]))
         if others is None:
             return None
         now = state.arrays["track"][-1]
         poses = np.stack([now, compose(now, ahead[-1])])
-        return seen_boxes(others, [0, clock.FRAMES_PER_INTERVAL], poses, _camera(state.values["camera"]))
+        return seen_boxes(others, [0, clock.FRAMES_PER_INTERVAL], poses, camera_from_json(state.values["camera"]))
 
     def _present(self, state: WorldState, boxes: FloatArray | None = None) -> Present:
         values = state.values
         history = state.arrays["frames"][:: -clock.FRAMES_PER_INTERVAL][: self._history][::-1]
-        camera = _camera(values["camera"])
+        camera = camera_from_json(values["camera"])
         track, frames = state.arrays["track"], state.arrays["frames"]
         before = layout = None
         if 0 < self._baseline < len(track) and len(frames) > self._baseline:
@@ -387,7 +386,7 @@ class DiffusionWorld:
         arrays = {**state.arrays, "frames": frames, "track": newest, **others.after(len(clip))}
         values = {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
         arrays = with_rest(arrays, second.after(num_frames))
-        known = pictured(state, others.tracks, _camera(values["camera"]))
+        known = pictured(state, others.tracks, camera_from_json(values["camera"]))
         if "pictured" in values and known is not None:
             values["pictured"] = list(known.ids)
         return WorldState(arrays, values, None if others.tracks is None else present_during(others.tracks, len(clip)))
@@ -434,10 +433,6 @@ def _without_progress_bars() -> Iterator[None]:
     finally:
         if shown:
             diffusers_logging.enable_progress_bar()
-
-
-def _camera(values: dict[str, Any]) -> Camera:
-    return Camera(Intrinsics(**values["intrinsics"]), Mounting(**values["mounting"]))
 
 
 def _device(device: str | torch.device | None) -> torch.device:

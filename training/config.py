@@ -244,7 +244,7 @@ class Recipe:
         return self.stages[name]
 
 
-def as_json(value: Any) -> Any:
+def as_json(value: object) -> object:
     """A configuration as JSON values, for files that say what was run."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_json(vars(value)[f.name]) for f in dataclasses.fields(value)}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from longdwm_env.errors import LongDWMError
 from longdwm_env.io.files import atomic_write_json
@@ -28,6 +28,14 @@ small model trained by two threads on two cores is then a quarter faster, and be
 
 class StageFailed(LongDWMError):
     """A part of the rebuild ended with an error; its own output says which."""
+
+
+class Noted(TypedDict):
+    """Parts that one call ran side by side, and how long; an earlier version did not say the minutes."""
+
+    parts: list[str]
+    minutes: NotRequired[float]
+    machine: str
 
 
 Command = Callable[[str, int | None, float | None, int], Sequence[str]]
@@ -167,12 +175,12 @@ def hours(workspace: Workspace) -> str | None:
     return f"{sum(minutes.values()) / 60:.2f} h ({each}) on {'; '.join(machines)}"
 
 
-def _noted(workspace: Workspace) -> list[dict[str, Any]]:
+def _noted(workspace: Workspace) -> list[Noted]:
     path = workspace.root / "hours.json"
-    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    found: list[Noted] = json.loads(path.read_text()) if path.is_file() else []
     return found
 
 
 def _note(workspace: Workspace, parts: list[str], seconds: float, device: str | None) -> None:
-    entry = {"parts": parts, "minutes": round(seconds / 60, 2), "machine": describe(device)}
+    entry: Noted = {"parts": parts, "minutes": round(seconds / 60, 2), "machine": describe(device)}
     atomic_write_json(workspace.root / "hours.json", [*_noted(workspace), entry])

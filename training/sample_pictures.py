@@ -12,7 +12,8 @@ from torch import Tensor
 from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
 from longdwm_env.models.codec.video_codec import uint8_from_images
 from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning
-from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.training.data.batches import Batch, CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
 from longdwm_env.training.losses.decoder_loss import DecoderBatch, DecoderObjective
@@ -40,8 +41,8 @@ class PictureWriter:
         self,
         stage: str,
         objective: Objective,
-        draw: Callable[[int, Sequence[int]], Any],
-        pipeline: Any,
+        draw: Callable[[int, Sequence[int]], Batch],
+        pipeline: LongDWMPipeline,
         folder: Path,
     ) -> None:
         self.stage, self.objective, self.draw, self.pipeline, self.folder = stage, objective, draw, pipeline, folder

@@ -51,6 +51,11 @@ class Stage:
         """Whether a diffusion transformer is trained, Coarse or Fine, on latents."""
         return self.component in ("coarse", "fine")
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether its newest weights may be put where others read them while its training goes on."""
+        return self.assembled_by is not None and (self.result == "pipeline" or self.network is not None)
+
 
 _STAGES = (
     Stage(

@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from typing import cast
 
 import torch
 from accelerate import PartialState
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import one_writer
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.speed import speed_up
 from longdwm_env.training.assembly.assembled import Assembled, Ingredients
 from longdwm_env.training.config import Recipe, StageConfig, as_json
@@ -150,7 +152,7 @@ def _lay_out_for_cpu(objective: Objective) -> None:
 
 def set_switches(objective: Objective, config: StageConfig, device: torch.device) -> None:
     """What a configuration asks for beside the paper: low-rank changes, compiled blocks, a kernel of attention."""
-    transformer = objective.trained.to(device)
+    transformer = cast(LongDWMTransformer3DModel, objective.trained.to(device))
     if config.lora.rank:
         add_lora(transformer, config.lora, config.loop.seed)
     attention = None if config.loop.attention == "any" else config.loop.attention

@@ -7,9 +7,9 @@ pipeline/           the pipeline so far; each stage puts its component there
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -133,7 +133,7 @@ class Workspace:
         index = json.loads((self.pipeline / INDEX).read_text(encoding="utf-8"))
         return LongDWMSettings.from_json(index["settings"])
 
-    def load(self, **components: Any) -> LongDWMPipeline:
+    def load(self, **components: object) -> LongDWMPipeline:
         """The pipeline so far.
 
         Raises:
@@ -171,7 +171,7 @@ class Workspace:
         """Whether a stage has run to its end."""
         return (self.stage(stage) / "done.json").is_file()
 
-    def mark_done(self, stage: str, facts: dict[str, Any]) -> None:
+    def mark_done(self, stage: str, facts: Mapping[str, object]) -> None:
         """Remember that a stage has run to its end."""
         atomic_write_json(self.stage(stage) / "done.json", as_json(facts))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Estimated = str
 else:
     # What --stage takes is what the list of stages has.
-    Exported = Literal[tuple(name for name, stage in STAGES.items() if stage.assembled_by is not None)]
+    Exported = Literal[tuple(name for name, stage in STAGES.items() if stage.is_exported)]
     Estimated = Literal[tuple(name for name, stage in STAGES.items() if stage.is_transformer)]
 
 

@@ -52,11 +52,11 @@ class SeenView(View, Protocol):
 class StoredView(View, Protocol):
     """A view that is encoded once for training, and on the way in driving."""
 
-    def in_training(self) -> NDArray[Any]:
+    def in_training(self) -> FloatArray:
         """The view of a moment as training reads it."""
         ...
 
-    def in_driving(self) -> NDArray[Any]:
+    def in_driving(self) -> FloatArray:
         """The view of the same moment as driving makes it."""
         ...
 

@@ -13,6 +13,7 @@ from longdwm_env.training.assembly.assembled import Assembled, Draw, Ingredients
 from longdwm_env.training.assembly.latent_stages import coarse, fine
 from longdwm_env.training.assembly.order import trained_with
 from longdwm_env.training.checkpoint import checkpoints
+from longdwm_env.training.data.batches import CoarseBatch, FineBatch
 from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.distilling.fewer_steps import FewStepBatch, FewStepObjective
 from longdwm_env.training.losses.fine_objective import FineObjective
@@ -64,7 +65,7 @@ def _knowing_steps(draw: Draw) -> Draw:
     """Batches that know their step."""
 
     def batch(step: int, counts: Sequence[int]) -> FewStepBatch:
-        return FewStepBatch(tuple(counts), step, draw(step, counts))
+        return FewStepBatch(tuple(counts), step, cast(CoarseBatch | FineBatch, draw(step, counts)))
 
     return batch
 

@@ -24,7 +24,7 @@ class WorkerLost(LongDWMError, RuntimeError):
 
 def side_by_side(
     work: Callable[..., Result],
-    tasks: Sequence[tuple[Any, ...]],
+    tasks: Sequence[tuple[object, ...]],
     workers: int,
     threads: int = 1,
     cluster: str | None = None,
@@ -54,7 +54,7 @@ def side_by_side(
             yield done.result()
 
 
-def _on_cluster(work: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], cluster: str) -> Iterator[Result]:
+def _on_cluster(work: Callable[..., Result], tasks: Sequence[tuple[object, ...]], cluster: str) -> Iterator[Result]:
     try:
         import ray
     except ImportError as error:

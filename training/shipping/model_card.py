@@ -231,7 +231,7 @@ def _result(table: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):

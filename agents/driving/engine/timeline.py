@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from longdwm_env.actions import ActionMode
+from longdwm_env.actions import Action, ActionMode
 from longdwm_env.agents.driving.input.pedals import Controls
 from longdwm_env.clock import FPS
 from longdwm_env.state import EnvState
@@ -24,7 +23,7 @@ class Act:
     """One action: of which of the environment's action modes, and for how many frames."""
 
     mode: ActionMode
-    action: NDArray[np.float32]
+    action: Action
     frames: int
 
 

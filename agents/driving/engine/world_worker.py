@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from longdwm_env.io.processes import leave
 
-Task = Callable[[], Any]
+Task = Callable[[], object]
 """Mostly it returns a ``Moment``."""
 
 

@@ -13,8 +13,9 @@ from safetensors.numpy import save
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.geometry.camera import camera_from_json
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
-from longdwm_env.types import LOOKS, ActorTracks, Camera, Images, Intrinsics, Mounting
+from longdwm_env.types import LOOKS, ActorTracks, Images
 
 FORMAT = "longdwm-drive"
 FASTEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -101,7 +102,7 @@ def read_drive(path: Path) -> Drive:
         frames = np.concatenate(
             [_unpacked(tensors[name], height) for name in sorted(tensors) if name.startswith("frames.")]
         )
-        camera = Camera(Intrinsics(**record["camera"].pop("intrinsics")), Mounting(**record["camera"].pop("mounting")))
+        camera = camera_from_json(record["camera"])
         ids, actions = record.pop("actor_ids"), record.pop("actions")
         del record["camera"]
         poses, sizes_m, speeds_mps = (tensors.get(name, np.empty(0)) for name in _ACTORS)

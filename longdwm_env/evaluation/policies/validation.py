@@ -149,7 +149,7 @@ def _panels(result: Validation) -> dict[str, dict[str, Any]]:
     }
 
 
-def _as_json(result: Validation) -> dict[str, Any]:
+def _as_json(result: Validation) -> dict[str, object]:
     terms = []
     for term in result.terms:
         terms.append({name: _plain(value) for name, value in vars(term).items()})
@@ -158,7 +158,7 @@ def _as_json(result: Validation) -> dict[str, Any]:
     return {"world": result.world, "terms": terms, "unavailable": list(result.unavailable), "trust": trust}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """As JSON values; None where there is no number."""
     if isinstance(value, Interval):
         return asdict(value)

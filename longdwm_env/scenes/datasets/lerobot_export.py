@@ -72,7 +72,10 @@ class DrivenEpisode:
 
 
 def export_lerobot(
-    episodes: Iterable[DrivenEpisode], out: Path, action_names: tuple[str, ...], about: Mapping[str, Any] | None = None
+    episodes: Iterable[DrivenEpisode],
+    out: Path,
+    action_names: tuple[str, ...],
+    about: Mapping[str, object] | None = None,
 ) -> int:
     """Write drives as a data set that ``lerobot`` opens; the folder appears when all is done.
 
@@ -124,11 +127,11 @@ class _Written:
         self.frames, self.size = 0, (0, 0)
         self.records: list[dict[str, Any]] = []
         self.tasks: dict[str, int] = {}
-        self.statistics: list[dict[str, dict[str, NDArray[Any]]]] = []
+        self.statistics: list[dict[str, dict[str, NDArray[np.generic]]]] = []
 
     def add_file(self, number: int, episodes: Iterator[DrivenEpisode]) -> None:
         """Write a table and a video of some episodes."""
-        columns: list[dict[str, Any]] = []
+        columns: list[dict[str, object]] = []
         first = next(episodes)
         clips = iter(first.clips)
         clip = next(clips)
@@ -220,7 +223,7 @@ class _Written:
         atomic_write_json(meta / "info.json", self._info())
         atomic_write_json(meta / "longdwm.json", dict(about))
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> dict[str, object]:
         height, width = (side + side % 2 for side in self.size)
         known = _VIDEO | {"height": height, "width": width}
         video = {f"video.{name}": value for name, value in known.items()} | {"has_audio": False}
@@ -286,7 +289,7 @@ def _numbers(values: NDArray[Any]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _of_pictures(pictures: Images) -> dict[str, NDArray[Any]]:
+def _of_pictures(pictures: Images) -> dict[str, NDArray[np.generic]]:
     """Statistics of pictures (N, H, W, 3) by channel, from 0 to 1, in the shape (3, 1, 1) that lerobot has."""
     found = _numbers(pictures.reshape(-1, 3) / 255.0)
     shaped = {name: values.reshape(3, 1, 1) for name, values in found.items() if name != "count"}
