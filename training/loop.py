@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
@@ -133,7 +132,7 @@ def train(
     )
 
 
-def _handlers(objective: Objective) -> list[Any]:
+def _handlers(objective: Objective) -> list[DistributedDataParallelKwargs]:
     """What several processes have to know: whether to wait for gradients of every parameter."""
     return [] if objective.uses_all_parameters else [DistributedDataParallelKwargs(find_unused_parameters=True)]
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from gymnasium import spaces
@@ -75,7 +75,7 @@ class RemotePolicy:
                 "action_space": space_to_json(self._context.action_space),
             }
             self._ask(Message("hello", hello), "ready")
-        values: dict[str, Any] = {"info": {key: info[key] for key in TOLD if key in info}}
+        values: dict[str, object] = {"info": {key: info[key] for key in TOLD if key in info}}
         values["camera"] = camera_to_json(episode_camera(self._context, info))
         self._ask(Message("reset", values, _arrays(observation, info)), "ok")
 
@@ -192,6 +192,6 @@ def ask_needs(spec: PolicySpec) -> EnvironmentNeeds:
     return EnvironmentNeeds(**{key: value if isinstance(value, str) else None for key, value in named.items()})
 
 
-def _arrays(observation: Observation, info: Info) -> dict[str, Any]:
+def _arrays(observation: Observation, info: Info) -> dict[str, np.ndarray]:
     seen = dict(observation) if isinstance(observation, Mapping) else {"frame": observation}
     return {"ego": np.asarray(info["ego"], np.float32), **seen, "ego_pose": np.asarray(info["ego_pose"], np.float64)}

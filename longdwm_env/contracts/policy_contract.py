@@ -1,7 +1,7 @@
 """The promises of a policy (``longdwm_env.agents.policy``)."""
 
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium as gym
 
@@ -43,12 +43,12 @@ def check_policy(policy: _Policy, environment: gym.Env[Observation, Action], ste
     )
 
 
-def _driven(policy: _Policy, environment: gym.Env[Observation, Action], seed: int, steps: int) -> list[Any]:
+def _driven(policy: _Policy, environment: gym.Env[Observation, Action], seed: int, steps: int) -> list[Action]:
     observation, info = environment.reset(seed=seed)
     given = deepcopy((observation, info))
     policy.reset(observation, info)
     promise(same([observation, info], list(given)), "reset leaves the observation and info as they are")
-    actions: list[Any] = []
+    actions: list[Action] = []
     for _ in range(steps):
         before, state = deepcopy((observation, info)), _state(environment)
         action = policy.act(observation, info)

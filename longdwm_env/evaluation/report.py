@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -172,7 +172,7 @@ def cell_text(cell: Cell) -> str:
     return str(cell)
 
 
-def _plain(cell: Cell) -> Any:
+def _plain(cell: Cell) -> object:
     if isinstance(cell, Interval):
         return {"value": _number(cell.value), "low": _number(cell.low), "high": _number(cell.high)}
     return _number(cell) if isinstance(cell, float) else cell

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -117,7 +116,7 @@ def _packed(clip: Clip) -> tuple[dict[str, object], dict[str, torch.Tensor]]:
     for name, values in clip.labels.items():
         tensors[f"labels.{name}"] = torch.tensor(values, dtype=torch.float32)
     facts = {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "camera": camera_as_json(clip.camera)}
-    given: dict[str, Any] = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
+    given: dict[str, object] = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
     if clip.scenery is not None:
         given["scenery"] = list(clip.scenery.arrays)
     if clip.actors is not None:

@@ -121,7 +121,7 @@ def made(
 
 
 def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Objective:
-    transformer: Any = pipeline.coarse.config
+    transformer = pipeline.coarse.config
     empty = torch.zeros(transformer.max_text_seq_length, transformer.text_embed_dim)
     settings, seed = pipeline.settings, config.loop.seed
     coarse_noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio)
@@ -186,7 +186,7 @@ def _fine(samples: int, pipeline: LongDWMPipeline) -> FineBatch:
 
 def _sizes(pipeline: LongDWMPipeline) -> tuple[tuple[int, int, int], tuple[int, int]]:
     """(C, h, w) of a latent and (S, D) of a text."""
-    config: Any = pipeline.coarse.config
+    config = pipeline.coarse.config
     factor = pipeline.codec.spatial_factor
     height, width = pipeline.settings.image_size
     latent = (config.in_channels, height // factor, width // factor)
@@ -216,7 +216,7 @@ def bytes_of_moments(recipe: Recipe, stage: str, config: StageConfig) -> float:
 def _look_up_codes(config: StageConfig) -> None:
     """Torchao computes the values of its codes once, with numbers, which are not to be had without data."""
     if config.optimizer.moments == "8bit":
-        some: Any = torch.nn.Parameter(torch.zeros(4096))
+        some = torch.nn.Parameter(torch.zeros(4096))
         optimizer: Any = adamw([some], config.optimizer)
         for signed in (True, False):
             optimizer._new_buffer(some, signed)

@@ -6,7 +6,6 @@ One thread at a time calls this, beside the window.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -121,7 +120,7 @@ class Generator:
     def open_scene(self, request: OpenScene) -> Moment:
         """The start of a scene. The world draws one clip from there that nobody sees, so that its caches are warm."""
         rules = self.rules(request.world, "control", self.frames_of(request.world))
-        options: dict[str, Any] = {} if request.scene is None else {"scene": request.scene}
+        options: dict[str, object] = {} if request.scene is None else {"scene": request.scene}
         if request.prompt is not None:
             options["prompt"] = request.prompt
         moment = _first_moment(rules.begin(request.seed, options))

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from longdwm_env.io.processes import leave
 
@@ -17,7 +17,7 @@ class Result:
     """The answer to a task, or why there is none."""
 
     ticket: int
-    answer: Any = None
+    answer: object = None
     error: BaseException | None = None
 
 

@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +72,7 @@ def write_drive(path: Path, drive: Drive) -> None:
         tensors |= {f"actors.{name}": array for name, array in actors.looks.items()}
     for number, first in enumerate(range(0, len(drive.frames), FRAMES_PER_INTERVAL)):
         tensors[f"frames.{number:04d}"] = _packed(drive.frames[first : first + FRAMES_PER_INTERVAL])
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "seed": drive.seed,
         "world": drive.world,
         "kind": drive.kind,

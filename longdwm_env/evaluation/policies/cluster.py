@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from longdwm_env.errors import MissingDependency
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, Record
@@ -56,7 +56,7 @@ def run_on_cluster(
         task = ray.remote(num_cpus=1, num_gpus=gpus_per_worker, max_retries=RETRIES)(drive)
         waiting = deque(jobs)
         at_once = max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))
-        running: dict[Any, Job] = {}
+        running: dict[ray.ObjectRef, Job] = {}
         text = config.to_json()
         while waiting or running:
             while waiting and len(running) < at_once:

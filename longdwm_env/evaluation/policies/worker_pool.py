@@ -12,12 +12,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import cv2
 
@@ -173,7 +172,7 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
     cv2.setNumThreads(threads)
     from longdwm_env.evaluation.policies.episode_worker import Worker
 
-    def say(message: dict[str, Any]) -> None:
+    def say(message: Mapping[str, object]) -> None:
         connection.send_bytes(json.dumps(message).encode())
 
     try:
