@@ -6,6 +6,7 @@ frames and the ego's poses -> reward terms and the end -> the next state.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -202,7 +203,7 @@ class Episodes:
             _MADE_HERE.update(outcome.state for outcome in outcomes)
         return outcomes
 
-    def _advanced(self, states: Sequence[EnvState], actions: Sequence[Action], look: bool) -> list[Outcome]:
+    def _advanced(self, states: Sequence[EnvState], actions: Sequence[Any], look: bool) -> list[Outcome]:
         with stopwatch() as seconds:
             with stage("geometry"):
                 trajectories = [

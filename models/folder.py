@@ -78,7 +78,7 @@ def check_pipeline_folder(path: Path) -> None:
         check_component(path / name, name, class_name)
 
 
-def _what_to_do(index: Mapping[str, object], path: Path) -> str:
+def _what_to_do(index: Mapping[str, Any], path: Path) -> str:
     if not str(index.get("_class_name")).startswith("CogVideoX"):
         return ""
     return f". It is CogVideoX itself: `longdwm train init --from-cogvideox {path} --out FOLDER` makes a pipeline of it"

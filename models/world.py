@@ -19,7 +19,7 @@ from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.geometry.boxes import seen_boxes
-from longdwm_env.geometry.camera import camera_from_json
+from longdwm_env.geometry.camera import camera_from_json as _camera
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
@@ -268,7 +268,7 @@ class DiffusionWorld:
 
     def _redrawn(self, state: WorldState) -> Images:
         """The present frame of a state, (H, W, 3), as its prompt says."""
-        now, camera = state.arrays["track"][-1], camera_from_json(state.values["camera"])
+        now, camera = state.arrays["track"][-1], _camera(state.values["camera"])
         others = state.actors if self.pipeline.compositor is not None else pictured(state, state.actors, camera)
         boxes = None if others is None else seen_boxes(others, [0, 0], np.stack([now, now]), camera)
         present = self._present(state, boxes)
@@ -293,9 +293,7 @@ class DiffusionWorld:
     def _others(self, state: WorldState, trajectory: Trajectory) -> Meanwhile:
         """The other road users during the next second, at 13 frames, near or far, in the picture or not."""
         with timing.stage("geometry"):
-            return self.road_users.ahead(
-                state, trajectory, camera_from_json(state.values["camera"]), self._layout(state)
-            )
+            return self.road_users.ahead(state, trajectory, _camera(state.values["camera"]), self._layout(state))
 
     def _held(
         self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
@@ -303,7 +301,7 @@ class DiffusionWorld:
         """A generated clip as it is seen: while the ego stands, what nobody moves through stays as it was."""
         if others is None or not stands(ahead[:num_frames]):
             return clip
-        camera = camera_from_json(state.values["camera"])
+        camera = _camera(state.values["camera"])
         return held(clip[:num_frames], state.arrays["frames"][-1], others, state.arrays["track"][-1], camera)
 
     def _layout(self, state: WorldState) -> RoadLayout | None:
@@ -332,17 +330,17 @@ class DiffusionWorld:
     def _boxes(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> FloatArray | None:
         """Where the other road users are seen now and a second later, (2, A, 5), from where the ego will be."""
         if self.pipeline.compositor is None:
-            others = pictured(state, others, camera_from_json(state.values["camera"]))
+            others = pictured(state, others, _camera(state.values["camera"]))
         if others is None:
             return None
         now = state.arrays["track"][-1]
         poses = np.stack([now, compose(now, ahead[-1])])
-        return seen_boxes(others, [0, clock.FRAMES_PER_INTERVAL], poses, camera_from_json(state.values["camera"]))
+        return seen_boxes(others, [0, clock.FRAMES_PER_INTERVAL], poses, _camera(state.values["camera"]))
 
     def _present(self, state: WorldState, boxes: FloatArray | None = None) -> Present:
         values = state.values
         history = state.arrays["frames"][:: -clock.FRAMES_PER_INTERVAL][: self._history][::-1]
-        camera = camera_from_json(values["camera"])
+        camera = _camera(values["camera"])
         track, frames = state.arrays["track"], state.arrays["frames"]
         before = layout = None
         if 0 < self._baseline < len(track) and len(frames) > self._baseline:
@@ -386,7 +384,7 @@ class DiffusionWorld:
         arrays = {**state.arrays, "frames": frames, "track": newest, **others.after(len(clip))}
         values = {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
         arrays = with_rest(arrays, second.after(num_frames))
-        known = pictured(state, others.tracks, camera_from_json(values["camera"]))
+        known = pictured(state, others.tracks, _camera(values["camera"]))
         if "pictured" in values and known is not None:
             values["pictured"] = list(known.ids)
         return WorldState(arrays, values, None if others.tracks is None else present_during(others.tracks, len(clip)))

@@ -7,6 +7,7 @@ half second and keeps his way has no need of that: the second half of the second
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def rest_of_second(state: WorldState, ahead: FloatArray, num_frames: int) -> Sec
     return rest if same else None
 
 
-def with_rest(arrays: Mapping[str, NDArray[np.generic]], rest: Second) -> dict[str, NDArray[np.generic]]:
+def with_rest(arrays: Mapping[str, NDArray[Any]], rest: Second) -> dict[str, NDArray[Any]]:
     """A state's arrays with the rest of a second, if anything is left of it, in place of an earlier one's."""
     kept = {name: array for name, array in arrays.items() if name not in (_FRAMES, _TRACK)}
     if len(rest.frames):

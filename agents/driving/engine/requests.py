@@ -2,11 +2,9 @@
 
 import itertools
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any
 
-from longdwm_env.agents.driving.engine.world_worker import Worker
-
-Answer = TypeVar("Answer")
+from longdwm_env.agents.driving.engine.world_worker import Task, Worker
 
 _TICKETS = itertools.count(1)
 """Numbers of all requests: sessions that follow each other may share a worker, and take no answer of another's."""
@@ -18,18 +16,17 @@ class Requests:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._open_ticket: int | None = None
-        self._take_answer: Callable[[object], None] = lambda answer: None
+        self._take_answer: Callable[[Any], None] = lambda answer: None
 
     @property
     def open(self) -> bool:
         """Something was asked for, and its answer has not been taken in."""
         return self._open_ticket is not None
 
-    def submit(self, task: Callable[[], Answer], take_answer: Callable[[Answer], None]) -> None:
+    def submit(self, task: Task, take_answer: Callable[[Any], None]) -> None:
         """Ask for something; an answer to an earlier request is no longer wanted."""
         ticket = next(_TICKETS)
-        self._open_ticket = ticket
-        self._take_answer = lambda answer: take_answer(cast(Answer, answer))
+        self._open_ticket, self._take_answer = ticket, take_answer
         self._worker.submit(ticket, task)
 
     def drop(self) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from longdwm_env.agents.driving.engine.following import Script, follow
 from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator, OpenScene
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
-from longdwm_env.agents.driving.engine.requests import Answer, Requests
+from longdwm_env.agents.driving.engine.requests import Requests
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
 from longdwm_env.agents.driving.engine.trip import Trip
-from longdwm_env.agents.driving.engine.world_worker import Worker
+from longdwm_env.agents.driving.engine.world_worker import Task, Worker
 from longdwm_env.agents.driving.input.pedals import FEEL, Controls, Feel, Wish, next_controls
 from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
 from longdwm_env.agents.driving.recording.journal import Journal
@@ -241,7 +241,7 @@ class Session:
 
     # Asking
 
-    def ask(self, busy: str, task: Callable[[], Answer], take_answer: Callable[[Answer], None]) -> None:
+    def ask(self, busy: str, task: Task, take_answer: Callable[[Any], None]) -> None:
         """Ask the generation for something else than the next clip, in place of all that was asked before."""
         self.drop_asked()
         self.busy = busy
@@ -337,7 +337,7 @@ class Session:
         """Ask for the clip that an action leads to."""
         self._ask_clip(lambda: self.generator.drive(drive))
 
-    def _ask_clip(self, task: Callable[[], Moment]) -> None:
+    def _ask_clip(self, task: Task) -> None:
         self._asked_at_s = self.now_s
         self._requests.submit(task, self._clip_ready)
 

@@ -4,11 +4,11 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from longdwm_env.io.processes import leave
 
-Task = Callable[[], object]
+Task = Callable[[], Any]
 """Mostly it returns a ``Moment``."""
 
 
@@ -17,7 +17,7 @@ class Result:
     """The answer to a task, or why there is none."""
 
     ticket: int
-    answer: object = None
+    answer: Any = None
     error: BaseException | None = None
 
 
