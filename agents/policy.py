@@ -7,17 +7,22 @@ each is called on the command line.
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
-from longdwm_env.actions import ACTION_MODES, ActionMode, action_space
+from longdwm_env.actions import ACTION_MODES, Action, ActionMode, action_space
 from longdwm_env.clock import FPS, WAYPOINT_TIMES_S, control_frames
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.geometry.kinematics import CAR, LIMITS, acceleration_for_distance, max_curvature_per_m
 from longdwm_env.types import Camera, FloatArray, Images
+
+if TYPE_CHECKING:
+    from longdwm_env.env import LongDWMEnv
 
 
 class PolicyFailure(LongDWMError, RuntimeError):
@@ -28,11 +33,11 @@ class PolicyFailure(LongDWMError, RuntimeError):
 class Policy(Protocol):
     """Whatever turns observations into actions."""
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """An episode begins with this observation; forget the one before."""
         ...
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """The next action, in the environment's action space."""
         ...
 
@@ -50,27 +55,27 @@ class PolicyContext:
             and actors. None for policies that run elsewhere.
     """
 
-    observation_space: spaces.Space[Any]
-    action_space: spaces.Space[Any]
+    observation_space: spaces.Space[Observation]
+    action_space: spaces.Space[Action]
     action_mode: ActionMode
     control_period_s: float
     camera: Camera | None = None
-    environment: gym.Env[Any, Any] | None = None
+    environment: gym.Env[Observation, Action] | None = None
 
     def __post_init__(self) -> None:
         control_frames(self.control_period_s)
         action_space(self.action_mode)
 
     @classmethod
-    def of(cls, environment: gym.Env[Any, Any], camera: Camera | None = None) -> "PolicyContext":
+    def of(cls, environment: gym.Env[Observation, Action], camera: Camera | None = None) -> "PolicyContext":
         """The context of policies that drive this environment, wrapped or not."""
-        base: Any = environment.unwrapped
+        base = cast("LongDWMEnv", environment.unwrapped)
         period_s = base.episodes.control_frames / FPS
         spaces_ = environment.observation_space, environment.action_space
         return cls(*spaces_, base.episodes.action_mode, period_s, camera, environment)
 
     @property
-    def base(self) -> Any:
+    def base(self) -> "LongDWMEnv":
         """The bare environment, with ``get_state`` and ``imagine``.
 
         Raises:
@@ -78,7 +83,7 @@ class PolicyContext:
         """
         if self.environment is None:
             raise InvalidConfig("this policy looks into the environment, so it cannot run where there is none")
-        return self.environment.unwrapped
+        return cast("LongDWMEnv", self.environment.unwrapped)
 
     def require(self, *modes: ActionMode, policy: str) -> None:
         """Check that the policy can act in the environment's action mode.
@@ -90,7 +95,7 @@ class PolicyContext:
             allowed = " or ".join(repr(mode) for mode in ACTION_MODES if mode in modes)
             raise InvalidConfig(f"{policy} acts in action_mode={allowed}, this environment has {self.action_mode!r}")
 
-    def action_from_waypoints(self, waypoints_m: FloatArray, speed_mps: float) -> Any:
+    def action_from_waypoints(self, waypoints_m: FloatArray, speed_mps: float) -> NDArray[np.float32]:
         """The action that asks for waypoints (4, 2), in trajectory mode; in control mode, that starts towards them.
 
         In control mode the car steers along the arc through the first waypoint that is due after the control period,
@@ -115,12 +120,12 @@ class PolicyContext:
         return np.clip(np.array([steering, acceleration], np.float32), space.low, space.high)
 
 
-def last_frames(observation: Any) -> Images:
+def last_frames(observation: Observation) -> Images:
     """(T, H, W, 3) frames of an observation, newest last, in either observation mode."""
     return observation["frames"] if isinstance(observation, Mapping) else observation[None]
 
 
-def present_speed_mps(observation: Any, info: Mapping[str, Any]) -> float:
+def present_speed_mps(observation: object, info: Info) -> float:
     """Speed from the ego vector, or, where only an image is known, from the last two poses."""
     if isinstance(observation, Mapping):
         return float(observation["ego"][0])
@@ -130,7 +135,7 @@ def present_speed_mps(observation: Any, info: Mapping[str, Any]) -> float:
     return float(np.linalg.norm(poses[-1, :2] - poses[-2, :2]) * FPS) if len(poses) > 1 else 0.0
 
 
-def episode_random(info: Mapping[str, Any], seed: int) -> np.random.Generator:
+def episode_random(info: Info, seed: int) -> np.random.Generator:
     """Random numbers of one episode: the same for the same policy seed, scene and episode seed, whatever ran before.
 
     The episode's seed is ``info["seed"]`` where whoever runs the episode tells it (evaluations do), else 0.
@@ -139,7 +144,7 @@ def episode_random(info: Mapping[str, Any], seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, scene, int(info.get("seed", 0))])
 
 
-def episode_camera(context: PolicyContext, info: Mapping[str, Any]) -> Camera:
+def episode_camera(context: PolicyContext, info: Info) -> Camera:
     """The camera of the present episode: from the infos (of a policy server), the context or the environment."""
     told = info.get("camera")
     if isinstance(told, Camera):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_bytes
@@ -46,7 +45,7 @@ class PolicyHeader:
             raise InvalidConfig(f"a saved policy of kind {self.kind!r} does not exist; there are {', '.join(KINDS)}")
 
 
-def write_policy(path: Path, header: PolicyHeader, tensors: Mapping[str, NDArray[Any]]) -> None:
+def write_policy(path: Path, header: PolicyHeader, tensors: Mapping[str, np.ndarray]) -> None:
     """Write a policy, whole or not at all."""
     from safetensors.numpy import save
 
@@ -63,7 +62,7 @@ def read_header(path: Path) -> PolicyHeader:
     return _read(path)[0]
 
 
-def read_policy(path: Path) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:
+def read_policy(path: Path) -> tuple[PolicyHeader, dict[str, np.ndarray]]:
     """Header and weights of a saved policy.
 
     Raises:
@@ -72,7 +71,7 @@ def read_policy(path: Path) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:
     return _read(path, tensors=True)
 
 
-def _read(path: Path, tensors: bool = False) -> tuple[PolicyHeader, dict[str, NDArray[Any]]]:
+def _read(path: Path, tensors: bool = False) -> tuple[PolicyHeader, dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -94,7 +93,7 @@ def _read(path: Path, tensors: bool = False) -> tuple[PolicyHeader, dict[str, ND
     return header, weights
 
 
-def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
+def space_to_json(space: spaces.Space[object]) -> dict[str, object]:
     """A Box (of one bound below and above per number), Discrete or Dict space as JSON values.
 
     Raises:
@@ -174,7 +173,7 @@ def _dtype(value: Mapping[str, Any]) -> np.dtype[Any]:
     return dtype
 
 
-def _bound(bound: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _bound(bound: object, dtype: np.dtype[Any]) -> np.ndarray:
     numbers = np.asarray(bound, dtype=np.float64)
     if dtype.kind in "iu":
         ends = np.iinfo(dtype)

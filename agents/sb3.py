@@ -9,17 +9,23 @@ trained, by whoever trusts the file, and what travels is numbers:
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from gymnasium import spaces
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policies.control_sampling import steered
 from longdwm_env.agents.policies.small_view import VIEW_SIZE, view_of
 from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.agents.saved import PolicyHeader, read_policy, space_from_json, space_to_json, write_policy
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig, MissingDependency
 from longdwm_env.types import ImageSize
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.policies import BasePolicy
 
 POLICIES: Mapping[str, str] = {
     "ActorCriticPolicy": "stable_baselines3.common.policies",
@@ -30,11 +36,11 @@ POLICIES: Mapping[str, str] = {
 
 
 def save_policy(
-    model: Any,
+    model: "BaseAlgorithm",
     path: str | Path,
     action_mode: str,
     obs_mode: str = "video",
-    action_bounds: tuple[Any, Any] | None = None,
+    action_bounds: tuple[np.ndarray, np.ndarray] | None = None,
     lateral: bool = False,
 ) -> None:
     """Save the policy of a trained PPO or A2C model.
@@ -83,9 +89,9 @@ class Sb3Policy:
 
     def __init__(
         self,
-        policy: Any,
+        policy: "BasePolicy",
         context: PolicyContext,
-        bounds: tuple[Any, Any] | None = None,
+        bounds: tuple[np.ndarray, np.ndarray] | None = None,
         deterministic: bool = True,
         lateral: bool = False,
     ) -> None:
@@ -126,7 +132,7 @@ class Sb3Policy:
         # Files of before there was a choice have angles.
         return cls(policy, context, bounds, deterministic, settings.get("lateral", False))
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Nothing to forget.
 
         Raises:
@@ -137,7 +143,7 @@ class Sb3Policy:
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise InvalidConfig(f"the policy was trained on other observations than these: {error}") from error
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """The policy's action, in the environment's action space."""
         action, _ = self._policy.predict(self._seen(observation, info), deterministic=self._deterministic)
         ours = self._context.action_space
@@ -152,7 +158,7 @@ class Sb3Policy:
             action = steered(lateral, longitudinal, np.array([present_speed_mps(observation, info)]))[0]
         return np.clip(action, ours.low, ours.high).astype(np.float32)
 
-    def _seen(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def _seen(self, observation: Observation, info: Info) -> Observation:
         """The observation as the policy learned from it: a view, where it was trained on views."""
         space = self._policy.observation_space
         if isinstance(space, spaces.Dict) and "image" in space.spaces:

@@ -1,9 +1,10 @@
 """The batched environment as TorchRL's wrapper of vector environments takes it."""
 
-from typing import Any
-
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from longdwm_env.episodes.observation import Info, Observation
 
 
 class LastObservations(gym.vector.VectorWrapper):
@@ -18,15 +19,15 @@ class LastObservations(gym.vector.VectorWrapper):
     """
 
     @property
-    def autoreset_mode(self) -> Any:
+    def autoreset_mode(self) -> AutoresetMode:
         """The environment's; TorchRL asks the wrapper for it."""
         return self.env.unwrapped.autoreset_mode  # type: ignore[attr-defined]
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, object] | None = None) -> tuple[Observation, Info]:
         """As of the environment."""
         return self.env.reset(seed=seed, options=options)[0], {}
 
-    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    def step(self, actions: object) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Info]:
         """As of the environment."""
         *moved, infos = self.env.step(actions)
         last = infos.get("final_obs")

@@ -22,7 +22,7 @@ from longdwm_env.agents.naming import make_policy
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.agents.sb3 import save_policy
 from longdwm_env.agents.sb3_vector import Sb3Vector
-from longdwm_env.evaluation.policies.scene_statistics import Estimate, bootstrap, paired_difference
+from longdwm_env.evaluation.policies.scene_statistics import Estimate, mean_over_scenes, paired_difference
 from longdwm_env.factory import make_world
 from longdwm_env.rewards import DEFAULT_WEIGHTS
 from longdwm_env.scenes.builtin import BuiltinScenes
@@ -165,7 +165,7 @@ def test(saved: list[Path], options: dict[str, Any], seeds: range, out: Path) ->
             rows.append((name, info["scene"], total, length, info["termination"]))
         _write(out / "test.csv", ("policy", "scene", "return", "length", "ended"), rows)
     env.close()
-    found = {name: bootstrap(list(values.values()), list(values)) for name, values in returns.items()}
+    found = {name: mean_over_scenes(list(values.values()), list(values)) for name, values in returns.items()}
     for kind in ("", " sampled"):
         difference = paired_difference(returns[saved[-1].stem + kind], returns[saved[0].stem + kind])
         assert difference is not None

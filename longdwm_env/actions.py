@@ -2,8 +2,8 @@
 
 import math
 import sys
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeGuard, get_args
 
 import numpy as np
 from gymnasium import spaces
@@ -16,6 +16,9 @@ from longdwm_env.types import Camera, EgoState, FloatArray, Trajectory
 
 ActionMode = Literal["trajectory", "control", "command", "goal"]
 ACTION_MODES: tuple[str, ...] = get_args(ActionMode)
+
+Action = np.ndarray | int | np.integer
+"""Numbers as the action mode's space has them; of a command, which one."""
 
 COMMANDS = ("go straight", "turn left", "turn right", "stop")
 
@@ -43,7 +46,7 @@ ROUNDING = 1e-6
 """Share of a bound's range by which a number may exceed it: wrappers that rescale actions round in float32."""
 
 
-def action_space(mode: str) -> spaces.Space[Any]:
+def action_space(mode: str) -> spaces.Space[Action]:
     """The Gymnasium space of an action mode.
 
     Raises:
@@ -64,7 +67,7 @@ def action_space(mode: str) -> spaces.Space[Any]:
     return spaces.Box(np.float32(0), np.float32(1), (2,), np.float32)
 
 
-def checked_action(mode: str, action: Any, name: str = "action") -> Any:
+def checked_action(mode: str, action: object, name: str = "action") -> Action:
     """The action as its space holds it: a float32 array, or an int for a command.
 
     Args:
@@ -103,7 +106,7 @@ def checked_action(mode: str, action: Any, name: str = "action") -> Any:
     return np.clip(array.astype(np.float32), space.low, space.high)
 
 
-def as_arrays(action: Any, name: str = "action") -> Any:
+def as_arrays(action: object, name: str = "action") -> object:
     """Actions with every PyTorch tensor in them as an array, whatever its type and device, with or without gradient.
 
     Raises:
@@ -122,7 +125,14 @@ def as_arrays(action: Any, name: str = "action") -> Any:
         raise InvalidAction(f"{name}: the numbers of this tensor cannot be read: {error}") from error
 
 
-def _checked_command(action: Any, name: str) -> int:
+def is_sequence(value: object) -> TypeGuard[Sequence[object] | np.ndarray]:
+    """Whether there are several in it, and it is no text."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _checked_command(action: object, name: str) -> int:
     action = as_arrays(action, name)
     array = np.asarray(action) if isinstance(action, int | np.integer | np.ndarray) else None
     allowed = ", ".join(f"{number} ({name})" for number, name in enumerate(COMMANDS))
@@ -141,7 +151,7 @@ def _meaning(mode: str, index: tuple[int, ...]) -> str:
     return ("goal, share of the image's width", "goal, share of the image's height")[index[0]]
 
 
-def trajectory_from_action(mode: ActionMode, action: Any, ego: EgoState, camera: Camera) -> Trajectory:
+def trajectory_from_action(mode: ActionMode, action: Action, ego: EgoState, camera: Camera) -> Trajectory:
     """The motion that an action asks for, projected to what a car can do, in the ego frame.
 
     Args:
@@ -150,13 +160,14 @@ def trajectory_from_action(mode: ActionMode, action: Any, ego: EgoState, camera:
         ego: present motion of the ego.
         camera: the camera whose image a goal points into.
     """
+    values = np.asarray(action, dtype=np.float64)
     if mode == "trajectory":
-        return plan_trajectory(np.asarray(action, dtype=np.float64), ego)
+        return plan_trajectory(values, ego)
     if mode == "control":
-        return trajectory_from_controls(float(action[0]), float(action[1]), ego)
+        return trajectory_from_controls(float(values[0]), float(values[1]), ego)
     if mode == "command":
-        return plan_trajectory(command_waypoints(int(action), ego.speed_mps), ego)
-    return plan_trajectory(goal_waypoints(np.asarray(action, dtype=np.float64), ego.speed_mps, camera), ego)
+        return plan_trajectory(command_waypoints(int(values), ego.speed_mps), ego)
+    return plan_trajectory(goal_waypoints(values, ego.speed_mps, camera), ego)
 
 
 def command_waypoints(command: int, speed_mps: float) -> FloatArray:

@@ -4,18 +4,18 @@
 frames and the ego's poses -> reward terms and the end -> the next state.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 
-from longdwm_env.actions import ActionMode, checked_action, trajectory_from_action
+from longdwm_env.actions import Action, ActionMode, checked_action, trajectory_from_action
 from longdwm_env.clock import FPS
 from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.episodes.learned_scorers import learned_judges
-from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_from
+from longdwm_env.episodes.observation import Info, Observation, ObservationMode, Timing, info_from, observation_from
 from longdwm_env.episodes.starts import (
     as_begun,
     camera_for_want_of_one,
@@ -76,7 +76,7 @@ class Outcome:
     timing: Timing
 
     @property
-    def info(self) -> dict[str, Any]:
+    def info(self) -> Info:
         """The info of the step, made afresh: the caller may keep and change it."""
         planned = self.trajectory
         return info_from(self.state, self.timing) | {
@@ -131,7 +131,7 @@ class Episodes:
     def _scene_of_key(self, key: str) -> Scene:
         return self.source.scene(self.source.index_of_key(key))
 
-    def begin(self, seed: int, options: dict[str, Any] | None = None) -> EnvState:
+    def begin(self, seed: int, options: Mapping[str, object] | None = None) -> EnvState:
         """The state at the start of an episode.
 
         Args:
@@ -171,11 +171,11 @@ class Episodes:
         _MADE_HERE.add(state)
         return state
 
-    def check_actions(self, actions: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    def check_actions(self, actions: Sequence[object], names: Sequence[str]) -> list[Action]:
         """The actions as their space holds them; ``names`` say in an error which one is wrong."""
         return [checked_action(self.action_mode, action, name) for name, action in zip(names, actions, strict=True)]
 
-    def advance(self, states: Sequence[EnvState], actions: Sequence[Any], look: bool = True) -> list[Outcome]:
+    def advance(self, states: Sequence[EnvState], actions: Sequence[Action], look: bool = True) -> list[Outcome]:
         """Drive each state by its action for one control period, in one batch of the world.
 
         Args:
@@ -254,7 +254,7 @@ class Episodes:
         except UnknownScene as error:
             raise InvalidState(f"the state's scene does not exist here: {error}") from error
 
-    def observation(self, state: EnvState) -> Any:
+    def observation(self, state: EnvState) -> Observation:
         """What the agent sees in a state."""
         return observation_from(state, self.obs_mode)
 

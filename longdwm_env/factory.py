@@ -1,7 +1,6 @@
 """The one place that joins names to worlds. What needs torch is imported when it is asked for."""
 
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.errors import InvalidConfig, MissingDependency, UnknownWorld
 from longdwm_env.io.names import is_folder
@@ -152,7 +151,7 @@ def _built_in_world(name: str, image_size: ImageSize) -> WorldModel:
     return SimulatorWorld(image_size)
 
 
-def _given_world(world: Any, image_size: ImageSize | None) -> WorldModel:
+def _given_world(world: object, image_size: ImageSize | None) -> WorldModel:
     if not isinstance(world, WorldModel):
         missing = [name for name in ("name", "image_size", "begin", "advance") if not hasattr(world, name)]
         lacks = ", ".join(missing)

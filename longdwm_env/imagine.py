@@ -1,14 +1,12 @@
 """Futures: roll out many actions from one state without touching the environment."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longdwm_env.actions import as_arrays
+from longdwm_env.actions import Action, as_arrays, is_sequence
 from longdwm_env.episode import Episodes
 from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.errors import InvalidAction
@@ -50,7 +48,7 @@ class Futures:
         return np.array([[clip.images for clip in future] for future in self.clips])
 
 
-def imagine(episodes: Episodes, state: EnvState, actions: Any) -> Futures:
+def imagine(episodes: Episodes, state: EnvState, actions: object) -> Futures:
     """Roll out B sequences of N actions from a state, each period in one batch of the world.
 
     Args:
@@ -85,24 +83,18 @@ def imagine(episodes: Episodes, state: EnvState, actions: Any) -> Futures:
     return Futures(tuple(map(tuple, clips)), rewards, ego_pose, terminated, tuple(states))
 
 
-def _checked_plans(episodes: Episodes, actions: Any) -> list[list[Any]]:
+def _checked_plans(episodes: Episodes, actions: object) -> list[list[Action]]:
     actions = as_arrays(actions, "actions")
-    if not _is_sequence(actions) or not len(actions):
+    if not is_sequence(actions) or not len(actions):
         raise InvalidAction(f"actions are (B, N, ...) with at least one future, got {type(actions).__name__}")
-    plans = []
+    plans: list[list[Action]] = []
     for future, plan in enumerate(actions):
-        if not _is_sequence(plan):
+        if not is_sequence(plan):
             raise InvalidAction(f"actions are (B, N, ...): future {future} is {plan!r}, expected a sequence of actions")
-        if len(plan) == 0 or len(plan) != len(actions[0]):
+        if len(plan) == 0 or (plans and len(plan) != len(plans[0])):
             raise InvalidAction(
                 f"all futures have the same number of actions, at least 1; future {future} has {len(plan)}"
             )
         names = [f"actions[{future}, {period}]" for period in range(len(plan))]
         plans.append(episodes.check_actions(list(plan), names))
     return plans
-
-
-def _is_sequence(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.ndim > 0
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

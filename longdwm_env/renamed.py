@@ -7,7 +7,6 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
-from typing import Any
 
 RENAMED = {
     "longdwm_env.agents.evaluation": "longdwm_env.evaluation.policies",
@@ -22,12 +21,17 @@ RENAMED = {
     "longdwm_env.models.scorer": "longdwm_env.models.readers.scorer",
     "longdwm_env.models.text": "longdwm_env.models.conditioning.text",
     "longdwm_env.settings": "longdwm_env.env_options",
+    "longdwm_env.training.decoder": "longdwm_env.training.assembly.decoder",
+    "longdwm_env.training.few_steps": "longdwm_env.training.assembly.few_steps",
+    "longdwm_env.training.order": "longdwm_env.training.assembly.order",
     "longdwm_env.video": "longdwm_env.io.video",
 }
 
 
 class _Renamed(MetaPathFinder, Loader):
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         return spec_from_loader(fullname, self) if fullname in RENAMED else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:

@@ -8,7 +8,6 @@ terms but progress are 0 at best and negative otherwise. Those that a network ju
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -212,7 +211,11 @@ def _values(driven: Driven, weights: Sequence[tuple[RewardTerm, float]]) -> tupl
     return values, unavailable
 
 
-def reward_from(reward: Any) -> Reward:
+RewardChoice = Mapping[str, float] | Mapping[RewardTerm, float] | Mapping[str | RewardTerm, float] | Reward | None
+"""What the environment's ``reward`` keyword takes."""
+
+
+def reward_from(reward: RewardChoice) -> Reward:
     """The reward that the environment's ``reward`` keyword asks for.
 
     Args:

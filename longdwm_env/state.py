@@ -7,13 +7,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.errors import InvalidState
+from longdwm_env.geometry.camera import camera_from_json
 from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.types import (
     LOOKS,
@@ -23,8 +24,7 @@ from longdwm_env.types import (
     FloatArray,
     Images,
     ImageSize,
-    Intrinsics,
-    Mounting,
+    Scalar,
     WorldState,
     frozen_array,
 )
@@ -145,10 +145,10 @@ class EnvState:
     def __copy__(self) -> "EnvState":
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "EnvState":
+    def __deepcopy__(self, memo: dict[int, object]) -> "EnvState":
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # Through the constructor, so that a state sent to another process is read-only there too.
         return EnvState, tuple(getattr(self, f.name) for f in fields(self))
 
@@ -210,7 +210,7 @@ class EnvState:
         ) as error:
             raise InvalidState(f"{path} cannot be loaded as a state: {error}") from error
 
-    def _tensors(self) -> dict[str, NDArray[Any]]:
+    def _tensors(self) -> dict[str, NDArray[np.generic]]:
         tensors = {"frames": self.frames, "ego_poses": self.ego_poses, "past_motion": self.past_motion}
         tensors |= {_WORLD + name: array for name, array in self.world_state.arrays.items()}
         actors = self.world_state.actors
@@ -219,7 +219,7 @@ class EnvState:
             tensors |= {f"actors.{name}": array for name, array in actors.looks.items()}
         return {name: np.asarray(array, order="C") for name, array in tensors.items()}
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> dict[str, object]:
         kept_as_tensors = ("clip", "ego_poses", "past_motion", "world_state", "camera", "ego")
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in kept_as_tensors}
         record["camera"] = asdict(self.camera)
@@ -227,10 +227,12 @@ class EnvState:
         record["world_values"] = dict(self.world_state.values)
         actors = self.world_state.actors
         record["actor_ids"] = None if actors is None else list(actors.ids)
-        return _jsonable(record)
+        saved = _jsonable(record)
+        assert isinstance(saved, dict)
+        return saved
 
 
-def _from_parts(encoded: Any, tensors: dict[str, NDArray[Any]]) -> EnvState:
+def _from_parts(encoded: object, tensors: dict[str, NDArray[np.generic]]) -> EnvState:
     """The state of a decoded JSON record and its tensors, every part of which must be there."""
     record = _from_jsonable(encoded)
     names = {f.name for f in fields(EnvState)} - {"clip", "ego_poses", "past_motion", "world_state"}
@@ -242,12 +244,9 @@ def _from_parts(encoded: Any, tensors: dict[str, NDArray[Any]]) -> EnvState:
         poses, sizes_m, speeds_mps = (_take(tensors, name, np.float64) for name in _ACTORS)
         # States that were saved before looks were kept have none.
         looks = {name: f"actors.{name}" for name in LOOKS if f"actors.{name}" in tensors}
-        known = {name: _take(tensors, tensor, LOOKS[name]) for name, tensor in looks.items()}
+        known: dict[str, Any] = {name: _take(tensors, tensor, LOOKS[name]) for name, tensor in looks.items()}
         actors = ActorTracks(poses, sizes_m, speeds_mps, tuple(actor_ids), **known)
-    record["camera"] = Camera(
-        Intrinsics(**record["camera"]["intrinsics"]),
-        Mounting(**record["camera"]["mounting"]),
-    )
+    record["camera"] = camera_from_json(record["camera"])
     record["ego"] = EgoState(**record["ego"])
     record["image_size"] = tuple(record["image_size"])
     frames = _take(tensors, "frames", np.uint8)
@@ -265,14 +264,14 @@ def _from_parts(encoded: Any, tensors: dict[str, NDArray[Any]]) -> EnvState:
     )
 
 
-def _take(tensors: dict[str, NDArray[Any]], name: str, dtype: Any) -> NDArray[Any]:
-    array = tensors.pop(name)
+def _take(tensors: dict[str, NDArray[np.generic]], name: str, dtype: type[Scalar]) -> NDArray[Scalar]:
+    array = cast(NDArray[Scalar], tensors.pop(name))
     if array.dtype != dtype:
         raise InvalidState(f"{name} holds {array.dtype}, expected {np.dtype(dtype)}")
     return array
 
 
-def _digest(record: str, tensors: Mapping[str, NDArray[Any]]) -> str:
+def _digest(record: str, tensors: Mapping[str, NDArray[np.generic]]) -> str:
     digest = hashlib.sha256(record.encode("utf-8", "surrogatepass"))
     for name in sorted(tensors):
         array = tensors[name]
@@ -281,7 +280,7 @@ def _digest(record: str, tensors: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     """The value with NaN and infinities, which JSON does not have, as ``{"$float": "nan"}``."""
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value) or _NOT_JSON in value:
@@ -298,7 +297,7 @@ def _jsonable(value: Any) -> Any:
     raise InvalidState(f"a saved state's values are JSON, got {type(value).__name__}")
 
 
-def _from_jsonable(value: Any) -> Any:
+def _from_jsonable(value: object) -> object:
     if isinstance(value, dict):
         if set(value) == {_NOT_JSON}:
             return float(value[_NOT_JSON])
@@ -308,7 +307,7 @@ def _from_jsonable(value: Any) -> Any:
     return value
 
 
-def _read_only(array: Any, dtype: Any) -> NDArray[Any]:
+def _read_only(array: object, dtype: type[Scalar]) -> NDArray[Scalar]:
     """The array itself where nobody can write to it, else a read-only copy."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and array.base is None and not array.flags.writeable:
         return array

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,23 @@ FloatArray = NDArray[np.float64]
 Images = NDArray[np.uint8]
 """uint8 RGB, (T, H, W, 3)."""
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 FORWARD_WXYZ = (0.5, -0.5, 0.5, -0.5)
 """Rotation of a camera that looks along the ego's x axis, as a unit quaternion (w, x, y, z) ego_from_camera."""
 
 
-def frozen_array(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
+@overload
+def frozen_array(values: object) -> FloatArray: ...
+
+
+@overload
+def frozen_array(values: object, dtype: type[Scalar]) -> NDArray[Scalar]: ...
+
+
+def frozen_array(values: object, dtype: type[np.generic] = np.float64) -> NDArray[np.generic]:
     """A read-only copy: the caller's own array stays writable."""
-    array = np.array(values, dtype=dtype)
+    array: NDArray[np.generic] = np.array(values, dtype=dtype)
     array.flags.writeable = False
     return array
 
@@ -76,12 +86,12 @@ class Intrinsics:
         return 2 * math.atan(self.width_px / (2 * self.fx_px))
 
     @classmethod
-    def from_matrix(cls, K: Any, image_size: ImageSize) -> "Intrinsics":
+    def from_matrix(cls, K: object, image_size: ImageSize) -> "Intrinsics":
         """From a (3, 3) camera matrix without skew, for an image of (height, width)."""
-        K = np.asarray(K, dtype=np.float64)
-        if K.shape != (3, 3):
-            raise ValueError(f"a camera matrix is (3, 3), got {K.shape}")
-        fx, fy, cx, cy = (float(K[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+        matrix = np.asarray(K, dtype=np.float64)
+        if matrix.shape != (3, 3):
+            raise ValueError(f"a camera matrix is (3, 3), got {matrix.shape}")
+        fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
         return cls(fx, fy, cx, cy, image_size[1], image_size[0])
 
     @classmethod
@@ -227,7 +237,7 @@ ROAD_USER_CLASSES: tuple[str, ...] = (
 """What a road user may be; a "car" is one of unknown shape. New classes go to the end: files hold indices."""
 
 
-LOOKS: Mapping[str, Any] = {"classes": np.uint8, "colours": np.uint8, "lights": np.bool_}
+LOOKS: Mapping[str, type[np.uint8] | type[np.bool_]] = {"classes": np.uint8, "colours": np.uint8, "lights": np.bool_}
 """How road users look, by the names of ``ActorTracks``, and what each array holds."""
 
 
@@ -291,7 +301,7 @@ class ActorTracks:
         lights = None if self.lights is None else self.lights[frames]
         return replace(self, poses=self.poses[frames], speeds_mps=self.speeds_mps[frames], lights=lights)
 
-    def of(self, which: NDArray[Any]) -> "ActorTracks":
+    def of(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "ActorTracks":
         """Some of the actors: indices, or a mask (A,)."""
         ids = tuple(np.array(self.ids, dtype=object)[which])
         looks = {name: value[:, which] if name == "lights" else value[which] for name, value in self.looks.items()}
@@ -460,8 +470,8 @@ class WorldState:
         told = f"arrays: {arrays or 'none'}; values: {', '.join(map(str, self.values)) or 'none'}"
         return f"WorldState({told[:140]}{'...' if len(told) > 140 else ''}; {actors} actors)"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return WorldState, (dict(self.arrays), dict(self.values), self.actors)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "WorldState":
+    def __deepcopy__(self, memo: dict[int, object]) -> "WorldState":
         return self

@@ -1,97 +1,47 @@
 """The batched environment: ``gym.make_vec("LongDWM-v0", num_envs=8)`` steps one world for all sub-environments."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from longdwm_env.actions import ActionMode, action_space, as_arrays
+from longdwm_env.actions import Action, action_space, as_arrays, is_sequence
 from longdwm_env.clock import FPS
-from longdwm_env.env_options import Reopened, open_episodes
-from longdwm_env.episodes.observation import ObservationMode, Timing, info_from, observation_space
+from longdwm_env.env_options import Reopened, VectorEnvOptions, made_with, open_episodes
+from longdwm_env.episodes.observation import Info, Observation, Timing, info_from, observation_space
 from longdwm_env.episodes.seeding import Seeds
 from longdwm_env.episodes.starts import checked_options
 from longdwm_env.errors import InvalidAction, InvalidConfig, LifecycleError
-from longdwm_env.factory import DEFAULT_WORLD
 from longdwm_env.state import EnvState
 from longdwm_env.timing import stopwatch
-from longdwm_env.traffic.meanwhile import TrafficKind
-from longdwm_env.types import Camera, ImageSize, SceneSource
+from longdwm_env.types import Images
 from longdwm_env.world import WorldModel
 
-MAX_ENVS = 1024
-"""Each takes about a megabyte for the bounds of its observations alone."""
-
-Step = tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+Step = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]
 
 
-class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
+class LongDWMVectorEnv(Reopened, VectorEnv[Observation, object, NDArray[np.generic]]):
     """B episodes in one batch of the world. Each gives what ``LongDWMEnv`` gives for the same seed, bit for bit.
 
     Args:
-        num_envs: B.
-        autoreset_mode: when an episode that is over begins anew: "NextStep" (at the next step, whose action is then
-            ignored), "SameStep" (at once; the last observation and info are in ``infos["final_obs"]`` and
-            ``infos["final_info"]``) or "Disabled" (when ``reset(options={"reset_mask": ...})`` says so).
-        world, scenes, action_mode, control_period_s, max_episode_s, obs_mode, image_size, camera, prompt, reward,
-            device, traffic, road, speed_mps: as for ``LongDWMEnv``.
-        render_mode: None or "rgb_array".
+        options: as keywords: ``num_envs`` and ``autoreset_mode`` (see ``Batch``), then those of ``EnvOptions``.
 
     Raises:
         InvalidConfig: a keyword is not allowed; ``UnknownWorld`` for a world that does not exist.
         InvalidScene: ``scenes`` cannot be read.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
-        world: str | Path | WorldModel = DEFAULT_WORLD,
-        scenes: str | Path | SceneSource | None = None,
-        action_mode: ActionMode = "trajectory",
-        control_period_s: float = 1.0,
-        max_episode_s: float = 90.0,
-        obs_mode: ObservationMode = "video",
-        image_size: ImageSize | None = None,
-        camera: Camera | None = None,
-        prompt: str | None = None,
-        reward: Any = None,
-        device: str | None = None,
-        render_mode: str | None = None,
-        traffic: TrafficKind | None = None,
-        road: str | None = None,
-        speed_mps: float | None = None,
-    ) -> None:
-        if type(num_envs) is not int or not 1 <= num_envs <= MAX_ENVS:
-            raise InvalidConfig(f"num_envs={num_envs!r} must be a whole number from 1 to {MAX_ENVS}")
-        if isinstance(render_mode, str) and render_mode == "human":
-            raise InvalidConfig("render_mode='human' shows one environment; a batch has None and 'rgb_array'")
-        self.autoreset_mode = _autoreset_mode(autoreset_mode)
-        self._keywords: dict[str, Any] = {
-            "world": world,
-            "scenes": scenes,
-            "action_mode": action_mode,
-            "control_period_s": control_period_s,
-            "max_episode_s": max_episode_s,
-            "obs_mode": obs_mode,
-            "image_size": image_size,
-            "camera": camera,
-            "prompt": prompt,
-            "reward": reward,
-            "device": device,
-            "render_mode": render_mode,
-            "traffic": traffic,
-            "road": road,
-            "speed_mps": speed_mps,
-        }
-        self.episodes = open_episodes(**self._keywords)
+    @made_with(VectorEnvOptions)
+    def __init__(self, options: VectorEnvOptions) -> None:
+        self.options = options
+        self.autoreset_mode = options.autoreset
+        self.episodes = open_episodes(options)
         frames = self.episodes.control_frames
-        self.num_envs = num_envs
-        self.render_mode = render_mode
+        self.num_envs = num_envs = options.num_envs
+        self.render_mode = options.render_mode
         self.metadata = {
             "render_modes": ["rgb_array"],
             "render_fps": FPS / frames,
@@ -110,8 +60,8 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Any, dict[str, Any]]:
+        options: Mapping[str, object] | None = None,
+    ) -> tuple[Observation, Info]:
         """Begin episodes.
 
         Args:
@@ -124,23 +74,23 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
             LifecycleError: the environment is closed.
         """
         self._check_open()
-        options = dict(checked_options(options))
-        chosen = self._masked(options.pop("reset_mask", None))
+        wanted = dict(checked_options(options))
+        chosen = self._masked(wanted.pop("reset_mask", None))
         given = self._seeds_from(seed)
         with stopwatch() as seconds:
-            begun = {index: self._begun(index, given[index], options) for index in chosen}
+            begun = {index: self._begun(index, given[index], wanted) for index in chosen}
         # Only now, so that a reset that fails changes nothing.
         states = [begun[i][0] if i in begun else state for i, state in enumerate(self._states or [])] or [
             begun[i][0] for i in range(self.num_envs)
         ]
         self._seeds = [begun[i][1] if i in begun else seeds for i, seeds in enumerate(self._seeds)]
         self._states = states
-        infos: dict[str, Any] = {}
+        infos: Info = {}
         for index in chosen:
             infos = self._with_info(infos, info_from(states[index], Timing(seconds, 0.0)), index)
         return self._observations(states), infos
 
-    def step(self, actions: Any) -> Step:
+    def step(self, actions: object) -> Step:
         """Drive every sub-environment by its action for one control period, or begin anew those that are over.
 
         Raises:
@@ -162,7 +112,7 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         rewards = np.array([moved[i].reward if i in moved else 0.0 for i in range(self.num_envs)])
         terminated = np.array([state.terminated for state in states])
         truncated = np.array([state.truncated for state in states])
-        infos: dict[str, Any] = {}
+        infos: Info = {}
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             with stopwatch() as reset_seconds:
                 begun = {int(i): self._begun(int(i), None, {}) for i in np.flatnonzero(terminated | truncated)}
@@ -177,12 +127,12 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         self._states = states
         return self._observations(states), rewards, terminated, truncated, infos
 
-    def render(self) -> tuple[Any, ...] | None:
+    def render(self) -> tuple[Images, ...] | None:
         """The newest frame of each sub-environment, uint8 (H, W, 3), in mode "rgb_array"; None otherwise."""
         states = self._present()
         return tuple(state.newest_frame.copy() for state in states) if self.render_mode == "rgb_array" else None
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, **kwargs: object) -> None:
         """Let go of the episodes."""
         self._states = None
 
@@ -215,46 +165,52 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         """The world that answers the actions."""
         return self.episodes.world
 
-    def _begun(self, index: int, seed: int | None, options: dict[str, Any]) -> tuple[EnvState, Seeds]:
+    def _begun(self, index: int, seed: int | None, options: Mapping[str, object]) -> tuple[EnvState, Seeds]:
         chosen, seeds = self._seeds[index].next(seed)
         return self.episodes.begin(chosen, options), seeds
 
-    def _checked(self, actions: Any, going: list[int]) -> list[Any]:
+    def _checked(self, actions: object, going: list[int]) -> list[Action]:
         actions = as_arrays(actions, "actions")
-        several = isinstance(actions, Sequence) or (isinstance(actions, np.ndarray) and actions.ndim > 0)
-        if not several or len(actions) != self.num_envs:
-            count = len(actions) if several else type(actions).__name__
+        if not is_sequence(actions) or len(actions) != self.num_envs:
+            count = len(actions) if is_sequence(actions) else type(actions).__name__
             raise InvalidAction(f"{self.num_envs} environments take as many actions, got {count}")
         return self.episodes.check_actions([actions[i] for i in going], [f"actions[{i}]" for i in going])
 
-    def _seeds_from(self, seed: Any) -> Sequence[Any]:
+    def _seeds_from(self, seed: object) -> Sequence[int | None]:
         if seed is None:
             return [None] * self.num_envs
         if isinstance(seed, int | np.integer):
             return [int(seed) + index for index in range(self.num_envs)]
-        several = isinstance(seed, Sequence) or (isinstance(seed, np.ndarray) and seed.ndim > 0)
-        if not several or len(seed) != self.num_envs:
+        if not is_sequence(seed) or len(seed) != self.num_envs:
             raise InvalidConfig(f"reset takes None, a seed, or one for each of {self.num_envs}, got {seed!r}")
-        return seed
+        # Each is looked at where it is used.
+        return cast(Sequence[int | None], seed)
 
-    def _masked(self, mask: Any) -> list[int]:
+    def _masked(self, mask: object) -> list[int]:
         if mask is None:
             return list(range(self.num_envs))
-        right = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (self.num_envs,)
-        if not right or not mask.any() or (self._states is None and not mask.all()):
+        if (
+            not isinstance(mask, np.ndarray)
+            or mask.dtype != np.bool_
+            or mask.shape != (self.num_envs,)
+            or not mask.any()
+            or (self._states is None and not mask.all())
+        ):
             raise InvalidConfig(
                 f"reset_mask is a bool array of shape ({self.num_envs},), true for at least one environment and, "
                 f"at the first reset, for all; got {mask!r}"
             )
         return [int(index) for index in np.flatnonzero(mask)]
 
-    def _observations(self, states: Sequence[EnvState]) -> Any:
+    def _observations(self, states: Sequence[EnvState]) -> Observation:
         single = [self.episodes.observation(state) for state in states]
-        if isinstance(single[0], dict):
-            return {key: np.stack([observation[key] for observation in single]) for key in single[0]}
-        return np.stack(single)
+        pictures = [observation for observation in single if isinstance(observation, np.ndarray)]
+        if pictures:
+            return np.stack(pictures)
+        parts = [observation for observation in single if isinstance(observation, Mapping)]
+        return {key: np.stack([part[key] for part in parts]) for key in parts[0]}
 
-    def _with_info(self, infos: dict[str, Any], info: dict[str, Any], index: int) -> dict[str, Any]:
+    def _with_info(self, infos: Info, info: Info, index: int) -> Info:
         for key, value in info.items():
             if isinstance(value, Timing):
                 info = info | {key: dict(value)}
@@ -271,11 +227,3 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Any, Any, NDArray[Any]]):
         if self._states is None:
             raise LifecycleError("call reset() first: no episode has begun")
         return self._states
-
-
-def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except (ValueError, TypeError) as error:
-        modes = ", ".join(repr(known.value) for known in AutoresetMode)
-        raise InvalidConfig(f"autoreset_mode={mode!r} does not exist; there are {modes}") from error

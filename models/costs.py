@@ -5,18 +5,17 @@ run once at full size under PyTorch's fake tensors, which have shapes, types and
 counter sees every product of matrices, convolution and attention.
 """
 
-import importlib.util
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, wraps
-from importlib import import_module
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload, OpOverloadPacket
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -24,13 +23,15 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.codec.small_decoder import SmallDecoder
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, LongDWMConfig, build
 from longdwm_env.models.settings import LongDWMSettings
 
 Part = Literal["text", "encode", "coarse", "fine", "decode", "small decode"]
 
-_FLASH_ON_CPU: dict[Any, Any] = {
+_FLASH_ON_CPU: dict[OpOverloadPacket, Callable[..., int]] = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda *shapes, **_: sdpa_flop_count(*shapes[:3]),
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *shapes, **_: sdpa_backward_flop_count(
         *shapes[:4]
@@ -81,7 +82,7 @@ class Pass:
     frames: int
 
 
-class _Watcher(TorchDispatchMode):
+class Watcher(TorchDispatchMode):
     """Adds up bytes moved, and follows which storages are alive."""
 
     def __init__(self) -> None:
@@ -89,7 +90,13 @@ class _Watcher(TorchDispatchMode):
         self.traffic, self.live, self.peak = 0.0, 0, 0
         self._known: set[int] = set()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         out = func(*args, **(kwargs or {}))
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
@@ -99,7 +106,7 @@ class _Watcher(TorchDispatchMode):
             self.traffic += sum(_bytes_touched(tensor) for tensor in (*given, *made))
         return out
 
-    def _follow(self, storage: Any) -> None:
+    def _follow(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
         if key in self._known:
             return
@@ -123,9 +130,9 @@ def counter() -> FlopCounterMode:
     return FlopCounterMode(display=False, custom_mapping=_FLASH_ON_CPU)
 
 
-def cost_of(run: Callable[[], Any]) -> Cost:
+def cost_of(run: Callable[[], object]) -> Cost:
     """What a computation needs; with fake tensors nothing is computed."""
-    with counter() as operations, _Watcher() as watcher:
+    with counter() as operations, Watcher() as watcher:
         run()
     return Cost(float(operations.get_total_flops()), watcher.traffic, float(watcher.peak))
 
@@ -153,15 +160,15 @@ def recorded(pipeline: LongDWMPipeline) -> Iterator[Counter[Pass]]:
 
         return note
 
-    def noting(part: Part, call: Callable[..., Any]) -> Callable[..., Any]:
+    def noting(part: Part, call: Callable[..., object]) -> Callable[..., object]:
         @wraps(call)
-        def noted(video: Tensor, *rest: Any, **named: Any) -> Any:
+        def noted(video: Tensor, *rest: object, **named: object) -> object:
             passes[Pass(part, video.shape[0], video.shape[2])] += 1
             return call(video, *rest, **named)
 
         return noted
 
-    vae: Any = pipeline.vae
+    vae = pipeline.vae
     hooks = [
         pipeline.coarse.register_forward_pre_hook(watch("coarse")),
         pipeline.fine.register_forward_pre_hook(watch("fine")),
@@ -225,20 +232,6 @@ def _passes_of(
     return tuple(passes.items())
 
 
-def small_decoder(dtype: torch.dtype, latent_channels: int) -> Any:
-    """The small decoder of CogVideoX's latents, or None where this version has none."""
-    name = "longdwm_env.models.small_decoder"
-    if importlib.util.find_spec(name) is None:
-        return None
-    previous = torch.get_default_dtype()
-    # What has no data cannot be brought to another type later.
-    torch.set_default_dtype(dtype)
-    try:
-        return import_module(name).SmallDecoder(latent_channels=latent_channels)
-    finally:
-        torch.set_default_dtype(previous)
-
-
 class Ledger:
     """Costs of the passes of one model, each counted once.
 
@@ -260,10 +253,15 @@ class Ledger:
         self.config, self.dtype = config, dtype
         with without_data() as self._mode:
             self.pipeline = build(config, dtype=dtype, text_encoder=text_encoder)
-            self.small_decoder = small_decoder(dtype, config.coarse.in_channels)
+            # What has no data cannot be brought to another type later.
+            previous = torch.get_default_dtype()
+            torch.set_default_dtype(dtype)
+            try:
+                self.small_decoder = SmallDecoder(config.coarse.in_channels)
+            finally:
+                torch.set_default_dtype(previous)
         if tiled:
-            vae: Any = self.pipeline.vae
-            vae.enable_tiling()
+            self.pipeline.vae.enable_tiling()
         self._costs: dict[Pass, Cost] = {}
 
     def weights(self, *names: str) -> float:
@@ -288,10 +286,10 @@ class Ledger:
                 self._costs[done] = cost_of(run)
         return self._costs[done]
 
-    def _runner(self, done: Pass) -> Callable[[], Any]:
+    def _runner(self, done: Pass) -> Callable[[], object]:
         height, width = self.config.settings.image_size
         factor = self.pipeline.codec.spatial_factor
-        pipeline: Any = self.pipeline
+        pipeline = self.pipeline
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=self.dtype)
@@ -322,12 +320,17 @@ class Ledger:
 
 
 def denoiser_inputs(
-    model: Any, batch: int, frames: int, size: tuple[int, int], dtype: torch.dtype, device: str = "cpu"
-) -> dict[str, Any]:
+    model: LongDWMTransformer3DModel,
+    batch: int,
+    frames: int,
+    size: tuple[int, int],
+    dtype: torch.dtype,
+    device: str = "cpu",
+) -> dict[str, Tensor]:
     """Zeros for everything that a transformer is told.
 
     Args:
-        model: a ``LongDWMTransformer3DModel``.
+        model: Coarse or Fine.
         batch: samples.
         frames: latent frames.
         size: of a latent, (h, w).
@@ -335,7 +338,7 @@ def denoiser_inputs(
         device: where they lie.
     """
     config = model.config
-    given: dict[str, Any] = {
+    given: dict[str, tuple[int, ...]] = {
         "hidden_states": (batch, frames, config.in_channels, *size),
         "encoder_hidden_states": (batch, config.max_text_seq_length, config.text_embed_dim),
         "known": (batch, frames, config.in_channels, *size),
@@ -346,6 +349,6 @@ def denoiser_inputs(
         given["warp_mask"] = (batch, frames, config.warp_views)
     if config.motion:
         given["motion"] = (batch, frames, 6)
-    made: dict[str, Any] = {name: torch.zeros(*shape, dtype=dtype, device=device) for name, shape in given.items()}
+    made = {name: torch.zeros(*shape, dtype=dtype, device=device) for name, shape in given.items()}
     made["timestep"] = torch.zeros(batch, dtype=torch.long, device=device)
     return made

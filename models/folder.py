@@ -29,7 +29,7 @@ _CONFIGURATIONS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer
 _LIBRARIES = ("diffusers", "transformers")
 """Whose classes a pipeline's components may be, beside our own: a folder does not choose what is imported."""
 
-_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+_BUILDERS: dict[str, Callable[[Mapping[str, object]], nn.Module]] = {
     "LongDWMTransformer3DModel": LongDWMTransformer3DModel.from_config,
     "MiniAutoencoder": MiniAutoencoder.from_config,
     "SmallDecoder": SmallDecoder.from_config,
@@ -132,7 +132,7 @@ def check_component(folder: Path, name: str, class_name: str) -> None:
     _check_size(configuration, class_name, config, stored)
 
 
-def _check_size(path: Path, class_name: str, config: dict[str, Any], stored: dict[str, tuple[int, ...]]) -> None:
+def _check_size(path: Path, class_name: str, config: Mapping[str, object], stored: dict[str, tuple[int, ...]]) -> None:
     """Refuse a configuration of another size than the weights beside it, before memory is taken for it."""
     for key, value in config.items():
         most = _MOST_LAYERS if "layers" in key or "blocks" in key else _MOST
@@ -200,7 +200,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise MissingWeights(f"{path} {what}") from error
 
 
-def check_weights_match(path: Path, components: dict[str, Any]) -> None:
+def check_weights_match(path: Path, components: Mapping[str, object]) -> None:
     """Refuse weights that do not fit what was loaded: diffusers fills in missing ones at random and goes on.
 
     Args:
@@ -253,7 +253,7 @@ def check_finite(weights: Iterable[tuple[str, torch.Tensor]], where: str | Path)
             )
 
 
-def check_components_finite(components: Mapping[str, Any], where: str | Path) -> None:
+def check_components_finite(components: Mapping[str, object], where: str | Path) -> None:
     """``check_finite`` of every network among a pipeline's components."""
     for name, part in components.items():
         if isinstance(part, nn.Module):

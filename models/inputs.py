@@ -1,7 +1,7 @@
 """What people hand to the pipeline, brought into its own form; and frames into the form they ask for."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import PIL.Image
@@ -17,13 +17,22 @@ from longdwm_env.models.closed_loop.long_video import Drive
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
 
+Picture = PIL.Image.Image | np.ndarray | Tensor
+"""Uint8 (H, W, 3), or floating point in [0, 1], tensors with channels first; or frames (N, ...) of them."""
 
-def as_list(value: Any, count: int) -> list[Any]:
+Source = torch.Generator | int | None
+"""Of a seed."""
+
+Videos = list[list[PIL.Image.Image]] | np.ndarray | Tensor
+"""See ``LongDWMPipelineOutput``."""
+
+
+def as_list(value: object, count: int) -> list[Any]:
     """A list as it is, a single value ``count`` times."""
     return list(value) if isinstance(value, list | tuple) else [value] * count
 
 
-def seed_from(generator: torch.Generator | int | None) -> int:
+def seed_from(generator: Source) -> int:
     """The seed itself, or one drawn from a generator; without either, from PyTorch's own.
 
     Raises:
@@ -37,7 +46,7 @@ def seed_from(generator: torch.Generator | int | None) -> int:
     return int(torch.randint(MAX_SEED, (1,), generator=generator, device=device, dtype=torch.int64).item())
 
 
-def seeds_from(generator: Any, count: int) -> list[int]:
+def seeds_from(generator: Source | Sequence[Source], count: int) -> list[int]:
     """One seed for each of ``count`` samples, from one source or from as many.
 
     Raises:
@@ -49,10 +58,10 @@ def seeds_from(generator: Any, count: int) -> list[int]:
         return [seed_from(each) for each in generator]
     if isinstance(generator, int):
         return [seed_from(generator + index) for index in range(count)]
-    return [seed_from(generator) for _ in range(count)]
+    return [seed_from(cast(torch.Generator | None, generator)) for _ in range(count)]
 
 
-def frames_from(image: Any) -> Images:
+def frames_from(image: Picture) -> Images:
     """uint8 (N, H, W, 3) from a PIL picture, an array or a tensor.
 
     Raises:
@@ -60,9 +69,7 @@ def frames_from(image: Any) -> Images:
     """
     if isinstance(image, PIL.Image.Image):
         return np.array(image.convert("RGB"))[None]
-    if isinstance(image, Tensor):
-        image = image.detach().cpu().float().movedim(-3, -1).numpy()
-    array = np.asarray(image)
+    array = image.detach().cpu().float().movedim(-3, -1).numpy() if isinstance(image, Tensor) else np.asarray(image)
     array = array[None] if array.ndim == 3 else array
     if array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
         raise ValueError(
@@ -75,7 +82,7 @@ def frames_from(image: Any) -> Images:
     return (array * 255).round().astype(np.uint8)
 
 
-def prepare_history(image: Any, camera: Camera | None, settings: LongDWMSettings) -> tuple[Images, Camera]:
+def prepare_history(image: Picture, camera: Camera | None, settings: LongDWMSettings) -> tuple[Images, Camera]:
     """Keyframes up to the start, at the pipeline's size, oldest first, and their camera.
 
     Args:
@@ -150,7 +157,7 @@ def rollout_length(settings: LongDWMSettings, keyframes_per_rollout: int | None)
 
 def drive_from(
     settings: LongDWMSettings,
-    image: Any,
+    image: Picture,
     trajectory: str | Trajectory | FloatArray,
     seconds: float,
     camera: Camera | None,
@@ -171,7 +178,7 @@ def drive_from(
     return Drive(history, camera, path_poses(trajectory, num_frames), text, seed, num_frames, at_once, most, layout)
 
 
-def output_from_parts(videos: Sequence[Sequence[Any]], output_type: str) -> Any:
+def output_from_parts(videos: Sequence[Sequence[Images | Tensor]], output_type: str) -> Videos:
     """Frames in the form that was asked for; see ``LongDWMPipelineOutput``.
 
     Args:
@@ -179,7 +186,7 @@ def output_from_parts(videos: Sequence[Sequence[Any]], output_type: str) -> Any:
         output_type: "pil", "np", "pt" or "latent".
     """
     if output_type == "latent":
-        return torch.stack([torch.cat(list(parts)) for parts in videos])
+        return torch.stack([torch.cat(cast(list[Tensor], list(parts))) for parts in videos])
     whole = [np.concatenate(list(parts)) for parts in videos]
     if output_type == "pil":
         return [[PIL.Image.fromarray(frame) for frame in video] for video in whole]

@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import SupportsFloat, SupportsIndex
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
@@ -71,14 +71,14 @@ TRANSFORMER_SWITCHES = (
 )
 
 
-def whole(name: str, value: Any, low: float, high: float) -> int:
+def whole(name: str, value: object, low: float, high: float) -> int:
     """The value as an int.
 
     Raises:
         InvalidConfig: it is no whole number, or none from ``low`` to ``high``.
     """
     try:
-        number = None if isinstance(value, bool) else operator.index(value)
+        number = operator.index(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None
     except TypeError:
         number = None
     if number is None or not low <= number <= high:
@@ -86,14 +86,17 @@ def whole(name: str, value: Any, low: float, high: float) -> int:
     return number
 
 
-def real(name: str, value: Any, low: float, high: float) -> float:
+def real(name: str, value: object, low: float, high: float) -> float:
     """The value as a float.
 
     Raises:
         InvalidConfig: it is no number, or none from ``low`` to ``high``.
     """
     try:
-        number = math.nan if isinstance(value, bool | str | bytes) else float(value)
+        if isinstance(value, SupportsFloat | SupportsIndex) and not isinstance(value, bool):
+            number = float(value)
+        else:
+            number = math.nan
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:
@@ -101,7 +104,7 @@ def real(name: str, value: Any, low: float, high: float) -> float:
     return number
 
 
-def reals(name: str, value: Any, low: float, high: float, count: int) -> tuple[float, ...]:
+def reals(name: str, value: object, low: float, high: float, count: int) -> tuple[float, ...]:
     """The value as ``count`` floats.
 
     Raises:
@@ -112,7 +115,7 @@ def reals(name: str, value: Any, low: float, high: float, count: int) -> tuple[f
     return tuple(real(f"{name}[{index}]", each, low, high) for index, each in enumerate(value))
 
 
-def check(values: Mapping[str, Any], whole_numbers: Bounds, real_numbers: Bounds, switches: Sequence[str]) -> None:
+def check(values: Mapping[str, object], whole_numbers: Bounds, real_numbers: Bounds, switches: Sequence[str]) -> None:
     """Refuse values that are of the wrong kind or out of bounds.
 
     Args:
@@ -133,7 +136,7 @@ def check(values: Mapping[str, Any], whole_numbers: Bounds, real_numbers: Bounds
             raise InvalidConfig(f"{name} is true or false, got {_short(values[name])}")
 
 
-def image_size(value: Any) -> ImageSize:
+def image_size(value: object) -> ImageSize:
     """(height, width) of a picture.
 
     Raises:
@@ -145,7 +148,7 @@ def image_size(value: Any) -> ImageSize:
     return height, width
 
 
-def planes(name: str, value: Any) -> tuple[tuple[float, float], ...]:
+def planes(name: str, value: object) -> tuple[tuple[float, float], ...]:
     """Pairs of a depth in metres and a zoom.
 
     Raises:
@@ -160,7 +163,7 @@ def planes(name: str, value: Any) -> tuple[tuple[float, float], ...]:
     return tuple((float(depth), float(zoom)) for depth, zoom in value)
 
 
-def sweep(value: Any) -> SweepSettings | None:
+def sweep(value: object) -> SweepSettings | None:
     """Settings of the sweep, also from JSON, which has lists for tuples.
 
     Raises:
@@ -187,6 +190,6 @@ def sweep(value: Any) -> SweepSettings | None:
         raise InvalidConfig(f"matched_sweep: {error}") from error
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -8,8 +8,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import PIL.Image
 import torch
-from diffusers import CogVideoXImageToVideoPipeline, I2VGenXLPipeline, StableVideoDiffusionPipeline
-from torch import Tensor
+from diffusers import (
+    CogVideoXImageToVideoPipeline,
+    DiffusionPipeline,
+    I2VGenXLPipeline,
+    StableVideoDiffusionPipeline,
+)
+from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.geometry.camera import fit_images
@@ -123,14 +128,14 @@ class PeerKind:
         num_steps: its authors' default.
     """
 
-    pipeline: Any
+    pipeline: type[DiffusionPipeline]
     frames_per_rollout: int
     image_size: ImageSize
     has_text: bool
     num_steps: int
 
 
-def _name_text_model(text_encoder: Any) -> None:
+def _name_text_model(text_encoder: nn.Module) -> None:
     """Give CLIP's text encoder the name that I2VGenXLPipeline asks for its last normalisation under.
 
     transformers 5 took the level ``text_model`` out of ``CLIPTextModel``; diffusers 0.42's pipeline still goes through
@@ -168,11 +173,11 @@ class DiffusersPeer:
     def __init__(
         self,
         name: PeerName,
-        pipeline: Any,
+        pipeline: DiffusionPipeline,
         image_size: ImageSize | None = None,
         frames_per_rollout: int | None = None,
         num_steps: int | None = None,
-        arguments: dict[str, Any] | None = None,
+        arguments: dict[str, object] | None = None,
     ) -> None:
         if name not in PEERS:
             raise InvalidConfig(f"no peer {name!r}; there are {', '.join(PEERS)}")

@@ -1,6 +1,6 @@
 """The diffusers pipeline: components, saving and loading, and long videos without an agent."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -31,6 +31,8 @@ from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning.text import encode_prompts
 from longdwm_env.models.folder import check_components_finite, check_finite, module_weights
 from longdwm_env.models.inputs import (
+    Picture,
+    Videos,
     as_list,
     check_call,
     drive_from,
@@ -51,7 +53,7 @@ for _name in ("dit", "mini_codec", "text"):
     import_module(f"longdwm_env.models.{_name}")
 
 OutputType = Literal["pil", "np", "pt", "latent"]
-Callback = Callable[..., dict[str, Any] | None]
+Callback = Callable[..., dict[str, Tensor] | None]
 
 
 @dataclass
@@ -63,7 +65,7 @@ class LongDWMPipelineOutput(BaseOutput):
             in [0, 1]; "latent": (B, S, C, h, w), the keyframes' latents, one for each second begun.
     """
 
-    frames: Any
+    frames: Videos
 
 
 class LongDWMPipeline(DiffusionPipeline):
@@ -94,7 +96,7 @@ class LongDWMPipeline(DiffusionPipeline):
         coarse: LongDWMTransformer3DModel,
         fine: LongDWMTransformer3DModel,
         scheduler: Any,
-        settings: dict[str, Any] | None = None,
+        settings: dict[str, object] | None = None,
         compositor: Compositor | None = None,
         small_decoder: SmallDecoder | None = None,
     ) -> None:
@@ -119,7 +121,7 @@ class LongDWMPipeline(DiffusionPipeline):
         self._num_timesteps = 0
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> "LongDWMPipeline":
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: object) -> "LongDWMPipeline":
         """As in diffusers, but safetensors alone: a pickle is never loaded.
 
         Raises:
@@ -143,12 +145,12 @@ class LongDWMPipeline(DiffusionPipeline):
         check_components_finite(pipeline.components, pretrained_model_name_or_path)
         return pipeline
 
-    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
         """As in diffusers, and a file by which diffusers finds this class (``card.OPENER``)."""
         atomic_write_bytes(Path(save_directory) / card.OPENER, card.OPENER_TEXT.encode())
         super().save_pretrained(str(save_directory), *args, **kwargs)
 
-    def _upload_folder(self, working_dir: Any, repo_id: str, *args: Any, **kwargs: Any) -> Any:
+    def _upload_folder(self, working_dir: str | Path, repo_id: str, *args: object, **kwargs: object) -> object:
         """Both ways to the hub end here: the card is written unless somebody has written one there."""
         readme = Path(working_dir) / card.CARD
         if card.is_unwritten(readme):
@@ -258,7 +260,11 @@ class LongDWMPipeline(DiffusionPipeline):
         )
 
     def load_lora_weights(
-        self, weights: Any, component: Literal["coarse", "fine"], adapter_name: str | None = None, **kwargs: Any
+        self,
+        weights: str | Path | Mapping[str, Tensor],
+        component: Literal["coarse", "fine"],
+        adapter_name: str | None = None,
+        **kwargs: object,
     ) -> None:
         """Load a LoRA into one transformer; needs the package peft.
 
@@ -277,7 +283,7 @@ class LongDWMPipeline(DiffusionPipeline):
     @torch.no_grad()
     def stream(
         self,
-        image: Any,
+        image: Picture,
         trajectory: str | Trajectory | FloatArray = "straight",
         seconds: float = 90.0,
         prompt: str = "",
@@ -348,7 +354,7 @@ class LongDWMPipeline(DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        image: Any,
+        image: Picture | Sequence[Picture],
         trajectory: str | Trajectory | FloatArray = "straight",
         seconds: float = 90.0,
         prompt: str | Sequence[str] = "",
@@ -367,7 +373,7 @@ class LongDWMPipeline(DiffusionPipeline):
         micro_batch: int | None = None,
         layout: RoadLayout | None = None,
         gaps_at_once: int | None = None,
-    ) -> LongDWMPipelineOutput | tuple[Any]:
+    ) -> LongDWMPipelineOutput | tuple[Videos]:
         """Whole videos at once; ``stream`` is the one for long ones.
 
         Args:
@@ -397,7 +403,7 @@ class LongDWMPipeline(DiffusionPipeline):
         Raises:
             ValueError: an argument is out of range; the message says what is allowed.
         """
-        images = list(image) if isinstance(image, list | tuple) else [image]
+        images = as_list(image, 1)
         batch = len(images)
         prompts, negatives = as_list(prompt, batch), as_list(negative_prompt, batch)
         num_frames = clock.frames_in(seconds)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
@@ -41,9 +41,9 @@ class LongDWMConfig:
     settings: LongDWMSettings
     codec: Literal["mini", "cogvideox"]
     text: Literal["mini", "t5"]
-    codec_arguments: dict[str, Any] = field(default_factory=dict)
-    text_arguments: dict[str, Any] = field(default_factory=dict)
-    scheduler: dict[str, Any] = field(default_factory=dict)
+    codec_arguments: dict[str, object] = field(default_factory=dict)
+    text_arguments: dict[str, object] = field(default_factory=dict)
+    scheduler: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.coarse.in_channels != self.fine.in_channels:
@@ -62,7 +62,7 @@ class LongDWMConfig:
             raise ValueError("residual_warp adds a clean latent, so the scheduler must predict the sample")
 
 
-def scheduler_arguments(prediction_type: str, snr_shift_scale: float) -> dict[str, Any]:
+def scheduler_arguments(prediction_type: str, snr_shift_scale: float) -> dict[str, object]:
     """CogVideoX's noise schedule, with what the two sizes differ in.
 
     Args:

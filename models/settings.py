@@ -108,7 +108,7 @@ class LongDWMSettings:
         coarse = 1 + matched + len(self.coarse_sweep) + self.road_layout
         return coarse, 1 + self.backward_warp + matched + 2 * self.held_ends + self.road_layout
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values."""
         return {**asdict(self), "image_size": list(self.image_size)}
 
@@ -287,6 +287,6 @@ class TransformerConfig:
         positions = (patches + self.max_text_seq_length) * self.dim
         return self.num_layers * block + stem + inputs + embeddings + positions
 
-    def to_kwargs(self) -> dict[str, Any]:
+    def to_kwargs(self) -> dict[str, object]:
         """As keyword arguments of the model."""
         return asdict(self)

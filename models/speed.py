@@ -7,14 +7,15 @@ import importlib.util
 import os
 import shutil
 import typing
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
+from diffusers.models.attention_processor import Attention, CogVideoXAttnProcessor2_0
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from longdwm_env.errors import InvalidConfig, MissingDependency
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 
 AttentionName = Literal["flash", "efficient", "cudnn", "math"]
 WeightName = Literal["int8", "float8", "int8-dynamic", "float8-dynamic"]
@@ -47,19 +48,19 @@ class NamedAttention(CogVideoXAttnProcessor2_0):
     # diffusers looks at the names here, and leaves out what it does not find.
     def __call__(
         self,
-        attn: Any,
+        attn: Attention,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         attention_mask: Tensor | None = None,
-        image_rotary_emb: Any = None,
-    ) -> Any:
+        image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """As in CogVideoX."""
         with sdpa_kernel(self.backend):
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
 
 
 def speed_up(
-    transformer: Any,
+    transformer: LongDWMTransformer3DModel,
     *,
     compile_blocks: bool = False,
     attention: AttentionName | None = None,
@@ -68,7 +69,7 @@ def speed_up(
     """Set the switches of a transformer, in place; it must lie on its device already.
 
     Args:
-        transformer: a ``LongDWMTransformer3DModel``.
+        transformer: Coarse or Fine.
         compile_blocks: compile the repeated block, one graph for every number of latents.
         attention: kernel of attention; None leaves the choice to PyTorch.
         weights: of the blocks' linear layers, through torchao, for generation alone: "int8" and "float8" store eight
@@ -87,7 +88,7 @@ def speed_up(
         transformer.compile_repeated_blocks(fullgraph=True, dynamic=True)
 
 
-def use_attention(transformer: Any, name: AttentionName) -> None:
+def use_attention(transformer: LongDWMTransformer3DModel, name: AttentionName) -> None:
     """Let a transformer's attention be computed by one kernel.
 
     Raises:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.geometry.boxes import seen_boxes
+from longdwm_env.geometry.camera import camera_from_json
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
@@ -39,12 +39,9 @@ from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
     ActorTracks,
-    Camera,
     FloatArray,
     Images,
     ImageSize,
-    Intrinsics,
-    Mounting,
     Scene,
     Trajectory,
     WorldState,
@@ -179,7 +176,7 @@ class DiffusionWorld:
         frames = np.array(scene.log.images(-past, past + 1, camera))
         prompt = known_prompt(scene.prompt) if self.pipeline.settings.prompts == "conditions" else scene.prompt
         values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
-        arrays: dict[str, NDArray[Any]] = {"frames": frames, "track": self._track_before(scene)}
+        arrays: dict[str, NDArray[np.generic]] = {"frames": frames, "track": self._track_before(scene)}
         if self.pipeline.settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
             layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
@@ -490,8 +487,7 @@ def _without_progress_bars() -> Iterator[None]:
 
 def camera_of(state: WorldState) -> Camera:
     """Of all frames of a drive."""
-    values = state.values["camera"]
-    return Camera(Intrinsics(**values["intrinsics"]), Mounting(**values["mounting"]))
+    return camera_from_json(state.values["camera"])
 
 
 def _device(device: str | torch.device | None) -> torch.device:

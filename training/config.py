@@ -19,22 +19,8 @@ from longdwm_env.training.losses.distilling.distill import DistillChoices, Disti
 from longdwm_env.training.losses.distilling.fewer_steps import FewStepChoices
 from longdwm_env.training.losses.objective import LossWeighting
 from longdwm_env.training.scaling.lora import LoraChoices
+from longdwm_env.training.stage_list import STAGES
 
-StageName = Literal[
-    "codec",
-    "coarse",
-    "sharpen",
-    "fine",
-    "warp",
-    "distill",
-    "few-steps-coarse",
-    "few-steps-fine",
-    "decoder",
-    "scorer",
-    "inverse-dynamics",
-    "ar-baseline",
-]
-STAGES: tuple[StageName, ...] = typing.get_args(StageName)
 Size = Literal["full", "debug"]
 Precision = Literal["no", "bf16"]
 
@@ -243,8 +229,9 @@ class Recipe:
     compose: ComposeConfig | None = None
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.stages) - set(STAGES))
-        _require(not unknown, f"recipe {self.name} has unknown stages {unknown}; there are {', '.join(STAGES)}")
+        known = [name for name, stage in STAGES.items() if stage.assembled_by is not None]
+        unknown = sorted(set(self.stages) - set(known))
+        _require(not unknown, f"recipe {self.name} has unknown stages {unknown}; there are {', '.join(known)}")
 
     def stage(self, name: str) -> StageConfig:
         """The configuration of one stage.
@@ -257,7 +244,7 @@ class Recipe:
         return self.stages[name]
 
 
-def as_json(value: Any) -> Any:
+def as_json(value: object) -> object:
     """A configuration as JSON values, for files that say what was run."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_json(vars(value)[f.name]) for f in dataclasses.fields(value)}

@@ -20,6 +20,7 @@ from longdwm_env.training.config import Precision, Recipe, StageConfig
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.loop import computed_precision
 from longdwm_env.training.scaling.lora import LoraChoices, add_lora
+from longdwm_env.training.stage_list import stage_named
 
 GIB = 2**30
 ACTIVATION_BYTES = 34
@@ -125,21 +126,22 @@ def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None
 
     Args:
         recipe: gives the model.
-        stage: "coarse", "sharpen", "fine", "warp", "distill", "few-steps-coarse", "few-steps-fine" or "ar-baseline".
+        stage: one that trains a transformer.
         config: the stage's configuration; None for the recipe's own.
         processes: that share parameters (FSDP) and batch.
     """
     config = config or recipe.stage(stage)
     model = PRESETS[recipe.preset]()
     counts = {"coarse": parameter_count(model.coarse), "fine": parameter_count(model.fine)}
-    is_coarse = stage in ("coarse", "sharpen", "distill", "few-steps-coarse")
+    known = stage_named(stage)
+    is_coarse = known.component == "coarse"
     transformer = model.coarse if is_coarse else model.fine
     parameters = counts["coarse" if is_coarse else "fine"]
     width = transformer.num_attention_heads * transformer.attention_head_dim
     segment = SEGMENT_FRAMES if model.codec == "mini" else (SEGMENT_FRAMES - 1) // 4 + 1
-    if stage == "distill":
+    if known.sample == "whole":
         frames = [(model.settings.keyframes, 1.0)]
-    elif is_coarse:
+    elif known.sample == "windows":
         total = sum(window.weight for window in config.windows)
         frames = [(window.history + window.future, window.weight / total) for window in config.windows]
     else:
@@ -171,12 +173,12 @@ def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None
         forward = 2 * parameters * tokens + 4 * layers * tokens**2 * width
         flops += share * forward * (4 if loop.gradient_checkpointing else 3) * loop.batch_size
     frozen = 0.0
-    if stage == "distill":
+    if known.sample == "whole":
         teacher = counts["fine"]
         frozen = 4 * teacher + 2 * teacher * (loop.precision == "bf16")
         tokens = tokens_of(model.fine, segment)
         flops += 2 * teacher * tokens * (model.settings.keyframes - 1) * loop.batch_size
-    if stage in ("few-steps-coarse", "few-steps-fine"):
+    if known.few_steps:
         # Beside the student a critic of its size is trained. The teacher draws twice at each place, guided; and the
         # student, the critic and the student's own samples are passes more.
         frozen = 4 * parameters + 2 * parameters * (loop.precision == "bf16")
@@ -207,7 +209,7 @@ def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | No
     Raises:
         DoesNotFit: with advice.
     """
-    if stage in ("codec", "decoder", "scorer", "inverse-dynamics"):
+    if not stage_named(stage).is_transformer:
         return None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     on_gpu = device != "cpu" and torch.cuda.is_available()

@@ -8,7 +8,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.config import StageConfig
 from longdwm_env.training.data.clip import ClipSource
-from longdwm_env.training.recipes import LABELLED_STAGES
+from longdwm_env.training.stage_list import STAGES
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,19 @@ def keyframes_needed(
     """Keyframes that at least one clip must have.
 
     Args:
-        stage: one of ``config.STAGES``.
+        stage: one of ``stage_list.STAGES``.
         config: the stage's.
         settings: the pipeline's.
         has_poses: without, nothing is rolled and no keyframes are the Coarse model's own.
         has_twins: without, windows that need them are left out.
     """
-    if stage in ("coarse", "sharpen", "few-steps-coarse"):
+    sample = STAGES[stage].sample
+    if sample == "windows":
         used = [w for w in config.windows if (has_poses or not w.rolled) and (has_twins or not w.needs_twin)]
         return max((window.history + window.future for window in used), default=2)
-    if stage == "distill":
+    if sample == "whole":
         return settings.keyframes
-    if stage in ("fine", "warp", "few-steps-fine") and has_poses and config.choices.own_keyframes_ratio > 0:
+    if sample == "segment" and has_poses and config.choices.own_keyframes_ratio > 0:
         return settings.history_keyframes + 1
     return 2
 
@@ -66,7 +67,7 @@ def complaints(stages: Mapping[str, StageConfig], settings: LongDWMSettings, off
     """What stages need that the clips do not have; a line each."""
     lines = []
     for stage, config in stages.items():
-        if stage in LABELLED_STAGES and not offer.has_labels:
+        if STAGES[stage].learns_from == "labels" and not offer.has_labels:
             lines.append(f"{stage} needs ground truth, which only the simulator's footage has")
         needed = keyframes_needed(stage, config, settings, offer.has_poses, offer.has_twins)
         if needed > offer.keyframes:

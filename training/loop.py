@@ -9,10 +9,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from longdwm_env.io.processes import on_sigterm
 from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.training.config import LoopConfig, OptimizerConfig, Precision
+from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.data.shares import Share, batches_ahead
 from longdwm_env.training.losses.objective import Objective
 from longdwm_env.training.run import Run
@@ -49,13 +49,13 @@ class Progress:
 
 def train(
     objective: Objective,
-    draw: Callable[[int, Sequence[int]], Any],
+    draw: Callable[[int, Sequence[int]], Batch],
     loop: LoopConfig,
     optimizer_config: OptimizerConfig,
     folder: Path,
-    facts: dict[str, Any] | None = None,
+    facts: Mapping[str, object] | None = None,
     on_sample: Callable[[int], None] | None = None,
-    validation: Callable[[int, Sequence[int]], Any] | None = None,
+    validation: Callable[[int, Sequence[int]], Batch] | None = None,
     max_seconds: float | None = None,
     cpu: bool = False,
 ) -> Progress:
@@ -88,7 +88,7 @@ def train(
     run = Run(accelerator, objective, loop, optimizer_config, folder, facts or {})
     run.resume()
     share = Share(loop.batch_size, loop.micro_batch_size, accelerator.process_index, accelerator.num_processes)
-    batches: Any = batches_ahead(draw, share, run.step)
+    batches = batches_ahead(draw, share, run.step)
     begun, begun_processor, first_step = time.perf_counter(), time.process_time(), run.step
     bar = tqdm(
         total=loop.steps,
@@ -132,7 +132,7 @@ def train(
     )
 
 
-def _handlers(objective: Objective) -> list[Any]:
+def _handlers(objective: Objective) -> list[DistributedDataParallelKwargs]:
     """What several processes have to know: whether to wait for gradients of every parameter."""
     return [] if objective.uses_all_parameters else [DistributedDataParallelKwargs(find_unused_parameters=True)]
 

@@ -7,18 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from longdwm_env.errors import LongDWMError
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.io.processes import child_of_this, on_sigterm
 from longdwm_env.models.machine import describe
 from longdwm_env.training.config import Recipe
+from longdwm_env.training.stage_list import STAGES
 from longdwm_env.training.workspace import Workspace
-
-SIDE_BY_SIDE = ("coarse", "fine")
-IN_PROCESSES = ("distill", "sharpen", "warp")
-"""Stages that train alone: on a CPU several processes share their batches."""
 
 SAMPLES_A_PROCESS = 4
 """At least; smaller parts of a batch are hardly faster than a larger one."""
@@ -33,13 +30,21 @@ class StageFailed(LongDWMError):
     """A part of the rebuild ended with an error; its own output says which."""
 
 
+class Noted(TypedDict):
+    """Parts that one call ran side by side, and how long; an earlier version did not say the minutes."""
+
+    parts: list[str]
+    minutes: NotRequired[float]
+    machine: str
+
+
 Command = Callable[[str, int | None, float | None, int], Sequence[str]]
 """(part, threads of each process, minutes, processes) -> the command line that runs a part."""
 
 
 def processes_of(recipe: Recipe, part: str, cores: int) -> int:
     """How many processes of a CPU's cores train a part: each takes the same share of every batch."""
-    if part not in IN_PROCESSES:
+    if part not in STAGES or STAGES[part].rebuilt != "processes":
         return 1
     batch = recipe.stage(part).loop.batch_size
     most = min(cores, batch // SAMPLES_A_PROCESS)
@@ -120,11 +125,17 @@ def parts_left(recipe: Recipe, workspace: Workspace) -> list[str]:
 
 def _plan(recipe: Recipe, on_gpu: bool) -> list[tuple[str, ...]]:
     """Parts in their order; those of one entry run side by side."""
-    plan: list[tuple[str, ...]] = [("footage",), ("codec",), ("latents",)]
-    plan += [(stage,) for stage in SIDE_BY_SIDE] if on_gpu else [SIDE_BY_SIDE]
-    later = ("distill", "sharpen", "warp", "compose", "scorer", "inverse-dynamics")
     known = {*recipe.stages, *(["compose"] if recipe.compose is not None else [])}
-    plan += [(stage,) for stage in later if stage in known]
+    stages = [stage for stage in STAGES.values() if stage.rebuilt is not None and stage.name in known]
+    beside = tuple(stage.name for stage in stages if stage.rebuilt == "beside")
+    plan: list[tuple[str, ...]] = [("footage",)]
+    for stage in stages:
+        if stage.learns_from != "footage" and ("latents",) not in plan:
+            plan.append(("latents",))
+        if on_gpu or stage.rebuilt != "beside":
+            plan.append((stage.name,))
+        elif beside not in plan:
+            plan.append(beside)
     return [*plan, ("evaluation",)]
 
 
@@ -164,12 +175,12 @@ def hours(workspace: Workspace) -> str | None:
     return f"{sum(minutes.values()) / 60:.2f} h ({each}) on {'; '.join(machines)}"
 
 
-def _noted(workspace: Workspace) -> list[dict[str, Any]]:
+def _noted(workspace: Workspace) -> list[Noted]:
     path = workspace.root / "hours.json"
-    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    found: list[Noted] = json.loads(path.read_text()) if path.is_file() else []
     return found
 
 
 def _note(workspace: Workspace, parts: list[str], seconds: float, device: str | None) -> None:
-    entry = {"parts": parts, "minutes": round(seconds / 60, 2), "machine": describe(device)}
+    entry: Noted = {"parts": parts, "minutes": round(seconds / 60, 2), "machine": describe(device)}
     atomic_write_json(workspace.root / "hours.json", [*_noted(workspace), entry])

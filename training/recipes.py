@@ -20,14 +20,10 @@ from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.codec import CodecChoices
 from longdwm_env.training.losses.decoder_loss import DecoderChoices
 from longdwm_env.training.losses.distilling.fewer_steps import FewStepChoices
-
-FEW_STEPS = ("few-steps-coarse", "few-steps-fine")
+from longdwm_env.training.stage_list import STAGES
 
 NUSCENES_FRAMES = 22 * FRAMES_PER_INTERVAL + 1
 """More than any scene of nuScenes has."""
-
-LABELLED_STAGES = ("scorer", "inverse-dynamics")
-"""Those that learn from the simulator's labels."""
 
 
 def mini_simulator(size: Size = "full") -> Recipe:
@@ -147,7 +143,9 @@ def mini_nuscenes(size: Size = "full") -> Recipe:
     data = DataConfig("nuscenes", frames=145, split="train", latents=LatentChoices(keyframe_phases=3))
     simulated = mini_simulator("full")
     stages = {
-        name: _fitting(stage, data.frames) for name, stage in simulated.stages.items() if name not in LABELLED_STAGES
+        name: _fitting(stage, data.frames)
+        for name, stage in simulated.stages.items()
+        if STAGES[name].learns_from != "labels"
     }
     recipe = Recipe("mini-nuscenes", size, "mini", data, stages)
     return _debug(recipe) if size == "debug" else recipe
@@ -244,22 +242,6 @@ def recipe(name: str, size: Size = "full") -> Recipe:
     return RECIPES[name](size)
 
 
-DEBUG_STEPS = {
-    "codec": 60,
-    "coarse": 80,
-    "sharpen": 30,
-    "fine": 60,
-    "warp": 30,
-    "distill": 20,
-    "few-steps-coarse": 40,
-    "few-steps-fine": 40,
-    "decoder": 60,
-    "scorer": 60,
-    "inverse-dynamics": 30,
-    "ar-baseline": 60,
-}
-
-
 DEBUG_FRAMES = 145
 """Of a clip, at most."""
 
@@ -278,17 +260,17 @@ def _debug(full: Recipe) -> Recipe:
         name: replace(
             _fitting(stage, frames),
             loop=LoopConfig(
-                steps=DEBUG_STEPS[name],
+                steps=STAGES[name].debug_steps,
                 batch_size=4,
                 micro_batch_size=4,
                 gradient_checkpointing=stage.loop.gradient_checkpointing,
                 checkpoint_every=20,
                 log_every=5,
-                sample_every=DEBUG_STEPS[name],
+                sample_every=STAGES[name].debug_steps,
             ),
             optimizer=replace(
                 stage.optimizer,
-                learning_rate=5e-4 if name in ("sharpen", "distill", *FEW_STEPS) else 2e-3,
+                learning_rate=STAGES[name].debug_learning_rate,
                 warmup_steps=5,
                 ema_decay=0.9,
             ),

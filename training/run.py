@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -17,6 +16,7 @@ from longdwm_env.errors import InvalidState, LongDWMError
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
 from longdwm_env.training.checkpoint import Checkpoint, checkpoints, gather, read_checkpoint, restore, write_checkpoint
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
+from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.draws import counted_seed
 from longdwm_env.training.losses.objective import Objective
 from longdwm_env.training.scaling.optimizers import adamw, set_learning_rate
@@ -46,7 +46,7 @@ class Run:
         loop: LoopConfig,
         config: OptimizerConfig,
         folder: Path,
-        facts: dict[str, Any],
+        facts: Mapping[str, object],
     ) -> None:
         self.accelerator, self.loop, self.config, self.folder, self.facts = accelerator, loop, config, folder, facts
         self.seed = objective.seed
@@ -126,7 +126,7 @@ class Run:
             if int(picture.stem.removeprefix("step-")) > step:
                 picture.unlink()
 
-    def advance(self, batches: Iterator[Any], accumulation: int) -> None:
+    def advance(self, batches: Iterator[Batch], accumulation: int) -> None:
         """One optimizer step."""
         rate = self.config.learning_rate_at(self.step, self.loop.steps)
         set_learning_rate(self._optimizer, rate)
@@ -156,16 +156,16 @@ class Run:
         self.step += 1
         self.recent.append(totals)
 
-    def _loss(self, batch: Any) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
         with self._in_precision():
             loss: tuple[torch.Tensor, Mapping[str, torch.Tensor]] = self.objective(batch)
         return loss
 
-    def _in_precision(self) -> contextlib.AbstractContextManager[Any]:
+    def _in_precision(self) -> contextlib.AbstractContextManager[object]:
         """What accelerate has prepared computes in the run's precision by itself; what is sharded, within this."""
         return self.accelerator.autocast() if self.loop.shard else contextlib.nullcontext()
 
-    def _adding_up(self, last: bool) -> contextlib.AbstractContextManager[Any]:
+    def _adding_up(self, last: bool) -> contextlib.AbstractContextManager[object]:
         """Gradients of all processes are added up once a step, after its last micro-batch."""
         if self.loop.shard:
             add_gradients_up(self.objective, last)
@@ -208,7 +208,7 @@ class Run:
     def sample(
         self,
         on_sample: Callable[[int], None] | None,
-        validation: Callable[[int, Sequence[int]], Any] | None,
+        validation: Callable[[int, Sequence[int]], Batch] | None,
     ) -> None:
         """Let the caller draw pictures with the averaged weights, and log their loss on the same unseen samples."""
         self.objective.eval()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
 from longdwm_env.models.codec.video_codec import uint8_from_images
 from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning
-from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
+from longdwm_env.models.network.denoiser import Denoiser
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.training.data.batches import Batch, CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.losses.codec import CodecObjective, ImageBatch
 from longdwm_env.training.losses.decoder_loss import DecoderBatch, DecoderObjective
@@ -40,8 +42,8 @@ class PictureWriter:
         self,
         stage: str,
         objective: Objective,
-        draw: Callable[[int, Sequence[int]], Any],
-        pipeline: Any,
+        draw: Callable[[int, Sequence[int]], Batch],
+        pipeline: LongDWMPipeline,
         folder: Path,
     ) -> None:
         self.stage, self.objective, self.draw, self.pipeline, self.folder = stage, objective, draw, pipeline, folder
@@ -88,7 +90,7 @@ class PictureWriter:
         return [SheetRow(title + name, uint8_from_images(made[:, -1]), names) for name, made in shown.items()]
 
     def _coarse(self, batch: CoarseBatch) -> list[SheetRow]:
-        model: Any = self.objective.model
+        model = cast(Denoiser, self.objective.model)
         told = coarse_conditioning(
             batch.clean[:, : batch.history],
             batch.clean.shape[1],
@@ -115,7 +117,7 @@ class PictureWriter:
 
     def _fine(self, batch: FineBatch) -> list[SheetRow]:
         codec, frames = self.pipeline.codec, 13
-        model: Any = self.objective.model
+        model = cast(Denoiser, self.objective.model)
         last_is_exact = batch.clean.shape[1] == frames
         told = fine_conditioning(
             batch.first,

@@ -7,9 +7,9 @@ pipeline/           the pipeline so far; each stage puts its component there
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.models.world import saved_pipeline
 from longdwm_env.training.config import Recipe, as_json
+from longdwm_env.training.stage_list import STAGES, Stage
 
 CODECS = {"cogvideox-2b": "AutoencoderKLCogVideoX", "debug-cogvideox": "AutoencoderKLCogVideoX"}
 """Autoencoders of presets; all others have mini's."""
@@ -61,17 +62,21 @@ class Workspace:
     @property
     def scorer(self) -> Path:
         """The trained video encoder of metrics and scoring."""
-        return self.root / "scorer" / "model"
+        return self.result(STAGES["scorer"])
 
     @property
     def inverse_dynamics(self) -> Path:
         """The trained reader of motion."""
-        return self.root / "inverse-dynamics" / "model"
+        return self.result(STAGES["inverse-dynamics"])
 
     @property
     def baseline(self) -> Path:
         """The trained autoregressive baseline's transformer."""
-        return self.root / "ar-baseline" / "model"
+        return self.result(STAGES["ar-baseline"])
+
+    def result(self, stage: Stage) -> Path:
+        """The folder that a stage's result goes to."""
+        return self.pipeline if stage.result == "pipeline" else self.stage(stage.name) / "model"
 
     def stage(self, name: str) -> Path:
         """A stage's own folder."""
@@ -128,7 +133,7 @@ class Workspace:
         index = json.loads((self.pipeline / INDEX).read_text(encoding="utf-8"))
         return LongDWMSettings.from_json(index["settings"])
 
-    def load(self, **components: Any) -> LongDWMPipeline:
+    def load(self, **components: object) -> LongDWMPipeline:
         """The pipeline so far.
 
         Raises:
@@ -156,16 +161,17 @@ class Workspace:
         if index.get(name, [None])[-1] is None:
             atomic_write_json(path, {**index, name: [type(module).__module__, type(module).__name__]})
 
-    def note_training(self, component: str, use_warp: bool) -> None:
-        """Remember beside a trained component whether it was trained with warps, for whoever measures it."""
-        folder = self.baseline if component == "ar-baseline" else self.pipeline
-        atomic_write_json(folder / TRAINED_WITH, {**trained_with_warp(folder), component: use_warp})
+    def note_training(self, stage: Stage, use_warp: bool) -> None:
+        """Remember beside what a stage trained whether that was with warps, for what measures it."""
+        folder = self.result(stage)
+        trained = stage.component if stage.result == "pipeline" else stage.name
+        atomic_write_json(folder / TRAINED_WITH, {**trained_with_warp(folder), trained: use_warp})
 
     def done(self, stage: str) -> bool:
         """Whether a stage has run to its end."""
         return (self.stage(stage) / "done.json").is_file()
 
-    def mark_done(self, stage: str, facts: dict[str, Any]) -> None:
+    def mark_done(self, stage: str, facts: Mapping[str, object]) -> None:
         """Remember that a stage has run to its end."""
         atomic_write_json(self.stage(stage) / "done.json", as_json(facts))
 

@@ -1,17 +1,18 @@
 """Demonstrations: what a driver would do, and what it saw, also where a bad driver would have brought it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.naming import make_policy
 from longdwm_env.agents.policies.degraded import Degradation, Degraded
 from longdwm_env.agents.policies.small_view import VIEW_SIZE, view_of
 from longdwm_env.agents.policy import Policy, PolicyContext
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.types import ImageSize
 
 
@@ -32,18 +33,18 @@ class _Watched:
 
     def __init__(self, expert: Policy) -> None:
         self._expert = expert
-        self.last: NDArray[np.float32] = np.zeros((4, 2), np.float32)
+        self.last: Action = np.zeros((4, 2), np.float32)
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         self._expert.reset(observation, info)
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> NDArray[np.float32]:
+    def act(self, observation: Observation, info: Info) -> Action:
         self.last = self._expert.act(observation, info)
         return self.last
 
 
 def demonstrate(
-    environment: gym.Env[Any, Any],
+    environment: gym.Env[Observation, Action],
     seeds: Iterable[int],
     expert: str = "idm",
     noise: float = 0.4,

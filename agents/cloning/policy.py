@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.cloning.network import ClonedNetwork, settings_from
 from longdwm_env.agents.policies.small_view import view_of
 from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.agents.saved import PolicyHeader, read_policy, write_policy
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig
 
 
@@ -47,7 +48,7 @@ class ClonedPolicy:
             raise InvalidConfig(f"the weights in {path} do not fit the network that it names: {error}") from error
         return cls(network, context)
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Nothing to forget.
 
         Raises:
@@ -56,7 +57,7 @@ class ClonedPolicy:
         if not isinstance(observation, Mapping):
             raise InvalidConfig("a cloned driver needs observations in obs_mode='video'")
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """The network's waypoints."""
         settings = self._network.settings
         view = view_of(observation, (settings.height, settings.width))

@@ -1,12 +1,11 @@
 """The simplest driver: straight on, at the speed it has."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.clock import WAYPOINT_TIMES_S
+from longdwm_env.episodes.observation import Info, Observation
 
 
 class ConstantVelocity:
@@ -16,10 +15,10 @@ class ConstantVelocity:
         context.require("trajectory", "control", "command", policy="constant velocity")
         self._context = context
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Nothing to forget."""
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """Straight on."""
         if self._context.action_mode == "command":
             return 0

@@ -2,15 +2,15 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policy import Policy, PolicyContext, episode_random
 from longdwm_env.clock import WAYPOINT_TIMES_S
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.types import FloatArray
 
 PERSISTENCE = 0.7
@@ -68,18 +68,18 @@ class Degraded:
     def __init__(self, policy: Policy, context: PolicyContext, degradation: Degradation) -> None:
         context.require("trajectory", "control", policy="a degraded driver")
         self._policy, self._context, self._degradation = policy, context, degradation
-        self._pending: deque[Any] = deque(maxlen=degradation.delay + 1)
+        self._pending: deque[FloatArray] = deque(maxlen=degradation.delay + 1)
         self._random = np.random.default_rng(degradation.degrade_seed)
         self._drift = np.zeros(2)
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Start the driver, and its faults, afresh."""
         self._pending.clear()
         self._random = episode_random(info, self._degradation.degrade_seed)
         self._drift = np.zeros(2)
         self._policy.reset(observation, info)
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """The driver's action of ``delay`` periods ago (its first one until then), made bolder, then shaken."""
         self._pending.append(np.asarray(self._policy.act(observation, info), dtype=np.float64))
         action = self._pending[0]

@@ -1,13 +1,13 @@
 """Lane keeping from the camera alone, by the lane that one image shows (``scenes.lane_seen``); no map."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policy import PolicyContext, episode_camera, last_frames, present_speed_mps
 from longdwm_env.clock import WAYPOINT_TIMES_S
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.kinematics import LIMITS
 from longdwm_env.scenes.lane_seen import LaneSeen, find_lane
@@ -31,12 +31,12 @@ class CameraLaneKeeping:
         self._camera: Camera | None = None
         self._seen = LaneSeen()
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Look up the episode's camera; forget the lane."""
         self._camera = episode_camera(self._context, info)
         self._seen = LaneSeen()
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """Waypoints along the middle of the lane; straight on where none is seen."""
         assert self._camera is not None, "reset comes before act"
         seen = find_lane(last_frames(observation)[-1], self._camera)

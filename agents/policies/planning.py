@@ -14,14 +14,15 @@ the few lines of the methods are here.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policies.control_sampling import action_batch
 from longdwm_env.agents.policy import PolicyContext, episode_random, present_speed_mps
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import FloatArray
 
@@ -108,12 +109,12 @@ class SamplingPlanner:
         self._random = np.random.default_rng(settings.seed)
         self._plan = np.zeros((settings.periods, 2))
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Forget the plan."""
         self._random = episode_random(info, self.settings.seed)
         self._plan = np.zeros((self.settings.periods, 2))
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """Search from the present state, then take the first step of the best plan."""
         speed = present_speed_mps(observation, info)
         mean = self._plan

@@ -5,14 +5,14 @@ nuScenes, and in a generated world that starts from either. Where the world know
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.clock import FRAME_S, FRAMES_PER_HORIZON, WAYPOINT_TIMES_S
+from longdwm_env.episodes.observation import Info
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.boxes import body_poses
 from longdwm_env.geometry.kinematics import CAR
@@ -139,7 +139,7 @@ class LaneKeeping:
         self._driver = IdmSettings(time_gap_s=time_gap_s)
         self._traffic = traffic
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: object, info: Info) -> None:
         """Choose the desired speed; all else is read from the environment when acting.
 
         Raises:
@@ -153,11 +153,13 @@ class LaneKeeping:
         if self._wanted_mps is None:
             self._speed_mps = max(LEAST_CRUISE_MPS, self._base.get_state().ego.speed_mps)
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: object, info: Info) -> NDArray[np.float32]:
         """Waypoints along the lane."""
         state = self._base.get_state()
         actors = present_actors(state, self._base.scene) if self._traffic else None
-        waypoints = self.plan(state.ego, self._base.scene.road_map, actors)
+        road_map = self._base.scene.road_map
+        assert road_map is not None, "reset has looked"
+        waypoints = self.plan(state.ego, road_map, actors)
         return self._context.action_from_waypoints(waypoints, state.ego.speed_mps)
 
     def plan(self, ego: EgoState, road_map: RoadMap, actors: ActorTracks | None) -> FloatArray:

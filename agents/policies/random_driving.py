@@ -1,12 +1,11 @@
 """A driver without purpose, whose motions a car can follow."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policies.control_sampling import action_batch
 from longdwm_env.agents.policy import PolicyContext, episode_random, present_speed_mps
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig
 
 PERSISTENCE = 0.6
@@ -37,12 +36,12 @@ class RandomDriving:
         self._random = np.random.default_rng(seed)
         self._control = np.zeros(2)
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Random numbers start afresh for each episode."""
         self._random = episode_random(info, self._seed)
         self._control = np.zeros(2)
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """A random step of the controls."""
         if self._context.action_mode == "command":
             return int(self._random.integers(4))

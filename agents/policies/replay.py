@@ -1,12 +1,11 @@
 """The recorded drive: asks for the places where the logged car went."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policies.route_following import RouteFollower
 from longdwm_env.agents.policy import PolicyContext
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.io.routes import Route
@@ -25,7 +24,7 @@ class LogReplay:
         self._base = context.base
         self._follower: RouteFollower | None = None
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Open the log of the episode's scene."""
         scene = self._base.scene
         poses = scene.log.ego_poses
@@ -36,7 +35,7 @@ class LogReplay:
         self._follower = RouteFollower(route, self._context)
         self._follower.reset(observation, info)
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """Waypoints of the logged drive in the actual ego frame."""
         assert self._follower is not None, "reset comes before act"
         return self._follower.act(observation, info)

@@ -1,12 +1,11 @@
 """Drive along a given route, from wherever the car really is."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from longdwm_env.agents.policy import PolicyContext, present_speed_mps
 from longdwm_env.clock import FPS, WAYPOINT_TIMES_S
+from longdwm_env.episodes.observation import Info
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.io.routes import Route
 from longdwm_env.types import FloatArray
@@ -29,12 +28,12 @@ class RouteFollower:
         self._world_from_start: FloatArray = np.zeros(3)
         self._frame = 0
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: object, info: Info) -> None:
         """The route starts where the car stands now."""
         self._world_from_start = np.asarray(info["ego_pose"], dtype=np.float64)[-1]
         self._frame = 0
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: object, info: Info) -> NDArray[np.float32]:
         """Waypoints of the route in the actual ego frame."""
         world_from_ego = np.asarray(info["ego_pose"], dtype=np.float64)[-1]
         due = self._frame + np.round(np.array(WAYPOINT_TIMES_S) * FPS).astype(int)

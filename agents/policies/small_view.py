@@ -5,13 +5,14 @@ with the ego's motion from ``info["ego"]``. The latter costs less where a world 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import cv2
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from longdwm_env.actions import Action
+from longdwm_env.episodes.observation import Observation
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import ImageSize
 
@@ -27,7 +28,9 @@ def view_space(size: ImageSize = VIEW_SIZE, pictures: int = 2) -> spaces.Dict:
     return spaces.Dict({"image": image, "ego": spaces.Box(-10.0, 10.0, (4,), np.float32)})
 
 
-def view_of(observation: Any, size: ImageSize = VIEW_SIZE, ego: Any = None) -> dict[str, np.ndarray]:
+def view_of(
+    observation: Observation, size: ImageSize = VIEW_SIZE, ego: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """The view of an observation.
 
     Args:
@@ -44,7 +47,7 @@ def view_of(observation: Any, size: ImageSize = VIEW_SIZE, ego: Any = None) -> d
     return {"image": np.concatenate(small, axis=2), "ego": motion}
 
 
-class ViewObservation(gym.ObservationWrapper[dict[str, np.ndarray], Any, Any]):
+class ViewObservation(gym.ObservationWrapper[dict[str, np.ndarray], Action, Observation]):
     """An environment whose observations are views.
 
     Args:
@@ -55,13 +58,13 @@ class ViewObservation(gym.ObservationWrapper[dict[str, np.ndarray], Any, Any]):
         InvalidConfig: the environment has another observation mode.
     """
 
-    def __init__(self, environment: gym.Env[Any, Any], size: ImageSize = VIEW_SIZE) -> None:
+    def __init__(self, environment: gym.Env[Observation, Action], size: ImageSize = VIEW_SIZE) -> None:
         super().__init__(environment)
         if not isinstance(environment.observation_space, spaces.Dict):
             raise InvalidConfig("views are made from observations in obs_mode='video'")
-        self._size = size
-        self.observation_space: spaces.Space[Any] = view_space(size)
+        self._size: ImageSize = size
+        self.observation_space = view_space(size)
 
-    def observation(self, observation: Any) -> dict[str, np.ndarray]:
+    def observation(self, observation: Observation) -> dict[str, np.ndarray]:
         """The view of an observation."""
         return view_of(observation, self._size)

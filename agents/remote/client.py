@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from gymnasium import spaces
 
+from longdwm_env.actions import Action
 from longdwm_env.agents.policy import PolicyContext, PolicyFailure, episode_camera
 from longdwm_env.agents.policy_spec import EnvironmentNeeds, PolicySpec
 from longdwm_env.agents.remote.messages import (
@@ -20,6 +21,7 @@ from longdwm_env.agents.remote.messages import (
 )
 from longdwm_env.agents.remote.waiting import at_most
 from longdwm_env.agents.saved import space_to_json
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import MissingDependency
 from longdwm_env.io.words import clean
 
@@ -58,7 +60,7 @@ class RemotePolicy:
         self._connection: ClientConnection | None = None
         self._held = ExitStack()
 
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Tell the policy that an episode begins; connects if there is no connection.
 
         Raises:
@@ -73,11 +75,11 @@ class RemotePolicy:
                 "action_space": space_to_json(self._context.action_space),
             }
             self._ask(Message("hello", hello), "ready")
-        values: dict[str, Any] = {"info": {key: info[key] for key in TOLD if key in info}}
+        values: dict[str, object] = {"info": {key: info[key] for key in TOLD if key in info}}
         values["camera"] = camera_to_json(episode_camera(self._context, info))
         self._ask(Message("reset", values, _arrays(observation, info)), "ok")
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any:
+    def act(self, observation: Observation, info: Info) -> Action:
         """Ask for an action.
 
         Raises:
@@ -190,6 +192,6 @@ def ask_needs(spec: PolicySpec) -> EnvironmentNeeds:
     return EnvironmentNeeds(**{key: value if isinstance(value, str) else None for key, value in named.items()})
 
 
-def _arrays(observation: Any, info: Mapping[str, Any]) -> dict[str, Any]:
+def _arrays(observation: Observation, info: Info) -> dict[str, np.ndarray]:
     seen = dict(observation) if isinstance(observation, Mapping) else {"frame": observation}
     return {"ego": np.asarray(info["ego"], np.float32), **seen, "ego_pose": np.asarray(info["ego_pose"], np.float64)}

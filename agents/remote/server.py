@@ -90,7 +90,7 @@ class Session:
         self._policy: Policy | None = None
         self._context: PolicyContext | None = None
         self._driving = False
-        self._told: dict[str, Any] = {}
+        self._told: dict[str, object] = {}
 
     def answer(self, data: Any) -> bytes:
         """The answer to a message. Whatever the message, there is one."""

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import tyro
 
@@ -94,10 +93,10 @@ def _dispatched(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def load(command: Command) -> Callable[..., Any]:
+def load(command: Command) -> Callable[..., object]:
     """The function behind a command."""
     module, _, function = command.target.partition(":")
-    loaded: Callable[..., Any] = import_module(f"longdwm_env.cli.{module}").__dict__[function]
+    loaded: Callable[..., object] = import_module(f"longdwm_env.cli.{module}").__dict__[function]
     return loaded
 
 

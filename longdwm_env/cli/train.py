@@ -1,15 +1,16 @@
 """``longdwm train ...``: build a world model from footage, stage by stage or all at once."""
 
-import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 import tyro
 
+from longdwm_env.cli.building.opened_recipe import chosen_recipe, configured, need_for, opened
+from longdwm_env.cli.building.train_evaluation import evaluation
 from longdwm_env.cli.building.train_options import DEFAULTS, Options, TrainOptions
 from longdwm_env.cli.building.training_footage import (
     asked_footage,
@@ -18,23 +19,16 @@ from longdwm_env.cli.building.training_footage import (
     record_asked,
     say_what_does_not_suffice,
 )
-from longdwm_env.cli.extras import is_installed, need
-from longdwm_env.errors import MissingDependency
+from longdwm_env.cli.extras import need
+from longdwm_env.training.stage_list import STAGES
 
 if TYPE_CHECKING:
-    from longdwm_env.training.config import Recipe, StageConfig
-    from longdwm_env.training.data.clip import ClipSource
-    from longdwm_env.training.workspace import Workspace
-
-
-EVALUATION_SAMPLES = {"full": 40, "debug": 2}
-"""Drives of the evaluation that ends a rebuild."""
-
-LEAST_FREE_MB = {"full": 1000.0, "debug": 50.0}
-"""For footage, latents and checkpoints, at the least."""
-
-TRACKERS = {"comet_ml": "comet_ml", "wandb": "wandb", "aim": "aim", "mlflow": "mlflow"}
-"""Packages of those that no extra brings."""
+    Exported = str
+    Estimated = str
+else:
+    # What --stage takes is what the list of stages has.
+    Exported = Literal[tuple(name for name, stage in STAGES.items() if stage.is_exported)]
+    Estimated = Literal[tuple(name for name, stage in STAGES.items() if stage.is_transformer)]
 
 
 def codec(options: Options = DEFAULTS) -> int:
@@ -103,9 +97,7 @@ def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options
     from accelerate import PartialState
 
     begun = time.monotonic()
-    for stage in ("few-steps-coarse", "few-steps-fine"):
-        if only != "both" and not stage.endswith(only):
-            continue
+    for stage in (name for name, known in STAGES.items() if known.few_steps and only in ("both", known.component)):
         _, workspace = opened(options)
         left = None if options.minutes is None else options.minutes - (time.monotonic() - begun) / 60
         if workspace.done(stage):
@@ -133,7 +125,7 @@ def decoder(options: Options = DEFAULTS, published: Path | None = None) -> int:
     if published is None:
         return _stage("decoder", options)
     need("train decoder", "train", "accelerate")
-    from longdwm_env.training.decoder import put_published
+    from longdwm_env.training.assembly.decoder import put_published
 
     _, workspace = opened(options)
     found = put_published(workspace, published)
@@ -186,22 +178,7 @@ def latents(options: Options = DEFAULTS) -> int:
     return 0
 
 
-def export(
-    stage: Literal[
-        "codec",
-        "coarse",
-        "sharpen",
-        "fine",
-        "warp",
-        "distill",
-        "few-steps-coarse",
-        "few-steps-fine",
-        "decoder",
-        "scorer",
-        "inverse-dynamics",
-    ],
-    options: Options = DEFAULTS,
-) -> int:
+def export(stage: Exported, options: Options = DEFAULTS) -> int:
     """Put a stage's newest checkpoint into the pipeline's folder while its training goes on.
 
     Args:
@@ -218,9 +195,7 @@ def export(
 
 
 def estimate(
-    stage: Literal[
-        "coarse", "sharpen", "fine", "warp", "distill", "few-steps-coarse", "few-steps-fine", "ar-baseline"
-    ] = "coarse",
+    stage: Estimated = "coarse",
     options: Options = DEFAULTS,
     gpu_memory_gb: tuple[float, ...] = (80.0, 141.0),
     processes: int = 1,
@@ -236,78 +211,9 @@ def estimate(
     need("train estimate", "train", "accelerate")
     from longdwm_env.training.estimate import estimate_stage
 
-    chosen = _recipe(options)
-    print(estimate_stage(chosen, stage, _configured(chosen, stage, options), processes).report(gpu_memory_gb))
+    chosen = chosen_recipe(options)
+    print(estimate_stage(chosen, stage, configured(chosen, stage, options), processes).report(gpu_memory_gb))
     return 0
-
-
-def evaluation(options: Options = DEFAULTS) -> int:
-    """Measure the finished pipeline by the paper's short, long, controllable and interpolation protocols.
-
-    On scenes that it was not trained on: the simulator's test seeds, or the validation split of nuScenes. Interrupted,
-    it goes on with the protocols that have not been run on these weights and as many drives.
-    """
-    from longdwm_env.cli.measuring import paper_metrics as metrics
-    from longdwm_env.evaluation.provenance import path_hash
-    from longdwm_env.io.files import atomic_write_json
-    from longdwm_env.training.workspace import device_of
-
-    begun = time.monotonic()
-    recipe, workspace = opened(options)
-    if options.threads is not None:
-        import torch
-
-        torch.set_num_threads(options.threads)
-    out, samples = workspace.stage("evaluation"), EVALUATION_SAMPLES[recipe.size]
-    device = str(device_of(options.device))
-    drives = out / "drives"
-    scenes = options.data if recipe.data.kind == "nuscenes" else _test_drives(workspace, drives, samples, options)
-    protocol = metrics.ProtocolOptions(
-        workspace.pipeline,
-        workspace.baseline if workspace.done("ar-baseline") else None,
-        scenes=scenes,
-        samples=samples,
-        out=out,
-        device=device,
-        dtype="bfloat16" if device == "cuda" and recipe.preset == "cogvideox-2b" else "float32",
-    )
-    networks = metrics.NetworkOptions(
-        workspace.scorer if workspace.done("scorer") else None,
-        workspace.inverse_dynamics if workspace.done("inverse-dynamics") else None,
-    )
-    folders = (protocol.model, protocol.baseline, networks.encoder, networks.reader)
-    measured_of = [samples, str(scenes), *(None if folder is None else path_hash(folder) for folder in folders)]
-    record = out / "measured.json"
-    known = json.loads(record.read_text()) if record.is_file() else {}
-    measured = known["protocols"] if known.get("of") == measured_of else []
-    for run in (metrics.short, metrics.long, metrics.controllable, metrics.interpolation):
-        if run.__name__ in measured:
-            continue
-        if options.minutes is not None and time.monotonic() - begun > 60 * options.minutes:
-            print(f"stopped before {run.__name__}; run the command again to go on")
-            return 0
-        run(protocol, networks)
-        measured = [*measured, run.__name__]
-        atomic_write_json(record, {"of": measured_of, "protocols": measured})
-    workspace.mark_done("evaluation", {"samples": protocol.samples})
-    return 0
-
-
-def _test_drives(workspace: "Workspace", folder: Path, wanted: int, options: TrainOptions) -> Path:
-    """The simulator's test seeds, recorded once for all protocols."""
-    import os
-
-    from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES
-    from longdwm_env.training.data.footage import record_enough
-    from longdwm_env.training.data.simulator_footage import unseen_clips
-
-    size = workspace.settings.image_size
-
-    def clips(count: int) -> "ClipSource":
-        return unseen_clips(count, size, DRIVE_FRAMES)
-
-    record_enough(clips, folder, wanted, DRIVE_FRAMES, options.workers or os.cpu_count() or 1)
-    return folder
 
 
 def mini(options: Options = DEFAULTS) -> int:
@@ -319,7 +225,7 @@ def mini(options: Options = DEFAULTS) -> int:
     from longdwm_env.training.rebuild import parts_left, rebuild
 
     # Of all parts, before the first: the last would find it out after hours.
-    _need_for(_recipe(options).stages)
+    need_for(chosen_recipe(options).stages)
     recipe, workspace = opened(options)
     stages = {name: recipe.stages[name] for name in parts_left(recipe, workspace) if name in recipe.stages}
     check_suffices(workspace, asked_footage(recipe, workspace, options), stages)
@@ -348,8 +254,8 @@ def mini(options: Options = DEFAULTS) -> int:
 
 
 def _stage(name: str, options: TrainOptions) -> int:
-    config = _configured(_recipe(options), name, options)
-    _need_for({name: config})
+    config = configured(chosen_recipe(options), name, options)
+    need_for({name: config})
     import torch
     from accelerate import PartialState
 
@@ -364,7 +270,7 @@ def _stage(name: str, options: TrainOptions) -> int:
     if not options.force:
         check_fits(recipe, name, config, options.device)
     with stage_writer(workspace, name):
-        prepare = record_asked if name in ("codec", "scorer", "inverse-dynamics") else encode_asked
+        prepare = encode_asked if STAGES[name].learns_from == "latents" else record_asked
         prepare(recipe, workspace, options, asked)
         seconds = None if options.minutes is None else 60 * options.minutes
         progress = run_stage(recipe, name, workspace, config, options.device, seconds)
@@ -375,59 +281,6 @@ def _stage(name: str, options: TrainOptions) -> int:
     speed = f"{progress.samples_per_s:.1f} samples/s"
     print(f"{name}: {state} at step {progress.step}, {loss}{speed}; {workspace.stage(name)}")
     return 0
-
-
-def _recipe(options: TrainOptions) -> "Recipe":
-    from longdwm_env.training.config import latents_overridden
-    from longdwm_env.training.recipes import recipe
-
-    return latents_overridden(recipe(options.recipe, options.size), _set_fields(options))
-
-
-def _need_for(stages: "Mapping[str, StageConfig]") -> None:
-    """Look for what stages are trained with."""
-    trackers = {config.loop.tracker for config in stages.values()}
-    need("training", "train", "accelerate", *(["tensorboard"] if "tensorboard" in trackers else []))
-    for name in sorted(trackers & set(TRACKERS)):
-        if not is_installed(TRACKERS[name]):
-            raise MissingDependency(f"loop.tracker={name} needs {TRACKERS[name]}: pip install {TRACKERS[name]}")
-
-
-def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":
-    """The recipe that was chosen, and its folder, ready to be worked in."""
-    import logging
-
-    from longdwm_env.io.files import check_output_folder
-    from longdwm_env.scenes.nuscenes.schema_tables import is_nuscenes
-    from longdwm_env.training.workspace import Workspace
-
-    if options.data is not None and options.data.is_dir() and is_nuscenes(options.data):
-        need("nuScenes footage", "nuscenes", "nuscenes")
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    chosen = _recipe(options)
-    workspace = Workspace(options.out or Path("runs") / f"{options.recipe}-{options.size}")
-    check_output_folder(workspace.root, LEAST_FREE_MB[options.size])
-    workspace.prepare(chosen, options.initial)
-    return chosen, workspace
-
-
-def _configured(recipe: "Recipe", stage: str, options: TrainOptions) -> "StageConfig":
-    from longdwm_env.training.config import overridden
-
-    return overridden(recipe.stage(stage), _set_fields(options))
-
-
-def _set_fields(options: TrainOptions) -> dict[str, str]:
-    from longdwm_env.errors import InvalidConfig
-
-    settings = {}
-    for entry in options.set:
-        path, equals, value = entry.partition("=")
-        if not equals:
-            raise InvalidConfig(f"--set {entry!r}: expected FIELD=VALUE, such as loop.steps=200")
-        settings[path] = value
-    return settings
 
 
 PARTS = {

@@ -1,21 +1,22 @@
 """The promises of a policy (``longdwm_env.agents.policy``)."""
 
-from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium as gym
 
+from longdwm_env.actions import Action
 from longdwm_env.contracts.promises import disturbed, promise, same
+from longdwm_env.episodes.observation import Info, Observation
 
 
 class _Policy(Protocol):
-    def reset(self, observation: Any, info: Mapping[str, Any]) -> None: ...
+    def reset(self, observation: Observation, info: Info) -> None: ...
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> Any: ...
+    def act(self, observation: Observation, info: Info) -> Action: ...
 
 
-def check_policy(policy: _Policy, environment: gym.Env[Any, Any], steps: int = 3) -> None:
+def check_policy(policy: _Policy, environment: gym.Env[Observation, Action], steps: int = 3) -> None:
     """Let a policy drive a few short episodes and see whether it keeps what ``agents.policy.Policy`` promises.
 
     Args:
@@ -42,12 +43,12 @@ def check_policy(policy: _Policy, environment: gym.Env[Any, Any], steps: int = 3
     )
 
 
-def _driven(policy: _Policy, environment: gym.Env[Any, Any], seed: int, steps: int) -> list[Any]:
+def _driven(policy: _Policy, environment: gym.Env[Observation, Action], seed: int, steps: int) -> list[Action]:
     observation, info = environment.reset(seed=seed)
     given = deepcopy((observation, info))
     policy.reset(observation, info)
     promise(same([observation, info], list(given)), "reset leaves the observation and info as they are")
-    actions: list[Any] = []
+    actions: list[Action] = []
     for _ in range(steps):
         before, state = deepcopy((observation, info)), _state(environment)
         action = policy.act(observation, info)
@@ -64,7 +65,7 @@ def _driven(policy: _Policy, environment: gym.Env[Any, Any], seed: int, steps: i
     return actions
 
 
-def _state(environment: gym.Env[Any, Any]) -> object:
+def _state(environment: gym.Env[Observation, Action]) -> object:
     """Where the environment is, if it can say so: a value that is the same object as long as nothing happens."""
     get_state = getattr(environment.unwrapped, "get_state", None)
     return get_state() if callable(get_state) else None

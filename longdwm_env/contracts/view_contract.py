@@ -1,6 +1,6 @@
 """The promises of a view: a picture that a model is shown of a moment that it is to generate."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class View(Protocol):
 class SeenView(View, Protocol):
     """A view and a model that is shown it."""
 
-    def seen(self, pictures: Images, mask: Mask) -> NDArray[Any]:
+    def seen(self, pictures: Images, mask: Mask) -> NDArray[np.generic]:
         """What the model makes of pictures (T, H, W, 3) and their mask (T,), or of none (T = 0)."""
         ...
 
@@ -52,11 +52,11 @@ class SeenView(View, Protocol):
 class StoredView(View, Protocol):
     """A view that is encoded once for training, and on the way in driving."""
 
-    def in_training(self) -> NDArray[Any]:
+    def in_training(self) -> FloatArray:
         """The view of a moment as training reads it."""
         ...
 
-    def in_driving(self) -> NDArray[Any]:
+    def in_driving(self) -> FloatArray:
         """The view of the same moment as driving makes it."""
         ...
 

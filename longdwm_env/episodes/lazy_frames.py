@@ -1,7 +1,6 @@
 """The pictures of a control period, each drawn when somebody looks at it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -90,7 +89,7 @@ class Frames:
         """As many frames that all show the newest."""
         return Frames(len(self), self.shape[1:3], lambda index: self.newest)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # To another process travel pictures, not the way to draw them.
         return Frames.of, (self.images,)
 

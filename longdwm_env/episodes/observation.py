@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.state import EnvState
-from longdwm_env.types import ImageSize
+from longdwm_env.types import Images, ImageSize
+
+Observation = Images | Mapping[str, np.ndarray]
+"""The newest frame in mode "frame", uint8 (H, W, 3); "frames" and "ego" in mode "video"."""
+
+Info = dict[str, Any]
+"""What Gymnasium calls info; docs/environment.md has its keys."""
 
 ObservationMode = Literal["video", "frame"]
 OBSERVATION_MODES: tuple[str, ...] = get_args(ObservationMode)
@@ -70,7 +76,7 @@ def observation_space(mode: str, num_frames: int, image_size: ImageSize) -> spac
     )
 
 
-def observation_from(state: EnvState, mode: ObservationMode) -> Any:
+def observation_from(state: EnvState, mode: ObservationMode) -> Images | dict[str, np.ndarray]:
     """The observation of a state: a fresh copy that the caller may write to."""
     if mode == "frame":
         return state.newest_frame.copy()
@@ -85,7 +91,7 @@ def ego_numbers(state: EnvState) -> NDArray[np.float32]:
     return np.clip(np.array(numbers, np.float32), -EGO_BOUNDS, EGO_BOUNDS)
 
 
-def info_from(state: EnvState, timing: Timing) -> dict[str, Any]:
+def info_from(state: EnvState, timing: Timing) -> Info:
     """What every info holds, after reset and after a step."""
     return {
         "scene": state.scene,

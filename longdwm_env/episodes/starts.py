@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class PromptNotUnderstoodWarning(UserWarning):
     """Nothing of a prompt is among the words that the world knows."""
 
 
-def checked_options(options: Any) -> Mapping[str, Any]:
+def checked_options(options: object) -> Mapping[str, object]:
     """The options of a reset; none for None.
 
     Raises:
@@ -44,7 +43,7 @@ def checked_options(options: Any) -> Mapping[str, Any]:
 
 
 def chosen_start(
-    source: SceneSource, seed: int, options: Mapping[str, Any], prompt: str | None
+    source: SceneSource, seed: int, options: Mapping[str, object], prompt: str | None
 ) -> tuple[int, str | None]:
     """The index of the scene that an episode starts in, and its prompt; None for the scene's own.
 
@@ -61,15 +60,15 @@ def chosen_start(
     unknown = [key for key in options if key not in ("scene", "prompt")]
     if unknown:
         raise InvalidConfig(f"reset option {unknown[0]!r} does not exist; there are 'scene' and 'prompt'")
-    scene, prompt = options.get("scene"), options.get("prompt", prompt)
-    if prompt is not None and not isinstance(prompt, str):
-        raise InvalidConfig(f"the prompt must be a string, got {prompt!r}")
+    scene, wanted = options.get("scene"), options.get("prompt", prompt)
+    if wanted is not None and not isinstance(wanted, str):
+        raise InvalidConfig(f"the prompt must be a string, got {wanted!r}")
     if scene is None:
-        return source.index_of_seed(seed), prompt
+        return source.index_of_seed(seed), wanted
     if isinstance(scene, str):
-        return source.index_of_key(scene), prompt
+        return source.index_of_key(scene), wanted
     if isinstance(scene, int | np.integer) and not isinstance(scene, bool):
-        return int(scene), prompt
+        return int(scene), wanted
     raise InvalidConfig(f"the scene must be an index or a key, got {scene!r}")
 
 

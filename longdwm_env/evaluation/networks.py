@@ -4,7 +4,6 @@ import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.errors import MissingWeights
 from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures, check_torchscript
@@ -108,14 +107,16 @@ class Networks:
         """
         return VideoFeatures(_given(self.i3d, "FVD's I3D network"), self.device)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Which weights the numbers rest on; stands under every table, as FDS of two encoders cannot be compared."""
         named = {
             "scorer of FDS": (self.encoder, self.encoder_from),
             "inverse-dynamics model": (self.reader, self.reader_from),
         }
         files = {"Inception": self.inception, "I3D": self.i3d}
-        given = {name: content_hash(path) for name, path in files.items() if path is not None and path.is_file()}
+        given: dict[str, object] = {
+            name: content_hash(path) for name, path in files.items() if path is not None and path.is_file()
+        }
         return given | {
             name: weights_hash(network) + (f" ({origin})" if origin else "")
             for name, (network, origin) in named.items()

@@ -1,7 +1,6 @@
 """How well the networks that judge read footage that nothing was trained on: the error bar of what they say."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from scipy.stats import mannwhitneyu
@@ -31,7 +30,7 @@ def scorer_quality(
     encoder: DrivingEncoder,
     source: ClipSource,
     samples: int,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     stride: int = WINDOW_FRAMES // 2,
 ) -> Table:
     """Every reading against the truth, over drives of a source with labels.
@@ -70,7 +69,7 @@ def motion_quality(
     reader: InverseDynamics,
     source: ClipSource,
     samples: int,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     stride: int = WINDOW_FRAMES // 2,
 ) -> Table:
     """Speed and yaw rate against the truth; arguments and errors are those of ``scorer_quality``."""
@@ -87,7 +86,7 @@ def motion_quality(
 
 
 def quality_on_test_seeds(
-    networks: Networks, samples: int, first_seed: int = TEST_SEEDS_START, facts: Mapping[str, Any] | None = None
+    networks: Networks, samples: int, first_seed: int = TEST_SEEDS_START, facts: Mapping[str, object] | None = None
 ) -> Table:
     """How well the scorer, or else the inverse-dynamics model, reads the simulator's test seeds.
 
@@ -106,7 +105,7 @@ def quality_on_test_seeds(
     return motion_quality(networks.reader, source, samples, described)
 
 
-def _table(name: str, what: str, rows: list[Row], drives: int, facts: Mapping[str, Any]) -> Table:
+def _table(name: str, what: str, rows: list[Row], drives: int, facts: Mapping[str, object]) -> Table:
     columns = ("reading", "windows", "measure", "value", "beside", "its value")
     note = "Windows of a second of the simulator's own footage; intervals are over drives."
     return Table(name, f"{what} on footage that it was not trained on", columns, tuple(rows), drives, facts, (note,))

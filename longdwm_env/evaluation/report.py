@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -46,7 +46,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     samples: int
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     paper: tuple[Row, ...] = ()
     paper_samples: int | None = None
@@ -64,7 +64,7 @@ class Table:
             return self.title
         return f"{self.title} (SMALLER THAN THE PAPER'S: {self.samples} of {self.paper_samples} samples)"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Everything as JSON values."""
         rows = [("here", row) for row in self.rows] + [("paper", row) for row in self.paper]
         return {
@@ -147,7 +147,7 @@ def is_above_zero(found: Interval, sign: int = 1) -> bool | None:
     return True if low > 0 else False if high < 0 else None
 
 
-def page(template: str, **values: Any) -> str:
+def page(template: str, **values: object) -> str:
     """A page drawn from a template; a name that the template needs and is not given is an error."""
     return _templates().get_template(template).render(values)
 
@@ -172,7 +172,7 @@ def cell_text(cell: Cell) -> str:
     return str(cell)
 
 
-def _plain(cell: Cell) -> Any:
+def _plain(cell: Cell) -> object:
     if isinstance(cell, Interval):
         return {"value": _number(cell.value), "low": _number(cell.low), "high": _number(cell.high)}
     return _number(cell) if isinstance(cell, float) else cell

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ def compared(
     samples: Sequence[Sample],
     num_frames: int,
     encoder: DrivingEncoder | None,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
 ) -> Table:
     """Each model on the same drives.
 

@@ -1,6 +1,9 @@
 """Pinhole cameras: fitting pictures to a size, assuming what nobody measured, and projecting points."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 import cv2
 import numpy as np
@@ -120,3 +123,20 @@ def project_points(
     intrinsics = camera.intrinsics
     pixels = rays * [intrinsics.fx_px, intrinsics.fy_px] + [intrinsics.cx_px, intrinsics.cy_px]
     return pixels, depths
+
+
+def camera_to_json(camera: Camera) -> dict[str, object]:
+    """A camera as JSON values, as states and drives keep it."""
+    mounting = camera.mounting
+    return {
+        "intrinsics": asdict(camera.intrinsics),
+        "mounting": {
+            "translation_m": list(mounting.translation_m),
+            "rotation_wxyz": list(mounting.rotation_wxyz),
+        },
+    }
+
+
+def camera_from_json(values: Mapping[str, Any]) -> Camera:
+    """The camera that ``camera_to_json`` wrote."""
+    return Camera(Intrinsics(**values["intrinsics"]), Mounting(**values["mounting"]))

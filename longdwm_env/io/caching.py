@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -19,9 +19,9 @@ class Kept(Generic[Result]):
         self._function, self._size = function, size
         self._cached = lru_cache(size)(function)
 
-    def __call__(self, *arguments: Any) -> Result:
+    def __call__(self, *arguments: object) -> Result:
         """What the function gives, remembered or called."""
         return self._cached(*arguments)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Kept, (self._function, self._size)

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.errors import FolderInUse, InvalidConfig
 
@@ -88,7 +87,7 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def atomic_write_json(path: str | os.PathLike[str], value: Any) -> None:
+def atomic_write_json(path: str | os.PathLike[str], value: object) -> None:
     """Write a JSON file whole or not at all; NaN and infinity, which are not JSON, are refused."""
     atomic_write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
-from typing import Any
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """What the libraries read when they are first imported; so it must be set before a process starts."""
@@ -56,7 +55,7 @@ def left() -> list[threading.Thread]:
 
 
 @contextmanager
-def on_sigterm(action: Callable[[], Any]) -> Iterator[None]:
+def on_sigterm(action: Callable[[], object]) -> Iterator[None]:
     """Do something when asked to end, in place of ending at once. In other threads than the main one: nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -6,7 +6,6 @@ Physical Review E 62 (2000), eqs. 2 and 3.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -41,10 +40,10 @@ class IdmSettings:
 
 
 def idm_acceleration(
-    speed_mps: Any,
-    desired_speed_mps: Any,
-    gap_m: Any = math.inf,
-    leader_speed_mps: Any = 0.0,
+    speed_mps: FloatArray | float,
+    desired_speed_mps: FloatArray | float,
+    gap_m: FloatArray | float = math.inf,
+    leader_speed_mps: FloatArray | float = 0.0,
     settings: IdmSettings | None = None,
 ) -> FloatArray:
     """Accelerations in m/s2; the arguments broadcast.

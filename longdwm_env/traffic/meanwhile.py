@@ -4,7 +4,7 @@ Reactive traffic sees the ego. In the built-in scenes the reference simulator's 
 road users were recorded on a map with lanes, they follow their log until the ego leaves its own (``logged``).
 """
 
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -18,7 +18,7 @@ TrafficKind = Literal["reactive", "constant", "none"]
 TRAFFIC: tuple[str, ...] = get_args(TrafficKind)
 
 
-def checked_traffic(traffic: Any) -> TrafficKind | None:
+def checked_traffic(traffic: object) -> TrafficKind | None:
     """The keyword ``traffic`` as it is allowed.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +121,7 @@ def _camera(text: str) -> Camera:
     return scenes.camera_from_json(text)
 
 
-def _arrays(now: Traffic, pose: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def _arrays(now: Traffic, pose: NDArray[np.float64]) -> dict[str, NDArray[np.generic]]:
     return {**now.arrays, "ego_pose": pose.copy()}
 
 

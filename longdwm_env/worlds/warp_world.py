@@ -5,21 +5,17 @@ that was not in the picture ever comes into it.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from longdwm_env.episodes.lazy_frames import Frames, stack_frames
+from longdwm_env.geometry.camera import camera_from_json, camera_to_json
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.timing import stage
 from longdwm_env.types import (
-    Camera,
     Images,
     ImageSize,
-    Intrinsics,
-    Mounting,
     Scene,
     Trajectory,
     WorldState,
@@ -50,7 +46,7 @@ class WarpWorld:
                 f"scene {scene.key!r} must come with a camera for images of {self.image_size}, got {camera}"
             )
         frame = np.array(scene.log.images(0, 1, camera)[0])
-        return WorldState({"frame": frame}, {"camera": _camera_values(camera), "frames_driven": 0})
+        return WorldState({"frame": frame}, {"camera": camera_to_json(camera), "frames_driven": 0})
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -78,7 +74,7 @@ class WarpWorld:
 
     def _warped(self, state: WorldState, trajectory: Trajectory, which: slice) -> Images:
         with stage("geometry"):
-            camera = _camera(state.values["camera"])
+            camera = camera_from_json(state.values["camera"])
             return warp_images(state.arrays["frame"], camera, trajectory.poses[which], self.settings)
 
     def _warped_one(self, state: WorldState, trajectory: Trajectory, index: int) -> Images:
@@ -93,18 +89,3 @@ def _check_lengths(trajectories: Sequence[Trajectory], num_frames: int) -> None:
     for trajectory in trajectories:
         if not 1 <= num_frames <= len(trajectory.poses):
             raise ValueError(f"a trajectory of {len(trajectory.poses)} frames cannot be driven for {num_frames}")
-
-
-def _camera_values(camera: Camera) -> dict[str, Any]:
-    mounting = camera.mounting
-    return {
-        "intrinsics": asdict(camera.intrinsics),
-        "mounting": {
-            "translation_m": list(mounting.translation_m),
-            "rotation_wxyz": list(mounting.rotation_wxyz),
-        },
-    }
-
-
-def _camera(values: dict[str, Any]) -> Camera:
-    return Camera(Intrinsics(**values["intrinsics"]), Mounting(**values["mounting"]))

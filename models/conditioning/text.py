@@ -1,13 +1,12 @@
 """Prompts to embeddings: T5 at full size; for mini a small encoder with fixed random weights and no vocabulary."""
 
 import zlib
-from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizer, PreTrainedTokenizerBase
 
 from longdwm_env.models import limits
 from longdwm_env.simulator.conditions import Conditions, caption, parts_from_prompt
@@ -35,7 +34,7 @@ class PromptTokenizer(PreTrainedTokenizer):
     vocab_files_names: dict[str, str] = {}  # noqa: RUF012 - transformers' own convention
     model_input_names = ["input_ids"]  # noqa: RUF012 - transformers' own convention
 
-    def __init__(self, buckets: int = 2048, **kwargs: Any) -> None:
+    def __init__(self, buckets: int = 2048, **kwargs: object) -> None:
         self.buckets = limits.whole("buckets", buckets, 1, 1 << 20)
         kwargs.setdefault("pad_token", _SPECIALS[_PAD_ID])
         kwargs.setdefault("unk_token", _SPECIALS[_UNKNOWN_ID])
@@ -50,7 +49,7 @@ class PromptTokenizer(PreTrainedTokenizer):
         """The tokens that have names of their own; words have none."""
         return {token: index for index, token in enumerate(_SPECIALS)}
 
-    def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
+    def _tokenize(self, text: str, **kwargs: object) -> list[str]:
         tokens: list[str] = []
         for field in _fields(text):
             if tokens:
@@ -133,7 +132,11 @@ class PromptEncoder(ModelMixin, ConfigMixin):
 
 
 def encode_prompts(
-    tokenizer: Any, text_encoder: Any, prompts: list[str], max_tokens: int, device: torch.device | str | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    text_encoder: PreTrainedModel,
+    prompts: list[str],
+    max_tokens: int,
+    device: torch.device | str | None = None,
 ) -> Tensor:
     """Embeddings of prompts, (B, S, D); the same call for T5 and for the small encoder.
 

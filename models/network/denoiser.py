@@ -1,7 +1,6 @@
 """What the Coarse and the Fine model have in common: one-step prediction, and sampling."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.network.sampler import clean_from_output, denoise
+from longdwm_env.models.network.sampler import Scheduler, clean_from_output, denoise
 
 StepCallback = Callable[[int, int, Tensor], Tensor | None]
 
@@ -27,7 +26,7 @@ class Denoiser:
     def __init__(
         self,
         transformer: LongDWMTransformer3DModel,
-        scheduler: Any,
+        scheduler: Scheduler,
         guidance: Callable[[], float] | None = None,
     ) -> None:
         self.transformer = transformer

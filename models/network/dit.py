@@ -4,7 +4,6 @@ With every option off this is CogVideoX's transformer: the same modules under th
 """
 
 from dataclasses import fields
-from typing import Any
 
 import torch
 from diffusers import CogVideoXTransformer3DModel
@@ -159,7 +158,7 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         if motion:
             first = nn.Linear(MOTION_FEATURES * frames_per_token, dim)
             self.motion_embed = nn.Sequential(first, nn.SiLU(), _zero_linear(dim, dim))
-        self._positions: dict[tuple[Any, ...], Tensor] = {}
+        self._positions: dict[tuple[object, ...], Tensor] = {}
 
     def _position_embedding(self, frames: int, height: int, width: int, like: Tensor) -> Tensor:
         """(1, text + frames * patches, dim); kept, because CogVideoX rebuilds it at every forward pass."""
@@ -185,7 +184,7 @@ class LongDWMTransformer3DModel(CogVideoXTransformer3DModel):
         timestep_cond: Tensor | None = None,
         ofs: Tensor | None = None,
         image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-        attention_kwargs: dict[str, Any] | None = None,
+        attention_kwargs: dict[str, object] | None = None,
         return_dict: bool = True,
         known: Tensor | None = None,
         known_mask: Tensor | None = None,

@@ -3,7 +3,7 @@
 import copy
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,6 +11,42 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Purpose = Literal["coarse", "fine", "compose", "history", "redraw", "uncertainty"]
+
+
+class ScheduleConfig(Protocol):
+    """How a scheduler was configured."""
+
+    num_train_timesteps: int
+    prediction_type: str
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """What is used of diffusers' deterministic schedulers: CogVideoXDDIMScheduler, DDIMScheduler, DPM without SDE."""
+
+    config: ScheduleConfig
+    timesteps: Tensor
+    alphas_cumprod: Tensor
+    init_noise_sigma: float
+
+    def set_timesteps(self, num_inference_steps: int, device: torch.device | str | None = None) -> None:
+        """Choose the timesteps of a sampler with so many steps."""
+        ...
+
+    def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor:
+        """What the network is given of a noisy sample."""
+        ...
+
+    def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, *, return_dict: bool) -> tuple[Tensor, ...]:
+        """The sample one step later comes first."""
+        ...
+
+
+@runtime_checkable
+class DdimScheduler(Scheduler, Protocol):
+    """A scheduler that says how much signal there is at the clean end."""
+
+    final_alpha_cumprod: Tensor
 
 
 def counted_noise(
@@ -42,7 +78,7 @@ def counted_noise(
     return torch.from_numpy(np.stack(drawn)).to(device=device, dtype=dtype)
 
 
-def _signal_and_noise(scheduler: Any, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+def _signal_and_noise(scheduler: Scheduler, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """sqrt(abar_t) and sqrt(1 - abar_t), each (B, 1, ...) to broadcast against ``like``."""
     alphas = scheduler.alphas_cumprod.to(device=like.device, dtype=torch.float32)
     signal = alphas[timesteps.to(like.device)].reshape(-1, *[1] * (like.ndim - 1))
@@ -50,7 +86,10 @@ def _signal_and_noise(scheduler: Any, timesteps: Tensor, like: Tensor) -> tuple[
 
 
 def add_noise(
-    scheduler: Any, clean: Float[Tensor, "b *latent"], noise: Float[Tensor, "b *latent"], timesteps: Int[Tensor, "b"]
+    scheduler: Scheduler,
+    clean: Float[Tensor, "b *latent"],
+    noise: Float[Tensor, "b *latent"],
+    timesteps: Int[Tensor, "b"],
 ) -> Float[Tensor, "b *latent"]:
     """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (LongDWM, Eq. 1-2).
 
@@ -61,7 +100,10 @@ def add_noise(
 
 
 def clean_from_output(
-    scheduler: Any, output: Float[Tensor, "b *latent"], noisy: Float[Tensor, "b *latent"], timesteps: Int[Tensor, "b"]
+    scheduler: Scheduler,
+    output: Float[Tensor, "b *latent"],
+    noisy: Float[Tensor, "b *latent"],
+    timesteps: Int[Tensor, "b"],
 ) -> Float[Tensor, "b *latent"]:
     """The clean latent that a network output stands for, D(x_t, t, ...) of LongDWM, Eq. 3 and 6.
 
@@ -80,7 +122,10 @@ def clean_from_output(
 
 
 def output_from_clean(
-    scheduler: Any, clean: Float[Tensor, "b *latent"], noise: Float[Tensor, "b *latent"], timesteps: Int[Tensor, "b"]
+    scheduler: Scheduler,
+    clean: Float[Tensor, "b *latent"],
+    noise: Float[Tensor, "b *latent"],
+    timesteps: Int[Tensor, "b"],
 ) -> Float[Tensor, "b *latent"]:
     """What the network should say for a clean latent and the noise on it: the inverse of ``clean_from_output``."""
     kind = scheduler.config.prediction_type
@@ -95,7 +140,7 @@ def output_from_clean(
 
 
 def jump(
-    scheduler: Any,
+    scheduler: DdimScheduler,
     noisy: Float[Tensor, "b *latent"],
     clean: Float[Tensor, "b *latent"],
     begin: Int[Tensor, "b"],
@@ -122,7 +167,7 @@ def jump(
 
 
 def denoise(
-    scheduler: Any,
+    scheduler: Scheduler,
     predict: Callable[[Tensor, Tensor], Tensor],
     noise: Tensor,
     num_steps: int,
@@ -152,12 +197,12 @@ def denoise(
     return latents
 
 
-def steps_of(scheduler: Any, num_steps: int) -> int:
+def steps_of(scheduler: Scheduler, num_steps: int) -> int:
     """How many steps ``denoise`` takes when it is asked for ``num_steps``: some schedulers take more."""
     return len(_stepped(scheduler, num_steps, "cpu").timesteps)
 
 
-def _stepped(scheduler: Any, num_steps: int, device: torch.device | str) -> Any:
+def _stepped(scheduler: Scheduler, num_steps: int, device: torch.device | str) -> Scheduler:
     # A scheduler remembers where it is; samples that are made side by side each need their own.
     own = copy.copy(scheduler)
     own.set_timesteps(num_steps, device=device)

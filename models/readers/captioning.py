@@ -8,13 +8,12 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, LlavaNextVideoForConditionalGeneration
+from transformers import AutoTokenizer, LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerBase
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidScene, MissingWeights
@@ -60,7 +59,12 @@ class Annotator:
         max_new_tokens: longest answer.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, max_new_tokens: int = 256) -> None:
+    def __init__(
+        self,
+        model: LlavaNextVideoForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerBase,
+        max_new_tokens: int = 256,
+    ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.max_new_tokens = max_new_tokens

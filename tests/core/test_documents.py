@@ -99,6 +99,15 @@ def test_what_is_named_as_a_command_is_one():
     assert unknown == set()
 
 
+PLACES = ("", "longdwm_env", "models", "training", "agents")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_source_files_that_are_named_with_their_folder_exist(path):
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)+\.py)`", path.read_text())) - {"path/to/file.py"}
+    assert {name for name in named if not any((ROOT / place / name).is_file() for place in PLACES)} == set()
+
+
 def test_extras_are_written_one_way_and_exist():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     folders = ("longdwm_env", "models", "training", "agents", "examples", "docs")

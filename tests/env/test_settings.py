@@ -1,7 +1,13 @@
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from longdwm_env import InvalidConfig, InvalidScene, MissingWeights, UnknownWorld
+from longdwm_env import InvalidConfig, InvalidScene, LongDWMEnv, LongDWMVectorEnv, MissingWeights, UnknownWorld
+from longdwm_env.env_options import EnvOptions
 from longdwm_env.factory import DEFAULT_IMAGE_SIZE, DEFAULT_WORLD, make_world
 
 
@@ -91,3 +97,25 @@ def test_the_default_world_draws_its_own_size(make):
     assert env.unwrapped.world.name == DEFAULT_WORLD
     assert env.observation_space["frames"].shape == (12, 96, 144, 3)
     env.close()
+
+
+def test_both_environments_take_the_keywords_of_one_list_with_its_defaults():
+    listed = {field.name: field.default for field in fields(EnvOptions)}
+    for kind, first in ((LongDWMEnv, []), (LongDWMVectorEnv, ["num_envs", "autoreset_mode"])):
+        taken = inspect.signature(kind).parameters
+        assert list(taken) == [*first, *listed]
+        assert {name: taken[name].default for name in listed} == listed
+
+
+def test_the_document_lists_each_keyword_with_its_default():
+    page = (Path(__file__).parents[2] / "docs" / "environment.md").read_text()
+    table = page.partition("## Keywords")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", table, re.MULTILINE)
+    assert rows == [(field.name, repr(field.default).replace("'", '"')) for field in fields(EnvOptions)]
+
+
+def test_an_environment_says_what_it_was_made_with(make):
+    made = make("warp", max_episode_s=7.0).unwrapped.options
+    assert (made.world, made.max_episode_s, made.prompt) == ("warp", 7.0, None)
+    # In their order too, as ever.
+    assert LongDWMEnv("warp", None, "control").options == EnvOptions(world="warp", action_mode="control")

@@ -15,6 +15,7 @@ from longdwm_env.evaluation.paper.systems import PeerRolledOut, same_size_baseli
 from longdwm_env.models.network.fine import FineModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
+from longdwm_env.training.stage_list import STAGES
 from longdwm_env.training.workspace import TRAINED_WITH, Workspace, trained_with_warp
 
 from ..training.scenery import PaintedRoad
@@ -59,7 +60,7 @@ def test_the_baseline_is_told_what_it_was_trained_with(
     pipeline = LongDWMPipeline.from_pretrained(str(folder))
     workspace = Workspace(tmp_path)
     pipeline.fine.save_pretrained(str(workspace.baseline))
-    workspace.note_training("ar-baseline", use_warp)
+    workspace.note_training(STAGES["ar-baseline"], use_warp)
     (system,) = same_size_baseline(pipeline, workspace.baseline)
     asked = Asked(monkeypatch)
     assert system.continued(sample, 12).shape == sample.truth.shape

@@ -113,6 +113,9 @@ def test_the_tables_on_paper(tmp_path, capsys):
     coarse = [by_steps["145 frames", steps]["coarse"]["flops"] for steps in (2, 1)]
     assert coarse[0] == 4 * coarse[1]  # two steps with guidance
     assert all(size > 0 for size in results["memory"].values())
+    # The small decoder is counted too, in place of the autoencoder's own.
+    assert all(drive["costs"]["small decode"]["flops"] > 0 for drive in results["drives"])
+    assert "small decoder" in printed
 
 
 def test_the_floor_of_the_full_size_is_the_known_one():

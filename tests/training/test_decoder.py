@@ -10,10 +10,12 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.world import DiffusionWorld
+from longdwm_env.training.assembly.assembled import Ingredients
+from longdwm_env.training.assembly.decoder import decoder
 from longdwm_env.training.data.encoded.latents import LatentStore
-from longdwm_env.training.decoder import decoder_stage
 from longdwm_env.training.losses.decoder_loss import DecoderChoices, DecoderSampler
 from longdwm_env.training.recipes import recipe
+from longdwm_env.training.stage_list import STAGES
 from longdwm_env.training.stages import prepare_latents, run_stage
 from longdwm_env.training.workspace import Workspace
 
@@ -56,12 +58,12 @@ def test_it_learns_what_the_autoencoder_shows_and_the_pipeline_uses_it(workspace
     assert pipeline.codec.small_decoder.config.widths in ([32, 19, 13, 13], (32, 19, 13, 13))
 
 
-def test_only_the_large_autoencoder_gets_one(tmp_path: Path, workspace: Workspace) -> None:
-    mini = Workspace(tmp_path)
-    mini.prepare(recipe("mini-simulator", "debug"))
+def test_only_the_large_autoencoder_gets_one(tmp_path: Path) -> None:
+    made, mini = recipe("mini-simulator", "debug"), Workspace(tmp_path)
+    mini.prepare(made)
     config = recipe("cogvideox-2b-nuscenes", "debug").stage("decoder")
     with pytest.raises(InvalidConfig, match="takes the place of CogVideoX's"):
-        decoder_stage(config, LatentStore(workspace.latents), mini.load())
+        decoder(Ingredients(STAGES["decoder"], config, made, mini, mini.load()))
 
 
 def test_samples_are_squares_of_segments_and_keyframes(workspace: Workspace) -> None:

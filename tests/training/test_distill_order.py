@@ -10,13 +10,13 @@ import torch
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.text import PromptTokenizer
 from longdwm_env.models.presets import build, debug_cogvideox
+from longdwm_env.training.assembly.order import check_teacher
 from longdwm_env.training.config import as_json
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.data.samplers import DistillSampler
 from longdwm_env.training.losses.distilling.distill import DistillChoices, DistillObjective, gather_ends
 from longdwm_env.training.losses.objective import NoiseChoices
-from longdwm_env.training.order import check_teacher
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace
 

@@ -52,7 +52,7 @@ def objective_of(pipeline, **changed) -> FewStepObjective:
     return FewStepObjective(inner, FewStepChoices(**{**given, **changed}))
 
 
-def batch_at(step: int) -> FewStepBatch[CoarseBatch]:
+def batch_at(step: int) -> FewStepBatch:
     clean, text = tensors(2, 3, 4, 8, 12, seed=1), tensors(2, 16, 32, seed=2)
     return FewStepBatch(COUNTS, step, CoarseBatch(COUNTS, clean, 1, text, None, None, None, None, ()))
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from longdwm_env.cli import train
+from longdwm_env.cli.building import train_evaluation
 from longdwm_env.cli.measuring import paper_metrics as metrics
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.training import rebuild as rebuilding
@@ -241,7 +242,7 @@ def test_an_evaluation_goes_on_where_it_was_interrupted_unless_the_weights_are_o
         run.__name__ = name
         return run
 
-    monkeypatch.setattr(train, "_test_drives", lambda *_: tmp_path / "drives")
+    monkeypatch.setattr(train_evaluation, "_test_drives", lambda *_: tmp_path / "drives")
     names = ["short", "long", "controllable", "interpolation"]
     for name in names:
         monkeypatch.setattr(metrics, name, protocol(name))

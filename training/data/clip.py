@@ -95,7 +95,7 @@ class ClipSource(Protocol):
         """Frames of its longest clip, as far as is known before it is read."""
         ...
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """What decides the clips' contents, as JSON; two sources with the same description hold the same clips."""
         ...
 
@@ -112,7 +112,7 @@ class ClipSource(Protocol):
         ...
 
 
-def camera_as_json(camera: Camera) -> dict[str, Any]:
+def camera_as_json(camera: Camera) -> dict[str, object]:
     """A camera as plain JSON values."""
     intrinsics, mounting = camera.intrinsics, camera.mounting
     return {

@@ -5,10 +5,9 @@ clips of a source are recorded in shards and every later stage reads those.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -80,12 +79,12 @@ def record_footage(
 
 
 def _record_shard(
-    clips: ClipSource, twins: ClipSource | None, folder: Path, made_from: dict[str, Any], shard: int
+    clips: ClipSource, twins: ClipSource | None, folder: Path, made_from: Mapping[str, object], shard: int
 ) -> None:
     source, first = clips, shard * CLIPS_PER_SHARD
     if twins is not None and shard >= TWIN_SHARDS:
         source, first = twins, (shard - TWIN_SHARDS) * CLIPS_PER_SHARD
-    entries: list[tuple[dict[str, Any], dict[str, torch.Tensor]]] = []
+    entries: list[tuple[dict[str, object], dict[str, torch.Tensor]]] = []
     for index in range(first, min(first + CLIPS_PER_SHARD, len(source))):
         try:
             clip = source.clip(index)
@@ -97,7 +96,7 @@ def _record_shard(
     ShardFolder(folder, made_from).write(shard, entries)
 
 
-def _packed(clip: Clip) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _packed(clip: Clip) -> tuple[dict[str, object], dict[str, torch.Tensor]]:
     pictures = [cv2.imencode(".png", image[..., ::-1])[1].reshape(-1) for image in clip.images]
     tensors = {
         "png": torch.from_numpy(np.concatenate(pictures)),
@@ -117,7 +116,7 @@ def _packed(clip: Clip) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     for name, values in clip.labels.items():
         tensors[f"labels.{name}"] = torch.tensor(values, dtype=torch.float32)
     facts = {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "camera": camera_as_json(clip.camera)}
-    given: dict[str, Any] = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
+    given: dict[str, object] = {"has_poses": clip.poses is not None, "has_layout": clip.layout is not None}
     if clip.scenery is not None:
         given["scenery"] = list(clip.scenery.arrays)
     if clip.actors is not None:
@@ -163,7 +162,7 @@ class Footage:
         keys = {entry.facts["key"] for entry in self.entries}
         return any(twin_key(key) in keys for key in keys)
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """What the recorded source was made from."""
         return dict(self._shards.made_from)
 

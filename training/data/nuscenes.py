@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -104,7 +103,7 @@ class NuScenesClips:
         """Frames of its longest clip."""
         return max((part.frames for part in self._parts), default=0)
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """What decides the clips' contents."""
         return {
             "source": "nuscenes",

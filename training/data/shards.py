@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -89,6 +89,24 @@ def made_from(manifest: Path) -> dict[str, Any]:
     return found
 
 
+class ShardFile(Protocol):
+    """An open safetensors file."""
+
+    def get_tensor(self, name: str) -> torch.Tensor:
+        """A whole tensor."""
+        ...
+
+    def get_slice(self, name: str) -> "Rows":
+        """A tensor whose rows are read when they are asked for."""
+        ...
+
+
+class Rows(Protocol):
+    """A tensor in a file."""
+
+    def __getitem__(self, rows: slice | int) -> torch.Tensor: ...
+
+
 class ShardFolder:
     """A folder of shards. Opening one whose manifest differs from ``made_from`` is refused.
 
@@ -100,9 +118,9 @@ class ShardFolder:
         InvalidConfig: the folder was made from something else.
     """
 
-    def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, made_from: Mapping[str, object]) -> None:
         self.folder = folder
-        self._open: dict[Path, Any] = {}
+        self._open: dict[Path, ShardFile] = {}
         self.made_from: dict[str, Any] = json.loads(json.dumps(made_from))
         manifest = {"layout": LAYOUT_VERSION, "made_from": self.made_from}
         path = folder / MANIFEST
@@ -157,7 +175,7 @@ class ShardFolder:
     def write(
         self,
         shard: int,
-        entries: Sequence[tuple[Mapping[str, Any], Mapping[str, torch.Tensor]]],
+        entries: Sequence[tuple[Mapping[str, object], Mapping[str, torch.Tensor]]],
         made_of: int | None = None,
     ) -> None:
         """Write one shard whole.
@@ -234,18 +252,18 @@ class ShardFolder:
             raise BadClip(f"{entry.shard} entry {entry.place}: {error}") from error
         return loaded
 
-    def _file(self, path: Path) -> Any:
+    def _file(self, path: Path) -> ShardFile:
         if path not in self._open:
             self._open[path] = safe_open(path, "pt").__enter__()
         return self._open[path]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_open": {}}
 
 
 @contextmanager
 def shards_to_make(
-    folder: Path, made_from: Mapping[str, Any], clips: Mapping[int, int]
+    folder: Path, made_from: Mapping[str, object], clips: Mapping[int, int]
 ) -> Iterator[tuple[ShardFolder, list[int]]]:
     """A folder and its shards that are still to be made; it has no other writer meanwhile. A full one is only read.
 
@@ -265,7 +283,7 @@ def shards_to_make(
         yield shards, shards.ask(clips)
 
 
-def _differences(found: Any, wanted: Any, name: str = "") -> list[str]:
+def _differences(found: object, wanted: object, name: str = "") -> list[str]:
     if isinstance(found, dict) and isinstance(wanted, dict):
         return [
             text

@@ -1,12 +1,12 @@
 """Which process trains on which samples, and reading them ahead of time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.training.data.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Share:
 
 
 def batches_ahead(
-    draw: Callable[[int, Sequence[int]], Any], share: Share, first_step: int, ahead: int = 4
-) -> Iterator[Any]:
+    draw: Callable[[int, Sequence[int]], Batch], share: Share, first_step: int, ahead: int = 4
+) -> Generator[Batch, None, None]:
     """Micro-batches from ``first_step`` on, for ever, read by a thread while the model computes.
 
     A sample that cannot be read is an error here: damage was to be found when the store was opened.

@@ -9,7 +9,6 @@ import ast
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -136,7 +135,7 @@ class SimulatorClips:
         """Frames of a clip that does not end in a collision."""
         return self.frames
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """What decides the clips' contents."""
         return {
             "source": self.name,

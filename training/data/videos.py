@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -126,7 +125,7 @@ class VideoClips:
                 continue
             self._parts.append(replace(whole, first=first, frames=usable))
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """What decides the clips' contents: of every video, and of what lies beside it, a hash."""
         return {
             "source": "videos",

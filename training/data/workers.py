@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import cv2
 import torch
@@ -24,7 +24,7 @@ class WorkerLost(LongDWMError, RuntimeError):
 
 def side_by_side(
     work: Callable[..., Result],
-    tasks: Sequence[tuple[Any, ...]],
+    tasks: Sequence[tuple[object, ...]],
     workers: int,
     threads: int = 1,
     cluster: str | None = None,
@@ -51,10 +51,10 @@ def side_by_side(
         return
     with worker_pool(workers, threads, _remember, work) as pool:
         for done in [pool.submit(_work_on, *task) for task in tasks]:
-            yield done.result()
+            yield cast(Result, done.result())
 
 
-def _on_cluster(work: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], cluster: str) -> Iterator[Result]:
+def _on_cluster(work: Callable[..., Result], tasks: Sequence[tuple[object, ...]], cluster: str) -> Iterator[Result]:
     try:
         import ray
     except ImportError as error:
@@ -79,7 +79,7 @@ def _on_cluster(work: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], c
 
 @contextmanager
 def worker_pool(
-    count: int, threads: int = 1, begin: Callable[..., None] | None = None, *given: Any
+    count: int, threads: int = 1, begin: Callable[..., None] | None = None, *given: object
 ) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with the one that began them; what has not been begun when the context ends is left out.
 
@@ -99,7 +99,7 @@ def worker_pool(
             pool.shutdown(cancel_futures=True)
 
 
-def _begin(threads: int, begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+def _begin(threads: int, begin: Callable[..., None] | None, given: tuple[object, ...]) -> None:
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     end_with_parent()
@@ -107,15 +107,15 @@ def _begin(threads: int, begin: Callable[..., None] | None, given: tuple[Any, ..
         begin(*given)
 
 
-_work_here: Callable[..., Any] | None = None
+_work_here: Callable[..., object] | None = None
 """Of a process that works beside others."""
 
 
-def _remember(work: Callable[..., Any]) -> None:
+def _remember(work: Callable[..., object]) -> None:
     global _work_here
     _work_here = work
 
 
-def _work_on(*task: Any) -> Any:
+def _work_on(*task: object) -> object:
     assert _work_here is not None
     return _work_here(*task)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, coarse_conditioning, noised_history
 from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.network.sampler import add_noise
+from longdwm_env.models.network.sampler import Scheduler, add_noise
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.draws import uniform
@@ -99,7 +98,7 @@ class CoarseObjective(Objective):
     def __init__(
         self,
         transformer: LongDWMTransformer3DModel,
-        scheduler: Any,
+        scheduler: Scheduler,
         empty_text: Tensor,
         choices: OpenChoices,
         noise: NoiseChoices,

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.losses.objective import Objective
@@ -76,11 +76,12 @@ class CodecObjective(Objective):
 
     component = "vae"
 
-    def __init__(self, autoencoder: nn.Module, choices: CodecChoices, seed: int) -> None:
+    def __init__(self, autoencoder: MiniAutoencoder, choices: CodecChoices, seed: int) -> None:
         super().__init__(seed)
-        self.autoencoder: Any = autoencoder
+        self.autoencoder = autoencoder
         self.choices = choices
-        self._linear = (autoencoder.analysis.weight.detach().clone(), autoencoder.analysis.bias.detach().clone())  # type: ignore[union-attr, operator]
+        assert autoencoder.analysis.bias is not None
+        self._linear = (autoencoder.analysis.weight.detach().clone(), autoencoder.analysis.bias.detach().clone())
 
         if not choices.train_encoder:
             for part in (autoencoder.analysis, autoencoder.encoder):

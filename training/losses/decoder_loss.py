@@ -9,7 +9,6 @@ Deviation: not in the paper. TAEHV adds a critic; without one, fine texture that
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -133,7 +132,7 @@ class DecoderObjective(Objective):
 
     def __init__(self, decoder: SmallDecoder, decode: Decode, choices: DecoderChoices, seed: int) -> None:
         super().__init__(seed)
-        self.decoder: Any = decoder
+        self.decoder = decoder
         self.choices = choices
         self.decode = decode
 

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +95,7 @@ def gathered(
     return Evidence(values, motion)
 
 
-def _throw_away_unless(folder: Path, made_from: dict[str, Any]) -> None:
+def _throw_away_unless(folder: Path, made_from: Mapping[str, object]) -> None:
     manifest = folder / MANIFEST
     if manifest.is_file() and json.loads(manifest.read_text()) == made_from:
         return
@@ -148,7 +147,7 @@ class _Windows:
         rng = numbers(self.seed, number, "window")
         footage = self.footage
         clip = self.clips[rng.integers(len(self.clips))]
-        facts: Mapping[str, Any] = footage.entries[clip].facts
+        facts = footage.entries[clip].facts
         speeds, yaw_rates = footage.label(clip, "speed_mps"), footage.label(clip, "yaw_rate_radps")
         hurried = rng.random() < HURRIED_RATIO
         for pace in (2, 1) if hurried else (1,):

@@ -1,7 +1,6 @@
 """Training the Fine model: LongDWM, Eq. 6, section 3.2."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, fine_c
 from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.network.fine import FineModel
-from longdwm_env.models.network.sampler import add_noise
+from longdwm_env.models.network.sampler import Scheduler, add_noise
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import FineBatch
 from longdwm_env.training.draws import normal, uniform
@@ -78,7 +77,7 @@ class FineObjective(Objective):
     def __init__(
         self,
         transformer: LongDWMTransformer3DModel,
-        scheduler: Any,
+        scheduler: Scheduler,
         empty_text: Tensor,
         choices: OpenChoices,
         noise: NoiseChoices,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.network.sampler import Scheduler
 from longdwm_env.training.draws import normal, uniform
 
 
@@ -62,7 +63,9 @@ class NoiseChoices:
             raise InvalidConfig(f"sampler_steps is at least 1 and sampler_ratio in [0, 1], got {self}")
 
 
-def draw_timesteps(scheduler: Any, choices: NoiseChoices, seed: int, counts: Sequence[int], device: Any) -> Tensor:
+def draw_timesteps(
+    scheduler: Scheduler, choices: NoiseChoices, seed: int, counts: Sequence[int], device: torch.device | str
+) -> Tensor:
     """(B,) timesteps t, one per sample."""
     total = scheduler.config.num_train_timesteps
     drawn = (uniform(seed, counts, "timestep") * total).long()
@@ -74,7 +77,7 @@ def draw_timesteps(scheduler: Any, choices: NoiseChoices, seed: int, counts: Seq
     return drawn.to(device)
 
 
-def error_weights(scheduler: Any, weighting: LossWeighting, timesteps: Tensor) -> Tensor | None:
+def error_weights(scheduler: Scheduler, weighting: LossWeighting, timesteps: Tensor) -> Tensor | None:
     """(B,) how much the squared error of the clean latent counts at each timestep, or None for all alike.
 
     With x_t = sqrt(abar) x_0 + sqrt(1 - abar) eps a velocity error is the error of x_0 over -sqrt(1 - abar) (Salimans

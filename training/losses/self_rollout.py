@@ -14,11 +14,12 @@ from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
-from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.codec.video_codec import Codec, images_from_uint8, uint8_from_images
 from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, motion_features
 from longdwm_env.models.conditioning.road_users import in_view
 from longdwm_env.models.conditioning.warped_pictures import keyframe_views
 from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise
 from longdwm_env.types import FloatArray, Images
@@ -37,8 +38,8 @@ class Rollout:
         settings: of the pipeline: denoising steps, warp, how many keyframes are remembered.
     """
 
-    codec: Any
-    settings: Any
+    codec: Codec
+    settings: LongDWMSettings
 
 
 @torch.no_grad()

@@ -6,12 +6,13 @@ is a plain transformer.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig, MissingDependency
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.speed import is_installed
 
 LAYERS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2")
@@ -40,7 +41,7 @@ class LoraChoices:
             raise InvalidConfig(f"lora.rank is at least 0 and lora.alpha above 0, got {self}")
 
 
-def add_lora(transformer: Any, choices: LoraChoices, seed: int) -> None:
+def add_lora(transformer: LongDWMTransformer3DModel, choices: LoraChoices, seed: int) -> None:
     """Freeze a transformer but for what LongDWM added to it, and put low-rank changes beside its blocks' layers.
 
     Args:
@@ -81,8 +82,8 @@ def merge_lora(transformer: nn.Module, weights: Mapping[str, Tensor], choices: L
     Raises:
         InvalidConfig: the weights are of another transformer or rank.
     """
-    add_lora(transformer, choices, seed=0)
-    changed: Any = transformer
+    changed = cast(LongDWMTransformer3DModel, transformer)
+    add_lora(changed, choices, seed=0)
     try:
         unexpected = changed.load_state_dict(dict(weights), strict=False).unexpected_keys
     except RuntimeError as error:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.costs import Cost, bytes_of, cost_of, without_data
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.training.config import Recipe, StageConfig
-from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
+from longdwm_env.training.data.batches import Batch, CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.distilling.distill import DistillObjective
@@ -97,7 +98,7 @@ def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> 
 
 def made(
     recipe: Recipe, stage: str, config: StageConfig, device: str = "cpu", seed: int = 0
-) -> tuple[Objective, CoarseBatch | FineBatch | DistillBatch]:
+) -> tuple[Objective, Batch]:
     """A stage's objective with random weights, and a micro-batch of zeros for it.
 
     Raises:
@@ -112,7 +113,7 @@ def made(
     if config.lora.rank:
         # peft moves what it adds; tensors without data cannot be moved in place, and begin where they belong.
         with torch.device(device), patch.object(nn.Module, "to", lambda module, *_, **__: module):
-            add_lora(objective.trained, config.lora, config.loop.seed)
+            add_lora(cast(LongDWMTransformer3DModel, objective.trained), config.lora, config.loop.seed)
     if config.loop.gradient_checkpointing:
         objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
     objective.train()
@@ -120,7 +121,7 @@ def made(
 
 
 def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Objective:
-    transformer: Any = pipeline.coarse.config
+    transformer = pipeline.coarse.config
     empty = torch.zeros(transformer.max_text_seq_length, transformer.text_embed_dim)
     settings, seed = pipeline.settings, config.loop.seed
     coarse_noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio)
@@ -148,7 +149,7 @@ def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Ob
     )
 
 
-def _batch(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Any:
+def _batch(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Batch:
     samples = config.loop.micro_batch_size
     if stage == "coarse":
         window = max(config.windows, key=lambda w: w.history + w.future)
@@ -185,14 +186,14 @@ def _fine(samples: int, pipeline: LongDWMPipeline) -> FineBatch:
 
 def _sizes(pipeline: LongDWMPipeline) -> tuple[tuple[int, int, int], tuple[int, int]]:
     """(C, h, w) of a latent and (S, D) of a text."""
-    config: Any = pipeline.coarse.config
+    config = pipeline.coarse.config
     factor = pipeline.codec.spatial_factor
     height, width = pipeline.settings.image_size
     latent = (config.in_channels, height // factor, width // factor)
     return latent, (config.max_text_seq_length, config.text_embed_dim)
 
 
-def _there_and_back(objective: Objective, batch: Any, config: StageConfig) -> None:
+def _there_and_back(objective: Objective, batch: Batch, config: StageConfig) -> None:
     with in_precision(config, "cpu"):
         loss: Tensor = objective(batch)[0]
     loss.backward()
@@ -215,7 +216,7 @@ def bytes_of_moments(recipe: Recipe, stage: str, config: StageConfig) -> float:
 def _look_up_codes(config: StageConfig) -> None:
     """Torchao computes the values of its codes once, with numbers, which are not to be had without data."""
     if config.optimizer.moments == "8bit":
-        some: Any = torch.nn.Parameter(torch.zeros(4096))
+        some = torch.nn.Parameter(torch.zeros(4096))
         optimizer: Any = adamw([some], config.optimizer)
         for signed in (True, False):
             optimizer._new_buffer(some, signed)

@@ -10,12 +10,10 @@ from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import parameter_counts
 from longdwm_env.training.data.encoded.latents import weights_hash
 from longdwm_env.training.rebuild import hours
+from longdwm_env.training.stage_list import STAGES
 from longdwm_env.training.workspace import Workspace
 
 CARD = "MODEL_CARD.md"
-STAGES = ("codec", "coarse", "fine", "distill", "sharpen", "warp")
-"""What a pipeline is made of, in the order of training."""
-
 NOT_MEASURED = "Not measured."
 
 
@@ -97,9 +95,17 @@ class ModelFacts:
             simulated=is_simulated(workspace),
             clips=_clips(workspace.latents),
             clip_frames=made_from.get("frames"),
-            stages=tuple(facts for facts in (StageFacts.of(workspace, stage) for stage in STAGES) if facts is not None),
+            stages=tuple(
+                facts for facts in (StageFacts.of(workspace, stage) for stage in _made_by()) if facts is not None
+            ),
             rebuild=hours(workspace),
         )
+
+
+def _made_by() -> list[str]:
+    """Stages that a pipeline is made by, in their order, as far as they keep a log of the common kind."""
+    made = (stage for stage in STAGES.values() if stage.rebuilt is not None and stage.assembled_by is not None)
+    return [stage.name for stage in made if stage.result == "pipeline"]
 
 
 def is_simulated(workspace: Workspace) -> bool:
@@ -225,7 +231,7 @@ def _result(table: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):

@@ -16,9 +16,10 @@ from longdwm_env.models.card import OPENER, PIPELINE_USE, weights_readme
 from longdwm_env.models.folder import check_pipeline_folder, dtype_argument
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.shipping.model_card import CARD, ModelFacts, is_simulated, model_card, results_in
+from longdwm_env.training.stage_list import STAGES
 from longdwm_env.training.workspace import Workspace
 
-READERS = ("scorer", "inverse-dynamics")
+READERS = tuple(stage.name for stage in STAGES.values() if stage.network is not None)
 """Folders beside the pipeline's."""
 
 

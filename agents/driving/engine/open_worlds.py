@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from longdwm_env.agents.driving.engine.world_worker import Part
 from longdwm_env.agents.driving.input.pedals import Controls
 from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 from longdwm_env.clock import FPS
-from longdwm_env.env_options import open_episodes
+from longdwm_env.env_options import EnvOptions, open_episodes
 from longdwm_env.episode import Episodes, Outcome, made_here
 from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.episodes.observation import Timing, info_from
@@ -127,7 +126,7 @@ class Generator:
     def open_scene(self, request: OpenScene) -> Moment:
         """The start of a scene. The world draws one clip from there that nobody sees, so that its caches are warm."""
         rules = self.rules(request.world, "control", self.frames_of(request.world))
-        options: dict[str, Any] = {} if request.scene is None else {"scene": request.scene}
+        options: dict[str, object] = {} if request.scene is None else {"scene": request.scene}
         if request.prompt is not None:
             options["prompt"] = request.prompt
         moment = _first_moment(rules.begin(request.seed, options))
@@ -199,20 +198,14 @@ class Generator:
         """The engine of a world for one kind of action."""
         key = (world, mode, frames)
         if key not in self._rules:
-            self._rules[key] = open_episodes(
+            options = EnvOptions(
                 world=self.world(world),
                 scenes=self.source,
                 action_mode=mode,
                 control_period_s=frames / FPS,
                 max_episode_s=LONGEST_DRIVE_S,
-                obs_mode="video",
-                image_size=None,
-                camera=None,
-                prompt=None,
-                reward=None,
-                device=None,
-                render_mode=None,
             )
+            self._rules[key] = open_episodes(options)
         return self._rules[key]
 
     def world(self, name: str) -> WorldModel:

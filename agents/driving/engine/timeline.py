@@ -1,14 +1,13 @@
 """The drive so far as values, so that any of its moments can be driven again differently; bounded in memory."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from longdwm_env.actions import ActionMode
+from longdwm_env.actions import Action, ActionMode
 from longdwm_env.agents.driving.input.pedals import Controls
 from longdwm_env.clock import FPS
+from longdwm_env.episodes.observation import Info
 from longdwm_env.state import EnvState
 from longdwm_env.types import FloatArray, Images, Trajectory
 
@@ -24,7 +23,7 @@ class Act:
     """One action: of which of the environment's action modes, and for how many frames."""
 
     mode: ActionMode
-    action: NDArray[np.float32]
+    action: Action
     frames: int
 
 
@@ -49,7 +48,7 @@ class Moment:
     trajectory: Trajectory | None = None
     origin: FloatArray = field(default_factory=lambda: np.zeros(3))
     act: Act | None = None
-    info: dict[str, Any] = field(default_factory=dict)
+    info: Info = field(default_factory=dict)
     made_in_s: float = 0.0
 
     @property

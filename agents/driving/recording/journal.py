@@ -75,9 +75,11 @@ class Journal:
 
     def drove(self, act: Act) -> None:
         """An action was performed."""
-        self.steps.append({"do": "drive", "mode": act.mode, "action": act.action.tolist(), "frames": act.frames})
+        self.steps.append(
+            {"do": "drive", "mode": act.mode, "action": np.asarray(act.action).tolist(), "frames": act.frames}
+        )
 
-    def note(self, do: str, **fields: Any) -> None:
+    def note(self, do: str, **fields: object) -> None:
         """Anything else was done."""
         self.steps.append({"do": do, **fields})
 

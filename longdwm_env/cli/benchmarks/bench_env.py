@@ -5,7 +5,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from longdwm_env.env import LongDWMEnv
 
 IMPORT = "import time; t = time.perf_counter(); import longdwm_env; print(time.perf_counter() - t)"
 
@@ -38,7 +41,7 @@ def bench_env(world: str = "simulator", steps: int = 10, futures: int = 8, repea
     environment.reset(seed=7)
     results["make_and_reset_s"] = time.perf_counter() - start
 
-    base: Any = environment.unwrapped
+    base = cast("LongDWMEnv", environment.unwrapped)
     state = base.get_state()
     ahead = (np.array([[0.5, 0], [1.0, 0], [1.5, 0], [2.0, 0]]) * max(state.ego.speed_mps, 5.0)).astype(np.float32)
 
@@ -54,7 +57,7 @@ def bench_env(world: str = "simulator", steps: int = 10, futures: int = 8, repea
     results["imagine_rewards_s"] = _median(lambda: base.imagine(batch).rewards, max(3, steps // 3))
     environment.close()
 
-    newest: Any = gym.make("longdwm_env:LongDWM-v0", world=world, obs_mode="frame").unwrapped
+    newest = cast("LongDWMEnv", gym.make("longdwm_env:LongDWM-v0", world=world, obs_mode="frame").unwrapped)
     newest.set_state(state)
 
     def step_newest() -> None:
@@ -72,7 +75,7 @@ def bench_env(world: str = "simulator", steps: int = 10, futures: int = 8, repea
     return results
 
 
-def _median(call: Callable[[], Any], repeats: int) -> float:
+def _median(call: Callable[[], object], repeats: int) -> float:
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

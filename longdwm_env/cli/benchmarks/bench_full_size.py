@@ -3,11 +3,13 @@
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 
 if TYPE_CHECKING:
+    import torch
+
     from longdwm_env.models.pipeline import LongDWMPipeline
 
 
@@ -209,7 +211,7 @@ def denoiser_operations(preset: str, seconds: float, at_once: int | None) -> flo
     return sum(ledger.cost(done).flops * count for done, count in passes if done.part in ("coarse", "fine"))
 
 
-def matrix_tflops(device: Any, dtype: Any) -> float | None:
+def matrix_tflops(device: "torch.device", dtype: "torch.dtype") -> float | None:
     """Trillions of operations per second of a large matrix product; None on a CPU, where it says little."""
     import time
 

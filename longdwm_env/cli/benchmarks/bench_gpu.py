@@ -9,7 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from longdwm_env.training.config import Recipe, StageConfig
 
 GUESSED_UTILISATION = 0.25
 """Of the measured matrix product: by which what no longer fits into the time is foreseen."""
@@ -62,7 +67,7 @@ class Check:
                 print(f"failed: {self.left_out[-1]}")
         atomic_write_json(self.out, self.as_json())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Everything as JSON values."""
         kept = ("facts", "drives", "training", "tests", "left_out")
         return {name: value for name, value in vars(self).items() if name in kept}
@@ -135,7 +140,7 @@ def bench_gpu(
 def _drives(
     check: Check,
     preset: str,
-    device: Any,
+    device: "torch.device",
     steps: Sequence[int],
     guidance_scale: float,
     tflops: float | None,
@@ -199,7 +204,7 @@ def _drives(
         torch.cuda.empty_cache()
 
 
-def _training(check: Check, preset: str, device: Any, tflops: float | None) -> None:
+def _training(check: Check, preset: str, device: "torch.device", tflops: float | None) -> None:
     from longdwm_env.training.recipes import recipe
     from longdwm_env.training.scaling.step_costs import COUNTED
 
@@ -214,7 +219,9 @@ def _training(check: Check, preset: str, device: Any, tflops: float | None) -> N
         )
 
 
-def _training_step(check: Check, chosen: Any, stage: str, config: Any, device: Any, tflops: float | None) -> None:
+def _training_step(
+    check: Check, chosen: "Recipe", stage: str, config: "StageConfig", device: "torch.device", tflops: float | None
+) -> None:
     import gc
 
     import torch

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from longdwm_env.models.costs import Cost, Ledger, Pass
@@ -104,7 +104,7 @@ class CountedDrive:
         left_out = "decode" if small else "small decode"
         return sum((cost for part, cost in self.costs.items() if part != left_out), Cost())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Everything as JSON values."""
         return asdict(self)
 
@@ -122,7 +122,7 @@ def _driven(ledger: "Ledger", what: str, steps: int, guidance_scale: float) -> C
 
     for done, count in drive_passes(ledger.config, seconds, at_once):
         add(done, count * (repeats if done.part in ("coarse", "fine") else 1))
-        if done.part == "decode" and ledger.small_decoder is not None:
+        if done.part == "decode":
             add(replace(done, part="small decode"), count)
     return CountedDrive(what, steps, guidance_scale, costs)
 
@@ -150,8 +150,6 @@ def _seconds_table(drives: Iterable[CountedDrive], utilisation: float) -> str:
     rows = []
     for drive in drives:
         for small in (False, True):
-            if small and "small decode" not in drive.costs:
-                continue
             flops = drive.total(small=small).flops
             name = f"{drive.what}, {_steps(drive)}, {'small decoder' if small else 'own decoder'}"
             rows.append((name, *(f"{flops / device.flops / utilisation:.2f}" for device in DEVICES)))
@@ -159,8 +157,6 @@ def _seconds_table(drives: Iterable[CountedDrive], utilisation: float) -> str:
 
 
 def _goals(drives: Sequence[CountedDrive], utilisation: float) -> list[str]:
-    if all("small decode" not in drive.costs for drive in drives):
-        return ["goals: this version has no small decoder to count"]
     lines = []
     for drive in drives:
         if drive.guidance_scale != 1:

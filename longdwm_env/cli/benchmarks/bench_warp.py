@@ -5,14 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from itertools import product
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 SIZES = ((96, 144), (480, 720))
 
 
-def bench_warp(repeats: int = 9, depth_m: float = 35.0) -> dict[str, Any]:
+def bench_warp(repeats: int = 9, depth_m: float = 35.0) -> dict[str, object]:
     """Print how long one warped frame takes both ways, and how much the pictures differ.
 
     A picture is warped along one second of a gentle left turn at 8 m/s. "Literal" moves each pixel to its nearest
@@ -33,7 +32,7 @@ def bench_warp(repeats: int = 9, depth_m: float = 35.0) -> dict[str, Any]:
 
     poses = roll_bicycle(np.zeros(12), np.full(12, 0.02), np.full(12, 1 / 12), 8.0).poses[1:]
     middle = poses[len(poses) // 2]
-    results: dict[str, Any] = {}
+    results: dict[str, object] = {}
     print(f"one warped frame, mean of {len(poses)} frames, median of {repeats} runs")
     names = ("plane", "ground", "literal", "shared", "ratio", "difference")
     header = " ".join(f"{name:>{width}}" for name, width in zip(names, (9, 9, 10, 10, 7, 11), strict=True))

@@ -4,7 +4,11 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from longdwm_env.env import LongDWMEnv
+    from longdwm_env.state import EnvState
 
 
 def bench_world(
@@ -72,7 +76,7 @@ def bench_world(
         "load_before": round(os.getloadavg()[0], 2),
         "make_and_reset_s": time.perf_counter() - start,
     }
-    base: Any = environment.unwrapped
+    base = cast("LongDWMEnv", environment.unwrapped)
     state = base.get_state()
     ahead = (np.array([[0.5, 0], [1.0, 0], [1.5, 0], [2.0, 0]]) * max(state.ego.speed_mps, 5.0)).astype(np.float32)
 
@@ -127,13 +131,13 @@ def table(results: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _timed(call: Callable[[], Any]) -> float:
+def _timed(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def _memory(base: Any, state: Any, seconds: int) -> dict[str, Any]:
+def _memory(base: "LongDWMEnv", state: "EnvState", seconds: int) -> dict[str, Any]:
     """Memory of the process during a drive: after a fifth of it, at its most after that, and by how much that is more.
 
     Positions of the first fifth are left out because caches fill in the beginning.

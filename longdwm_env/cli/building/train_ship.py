@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from longdwm_env.cli.building.opened_recipe import opened
 from longdwm_env.cli.building.train_options import DEFAULTS, Options
-from longdwm_env.cli.train import opened
 
 if TYPE_CHECKING:
     from longdwm_env.training.workspace import Workspace
@@ -77,7 +77,7 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
 
 def _shipped(
     stage: str,
-    ship_network: Callable[[Path, Path, dict[str, Any], str | None], str],
+    ship_network: Callable[[Path, Path, dict[str, object], str | None], str],
     measured: Callable[[Path], str] | None,
     workspace: "Workspace",
     source: Path,

@@ -1,7 +1,7 @@
 """``longdwm train study``: train small models side by side and say which of the paper's claims they bear out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -86,7 +86,7 @@ def train_study(
     return 0 if is_done else 3
 
 
-def _facts(folder: "StudyFolder", budget: "Budget", seeds: int) -> dict[str, Any]:
+def _facts(folder: "StudyFolder", budget: "Budget", seeds: int) -> dict[str, object]:
     """What the figures rest on."""
     from longdwm_env.evaluation.studies.budget import larger, study_model
     from longdwm_env.evaluation.studies.measuring import open_networks

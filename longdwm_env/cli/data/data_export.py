@@ -1,12 +1,19 @@
 """``longdwm data export-lerobot``: drives of any world as a data set for robot learning."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from longdwm_env.actions import Action
+    from longdwm_env.agents.policy import Policy
+    from longdwm_env.env import LongDWMEnv
+    from longdwm_env.episodes.observation import Info, Observation
     from longdwm_env.scenes.datasets.lerobot_export import DrivenEpisode
+    from longdwm_env.types import FloatArray
 
 
 def export_lerobot(
@@ -75,7 +82,7 @@ def _opened(
     image_size: tuple[int, int] | None,
     prompt: str | None,
     device: str | None,
-) -> tuple[Any, Any, tuple[str, ...]]:
+) -> tuple["gym.Env[Observation, Action]", "Policy", tuple[str, ...]]:
     """The environment, the policy, and the names of an action's numbers."""
     import gymnasium as gym
     import numpy as np
@@ -98,22 +105,22 @@ def _opened(
         device=device,
         disable_env_checker=True,
     )
-    space: Any = environment.action_space
+    shape = environment.action_space.shape or ()
     if needs.action_mode in (None, "trajectory"):
-        times = [0.5 * (number + 1) for number in range(space.shape[0])]
+        times = [0.5 * (number + 1) for number in range(shape[0])]
         names = tuple(f"{axis}_m at {time:g} s" for time in times for axis in ("x", "y"))
     else:
-        names = tuple(f"{needs.action_mode}_{number}" for number in range(int(np.prod(space.shape)) or 1))
+        names = tuple(f"{needs.action_mode}_{number}" for number in range(int(np.prod(shape)) or 1))
     return environment, make_policy(spec, PolicyContext.of(environment)), names
 
 
-def _driven(environment: Any, driver: Any, seed: int) -> "DrivenEpisode":
+def _driven(environment: "gym.Env[Observation, Action]", driver: "Policy", seed: int) -> "DrivenEpisode":
     """One drive, from its start to its end."""
     import numpy as np
 
     from longdwm_env.scenes.datasets.lerobot_export import DrivenEpisode
 
-    base = environment.unwrapped
+    base = cast("LongDWMEnv", environment.unwrapped)
     observation, info = environment.reset(seed=seed)
     driver.reset(observation, info)
     state = base.get_state()
@@ -139,12 +146,12 @@ def _driven(environment: Any, driver: Any, seed: int) -> "DrivenEpisode":
     )
 
 
-def _row(pose: Any, motion: Any) -> Any:
+def _row(pose: "FloatArray", motion: "FloatArray") -> "FloatArray":
     import numpy as np
 
     return np.concatenate([pose, motion])
 
 
-def _task(info: dict[str, Any]) -> str:
+def _task(info: "Info") -> str:
     said = " ".join(str(info["prompt"]).split())
     return f"drive on; {said}" if said else "drive on"

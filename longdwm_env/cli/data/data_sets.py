@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import tyro
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.io.names import printable
+
+Item = TypeVar("Item")
 
 
 def export_simulator(
@@ -76,7 +78,8 @@ def _say(line: str) -> None:
     print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _progress(items: Iterable[Any], name: str) -> Iterable[Any]:
+def _progress(items: Iterable[Item], name: str) -> Iterable[Item]:
     from tqdm import tqdm
 
-    return tqdm(items, desc=name, disable=not sys.stderr.isatty())
+    shown: Iterable[Item] = tqdm(items, desc=name, disable=not sys.stderr.isatty())
+    return shown

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
@@ -102,7 +102,7 @@ def obey(
     reader = opened_reader(options.reader, needed=True)
     assert reader is not None
     obedience, run = Obedience(reader), run_of(options)
-    facts: dict[str, Any] = {}
+    facts: dict[str, object] = {}
     for number, mode in enumerate(modes):
         drives = run.opened(VariedPlan(mode))
         seeds = drives.seeds(scenes)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +12,9 @@ from safetensors.numpy import save
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.recorder import Drive
+from longdwm_env.geometry.camera import camera_from_json
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
-from longdwm_env.types import LOOKS, ActorTracks, Camera, Images, Intrinsics, Mounting
+from longdwm_env.types import LOOKS, ActorTracks, Images
 
 FORMAT = "longdwm-drive"
 FASTEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -72,7 +72,7 @@ def write_drive(path: Path, drive: Drive) -> None:
         tensors |= {f"actors.{name}": array for name, array in actors.looks.items()}
     for number, first in enumerate(range(0, len(drive.frames), FRAMES_PER_INTERVAL)):
         tensors[f"frames.{number:04d}"] = _packed(drive.frames[first : first + FRAMES_PER_INTERVAL])
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "seed": drive.seed,
         "world": drive.world,
         "kind": drive.kind,
@@ -101,7 +101,7 @@ def read_drive(path: Path) -> Drive:
         frames = np.concatenate(
             [_unpacked(tensors[name], height) for name in sorted(tensors) if name.startswith("frames.")]
         )
-        camera = Camera(Intrinsics(**record["camera"].pop("intrinsics")), Mounting(**record["camera"].pop("mounting")))
+        camera = camera_from_json(record["camera"])
         ids, actions = record.pop("actor_ids"), record.pop("actions")
         del record["camera"]
         poses, sizes_m, speeds_mps = (tensors.get(name, np.empty(0)) for name in _ACTORS)

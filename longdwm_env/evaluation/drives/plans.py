@@ -7,11 +7,12 @@
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
+from gymnasium import spaces
 
-from longdwm_env.actions import COMMANDS, ActionMode, action_space, trajectory_from_action
+from longdwm_env.actions import COMMANDS, Action, ActionMode, action_space, trajectory_from_action
 from longdwm_env.agents.policies.privileged import trace_lane
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.clock import FRAMES_PER_INTERVAL, WAYPOINT_TIMES_S
@@ -136,13 +137,13 @@ class VariedPlan:
             return recorder.drive()
         raise Refused(f"no sequence of {self.action_mode} actions stays on the road")
 
-    def _actions(self, environment: LongDWMEnv, start: EgoState, rng: np.random.Generator) -> list[Any] | None:
+    def _actions(self, environment: LongDWMEnv, start: EgoState, rng: np.random.Generator) -> list[Action] | None:
         """Actions that stay on the road, none of the road's users considered; None if these do not."""
         road_map, camera = environment.scene.road_map, environment.get_state().camera
         context = PolicyContext.of(environment)
         assert road_map is not None
         ego = start
-        actions: list[Any] = []
+        actions: list[Action] = []
         for _ in range(self.seconds):
             action = self._action(ego, road_map, camera, context, rng)
             planned = trajectory_from_action(self.action_mode, action, ego, camera)
@@ -157,7 +158,7 @@ class VariedPlan:
 
     def _action(
         self, ego: EgoState, road_map: RoadMap, camera: Camera, context: PolicyContext, rng: np.random.Generator
-    ) -> Any:
+    ) -> Action:
         if self.action_mode == "command":
             return int(rng.choice(len(COMMANDS), p=COMMAND_SHARES))
         waypoints = _varied_waypoints(ego, road_map, rng)
@@ -216,12 +217,12 @@ def _perturbed(waypoints: FloatArray, ego: EgoState, rng: np.random.Generator) -
     return changed
 
 
-def _step(recorder: Recorder, action: Any, second: int) -> None:
+def _step(recorder: Recorder, action: Action, second: int) -> None:
     reason = recorder.step(action)
     if reason:
         raise Refused(f"it ends after {second + 1} s at most: {reason}")
 
 
-def _in_space(mode: ActionMode, action: Any) -> Any:
-    space = cast(Any, action_space(mode))
+def _in_space(mode: ActionMode, action: Action) -> Action:
+    space = cast(spaces.Box, action_space(mode))
     return np.clip(np.asarray(action, np.float64), space.low, space.high).astype(np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from longdwm_env.actions import ActionMode
+from longdwm_env.actions import Action, ActionMode
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.env import LongDWMEnv
 from longdwm_env.episodes.lazy_frames import Frames
@@ -52,7 +52,7 @@ class Drive:
     action_mode: ActionMode
     prompt: str
     camera: Camera
-    actions: tuple[Any, ...]
+    actions: tuple[Action, ...]
     frames: Images
     poses: FloatArray
     speeds_mps: FloatArray
@@ -157,11 +157,11 @@ class Recorder:
         self._poses = [self.start.ego.pose[None]]
         self._speeds = [np.array([self.start.ego.speed_mps])]
         self._actors = [self.start.world_state.actors]
-        self._actions: list[Any] = []
+        self._actions: list[Action] = []
         self._seconds: list[float] = []
         self._memory: list[float] = []
 
-    def step(self, action: Any, go_on: bool = False) -> str:
+    def step(self, action: Action, go_on: bool = False) -> str:
         """Drive a second; returns why the episode is over, or an empty text.
 
         Args:
@@ -231,7 +231,7 @@ def joined_tracks(parts: Sequence[ActorTracks | None]) -> ActorTracks | None:
     # What is known of everybody at every moment.
     common = [name for name in LOOKS if all(name in part.looks for part in new)]
     shapes: dict[str, tuple[int, ...]] = {"classes": (), "colours": (3,), "lights": (3,)}
-    looks = {
+    looks: dict[str, Any] = {
         name: np.zeros(((total,) if name == "lights" else ()) + (len(ids), *shapes[name]), LOOKS[name])
         for name in common
     }

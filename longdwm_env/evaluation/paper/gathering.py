@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 from tqdm import tqdm
@@ -34,7 +33,7 @@ class Maker:
     """
 
     name: str
-    system: Any
+    system: object
     make: Callable[[Sample], Images]
 
 
@@ -74,7 +73,7 @@ def gathered(
     makers: Sequence[Maker],
     read: Callable[[Sample, Images], Numbers],
     read_truth: Callable[[Sample], Numbers],
-    measured: Mapping[str, Any],
+    measured: Mapping[str, object],
     folder: Path | None,
     videos: Path | None = None,
 ) -> Gathered:
@@ -149,7 +148,7 @@ def gathered(
     return Gathered(truth.of(places), made, keys, first, held)
 
 
-def described(system: Any, hashes: dict[int, str]) -> dict[str, Any]:
+def described(system: object, hashes: dict[int, str]) -> dict[str, object]:
     """What decides what a system makes, as JSON values: its weights, its settings and its own fields.
 
     Args:
@@ -162,7 +161,7 @@ def described(system: Any, hashes: dict[int, str]) -> dict[str, Any]:
             hashes[id(network)] = weights_hash(network)
         return hashes[id(network)]
 
-    said: dict[str, Any] = {"kind": type(system).__name__}
+    said: dict[str, object] = {"kind": type(system).__name__}
     for one in dataclasses.fields(system) if dataclasses.is_dataclass(system) else ():
         value = getattr(system, one.name)
         if isinstance(value, LongDWMPipeline):

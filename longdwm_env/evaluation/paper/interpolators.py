@@ -1,7 +1,7 @@
 """What can fill the second between two frames: the Fine model, and doing nothing clever."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from longdwm_env.models.closed_loop.samples import Gap, Sampling
 from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.conditioning.warped_pictures import clip_views
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import Images
 
 
@@ -66,7 +67,7 @@ class Blend:
 class WarpBetween:
     """A cross-fade of both frames warped to each pose between."""
 
-    settings: Any
+    settings: LongDWMSettings
     name: str = "warp of both ends"
 
     def between(self, sample: Sample, first: Images, last: Images) -> Images:
@@ -81,7 +82,7 @@ class WarpBetween:
 class SweepBetween:
     """The matched plane sweep of both frames, without a model."""
 
-    settings: Any
+    settings: LongDWMSettings
     name: str = "matched sweep of both ends"
 
     def between(self, sample: Sample, first: Images, last: Images) -> Images:

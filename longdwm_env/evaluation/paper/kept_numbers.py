@@ -30,7 +30,7 @@ class KeptNumbers:
         made_from: JSON values that decide the numbers; those of others lie in another folder.
     """
 
-    def __init__(self, folder: Path, system: str, made_from: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, system: str, made_from: Mapping[str, object]) -> None:
         described = json.loads(json.dumps({"system": system, **made_from}, sort_keys=True, default=str))
         digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=6).hexdigest()
         words = "".join(c if c.isalnum() else "-" for c in printable(system).lower())
@@ -51,13 +51,13 @@ class KeptNumbers:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             return None
 
-    def put(self, place: int, numbers: Numbers, facts: Mapping[str, Any]) -> None:
+    def put(self, place: int, numbers: Numbers, facts: Mapping[str, object]) -> None:
         """Keep the numbers of a sample, whole or not at all."""
         arrays = {name: np.ascontiguousarray(value) for name, value in numbers.items()}
         with atomic_path(self.path(place)) as temporary:
             save_file(arrays, temporary, metadata={_FACTS: json.dumps(dict(facts))})
 
-    def note(self, place: int, facts: Mapping[str, Any]) -> None:
+    def note(self, place: int, facts: Mapping[str, object]) -> None:
         """Note other facts of a sample that has been measured."""
         with safe_open(self.path(place), "np") as file:
             numbers = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict

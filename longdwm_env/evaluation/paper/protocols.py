@@ -59,7 +59,7 @@ class Protocol:
     source: ClipSource
     samples: int
     networks: Networks
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
     folder: Path | None = None
 
     def table(

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -118,14 +118,14 @@ class NuScenesStarts:
             )
         return [start for starts in scenes.values() for start in _chosen(starts, self._which)]
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """What decides the clips' contents."""
         chosen = {"starts": self._which, "most": self._most}
         vista = None if self._vista is None else content_hash(self._vista)
         return {**self._description, **chosen, "vista": vista}
 
     @cached_property
-    def _description(self) -> dict[str, Any]:
+    def _description(self) -> dict[str, object]:
         return self._clips.description()
 
     def __len__(self) -> int:

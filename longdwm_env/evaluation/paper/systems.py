@@ -14,7 +14,7 @@ from longdwm_env.evaluation.paper.continuations import Sample
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
-from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
+from longdwm_env.models.codec.video_codec import Codec, images_from_uint8, uint8_from_images
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, motion_features
 from longdwm_env.models.conditioning.warped_pictures import clip_warps, layout_pictures
 from longdwm_env.models.network.coarse import CoarseModel
@@ -22,6 +22,7 @@ from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.network.fine import FineModel
 from longdwm_env.models.peers import Peer, roll_out
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.draws import normal
 from longdwm_env.training.workspace import trained_with_warp
 from longdwm_env.types import Images
@@ -146,7 +147,7 @@ class Autoregressive:
 
     name: str
     pipeline: LongDWMPipeline
-    transformer: Any
+    transformer: LongDWMTransformer3DModel
     use_warp: bool = True
 
     @torch.no_grad()
@@ -196,7 +197,9 @@ class Autoregressive:
             image, origin = clip[-1], sample.poses[first_frame + FRAMES_PER_INTERVAL - 1]
         return np.concatenate(made)[:num_frames]
 
-    def _layout(self, sample: Sample, first: int, codec: Any, device: Any) -> tuple[Tensor | None, Tensor | None]:
+    def _layout(
+        self, sample: Sample, first: int, codec: Codec, device: torch.device | str
+    ) -> tuple[Tensor | None, Tensor | None]:
         """The road's layout in the second from a frame on, (1, F, C, h, w), and where it is known, (1, F)."""
         if not self.transformer.config.layout_view:
             return None, None
@@ -211,7 +214,7 @@ class Autoregressive:
 class Warp:
     """The depth-free warp alone, from second to second as the ``warp`` world does it."""
 
-    settings: Any
+    settings: LongDWMSettings
     name: str = "warp"
 
     def continued(self, sample: Sample, num_frames: int) -> Images:

@@ -2,19 +2,22 @@
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from longdwm_env.errors import MissingDependency
-from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
+from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, Record
+
+if TYPE_CHECKING:
+    from longdwm_env.evaluation.policies.episode_worker import Worker
 
 RETRIES = 3
 """How often an episode is begun again when the worker under it is lost."""
 
-_workers: dict[str, Any] = {}
+_workers: dict[str, "Worker"] = {}
 """This process's worker, by the config's digest: tasks of one evaluation that come here share the loaded world."""
 
 
-def drive(config_json: str, job_json: str) -> tuple[dict[str, Any], bytes | None]:
+def drive(config_json: str, job_json: str) -> tuple[Record, bytes | None]:
     """What a task does: one episode, in this process's world."""
     from longdwm_env.evaluation.policies.episode_worker import Worker
 
@@ -53,7 +56,7 @@ def run_on_cluster(
         task = ray.remote(num_cpus=1, num_gpus=gpus_per_worker, max_retries=RETRIES)(drive)
         waiting = deque(jobs)
         at_once = max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))
-        running: dict[Any, Job] = {}
+        running: dict[ray.ObjectRef, Job] = {}
         text = config.to_json()
         while waiting or running:
             while waiting and len(running) < at_once:

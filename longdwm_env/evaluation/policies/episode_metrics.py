@@ -1,12 +1,12 @@
 """What an episode comes to: numbers of one drive. A number that the scene cannot support is absent, with the reason."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longdwm_env.episodes.observation import Info
 from longdwm_env.geometry.boxes import TTC_HORIZON_S, body_poses, collisions, corners, overlap, times_to_collision_s
 from longdwm_env.geometry.kinematics import CAR
 from longdwm_env.types import ActorTracks, FloatArray, RoadMap, SceneLog
@@ -98,7 +98,7 @@ class FactsOfEpisode:
     least_ttc_s: list[float] = field(default_factory=list)
     at_fault: bool = False
 
-    def add(self, reward: float, info: Mapping[str, Any], speeds_mps: FloatArray, actors: ActorTracks | None) -> None:
+    def add(self, reward: float, info: Info, speeds_mps: FloatArray, actors: ActorTracks | None) -> None:
         """One control period of T frames.
 
         Args:
@@ -126,7 +126,7 @@ class FactsOfEpisode:
         missing: dict[str, str] = {}
         path = np.concatenate([self.start_pose[None], *self.poses])
 
-        def take(name: str, term: str, combine: Any, partly: bool = False) -> None:
+        def take(name: str, term: str, combine: Callable[[FloatArray], float], partly: bool = False) -> None:
             values = [terms[term] for terms in self.terms if term in terms]
             if values and (partly or len(values) == len(self.terms)):
                 found[name] = float(combine(np.array(values)))

@@ -5,11 +5,12 @@ What was asked is written with the first episode, so that a run that could not b
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from longdwm_env.errors import InvalidConfig, LongDWMError
-from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, all_jobs
+from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, Record, all_jobs
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json, check_output_file, check_output_folder
 
 FORMAT = "longdwm-evaluation"
@@ -67,7 +68,7 @@ class EvaluationFolder:
             self._check(self._manifest, self._asked)
             self.refuse_mixed()
 
-    def _check(self, manifest: Path, wanted: dict[str, Any]) -> None:
+    def _check(self, manifest: Path, wanted: Mapping[str, Any]) -> None:
         try:
             found = json.loads(manifest.read_text())
             theirs = EvaluationConfig.from_json(json.dumps(found["config"]))
@@ -126,7 +127,7 @@ class EvaluationFolder:
                 "Episodes that were finished before are kept: the same command goes on with the others"
             ) from error
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """The records of all episodes that have been driven, in the order of the jobs.
 
         Raises:
@@ -153,11 +154,11 @@ def video_name(job: Job) -> str:
     return f"videos/{job.key}.mp4"
 
 
-def _refused(constant: str) -> Any:
+def _refused(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number")
 
 
-def _checked(record: Any, job: Job) -> dict[str, Any]:
+def _checked(record: object, job: Job) -> Record:
     if not isinstance(record, dict):
         raise ValueError("it is no JSON object")
     wrong = [name for name, kind in SHAPE.items() if name not in record or not isinstance(record[name], kind)]
@@ -182,6 +183,6 @@ def _checked(record: Any, job: Job) -> dict[str, Any]:
     return record
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     # By comparing, since a whole number may be too long to be looked at as a float; NaN is not less than anything.
-    return type(value) in (int, float) and abs(value) < LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST

@@ -3,10 +3,10 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext, PolicyFailure
 from longdwm_env.clock import FPS
 from longdwm_env.env import LongDWMEnv
-from longdwm_env.episodes.observation import ObservationMode
+from longdwm_env.episodes.observation import Info, Observation, ObservationMode
 from longdwm_env.errors import InvalidAction, LongDWMError
 from longdwm_env.evaluation.policies.episode_metrics import FactsOfEpisode
-from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
+from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, Record
 from longdwm_env.factory import make_world
 from longdwm_env.io.video import VideoWriter
 from longdwm_env.io.words import clean
@@ -61,10 +61,10 @@ class Worker:
         self._world = world or make_world(config.world, config.image_size, config.device)
         self._environments: dict[tuple[str, str], LongDWMEnv] = {}
 
-    def _try(self, job: Job) -> dict[str, Any]:
+    def _try(self, job: Job) -> Record:
         """Whether a policy can be made and gives an allowed action in the first scene; "failure" is why not."""
         policy: Policy | None = None
-        record: dict[str, Any] = {"policy": job.policy, "failure": "", "make_s": None, "act_s": None}
+        record: Record = {"policy": job.policy, "failure": "", "make_s": None, "act_s": None}
         try:
             spec = PolicySpec.parse(job.policy)
             begun = time.perf_counter()
@@ -93,7 +93,7 @@ class Worker:
             return EpisodeResult(self._try(job))
         begun = time.perf_counter()
         policy: Policy | None = None
-        record: dict[str, Any] = {"policy": job.policy, "episode": job.episode, "slot": job.slot}
+        record: Record = {"policy": job.policy, "episode": job.episode, "slot": job.slot}
         try:
             spec = PolicySpec.parse(job.policy)
             try:
@@ -111,9 +111,9 @@ class Worker:
         self,
         environment: LongDWMEnv,
         policy: Policy,
-        observation: Any,
-        info: Mapping[str, Any],
-        record: dict[str, Any],
+        observation: Observation,
+        info: Info,
+        record: Record,
         heartbeat: Heartbeat,
         begun: float,
     ) -> EpisodeResult:
@@ -190,7 +190,7 @@ class Worker:
             )
         return self._environments[key]
 
-    def _begin(self, environment: LongDWMEnv, episode: int) -> tuple[Any, dict[str, Any]]:
+    def _begin(self, environment: LongDWMEnv, episode: int) -> tuple[Observation, Info]:
         scene = (self.config.first_scene + episode) % len(self.source)
         seed = self.config.seed + episode
         observation, info = environment.reset(seed=seed, options={"scene": scene})
@@ -215,14 +215,14 @@ def actors_of(before: EnvState, after: EnvState, scene: Scene) -> ActorTracks | 
     return scene.actors.during(slice(before.frames_driven, after.frames_driven + 1))
 
 
-def failed_record(config: EvaluationConfig, job: Job, failure: str) -> dict[str, Any]:
+def failed_record(config: EvaluationConfig, job: Job, failure: str) -> Record:
     """The record of an episode whose worker died or hung, as the parent writes it."""
     record = {"policy": job.policy, "episode": job.episode, "slot": job.slot, "seed": config.seed + job.episode}
     return _failed(record, failure, time.perf_counter())
 
 
-def _failed(record: dict[str, Any], failure: str, begun: float) -> dict[str, Any]:
-    empty: dict[str, Any] = {"scene": None, "seed": None, "ended": "", "numbers": {}, "unavailable": {}, "path": []}
+def _failed(record: Record, failure: str, begun: float) -> Record:
+    empty: Record = {"scene": None, "seed": None, "ended": "", "numbers": {}, "unavailable": {}, "path": []}
     told = {"status": "failed", "failure": clean(failure), "wall_s": time.perf_counter() - begun}
     return {**empty, "speeds_mps": [], "act_s": None, **record, **told}
 

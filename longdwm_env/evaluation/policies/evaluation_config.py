@@ -12,6 +12,9 @@ from longdwm_env.io.words import clean
 MOST_POLICIES, MOST_EPISODES, MOST_SECONDS = 1000, 100_000, 1e6
 """Beyond these a typing error is likelier than a wish, and the list of what is to be driven would fill the memory."""
 
+Record = dict[str, Any]
+"""An episode as JSON values; see ``episode_worker``."""
+
 TRIAL = -1
 """The "episode" in which a policy is only checked."""
 
@@ -164,5 +167,5 @@ def _drivers(config: EvaluationConfig) -> list[tuple[str, int]]:
 class EpisodeResult:
     """What a worker hands back: a record of JSON values, and the video as mp4."""
 
-    record: dict[str, Any]
+    record: Record
     video: bytes | None = None

@@ -31,7 +31,7 @@ def write_tables(
     atomic_write_json(folder / "summary.json", summary_json(config, summary) | origin)
 
 
-def summary_json(config: EvaluationConfig, summary: Summary) -> dict[str, Any]:
+def summary_json(config: EvaluationConfig, summary: Summary) -> dict[str, object]:
     """The summary as JSON values."""
     return {
         "config": json.loads(config.to_json()),

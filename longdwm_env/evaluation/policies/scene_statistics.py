@@ -42,7 +42,7 @@ def resampled_scenes(count: int, resamples: int = RESAMPLES) -> FloatArray:
     return random.multinomial(count, np.full(count, 1 / count), size=resamples) / count
 
 
-def bootstrap(values: Sequence[float], scenes: Sequence[str]) -> Estimate:
+def mean_over_scenes(values: Sequence[float], scenes: Sequence[str]) -> Estimate:
     """Mean over scenes with a percentile interval from resampling scenes (Efron and Tibshirani, 1993, chapter 13).
 
     Scenes, not episodes, are drawn: episodes of one scene resemble each other.
@@ -59,12 +59,16 @@ def bootstrap(values: Sequence[float], scenes: Sequence[str]) -> Estimate:
     return Estimate(float(means.mean()), float(low), float(high), len(values), len(means))
 
 
+bootstrap = mean_over_scenes
+"""Its name before; ``evaluation.statistics.bootstrap`` is the general one."""
+
+
 def paired_difference(first: Mapping[str, float], second: Mapping[str, float]) -> Estimate | None:
     """First minus second over the scenes (scene -> mean) that both have; None where there is none."""
     common = [scene for scene in first if scene in second]
     if not common:
         return None
-    return bootstrap([first[scene] - second[scene] for scene in common], common)
+    return mean_over_scenes([first[scene] - second[scene] for scene in common], common)
 
 
 def r_squared(x: FloatArray, y: FloatArray) -> float:

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from longdwm_env.evaluation.policies.episode_metrics import FACTS, completion
-from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, Record
 from longdwm_env.evaluation.policies.pdm import NEEDED, pdm_score
-from longdwm_env.evaluation.policies.scene_statistics import Estimate, bootstrap, paired_difference, scene_means
-
-Record = dict[str, Any]
+from longdwm_env.evaluation.policies.scene_statistics import Estimate, mean_over_scenes, paired_difference, scene_means
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def _of_policy(policy: str, records: Sequence[Record]) -> PolicySummary:
         values, scenes = [r["numbers"][name] for r in having], [r["scene"] for r in having]
         reasons = [r["unavailable"].get(name, "unknown") for r in done if name not in r["numbers"]]
         reasons += ["the policy failed"] * (len(records) - len(done))
-        estimate = bootstrap(values, scenes) if values else None
+        estimate = mean_over_scenes(values, scenes) if values else None
         terms[name] = Term(estimate, len(records) - len(having), _counted(reasons))
     thinking = [record["act_s"] for record in done if record["act_s"] is not None]
     return PolicySummary(

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from longdwm_env.evaluation.policies.agreement import Interval, TermAgreement, a
 from longdwm_env.evaluation.policies.episode_metrics import FACTS
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
-from longdwm_env.evaluation.policies.policy_figures import agreement_figure, curves_figure
+from longdwm_env.evaluation.policies.policy_figures import FloatCurve, agreement_figure, curves_figure
 from longdwm_env.evaluation.policies.policy_report import picture, table, write_page
 from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.summary import Record, complete
@@ -139,7 +138,7 @@ def _write(out: Path, config: EvaluationConfig, result: Validation) -> None:
     write_page(out / "validation.html", f"Validity of {result.world}", parts)
 
 
-def _panels(result: Validation) -> dict[str, dict[str, Any]]:
+def _panels(result: Validation) -> dict[str, dict[str, FloatCurve]]:
     curves = result.trust.curves
     return {
         PANELS[0]: {result.world: curves["agreement"], "frozen first frame": curves["frozen"]},
@@ -149,7 +148,7 @@ def _panels(result: Validation) -> dict[str, dict[str, Any]]:
     }
 
 
-def _as_json(result: Validation) -> dict[str, Any]:
+def _as_json(result: Validation) -> dict[str, object]:
     terms = []
     for term in result.terms:
         terms.append({name: _plain(value) for name, value in vars(term).items()})
@@ -158,7 +157,7 @@ def _as_json(result: Validation) -> dict[str, Any]:
     return {"world": result.world, "terms": terms, "unavailable": list(result.unavailable), "trust": trust}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """As JSON values; None where there is no number."""
     if isinstance(value, Interval):
         return asdict(value)

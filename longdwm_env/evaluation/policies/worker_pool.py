@@ -12,11 +12,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.process import BaseProcess
 
 import cv2
 
@@ -44,12 +44,12 @@ Progress = Callable[[Job, float], None]
 class _Running:
     """A worker process and what it does."""
 
-    process: Any
+    process: BaseProcess
     connection: Connection
     heard_s: float
     job: Job | None = None
     ready: bool = False
-    pending: dict[str, Any] = field(default_factory=dict)
+    pending: EpisodeResult | None = None
 
 
 def run_in_processes(
@@ -149,7 +149,7 @@ def _listen(worker: _Running, progress: Progress) -> bool:
                 progress(worker.job, message["seconds"])
             elif message["type"] == "done":
                 video = worker.connection.recv_bytes() if message["video"] else None
-                worker.pending = {"record": message["record"], "video": video}
+                worker.pending = EpisodeResult(message["record"], video)
                 return False
     except (EOFError, OSError):
         worker.process.join(timeout=5.0)
@@ -158,10 +158,10 @@ def _listen(worker: _Running, progress: Progress) -> bool:
 
 
 def _finished(worker: _Running) -> Generator[tuple[Job, EpisodeResult], None, None]:
-    if worker.pending and worker.job is not None:
+    if worker.pending is not None and worker.job is not None:
         job, pending = worker.job, worker.pending
-        worker.job, worker.pending = None, {}
-        yield job, EpisodeResult(pending["record"], pending["video"])
+        worker.job, worker.pending = None, None
+        yield job, pending
 
 
 def serve(connection: Connection, config_json: str, threads: int) -> None:
@@ -172,7 +172,7 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
     cv2.setNumThreads(threads)
     from longdwm_env.evaluation.policies.episode_worker import Worker
 
-    def say(message: dict[str, Any]) -> None:
+    def say(message: Mapping[str, object]) -> None:
         connection.send_bytes(json.dumps(message).encode())
 
     try:

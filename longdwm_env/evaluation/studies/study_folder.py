@@ -11,6 +11,7 @@ scores/                what was measured
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,7 @@ def _check(settings: LongDWMSettings, source: Workspace) -> None:
             raise InvalidConfig(f"{source.root} has no {made}; `longdwm train {made}` makes it")
 
 
-def _link(source: Path, target: Path, made_from: dict[str, Any], shards: list[str]) -> None:
+def _link(source: Path, target: Path, made_from: Mapping[str, object], shards: list[str]) -> None:
     ShardFolder(target, made_from)
     for name in shards:
         link = target / name

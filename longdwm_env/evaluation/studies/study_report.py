@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from longdwm_env.evaluation.studies.questions import Claim, Kind, Study
 from longdwm_env.evaluation.studies.scores import Scores
 from longdwm_env.evaluation.studies.study_folder import StudyFolder
 from longdwm_env.io.files import atomic_write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HOW = (
     "Intervals are 95 %: scenes drawn again (bootstrap) and, where several seeds were trained, Student's t over seeds, "
@@ -100,7 +103,7 @@ class Results:
         return Judged(claim, improvement, verdict(improvement.interval, least))
 
 
-def study_table(results: Results, study: Study, judged: Sequence[Judged], facts: Mapping[str, Any]) -> Table:
+def study_table(results: Results, study: Study, judged: Sequence[Judged], facts: Mapping[str, object]) -> Table:
     """Systems by measures, with the verdicts below."""
     measures = [MEASURES[name] for name in study.measures]
     rows = []
@@ -134,7 +137,7 @@ def sentence(study: Study, judged: Judged) -> str:
     return f"{said}. Paper: {claim.paper}."
 
 
-def index_table(judged: Sequence[tuple[Study, Judged]], scenes: int, facts: Mapping[str, Any]) -> Table:
+def index_table(judged: Sequence[tuple[Study, Judged]], scenes: int, facts: Mapping[str, object]) -> Table:
     """All claims on one page."""
     rows = []
     for study, one in judged:
@@ -146,7 +149,7 @@ def index_table(judged: Sequence[tuple[Study, Judged]], scenes: int, facts: Mapp
     return Table("studies", "Does the method work?", columns, tuple(rows), scenes, facts, HOW)
 
 
-def write_report(results: Results, studies: Sequence[Study], out: Path, facts: Mapping[str, Any]) -> list[Path]:
+def write_report(results: Results, studies: Sequence[Study], out: Path, facts: Mapping[str, object]) -> list[Path]:
     """Write the table and plot of every study that has been begun, and the index; the paths written."""
     written: list[Path] = []
     everything = []
@@ -201,7 +204,7 @@ def plot_study(results: "Results", study: Study, judged: "Sequence[Judged]") -> 
     return buffer.getvalue()
 
 
-def _systems(axes: Any, results: "Results", study: Study, measure: Measure, *, with_names: bool) -> None:
+def _systems(axes: "Axes", results: "Results", study: Study, measure: Measure, *, with_names: bool) -> None:
     """Each system's mean with its interval; small marks are single seeds."""
     for row, name in enumerate(reversed(study.systems)):
         found = results.estimate(study.kind, name, measure)
@@ -221,7 +224,7 @@ def _systems(axes: Any, results: "Results", study: Study, measure: Measure, *, w
     _plain(axes)
 
 
-def _interval(axes: Any, row: float, found: Estimate, color: str) -> None:
+def _interval(axes: "Axes", row: float, found: Estimate, color: str) -> None:
     interval = found.interval
     axes.plot([interval.low, interval.high], [row, row], color=color, lw=3, alpha=0.45, solid_capstyle="round")
     if found.seeds > 1:
@@ -229,7 +232,7 @@ def _interval(axes: Any, row: float, found: Estimate, color: str) -> None:
     axes.plot([interval.value], [row], "o", color=color, ms=5)
 
 
-def _claims(axes: Any, study: Study, judged: "Sequence[Judged]") -> None:
+def _claims(axes: "Axes", study: Study, judged: "Sequence[Judged]") -> None:
     """Improvements; units differ, so each is drawn in the scale of its own interval, and written beside it."""
     names = []
     for row, one in enumerate(reversed(judged)):
@@ -254,7 +257,7 @@ def _claims(axes: Any, study: Study, judged: "Sequence[Judged]") -> None:
     axes.grid(visible=False, axis="y")
 
 
-def _plain(axes: Any) -> None:
+def _plain(axes: "Axes") -> None:
     axes.grid(color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class Obedience:
             motions = drive.frames[1:], drive.camera, drive.speeds_mps[1:], drive.yaw_rates_radps[1:]
             self.drives.setdefault((world, drive.action_mode), []).append(read_motion(self.reader, *motions))
 
-    def table(self, world: str, facts: Mapping[str, Any]) -> Table:
+    def table(self, world: str, facts: Mapping[str, object]) -> Table:
         """Every world in every mode, and in all modes together."""
         rows: list[Row] = []
         bars = []

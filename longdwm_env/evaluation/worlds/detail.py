@@ -8,7 +8,6 @@ are measured separately too, since a world that draws both by different models m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -110,7 +109,7 @@ class Detail:
                 columns.append(np.stack([*parts, parts[2] / parts[1]]))
         return np.stack(columns, axis=2)
 
-    def table(self, world: str, facts: Mapping[str, Any]) -> Table:
+    def table(self, world: str, facts: Mapping[str, object]) -> Table:
         """Medians over scenes of every world, and of the first frame kept as it is."""
         rows: list[Row] = []
         bars = []

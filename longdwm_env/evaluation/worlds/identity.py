@@ -12,7 +12,6 @@ theirs (so nothing hides them); of these the three whose distance at the start w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -171,7 +170,7 @@ class Identity:
         ]
         self.worlds.setdefault(START, []).append(np.array(own))
 
-    def table(self, world: str, against: Sequence[str], facts: Mapping[str, Any]) -> Table:
+    def table(self, world: str, against: Sequence[str], facts: Mapping[str, object]) -> Table:
         """Every world, the controls, and how much better the first world is than the others and the frame kept."""
         rows: list[Row] = []
         bars = []

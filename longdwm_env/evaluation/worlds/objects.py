@@ -14,7 +14,6 @@ the simulator's frames with the vehicle taken away; the threshold lets through `
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -158,7 +157,7 @@ class Persistence:
         halves = [float(np.quantile(scores[place == half], 1 - FALSE_ALARMS)) for half in (1, 0)]
         return np.array(halves)[place]
 
-    def table(self, world: str, facts: Mapping[str, Any]) -> Table:
+    def table(self, world: str, facts: Mapping[str, object]) -> Table:
         """Share of scenes in which the vehicle is there, by second."""
         thresholds = self.thresholds()
         rows = [(name, persistence_cells(found, thresholds)) for name, found in self.worlds.items()]

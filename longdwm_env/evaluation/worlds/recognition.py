@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -70,7 +69,7 @@ class Recognition:
             logs = [x.double().log_softmax(dim=1).numpy() for x in (readings.weather, readings.time_of_day)]
             self.groups.setdefault((world, way), []).append(Named(prompted, own, *logs))
 
-    def table(self, world: str, facts: Mapping[str, Any]) -> Table:
+    def table(self, world: str, facts: Mapping[str, object]) -> Table:
         """Shares that were recognised."""
         columns = (
             "world and start", "drives", "weather", "time of day", "both", "weather, where the prompt changes it",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -140,7 +139,7 @@ class Endurance:
         detector = self._detector()
         return [detector.collapse_s(drive.course) for drive in self.worlds[world]]
 
-    def table(self, world: str, facts: Mapping[str, Any]) -> Table:
+    def table(self, world: str, facts: Mapping[str, object]) -> Table:
         """Every world, and the simulator itself."""
         early, late = f"{EARLY_S[0]} to {EARLY_S[1]} s", f"{self.late_s[0]} to {self.late_s[1]} s"
         columns = (

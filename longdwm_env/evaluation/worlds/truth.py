@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -67,7 +66,9 @@ class TruthScores:
         for world, frames in {**{name: drive.frames for name, drive in made.items()}, KEPT: kept}.items():
             self.worlds.setdefault(world, []).append(likeness(self.encoder, real, frames))
 
-    def table(self, world: str, against: Sequence[str], facts: Mapping[str, Any], notes: Sequence[str] = ()) -> Table:
+    def table(
+        self, world: str, against: Sequence[str], facts: Mapping[str, object], notes: Sequence[str] = ()
+    ) -> Table:
         """Every world, and how much better the first is than the others."""
         groups = {"": list(range(len(self.seeds)))}
         for kind in sorted(set(self.kinds)) if len(set(self.kinds)) > 1 else ():

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -81,9 +80,9 @@ class WorldRun:
         """Put rows on a contact sheet."""
         self.sheets.setdefault(sheet, []).extend(rows)
 
-    def facts(self, drives: DriveSet, seeds: Sequence[int]) -> dict[str, Any]:
+    def facts(self, drives: DriveSet, seeds: Sequence[int]) -> dict[str, object]:
         """What the numbers depend on."""
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "command": self.command,
             "seeds": f"{seeds[0]} to {seeds[-1]}, {len(seeds)} scenes",
             "scenes passed over": drives.passed_over,

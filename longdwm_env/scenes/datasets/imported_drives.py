@@ -1,9 +1,8 @@
 """A drive of somebody else's data set, and how it is written in the form that training reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class ForeignDrive:
     intrinsics: Intrinsics | None = None
     mounting: dict[str, list[float]] | None = None
     prompt: str = ""
-    source: dict[str, Any] = field(default_factory=dict)
+    source: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         times = np.asarray(self.times_s, np.float64)
@@ -80,7 +79,7 @@ def write_drive(drive: ForeignDrive, folder: Path) -> float:
             writer.write(np.ascontiguousarray(picture))
     if drive.poses is not None:
         write_known_poses(video.with_suffix(SUFFIX), times, drive.poses, count, drive.source)
-    entries: dict[str, Any] = {}
+    entries: dict[str, object] = {}
     if drive.intrinsics is not None:
         # Video codecs need even sides: the last row and column are repeated where they are not.
         height, width = (side + side % 2 for side in size)
@@ -102,7 +101,9 @@ def write_drive(drive: ForeignDrive, folder: Path) -> float:
     return float(times[-1])
 
 
-def write_known_poses(path: Path, times_s: FloatArray, poses: FloatArray, count: int, source: dict[str, Any]) -> None:
+def write_known_poses(
+    path: Path, times_s: FloatArray, poses: FloatArray, count: int, source: Mapping[str, object]
+) -> None:
     """Resample measured poses to the clock's frames and write them, in the ego frame of the first."""
     ticks = np.arange(count) / FPS
     x, y, heading = (np.interp(ticks, times_s, column) for column in (*poses[:, :2].T, np.unwrap(poses[:, 2])))

@@ -11,7 +11,7 @@ for there (``action``), and what came of it (``next.reward``, ``next.done``, ``n
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from longdwm_env.errors import InvalidConfig, MissingDependency
 from longdwm_env.io.files import atomic_path, atomic_write_json, folder_appearing
 from longdwm_env.io.video import VideoWriter
 from longdwm_env.types import FloatArray, Images
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CAMERA = "observation.images.front"
 STATE = ("x_m", "y_m", "heading_rad", "speed_mps", "acceleration_mps2", "yaw_rate_radps")
@@ -72,7 +75,10 @@ class DrivenEpisode:
 
 
 def export_lerobot(
-    episodes: Iterable[DrivenEpisode], out: Path, action_names: tuple[str, ...], about: Mapping[str, Any] | None = None
+    episodes: Iterable[DrivenEpisode],
+    out: Path,
+    action_names: tuple[str, ...],
+    about: Mapping[str, object] | None = None,
 ) -> int:
     """Write drives as a data set that ``lerobot`` opens; the folder appears when all is done.
 
@@ -122,13 +128,13 @@ class _Written:
     def __init__(self, folder: Path, action_names: tuple[str, ...]) -> None:
         self.folder, self.action_names = folder, action_names
         self.frames, self.size = 0, (0, 0)
-        self.records: list[dict[str, Any]] = []
+        self.records: list[dict[str, object]] = []
         self.tasks: dict[str, int] = {}
-        self.statistics: list[dict[str, dict[str, NDArray[Any]]]] = []
+        self.statistics: list[dict[str, dict[str, np.ndarray]]] = []
 
     def add_file(self, number: int, episodes: Iterator[DrivenEpisode]) -> None:
         """Write a table and a video of some episodes."""
-        columns: list[dict[str, Any]] = []
+        columns: list[dict[str, np.ndarray]] = []
         first = next(episodes)
         clips = iter(first.clips)
         clip = next(clips)
@@ -145,7 +151,7 @@ class _Written:
 
     def _episode(
         self, episode: DrivenEpisode, clips: Iterator[Images], video: VideoWriter, file: int
-    ) -> dict[str, Any]:
+    ) -> dict[str, np.ndarray]:
         index, begins = len(self.records), video.frames_written
         seen: list[Images] = []
         for clip in clips:
@@ -193,7 +199,7 @@ class _Written:
         self.frames += count
         return columns
 
-    def finish(self, about: Mapping[str, Any]) -> None:
+    def finish(self, about: Mapping[str, object]) -> None:
         """Write the tables of what is where."""
         import pyarrow as pa
         import pyarrow.parquet as parquet
@@ -220,7 +226,7 @@ class _Written:
         atomic_write_json(meta / "info.json", self._info())
         atomic_write_json(meta / "longdwm.json", dict(about))
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> dict[str, object]:
         height, width = (side + side % 2 for side in self.size)
         known = _VIDEO | {"height": height, "width": width}
         video = {f"video.{name}": value for name, value in known.items()} | {"has_audio": False}
@@ -255,7 +261,7 @@ class _Written:
             },
         }
 
-    def _write_table(self, path: Path, columns: dict[str, NDArray[Any]]) -> None:
+    def _write_table(self, path: Path, columns: dict[str, np.ndarray]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as parquet
 
@@ -274,7 +280,7 @@ def _and(first: Images, others: Iterator[Images]) -> Iterator[Images]:
     yield from others
 
 
-def _numbers(values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _numbers(values: np.ndarray) -> dict[str, np.ndarray]:
     """Statistics over the rows of a column, (N,) or (N, D)."""
     table = values.reshape(len(values), -1).astype(np.float64)
     return {
@@ -286,14 +292,14 @@ def _numbers(values: NDArray[Any]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _of_pictures(pictures: Images) -> dict[str, NDArray[Any]]:
+def _of_pictures(pictures: Images) -> dict[str, np.ndarray]:
     """Statistics of pictures (N, H, W, 3) by channel, from 0 to 1, in the shape (3, 1, 1) that lerobot has."""
     found = _numbers(pictures.reshape(-1, 3) / 255.0)
     shaped = {name: values.reshape(3, 1, 1) for name, values in found.items() if name != "count"}
     return {**shaped, "count": np.array([len(pictures)])}
 
 
-def _together(parts: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+def _together(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Statistics of all episodes from those of each."""
     counts = np.array([float(part["count"][0]) for part in parts])
     weights = counts / counts.sum()
@@ -308,7 +314,7 @@ def _together(parts: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _as_pandas_writes(names: list[str], numbers: list[int]) -> Any:
+def _as_pandas_writes(names: list[str], numbers: list[int]) -> "pa.Table":
     import json
 
     import pyarrow as pa

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -166,7 +165,7 @@ def scaled_by(motion: Motion, times_s: FloatArray, speeds_mps: FloatArray) -> tu
     )
 
 
-def camera_entries(motion: Motion, footage: Footage) -> dict[str, Any]:
+def camera_entries(motion: Motion, footage: Footage) -> dict[str, object]:
     """A camera file's entries for the camera that was found, for images of the recording's own size."""
     height, width = footage.image_size
     scale = width / motion.view.size[1]

@@ -101,7 +101,7 @@ def write_poses(
     confidence: FloatArray,
     cuts_s: tuple[float, ...],
     last_s: float,
-    known_from: dict[str, Any],
+    known_from: dict[str, object],
 ) -> None:
     """Resample motion to the clock's frames up to ``last_s`` and write it, whole or not at all.
 

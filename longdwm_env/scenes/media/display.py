@@ -2,7 +2,6 @@
 
 import struct
 from fractions import Fraction
-from typing import Any
 
 import av.filter
 import cv2
@@ -17,7 +16,7 @@ _HD_HEIGHT_PX = 720
 """From this height on, pictures that do not say so are in BT.709's colours; players hold it so too."""
 
 
-def picture(path: str, frame: Any, pixel_shape: Fraction | None) -> NDArray[np.uint8]:
+def picture(path: str, frame: av.VideoFrame, pixel_shape: Fraction | None) -> NDArray[np.uint8]:
     """uint8 RGB (h, w, 3) of a decoded frame.
 
     HDR is toned down to the standard range. An interlaced frame shows two moments: its upper field is taken, at full
@@ -40,7 +39,7 @@ def picture(path: str, frame: Any, pixel_shape: Fraction | None) -> NDArray[np.u
     return np.ascontiguousarray(_turned(image, matrix))
 
 
-def grey_picture(frame: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+def grey_picture(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
     """uint8 (h, w) of a decoded frame, as ``picture`` shows it, reduced to an upright (height, width)."""
     matrix = _display_matrix(frame)
     height, width = size[::-1] if _is_sideways(matrix) else size
@@ -57,7 +56,7 @@ def shown_size(width: int, height: int, pixel_shape: Fraction | None) -> tuple[i
     return (round(width * shape), height) if shape > 1 else (width, round(height / shape))
 
 
-def _rgb(frame: Any) -> NDArray[np.uint8]:
+def _rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
     transfer = int(frame.color_trc)
     if transfer in (HLG, PQ):
         return standard_range(frame.to_ndarray(format="rgb48le"), transfer)
@@ -66,7 +65,7 @@ def _rgb(frame: Any) -> NDArray[np.uint8]:
     return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
-def _display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     """(a, b, c, d) of x' = a x + c y, y' = b x + d y, in 1 / 65536; None where the frame has no matrix."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
@@ -91,11 +90,11 @@ def _is_sideways(matrix: tuple[int, int, int, int] | None) -> bool:
     return abs(a) + abs(d) < abs(b) + abs(c)
 
 
-def _one_moment(frame: Any) -> Any:
+def _one_moment(frame: av.VideoFrame) -> av.VideoFrame:
     return _upper_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
 
 
-def _upper_field(frame: Any) -> Any:
+def _upper_field(frame: av.VideoFrame) -> av.VideoFrame:
     """The rows 0, 2, ... of a frame, taken before its colours are interpolated across rows."""
     graph = _field_graph(frame.width, frame.height, frame.format.name)
     graph.push(frame)
@@ -105,7 +104,7 @@ def _upper_field(frame: Any) -> Any:
     return field
 
 
-def _field_graph(width: int, height: int, pixel_format: str) -> Any:
+def _field_graph(width: int, height: int, pixel_format: str) -> av.filter.Graph:
     graph = av.filter.Graph()
     source = graph.add_buffer(width=width, height=height, format=pixel_format, time_base=Fraction(1, 90_000))
     field, sink = graph.add("field", "top"), graph.add("buffersink")

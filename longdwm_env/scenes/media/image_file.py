@@ -7,7 +7,6 @@ Pillow alone reads files that others made. OpenCV 4.10 and 4.11 have an open fau
 import io
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +182,7 @@ def _rgb(picture: Image.Image, name: str, kind: str | None) -> NDArray[np.uint8]
     return np.asarray((converted or picture).convert("RGB"), np.uint8)
 
 
-def _with_profile(picture: Image.Image, profile: Any) -> Image.Image | None:
+def _with_profile(picture: Image.Image, profile: bytes | ImageCms.ImageCmsProfile | None) -> Image.Image | None:
     """The picture in sRGB if it is in the profile's colours; None if there is no profile, or not one for this kind."""
     if not profile or picture.mode not in ("RGB", "CMYK", "LAB"):
         return None

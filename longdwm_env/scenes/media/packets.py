@@ -1,9 +1,10 @@
 """When a video's frames are shown, as its packets say: read without decoding."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 SET_BACK_S = 10.0
 """Packets come in the order of decoding, so their times go back a little; so far back only where a clock was reset."""
@@ -29,7 +30,7 @@ class PacketTimes:
     damage: str
 
 
-def packet_times(container: Any, stream: Any, frame_s: float) -> PacketTimes:
+def packet_times(container: InputContainer, stream: VideoStream, frame_s: float) -> PacketTimes:
     """Read all packets of a stream that was just opened.
 
     Args:
@@ -37,7 +38,7 @@ def packet_times(container: Any, stream: Any, frame_s: float) -> PacketTimes:
         stream: of video.
         frame_s: seconds between frames, where packets do not say.
     """
-    base = float(stream.time_base)
+    base = float(stream.time_base or 0)
     first, last, end = float("inf"), float("-inf"), float("-inf")
     count = corrupt = tail = 0
     # AVI has no times of showing; libav gives those of decoding, which are others where frames are reordered.
@@ -69,10 +70,14 @@ def packet_times(container: Any, stream: Any, frame_s: float) -> PacketTimes:
     return PacketTimes(last if timed else max(0, count - 1) * frame_s, timed, tail, broken)
 
 
-def _promised_end_s(container: Any, stream: Any, first_s: float) -> float | None:
+def _promised_end_s(container: InputContainer, stream: VideoStream, first_s: float) -> float | None:
     """When the header says that this stream ends, on the file's own clock; None where it does not say."""
     if container.format.name.startswith("mov"):
-        return None if stream.duration is None else first_s + float(stream.duration * stream.time_base)
+        return (
+            None
+            if stream.duration is None or stream.time_base is None
+            else first_s + float(stream.duration * stream.time_base)
+        )
     if container.format.name.startswith("matroska"):
         try:
             hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")

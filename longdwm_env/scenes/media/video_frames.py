@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from longdwm_env.clock import FRAME_S
@@ -129,7 +130,7 @@ def frames_at(path: Path, facts: VideoFacts, times_s: Sequence[float]) -> Iterat
     yield from _nearest(path, shape, _frames_from(path, wanted[0], facts.timed, facts.first_s), wanted)
 
 
-def _frames_from(path: Path, time_s: float, timed: bool, first_s: float = 0.0) -> Iterator[tuple[float, Any]]:
+def _frames_from(path: Path, time_s: float, timed: bool, first_s: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
     """(time on the file's clock, frame) from a frame at or before a time on, or from the file's first one."""
     with _opened(path) as (container, stream):
         # Seeking goes by times of decoding, which are earlier, and in some containers by guesses that overshoot.
@@ -192,14 +193,14 @@ def numbered_frames(path: Path, wanted: Sequence[int], first_s: float = 0.0) -> 
 
 
 def _nearest(
-    path: Path, pixel_shape: Fraction | None, frames: Iterator[tuple[float, Any]], wanted: Sequence[float]
+    path: Path, pixel_shape: Fraction | None, frames: Iterator[tuple[float, av.VideoFrame]], wanted: Sequence[float]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Match ascending wanted times with frames in presentation order; only frames that are wanted become pictures."""
-    before: tuple[float, Any] | None = None
+    before: tuple[float, av.VideoFrame] | None = None
     shown: tuple[float, NDArray[np.uint8]] | None = None
     index = 0
 
-    def image_of(frame: tuple[float, Any]) -> NDArray[np.uint8]:
+    def image_of(frame: tuple[float, av.VideoFrame]) -> NDArray[np.uint8]:
         nonlocal shown
         if shown is None or shown[0] != frame[0]:
             shown = frame[0], picture(str(path), frame[1], pixel_shape)
@@ -223,7 +224,7 @@ def _nearest(
 
 
 @contextmanager
-def _opened(path: Path, containers: str = _CONTAINERS) -> Iterator[tuple[Any, Any]]:
+def _opened(path: Path, containers: str = _CONTAINERS) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its video stream; whatever goes wrong inside becomes ``InvalidScene``."""
     try:
         size = path.stat().st_size
@@ -255,7 +256,7 @@ def _said(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _moving_stream(path: Path, container: Any) -> Any:
+def _moving_stream(path: Path, container: InputContainer) -> VideoStream:
     """The first video stream that is marked as the default one, or the first; a cover picture is none."""
     disposition = av.stream.Disposition
     moving = [s for s in container.streams.video if not s.disposition & disposition.attached_pic]
@@ -267,15 +268,17 @@ def _moving_stream(path: Path, container: Any) -> Any:
     return stream
 
 
-def _seeked(container: Any, stream: Any, time_s: float) -> Iterator[tuple[float, Any]]:
+def _seeked(container: InputContainer, stream: VideoStream, time_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
     try:
-        container.seek(round(time_s / stream.time_base), stream=stream, backward=True, any_frame=False)
+        container.seek(round(time_s / (stream.time_base or 1)), stream=stream, backward=True, any_frame=False)
     except _DAMAGED:
         return iter(())
     return _frames(container, stream)
 
 
-def _frames(container: Any, stream: Any, counted_from_s: float | None = None) -> Iterator[tuple[float, Any]]:
+def _frames(
+    container: InputContainer, stream: VideoStream, counted_from_s: float | None = None
+) -> Iterator[tuple[float, av.VideoFrame]]:
     """(time on the file's clock, frame) of every whole frame, in presentation order.
 
     Args:
@@ -303,6 +306,6 @@ def _frames(container: Any, stream: Any, counted_from_s: float | None = None) ->
             yield clock_s, frame
 
 
-def _frame_s(stream: Any) -> float:
+def _frame_s(stream: VideoStream) -> float:
     """Seconds per frame as the file says; those of our clock if it does not."""
     return float(1 / stream.average_rate) if stream.average_rate else FRAME_S

@@ -7,11 +7,11 @@ opening or resetting would stumble over is found here.
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -33,8 +33,16 @@ from longdwm_env.scenes.nuscenes.schema_tables import (
 )
 from longdwm_env.types import Intrinsics
 
-Progress = Callable[[Iterable[Any], str], Iterable[Any]]
-"""Wraps an iterable with a progress bar of the given name."""
+Item = TypeVar("Item")
+
+
+class Progress(Protocol):
+    """Shows how far a loop is."""
+
+    def __call__(self, items: Iterable[Item], name: str) -> Iterable[Item]:
+        """The items, one after the other."""
+        ...
+
 
 MAX_KEYFRAME_GAP_S = 1.0
 """nuScenes' samples are half a second apart; twice that means that one is missing."""
@@ -53,7 +61,7 @@ class Report:
     summary: str
 
 
-def _silent(items: Iterable[Any], name: str) -> Iterable[Any]:
+def _silent(items: Iterable[Item], name: str) -> Iterable[Item]:
     return items
 
 
@@ -118,7 +126,7 @@ def _check_nuscenes(path: Path, progress: Progress) -> Report:
     return Report(tuple(map(printable, problems)), f"nuScenes schema, version {version}: {', '.join(counts)}")
 
 
-def _of(record: Mapping[str, Any], field: str, indexed: Mapping[str, Mapping[str, Record]], table: str) -> Record:
+def _of(record: Record, field: str, indexed: Mapping[str, Mapping[str, Record]], table: str) -> Record:
     return indexed.get(table, {}).get(record[field], {})
 
 

@@ -10,9 +10,8 @@ counting from the scene's first front camera frame; a sample token is understood
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +33,12 @@ from longdwm_env.scenes.nuscenes.nuscenes_record import (
     read_recording,
     reading,
 )
-from longdwm_env.scenes.nuscenes.schema_tables import TABLES, find_version, table_problems
+from longdwm_env.scenes.nuscenes.schema_tables import TABLES, Record, find_version, table_problems
 from longdwm_env.scenes.recording_starts import StartIndex
 from longdwm_env.types import Camera, EgoState, Intrinsics, Scene
+
+if TYPE_CHECKING:
+    from nuscenes import NuScenes
 
 # Some cameras fill their files up with zeros.
 _END_OF_JPEG, _TAIL_BYTES = b"\xff\xd9", 4096
@@ -84,7 +86,7 @@ class NuScenesScenes:
     def __len__(self) -> int:
         return len(self._index)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return NuScenesScenes, (self._path, self._skip_missing)
 
     @property
@@ -119,10 +121,10 @@ class NuScenesScenes:
         """Seeds go round the starts, every scene once before any a second time."""
         return seed % len(self)
 
-    def _frames_of(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _frames_of(self, record: Record) -> list[Record]:
         return self._frames[record["token"]]
 
-    def _wanted(self, record: Mapping[str, Any]) -> bool:
+    def _wanted(self, record: Record) -> bool:
         return not self._skip_missing or all(
             _is_whole(self._dataroot, str(frame["filename"])) for frame in self._frames_of(record)
         )
@@ -194,7 +196,7 @@ class NuScenesScenes:
         _, record = self._record(name)
         return self._prompt(record, self._frames_of(record), frame)
 
-    def _record(self, name: str) -> tuple[int, Mapping[str, Any]]:
+    def _record(self, name: str) -> tuple[int, Record]:
         for recording, record in enumerate(self._records):
             if record["name"] == name:
                 return recording, record
@@ -233,19 +235,19 @@ class NuScenesScenes:
                 actors=actor_tracks(self._nusc, record["token"], log.times_us()[log.num_past :]),
             )
 
-    def _camera(self, frame: Mapping[str, Any]) -> Camera:
+    def _camera(self, frame: Record) -> Camera:
         calibrated = self._nusc.get("calibrated_sensor", frame["calibrated_sensor_token"])
         size = (int(frame["height"]), int(frame["width"]))
         intrinsics = Intrinsics.from_matrix(calibrated["camera_intrinsic"], size)
         return Camera(intrinsics, mounting_from(calibrated["translation"], calibrated["rotation"]))
 
-    def _prompt(self, record: Mapping[str, Any], frames: list[dict[str, Any]], frame: int) -> str:
+    def _prompt(self, record: Record, frames: list[Record], frame: int) -> str:
         name, token = str(record["name"]), str(frames[frame].get("sample_token", ""))
         caption = self._captions.at(name, _seconds(frames, frame), token)
         return prompt_from_description(str(record["description"])) if caption is None else caption
 
 
-def _seconds(frames: list[dict[str, Any]], frame: int) -> float:
+def _seconds(frames: list[Record], frame: int) -> float:
     return float((int(frames[frame]["timestamp"]) - int(frames[0]["timestamp"])) * 1e-6)
 
 
@@ -320,10 +322,10 @@ def _part_of(kind: Any, dataroot: Path) -> Any:
     return Part
 
 
-def _front_frames(nusc: Any) -> dict[str, list[dict[str, Any]]]:
+def _front_frames(nusc: "NuScenes") -> dict[str, list[Record]]:
     """Front camera records by scene token, in the order of time."""
     scene_of_sample = {sample["token"]: sample["scene_token"] for sample in nusc.sample}
-    frames: dict[str, list[dict[str, Any]]] = {}
+    frames: dict[str, list[Record]] = {}
     for record in nusc.sample_data:
         # Partial datasets keep records of samples that they left out.
         if record["channel"] == CAMERA_CHANNEL and record["sample_token"] in scene_of_sample:
@@ -333,7 +335,7 @@ def _front_frames(nusc: Any) -> dict[str, list[dict[str, Any]]]:
     return frames
 
 
-def _starts(frames: list[dict[str, Any]]) -> list[int]:
+def _starts(frames: list[Record]) -> list[int]:
     """Which frames episodes can start at: keyframes with an interval on either side; at least one."""
     times_s = np.array([int(frame["timestamp"]) for frame in frames], np.int64) * 1e-6
     # Cameras trigger a few milliseconds early or late.

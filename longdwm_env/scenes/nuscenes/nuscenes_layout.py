@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from longdwm_env.geometry.layout import CENTRE_LINE, LINE, ROAD, RoadLayout
 from longdwm_env.types import FloatArray
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 LINE_M = 0.15
 """Width of a line; the expansion gives none."""
@@ -23,7 +26,9 @@ _POLYGON = 3
 
 
 def expansion_layout(
-    areas: Sequence[Any], lanes: Sequence[tuple[Any, FloatArray]], dividers: Sequence[Any]
+    areas: Sequence["BaseGeometry"],
+    lanes: Sequence[tuple["BaseGeometry", FloatArray]],
+    dividers: Sequence["BaseGeometry"],
 ) -> RoadLayout:
     """What the expansion knows of a place, in the map's frame.
 
@@ -46,7 +51,7 @@ def expansion_layout(
     )
 
 
-def _asphalt(areas: Sequence[Any]) -> Float[np.ndarray, "q 4 2"]:
+def _asphalt(areas: Sequence["BaseGeometry"]) -> Float[np.ndarray, "q 4 2"]:
     """Trapezoids that together are the areas."""
     import shapely
 
@@ -62,7 +67,7 @@ def _asphalt(areas: Sequence[Any]) -> Float[np.ndarray, "q 4 2"]:
     return np.concatenate([np.zeros((0, 4, 2)), *(_trapezoids(edges[a:b]) for a, b in pairwise(bounds))])
 
 
-def _in_cells(area: Any) -> Any:
+def _in_cells(area: "BaseGeometry") -> np.ndarray:
     """An area cut along a square grid, by halves: each cut is then made in little geometry."""
     import shapely
 
@@ -82,7 +87,7 @@ def _in_cells(area: Any) -> Any:
     return pieces
 
 
-def _polygons(geometries: Any) -> Any:
+def _polygons(geometries: np.ndarray) -> np.ndarray:
     """The polygons in an array of geometries; what cuts leave of lines and points is dropped."""
     import shapely
 
@@ -108,7 +113,7 @@ def _trapezoids(edges: Float[np.ndarray, "e 2 2"]) -> Float[np.ndarray, "q 4 2"]
     return np.concatenate(made)
 
 
-def _borders(lanes: Sequence[tuple[Any, FloatArray]]) -> Float[np.ndarray, "s 2 2"]:
+def _borders(lanes: Sequence[tuple["BaseGeometry", FloatArray]]) -> Float[np.ndarray, "s 2 2"]:
     """The sides of lanes: those edges of their polygons that run along their centre lines."""
     made = [np.zeros((0, 2, 2))]
     for polygon, centre in lanes:
@@ -123,7 +128,7 @@ def _borders(lanes: Sequence[tuple[Any, FloatArray]]) -> Float[np.ndarray, "s 2 
     return np.concatenate(made)
 
 
-def _segments(lines: Sequence[Any]) -> Float[np.ndarray, "s 2 2"]:
+def _segments(lines: Sequence["BaseGeometry"]) -> Float[np.ndarray, "s 2 2"]:
     """Pieces of lines between their corners."""
     import shapely
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,13 @@ from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.io.names import inside
 from longdwm_env.scenes.media.image_file import FORMATS
 from longdwm_env.scenes.nuscenes.nuscenes_layout import expansion_layout
+from longdwm_env.scenes.nuscenes.schema_tables import Record
 from longdwm_env.types import FloatArray, LaneFit, RoadMap, wrap_angle
+
+if TYPE_CHECKING:
+    from nuscenes import NuScenes
+    from nuscenes.map_expansion.map_api import NuScenesMap
+    from shapely.geometry import Polygon
 
 PIXELS_PER_M = 10.0
 """Scale of nuScenes' map masks."""
@@ -31,9 +37,7 @@ LANE_STEP_M = 1.0
 _FOREGROUND = 255
 
 
-def road_map_of(
-    nusc: Any, dataroot: Path, scene: Mapping[str, Any], location: str, driven_m: FloatArray
-) -> RoadMap | None:
+def road_map_of(nusc: "NuScenes", dataroot: Path, scene: Record, location: str, driven_m: FloatArray) -> RoadMap | None:
     """The map under a scene: the expansion's if it is installed, else the mask.
 
     Args:
@@ -71,7 +75,7 @@ class MaskMap:
         self._path = path
         self._bits, self._size = _packed_mask(path, _stamp(path))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return MaskMap, (self._path,)
 
     def drivable(self, points_m: FloatArray) -> NDArray[np.bool_]:
@@ -136,7 +140,7 @@ def _packed_mask(path: Path, stamp: tuple[int, int]) -> tuple[NDArray[np.uint8],
 class ExpansionMap:
     """Drivable area and lanes with centre lines, from the map expansion: a ``geometry.layout.DrawnRoadMap``."""
 
-    def __init__(self, nusc_map: Any) -> None:
+    def __init__(self, nusc_map: "NuScenesMap") -> None:
         """Index the areas and lay points along the lanes.
 
         Args:
@@ -220,7 +224,7 @@ def _expansion(dataroot: str, location: str, stamp: tuple[int, int]) -> Expansio
         raise InvalidScene(f"map expansion {path} cannot be used: {error}") from error
 
 
-def _lane_widths(nusc_map: Any, polygons: Mapping[str, Any]) -> dict[str, float]:
+def _lane_widths(nusc_map: "NuScenesMap", polygons: Mapping[str, "Polygon"]) -> dict[str, float]:
     """Mean width in metres of every lane, from its polygon; of a connector, that of the lanes it joins, else NaN."""
     widths: dict[str, float] = {}
     for lane in nusc_map.lane:

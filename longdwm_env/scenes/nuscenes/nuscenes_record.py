@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from longdwm_env.clock import FPS, FRAME_S
 from longdwm_env.errors import InvalidScene, LongDWMError
 from longdwm_env.io.names import inside
 from longdwm_env.scenes.media.image_file import read_image
-from longdwm_env.scenes.nuscenes.schema_tables import read_table
+from longdwm_env.scenes.nuscenes.schema_tables import Record, read_table
 from longdwm_env.scenes.recorded_log import RecordedLog
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks, FloatArray, frozen_array, wrap_angle
+
+if TYPE_CHECKING:
+    from nuscenes import NuScenes
 
 CAMERA_CHANNEL = "CAM_FRONT"
 
@@ -78,7 +81,7 @@ class Recording:
         return float(coefficients[1, :2] @ ahead), acceleration, float(coefficients[1, 2])
 
 
-def read_recording(nusc: Any, dataroot: Path, frames: Sequence[Mapping[str, Any]]) -> Recording:
+def read_recording(nusc: "NuScenes", dataroot: Path, frames: Sequence[Record]) -> Recording:
     """The recording of front camera records that are sorted by time."""
     times = np.array([int(frame["timestamp"]) for frame in frames], np.int64)
     ego = [nusc.get("ego_pose", frame["ego_pose_token"]) for frame in frames]
@@ -156,7 +159,7 @@ class NuScenesLog(RecordedLog):
             yield position, image
 
 
-def actor_tracks(nusc: Any, scene_token: str, times_us: FloatArray) -> ActorTracks | None:
+def actor_tracks(nusc: "NuScenes", scene_token: str, times_us: FloatArray) -> ActorTracks | None:
     """Boxes of one scene at the given times, interpolated between keyframes; None if the dataset has no annotations.
 
     Args:
@@ -166,7 +169,7 @@ def actor_tracks(nusc: Any, scene_token: str, times_us: FloatArray) -> ActorTrac
     """
     if not nusc.sample_annotation:
         return None
-    seen: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    seen: dict[str, list[tuple[int, Record]]] = {}
     for sample in nusc.sample:
         if sample["scene_token"] == scene_token:
             for token in sample["anns"]:
@@ -193,7 +196,7 @@ def _class_of(category: str) -> int:
 
 
 def _track(
-    annotations: Sequence[tuple[int, Mapping[str, Any]]], times_us: FloatArray
+    annotations: Sequence[tuple[int, Record]], times_us: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Poses (T, 3), size (3,) and speeds (T,) of one object."""
     times = np.array([time for time, _ in annotations], np.float64)

@@ -7,8 +7,8 @@ from hypothesis.extra.numpy import arrays
 from longdwm_env.evaluation.policies.episode_metrics import completion, fault
 from longdwm_env.evaluation.policies.pdm import pdm_score
 from longdwm_env.evaluation.policies.scene_statistics import (
-    bootstrap,
     mean_maximum_rank_violation,
+    mean_over_scenes,
     paired_difference,
     r_squared,
     spearman,
@@ -93,8 +93,8 @@ def test_rank_violation_of_two_swapped_policies():
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=12))
 def test_intervals_hold_the_mean_and_are_repeatable(values):
     scenes = [f"s{i}" for i in range(len(values))]
-    estimate = bootstrap(values, scenes)
-    assert estimate == bootstrap(values, scenes)
+    estimate = mean_over_scenes(values, scenes)
+    assert estimate == mean_over_scenes(values, scenes)
     assert estimate.mean == pytest.approx(np.mean(values))
     if len(values) < 2:
         assert estimate.low is None
@@ -104,8 +104,8 @@ def test_intervals_hold_the_mean_and_are_repeatable(values):
 
 def test_scenes_are_drawn_not_episodes():
     # Ten copies of an episode know no more than one.
-    few = bootstrap([0.0, 1.0, 2.0], ["a", "b", "c"])
-    many = bootstrap([0.0, 1.0, 2.0] * 10, ["a", "b", "c"] * 10)
+    few = mean_over_scenes([0.0, 1.0, 2.0], ["a", "b", "c"])
+    many = mean_over_scenes([0.0, 1.0, 2.0] * 10, ["a", "b", "c"] * 10)
     assert (many.low, many.high) == (few.low, few.high)
     assert (many.count, many.scenes) == (30, 3)
 

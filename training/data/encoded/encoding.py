@@ -25,6 +25,7 @@ from longdwm_env.io.files import atomic_path
 from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.conditioning.text import encode_prompts
 from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_reach, keyframe_views, layout_pictures
+from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource, camera_as_json
 from longdwm_env.training.data.encoded.latents import (
     EMPTY_TEXT_FILE,
@@ -51,7 +52,7 @@ KEPT_TEXTS = 16
 def encode_latents(
     source: ClipSource,
     folder: Path,
-    pipeline: Any,
+    pipeline: LongDWMPipeline,
     choices: LatentChoices | None = None,
     device: torch.device | str = "cpu",
     limit: BadLimit | None = None,
@@ -128,7 +129,9 @@ class _Blocks:
     shards: ShardFolder
     limit: BadLimit
 
-    def write(self, block: int, clips: Sequence[int], bad: int = 0, on_clip: Callable[[], Any] = lambda: None) -> int:
+    def write(
+        self, block: int, clips: Sequence[int], bad: int = 0, on_clip: Callable[[], object] = lambda: None
+    ) -> int:
         """Encode one block; how many clips are damaged, those ``bad`` before included."""
         self.encoder.begin()
         source, entries = self.source, []
@@ -144,7 +147,7 @@ class _Blocks:
         return bad
 
 
-def _without_models(pipeline: Any) -> Any:
+def _without_models(pipeline: LongDWMPipeline) -> LongDWMPipeline:
     """A pipeline's codec and text encoder: what is sent to a process takes room in shared memory."""
     light = copy.copy(pipeline)
     light.coarse = light.fine = None
@@ -152,7 +155,7 @@ def _without_models(pipeline: Any) -> Any:
 
 
 class _Encoder:
-    def __init__(self, pipeline: Any, choices: LatentChoices, device: torch.device | str) -> None:
+    def __init__(self, pipeline: LongDWMPipeline, choices: LatentChoices, device: torch.device | str) -> None:
         self.pipeline, self.choices, self.device = pipeline, choices, device
         self.settings = pipeline.settings
         self._texts: dict[str, Tensor] = {}
@@ -185,7 +188,7 @@ class _Encoder:
         # Where the encoder is, and not where the transformers are, which are not used here.
         return encode_prompts(pipeline.tokenizer, pipeline.text_encoder, [prompt], pipeline.prompt_tokens)
 
-    def encode(self, clip: Clip) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def encode(self, clip: Clip) -> tuple[dict[str, object], dict[str, Tensor]]:
         if clip.intervals < 1:
             raise BadClip(f"{clip.key} has {len(clip.images)} frames; an interval has {SEGMENT_FRAMES}")
         if clip.camera.intrinsics.image_size != tuple(self.settings.image_size):

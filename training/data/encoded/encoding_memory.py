@@ -7,21 +7,20 @@ lifetimes but no numbers, and what is alive at once is added up.
 import copy
 import math
 import shutil
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKLCogVideoX
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from longdwm_env import clock
+from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec
 from longdwm_env.models.conditioning.warped_pictures import keyframe_reach
+from longdwm_env.models.costs import Watcher
+from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentChoices
@@ -54,7 +53,9 @@ class EncodingNeeds:
         return SPARE * (self.weights + self.activations)
 
 
-def encoding_needs(pipeline: Any, choices: LatentChoices, clips: int, frames: int, has_poses: bool) -> EncodingNeeds:
+def encoding_needs(
+    pipeline: LongDWMPipeline, choices: LatentChoices, clips: int, frames: int, has_poses: bool
+) -> EncodingNeeds:
     """What encoding clips needs.
 
     Args:
@@ -72,10 +73,12 @@ def encoding_needs(pipeline: Any, choices: LatentChoices, clips: int, frames: in
     return EncodingNeeds(weights, activations, clips * clip_bytes(pipeline, choices, frames, has_poses))
 
 
-def encoding_activations(vae: Any, image_size: tuple[int, int], choices: LatentChoices) -> float:
+def encoding_activations(
+    vae: AutoencoderKLCogVideoX | MiniAutoencoder, image_size: tuple[int, int], choices: LatentChoices
+) -> float:
     """Most bytes that a codec holds while it encodes segments or pictures, its weights left out."""
     dtype = torch.bfloat16 if choices.precision == "bf16" else None
-    on_meta: Any = nn.Module.to(copy.deepcopy(vae), device="meta", dtype=dtype)
+    on_meta: AutoencoderKLCogVideoX | MiniAutoencoder = nn.Module.to(copy.deepcopy(vae), device="meta", dtype=dtype)
     dtype = next(on_meta.parameters()).dtype
     if isinstance(on_meta, AutoencoderKLCogVideoX):
         on_meta.enable_slicing()
@@ -94,7 +97,7 @@ def encoding_activations(vae: Any, image_size: tuple[int, int], choices: LatentC
     return waiting + most_held(segments)
 
 
-def clip_bytes(pipeline: Any, choices: LatentChoices, frames: int, has_poses: bool) -> float:
+def clip_bytes(pipeline: LongDWMPipeline, choices: LatentChoices, frames: int, has_poses: bool) -> float:
     """Bytes that the latents of a clip take on the disk; embeddings of its captions come on top."""
     settings: LongDWMSettings = pipeline.settings
     codec = pipeline.codec
@@ -112,7 +115,7 @@ def clip_bytes(pipeline: Any, choices: LatentChoices, frames: int, has_poses: bo
 
 
 def check_encoding_fits(
-    pipeline: Any, choices: LatentChoices, source: ClipSource, folder: Path, device: torch.device | str
+    pipeline: LongDWMPipeline, choices: LatentChoices, source: ClipSource, folder: Path, device: torch.device | str
 ) -> EncodingNeeds:
     """Print what encoding needs here; refuse to start what cannot fit.
 
@@ -149,35 +152,9 @@ def check_encoding_fits(
 @torch.no_grad()
 def most_held(run: Callable[[], object]) -> float:
     """Most bytes that tensors hold at once during a computation, those that were there before left out."""
-    with _Held() as held:
+    with Watcher() as watcher:
         run()
-    return float(held.most)
-
-
-class _Held(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.most = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(made):
-            if isinstance(leaf, torch.Tensor):
-                self._follow(leaf.untyped_storage())
-        return made
-
-    def _follow(self, storage: Any) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
-            self._known.add(key)
-            self.now += size
-            self.most = max(self.most, self.now)
-            weakref.finalize(storage, self._forget, key, size)
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
+    return float(watcher.peak)
 
 
 def _bytes(module: nn.Module, dtype: torch.dtype | None) -> int:

@@ -39,6 +39,7 @@ from torch import Tensor
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.data.clip import camera_from_json
 from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder, made_from
 from longdwm_env.types import Camera
@@ -81,7 +82,7 @@ class LatentChoices:
         if not 0 <= self.vehicles_unknown_ratio <= 1:
             raise InvalidConfig(f"vehicles_unknown_ratio lies in [0, 1], got {self.vehicles_unknown_ratio}")
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """As JSON values for a manifest; what latents were made without from the beginning, it does not name."""
         added = {"segment_phases": 1, "precision": "no", "tiling": False}
         return {name: value for name, value in asdict(self).items() if added.get(name) != value}
@@ -160,7 +161,7 @@ class LatentStore:
         """Frames of its longest clip."""
         return max(entry.facts["frames"] for entry in self.entries)
 
-    def check_codec(self, pipeline: Any) -> None:
+    def check_codec(self, pipeline: LongDWMPipeline) -> None:
         """Raise unless these latents are of this pipeline's codec and text encoder.
 
         Raises:
@@ -173,7 +174,7 @@ class LatentStore:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return dict(self.__dict__)
 
     def camera(self, index: int) -> Camera:

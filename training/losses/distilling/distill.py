@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning,
 from longdwm_env.models.network.coarse import CoarseModel
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.network.fine import FineModel
-from longdwm_env.models.network.sampler import add_noise
+from longdwm_env.models.network.sampler import Scheduler, add_noise
 from longdwm_env.training.data.batches import DistillBatch
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.draws import normal
@@ -108,7 +108,7 @@ class DistillObjective(Objective):
         self,
         student: LongDWMTransformer3DModel,
         teacher: LongDWMTransformer3DModel,
-        scheduler: Any,
+        scheduler: Scheduler,
         noise: NoiseChoices,
         choices: DistillChoices,
         seed: int,

@@ -14,7 +14,7 @@ Deviation: not in the paper, whose models draw in the scheduler's own many steps
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +22,12 @@ from torch import Tensor, nn
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
 from longdwm_env.models.network.denoiser import Denoiser
-from longdwm_env.models.network.sampler import add_noise, clean_from_output, jump, output_from_clean
+from longdwm_env.models.network.sampler import DdimScheduler, add_noise, clean_from_output, jump, output_from_clean
 from longdwm_env.training.data.batches import Batch, CoarseBatch, FineBatch
 from longdwm_env.training.draws import numbers, uniform
 from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import Objective, draw_noise, squared_error
-
-SampleT = TypeVar("SampleT", CoarseBatch, FineBatch)
 
 LEAST_SHARE, MOST_SHARE = 0.02, 0.98
 """Of the noise schedule: where distributions are compared. At its very ends they differ by nothing, or by all."""
@@ -73,18 +71,18 @@ class FewStepChoices:
 
 
 @dataclass(frozen=True)
-class FewStepBatch(Batch, Generic[SampleT]):
+class FewStepBatch(Batch):
     """B samples of either model, and the optimizer step that they are drawn for."""
 
     step: int
-    sample: SampleT
+    sample: CoarseBatch | FineBatch
 
-    def to(self, device: torch.device | str) -> "FewStepBatch[SampleT]":
+    def to(self, device: torch.device | str) -> "FewStepBatch":
         """Every tensor on a device."""
         return replace(self, sample=self.sample.to(device))
 
 
-def phases_of(scheduler: Any, steps: int, teacher_steps: int) -> list[list[int]]:
+def phases_of(scheduler: DdimScheduler, steps: int, teacher_steps: int) -> list[list[int]]:
     """Timesteps of the teacher's path through each phase.
 
     The first is where a step of the sampler begins, the last where it ends, -1 for the clean end.
@@ -130,7 +128,7 @@ class FewStepObjective(Objective):
         teacher = copy.deepcopy(inner.transformer).requires_grad_(False).eval()
         # A tuple hides modules from nn.Module: neither the teacher nor the student a second time is trained or saved.
         self._inner = (inner,)
-        scheduler = inner.scheduler
+        scheduler = cast(DdimScheduler, inner.scheduler)
         self.model = Denoiser(self.transformer, scheduler)
         self._teacher = (Denoiser(teacher, scheduler),)
         self._critic = (Denoiser(self.critic, scheduler),)
@@ -142,12 +140,12 @@ class FewStepObjective(Objective):
         """The student."""
         return self.transformer
 
-    def forward(self, batch: FewStepBatch[Any]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def forward(self, batch: FewStepBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of the part that the batch's step belongs to; when validating, how far sample and teacher's are."""
         self._teacher[0].transformer.to(batch.sample.clean.device)
         self._inner[0].empty_text = self._inner[0].empty_text.to(batch.sample.clean.device)
         with torch.no_grad():
-            told = self._inner[0].conditioning(batch.sample)
+            told = self._told(batch.sample)
         if not self.training:
             return self._distance(batch, told)
         if batch.step < self.choices.consistency_steps:
@@ -155,7 +153,13 @@ class FewStepObjective(Objective):
             return loss, {"consistency": loss.detach()}
         return self._matching(batch, told)
 
-    def _consistency(self, batch: FewStepBatch[Any], told: Conditioning) -> Tensor:
+    def _told(self, sample: CoarseBatch | FineBatch) -> Conditioning:
+        inner = self._inner[0]
+        if isinstance(inner, CoarseObjective):
+            return inner.conditioning(cast(CoarseBatch, sample))
+        return inner.conditioning(cast(FineBatch, sample))
+
+    def _consistency(self, batch: FewStepBatch, told: Conditioning) -> Tensor:
         """From anywhere in a phase to where the teacher's path leads, as an error of the clean latent."""
         clean, counts = batch.sample.clean, batch.counts
         begins, nexts, ends = [], [], []
@@ -183,7 +187,7 @@ class FewStepObjective(Objective):
         predicted = self.model.predict_clean(noisy, begin, told)
         return squared_error(predicted, target, 1 - told.exact_mask, self._inner[0].channel_weights)
 
-    def _matching(self, batch: FewStepBatch[Any], told: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _matching(self, batch: FewStepBatch, told: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The critic's loss on the student's samples and, where it is the student's turn, the student's own."""
         student_turn = (batch.step - self.choices.consistency_steps) % self.choices.critic_updates == 0
         with torch.set_grad_enabled(student_turn):
@@ -214,7 +218,7 @@ class FewStepObjective(Objective):
             total, parts["consistency"] = total + self.choices.anchor_weight * anchor, anchor.detach()
         return total, parts
 
-    def _drawn(self, batch: FewStepBatch[Any], told: Conditioning) -> Tensor:
+    def _drawn(self, batch: FewStepBatch, told: Conditioning) -> Tensor:
         """Samples of the student, drawn as when sampling up to a random step; that one has gradient."""
         steps = len(self.phases)
         last = int(numbers(self.seed, batch.step, "exit").integers(steps))
@@ -230,7 +234,7 @@ class FewStepObjective(Objective):
         begin, end = (torch.full((len(x),), time, device=x.device) for time in (times[0], times[-1]))
         return jump(self.scheduler, x, model.predict_clean(x, begin, told), begin, end)
 
-    def _distance(self, batch: FewStepBatch[Any], told: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _distance(self, batch: FewStepBatch, told: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Mean squared difference of the student's samples in few steps and the teacher's in many, from one noise."""
         noise = draw_noise(self.seed, batch.counts, batch.sample.clean, "drawn")
         x, taught = noise, noise
@@ -251,14 +255,14 @@ class FewStepObjective(Objective):
             output = base + scale * (output - base)
         return clean_from_output(self.scheduler, output, noisy, times)
 
-    def _times(self, batch: FewStepBatch[Any], purpose: str) -> Tensor:
+    def _times(self, batch: FewStepBatch, purpose: str) -> Tensor:
         """(B,) timesteps at which distributions are compared."""
         share = LEAST_SHARE + (MOST_SHARE - LEAST_SHARE) * uniform(self.seed, batch.counts, purpose)
         times = (share * self.scheduler.config.num_train_timesteps).long()
         return times.to(batch.sample.clean.device)
 
 
-def _clean_that_leads(scheduler: Any, noisy: Tensor, there: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+def _clean_that_leads(scheduler: DdimScheduler, noisy: Tensor, there: Tensor, begin: Tensor, end: Tensor) -> Tensor:
     """The clean latent with which one jump from ``noisy`` at ``begin`` arrives ``there`` at ``end``.
 
     The same as in progressive distillation (Salimans and Ho 2022): errors of different phases then have one scale.

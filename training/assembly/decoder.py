@@ -1,8 +1,6 @@
 """The stage that trains the small decoder, and the way of published weights into a pipeline."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,41 +9,37 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.small_decoder import Likeness, SmallDecoder, checked_scale, load_published
 from longdwm_env.models.codec.video_codec import CogVideoXCodec
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.training.config import StageConfig
+from longdwm_env.training.assembly.assembled import Assembled, Ingredients
+from longdwm_env.training.assembly.latent_stages import open_store
+from longdwm_env.training.assembly.order import trained_with
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore
 from longdwm_env.training.losses.decoder_loss import DecoderChoices, DecoderObjective, DecoderSampler
-from longdwm_env.training.order import trained_with
 from longdwm_env.training.workspace import Workspace
-
-Draw = Callable[[int, Sequence[int]], Any]
 
 CHECKED_SEGMENTS = 4
 
 
-def decoder_stage(
-    config: StageConfig, store: LatentStore, pipeline: LongDWMPipeline
-) -> tuple[DecoderObjective, Draw, Draw]:
-    """(objective, training samples, validation samples).
-
-    Training goes on from the pipeline's small decoder, where it has one.
+def decoder(given: Ingredients) -> Assembled:
+    """The small decoder as pupil of CogVideoX's own; it goes on from the pipeline's, where it has one.
 
     Raises:
         InvalidConfig: the pipeline's codec is not CogVideoX's.
     """
-    codec = _large(pipeline)
-    decoder = pipeline.small_decoder
-    if decoder is None:
-        decoder = _built(codec, config.decoder.widths, config.loop.seed)
-    decoder.requires_grad_(True)
-    seen, unseen = store.split()
-    samplers = [DecoderSampler(part, config.decoder, config.loop.seed) for part in (seen, unseen)]
+    pipeline, choices, seed = given.pipeline, given.config.decoder, given.config.loop.seed
+    codec, store = _large(pipeline), open_store(given)
+    small = pipeline.small_decoder
+    if small is None:
+        small = _built(codec, choices.widths, seed)
+    small.requires_grad_(True)
+    seen, unseen = (DecoderSampler(part, choices, seed) for part in store.split())
 
     def decode(latents: Tensor, num_frames: int) -> Tensor:
         if num_frames == 1:
             return codec.decode_keyframes(latents).float()
         return codec.decode_clip(latents, num_frames).float()
 
-    return DecoderObjective(decoder, decode, config.decoder, config.loop.seed), samplers[0].batch, samplers[1].batch
+    objective = DecoderObjective(small, decode, choices, seed)
+    return Assembled(objective, seen.batch, unseen.batch, store.made_from)
 
 
 def untrained_decoder(workspace: Workspace, pipeline: LongDWMPipeline) -> SmallDecoder:
@@ -100,4 +94,4 @@ def _large(pipeline: LongDWMPipeline) -> CogVideoXCodec:
     return CogVideoXCodec(pipeline.vae)
 
 
-__all__ = ["decoder_stage", "put_published", "untrained_decoder"]
+__all__ = ["decoder", "put_published", "untrained_decoder"]

@@ -1,0 +1,85 @@
+"""The stages that teach few steps: which model is the teacher, and what the pipeline says afterwards."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from accelerate import PartialState
+
+from longdwm_env.io.files import atomic_write_json
+from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.training.assembly.assembled import Assembled, Draw, Ingredients
+from longdwm_env.training.assembly.latent_stages import coarse, fine
+from longdwm_env.training.assembly.order import trained_with
+from longdwm_env.training.checkpoint import checkpoints
+from longdwm_env.training.data.batches import CoarseBatch, FineBatch
+from longdwm_env.training.losses.coarse_objective import CoarseObjective
+from longdwm_env.training.losses.distilling.fewer_steps import FewStepBatch, FewStepObjective
+from longdwm_env.training.losses.fine_objective import FineObjective
+from longdwm_env.training.stage_list import STAGES, Stage
+from longdwm_env.training.workspace import Workspace
+
+INDEX = "model_index.json"
+
+
+def few_steps(given: Ingredients) -> Assembled:
+    """A model as its own teacher, student and critic; pictures of the run are then drawn in few steps too."""
+    pipeline, component, choices = given.pipeline, given.stage.component, given.config.few_steps
+    teacher_guidance = _hold_teacher(given.stage, given.workspace, pipeline)
+    inner = {"coarse": coarse, "fine": fine}[component](given)
+    if choices.guidance_scale == 0:
+        choices = replace(choices, guidance_scale=teacher_guidance)
+    objective = FewStepObjective(cast(CoarseObjective | FineObjective, inner.objective), choices)
+    if given.config.loop.gradient_checkpointing:
+        objective.critic.enable_gradient_checkpointing()
+    drawn_in = replace(
+        pipeline.settings,
+        coarse_steps=choices.steps if component == "coarse" else pipeline.settings.coarse_steps,
+        fine_steps=choices.steps if component == "fine" else pipeline.settings.fine_steps,
+    )
+    pipeline.register_to_config(settings=drawn_in.to_json())
+    return Assembled(objective, _knowing_steps(inner.draw), _knowing_steps(inner.validation), inner.made_from)
+
+
+def _hold_teacher(stage: Stage, workspace: Workspace, pipeline: LongDWMPipeline) -> float:
+    """Put the teacher in the place of the component that is taught; returns the guidance that it draws with.
+
+    It is kept in the stage's folder from the beginning, because the pipeline's own component becomes the student: a run
+    that goes on, or was exported on the way, has the teacher that it began with.
+    """
+    component, folder = stage.component, workspace.stage(stage.name) / "teacher"
+    about = folder / "teacher.json"
+    state = PartialState()
+    if checkpoints(workspace.stage(stage.name) / "checkpoints"):
+        teacher = type(pipeline.components[component]).from_pretrained(str(folder))
+        pipeline.register_modules(**{component: teacher.eval()})
+    elif state.is_main_process:
+        pipeline.components[component].save_pretrained(str(folder), safe_serialization=True)
+        atomic_write_json(about, {"guidance_scale": pipeline.settings.guidance_scale})
+    state.wait_for_everyone()
+    return float(json.loads(about.read_text())["guidance_scale"])
+
+
+def _knowing_steps(draw: Draw) -> Draw:
+    """Batches that know their step."""
+
+    def batch(step: int, counts: Sequence[int]) -> FewStepBatch:
+        return FewStepBatch(tuple(counts), step, cast(CoarseBatch | FineBatch, draw(step, counts)))
+
+    return batch
+
+
+def settings_after(workspace: Workspace, stage: Stage) -> None:
+    """Write into the pipeline that this component is drawn in few steps; and, once both are, that nothing guides."""
+    path = workspace.pipeline / INDEX
+    index = json.loads(path.read_text())
+    config = trained_with(workspace, stage.name)
+    assert config is not None
+    index["settings"][f"{stage.component}_steps"] = config["few_steps"]["steps"]
+    if all(trained_with(workspace, each.name) is not None for each in STAGES.values() if each.few_steps):
+        index["settings"]["guidance_scale"] = 1.0
+    atomic_write_json(path, index)
+
+
+__all__ = ["few_steps", "settings_after"]
