@@ -39,6 +39,7 @@ from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
     ActorTracks,
+    Camera,
     FloatArray,
     Images,
     ImageSize,
