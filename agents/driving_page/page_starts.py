@@ -16,6 +16,9 @@ from longdwm_env.scenes.made_roads import with_words, without_words
 SOURCE = "source"
 """What links call the scenes that the server was started with: no path of this machine leaves it."""
 
+PHOTO_ROAD = "straight"
+"""Of photos from pages, unless the command line says another: without a road a picture does not last."""
+
 
 @dataclass(frozen=True)
 class Starts:
@@ -35,8 +38,8 @@ class Starts:
         scene = self.options.scene
         return None if scene is None or scene.isdigit() else self._said(Path(scene).expanduser().resolve())
 
-    def _said(self, path: Path) -> str:
-        return with_words(str(path), self.options.road, self.options.speed_mps) or str(path)
+    def _said(self, path: Path, road: str | None = None) -> str:
+        return with_words(str(path), self.options.road or road, self.options.speed_mps) or str(path)
 
     def options_of(self, order: orders.Open, worlds: tuple[str, ...]) -> DriveOptions:
         """The options that an order to open a scene stands for.
@@ -52,7 +55,8 @@ class Starts:
             raise Refused(f"there is no world of this name here; there are: {', '.join(self._known(worlds))}")
         chosen = replace(self.options, replay=None, prompt=None, world=order.world or None)
         if order.kind == "photo":
-            return replace(chosen, scene=str(self.photos.path_of(order.which)))
+            road = self.options.road or PHOTO_ROAD
+            return replace(chosen, scene=str(self.photos.path_of(order.which)), road=road)
         if not (order.which.isascii() and order.which.isdigit() and len(order.which) < 10):
             raise Refused("a scene is chosen by its number")
         return replace(chosen, seed=int(order.which)) if order.kind == SOURCE else replace(chosen, scene=order.which)
@@ -93,7 +97,7 @@ class Starts:
         if name is None:
             return None
         if name != SOURCE:
-            return self._said(self.photos.path_of(name))
+            return self._said(self.photos.path_of(name), PHOTO_ROAD)
         if self.source is None:
             raise Refused("this drive was in scenes that this server does not have")
         return self.source

@@ -108,7 +108,7 @@ def _opening(options: DriveOptions) -> tuple[OpenScene, str | None]:
     """Where to begin, and the path of the scene source."""
     scene = options.scene if options.scene is not None else own_start(options.world)
     built_in = scene is None or (scene.isascii() and scene.isdigit())
-    world = options.world or (DEFAULT_WORLD if built_in else "warp")
+    world = options.world or (DEFAULT_WORLD if built_in or options.road is not None else "warp")
     if world == REFERENCE_WORLD and not built_in:
         raise InvalidConfig(f"the simulator knows its built-in scenes only; for {scene} take --world warp")
     opening = OpenScene(world, options.seed, None, options.prompt)

@@ -72,7 +72,7 @@ def demo(
     drives: list[tuple[str, str | None]]
     with_words(None if scene is None else str(scene), road, speed)  # which refuses words that no picture follows
     if scene is not None:
-        drives = [(world or "warp", with_words(str(scene), road, speed))]
+        drives = [(world or ("warp" if road is None else DEFAULT_WORLD), with_words(str(scene), road, speed))]
     elif world is not None:
         # The warp has no scenes of its own; in the others the truth is known of the built-in ones.
         drives = [(world, str(bundled_picture()) if world == "warp" else None)]

@@ -32,7 +32,7 @@ def serve(
 
     Args:
         world: mini, simulator, warp, or the folder or hub id of a saved pipeline. Default: mini; where the scene is a
-            picture or video of yours, warp.
+            picture or video of yours, warp, or mini where a road is said.
         scene: the number of a built-in scene; or a picture, a video, a folder of them, or a nuScenes dataroot.
         seed: which scene of a source, where the scene is not a number.
         prompt: weather, time and what else the scene shall be; default: the scene's own.
