@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.env import LongDWMEnv
+from longdwm_env.evaluation.policies import episode_worker
 from longdwm_env.scenes import ListedScenes
 from longdwm_env.types import (
     ActorTracks,
@@ -24,6 +25,14 @@ from longdwm_env.types import (
 
 SIZE = (24, 36)
 FRAMES = 12 * 30
+
+
+@pytest.fixture(autouse=True, scope="session")
+def small_episode_films():
+    """Films of reports as large as the pictures that tests drive in."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(episode_worker, "VIDEO_HEIGHT_PX", SIZE[0])
+        yield
 
 
 @dataclass(frozen=True)

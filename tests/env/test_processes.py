@@ -13,6 +13,7 @@ from longdwm_env.scenes import open_scenes
 from longdwm_env.worlds.warp_world import WarpWorld
 
 SIZE = (32, 48)
+LIBRARIES = (pickle, cloudpickle)
 
 
 @pytest.fixture(params=["names", "photograph", "objects"])
@@ -24,25 +25,27 @@ def keywords(request, photograph):
     return {"world": WarpWorld(SIZE), "scenes": open_scenes(photograph)}
 
 
-@pytest.mark.parametrize("library", [pickle, cloudpickle])
 @pytest.mark.parametrize("count", [0, 2])
 @pytest.mark.filterwarnings("ignore::longdwm_env.AssumedCameraWarning")
-def test_an_environment_that_was_sent_goes_on_as_the_one_that_stayed(make, kit, keywords, library, count):
+def test_an_environment_that_was_sent_goes_on_as_the_one_that_stayed(make, kit, keywords, count):
     env = make(vector=count, **keywords)
-    fresh = library.loads(library.dumps(env))
-    assert fresh.action_space == env.action_space
+    unused = [library.loads(library.dumps(env)) for library in LIBRARIES]
+    assert all(one.action_space == env.action_space for one in unused)
     env.action_space.seed(3)
     env.reset(seed=5)
-    sent = library.loads(library.dumps(env))
+    sent = [library.loads(library.dumps(env)) for library in LIBRARIES]
     action = np.stack([kit.ahead()] * count) if count else kit.ahead()
     for _ in range(2):
-        here, there = env.step(action), sent.step(action)
-        np.testing.assert_array_equal(here[0]["frames"], there[0]["frames"])
-        np.testing.assert_array_equal(here[1], there[1])
-    np.testing.assert_array_equal(env.action_space.sample(), sent.action_space.sample())
-    here, there = env.reset()[1], sent.reset()[1]
-    np.testing.assert_array_equal(here["scene"], there["scene"])
-    for each in (fresh, sent):
+        here = env.step(action)
+        for one in sent:
+            there = one.step(action)
+            np.testing.assert_array_equal(here[0]["frames"], there[0]["frames"])
+            np.testing.assert_array_equal(here[1], there[1])
+    drawn, scene = env.action_space.sample(), env.reset()[1]["scene"]
+    for one in sent:
+        np.testing.assert_array_equal(one.action_space.sample(), drawn)
+        np.testing.assert_array_equal(one.reset()[1]["scene"], scene)
+    for each in (*unused, *sent):
         each.close()
 
 

@@ -26,7 +26,7 @@ def source(make_scene):
 
 
 @pytest.fixture
-def run(grey_world, source, tmp_path):
+def run(grey_world, source, tmp_path, plain_reports):
     def go(config=CONFIG, out="out", scenes=source):
         summary = evaluate_here(config, tmp_path / out, grey_world, scenes, quiet=True)
         return summary, tmp_path / out
