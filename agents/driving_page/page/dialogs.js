@@ -134,7 +134,7 @@ export class Dialogs {
     }
     if (!answer.ok) return this.tell(said.why ?? "the photo was refused", true);
     $("scenes").close();
-    const world = this.world === "simulator" ? "warp" : this.world ?? "";
+    const world = this.world === "simulator" ? "" : this.world ?? "";
     return this.say({ do: "open", kind: "photo", which: said.photo, world });
   }
 

@@ -207,7 +207,7 @@ def test_photo_starts_a_drive_and_is_not_kept_as_it_came(server, join):
     status, _, body = request(server, "POST", "/photos", png(picture))
     assert status == 200, body
     name = json.loads(body)["photo"]
-    driver.say("open", kind="photo", which=name, world="")
+    driver.say("open", kind="photo", which=name, world="warp")
     driver.until(lambda it: name in it.state["place"]["lines"][0], "the photo is driven into")
     small = cv2.resize(picture, (72, 48), interpolation=cv2.INTER_AREA)
     assert np.abs(decoded(driver.jpeg).astype(int) - small).mean() < np.abs(before.astype(int) - small).mean() / 2
