@@ -9,7 +9,7 @@ from longdwm_env.errors import InvalidConfig
 def drive(
     world: str | None = None,
     scene: str | None = None,
-    seed: int = 7,
+    seed: int = 2,
     prompt: str | None = None,
     policy: str | None = None,
     replay: Path | None = None,

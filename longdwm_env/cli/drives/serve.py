@@ -10,7 +10,7 @@ from longdwm_env.io.files import check_output_folder
 def serve(
     world: str | None = None,
     scene: str | None = None,
-    seed: int = 7,
+    seed: int = 2,
     prompt: str | None = None,
     policy: str | None = None,
     replay: Path | None = None,
