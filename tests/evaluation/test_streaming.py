@@ -125,7 +125,10 @@ def test_long_videos_are_timed_once_and_cut_to_each_length(networks, tmp_path: P
     assert again.rows == table.rows, "seconds are kept as well"
     cells = dict(zip(table.columns[1:], table.rows[0][1], strict=True))
     short = run.short(Protocol(PaintedRoad(clips=2, frames=49, image_size=(24, 36)), 2, networks), [Darker()])
-    assert cells["FDS 25"] == dict(zip(short.columns[1:], short.rows[0][1], strict=True))["FDS"]
+    alone = dict(zip(short.columns[1:], short.rows[0][1], strict=True))["FDS"]
+    # Windows are read in other company, which moves their features by a rounding.
+    figures = [[each.value, each.low, each.high] for each in (cells["FDS 25"], alone)]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-3, abs=1e-9)
 
 
 class Averages(torch.nn.Module):

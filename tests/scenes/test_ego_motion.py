@@ -9,6 +9,7 @@ import pytest
 
 from longdwm_env.cli import main
 from longdwm_env.errors import InvalidConfig, InvalidScene
+from longdwm_env.io import video as films
 from longdwm_env.io.video import write_video
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.ego_motion import Given, Options, estimate_motion, write_video_poses
@@ -18,6 +19,8 @@ from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
 from longdwm_env.scenes.start_motion import ASSUMED_SPEED_MPS
 from longdwm_env.training.data.videos import VideoClips
+
+pytestmark = pytest.mark.usefixtures("large_films")
 
 SIZE, FOCAL, HEIGHT_M = (180, 320), 260.0, 1.5
 AHEAD_M = 1.7
@@ -63,7 +66,10 @@ def street_video(path, poses, fps=12):
 
 @pytest.fixture(scope="module")
 def straight_video(tmp_path_factory):
-    return street_video(tmp_path_factory.mktemp("street") / "drive.mp4", driven(4, 7.0, 0.0))
+    # Motion is read from corners, of which a small film has few.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(films, "MIN_PLAYBACK_HEIGHT_PX", 4 * films.MIN_PLAYBACK_HEIGHT_PX)
+        return street_video(tmp_path_factory.mktemp("street") / "drive.mp4", driven(4, 7.0, 0.0))
 
 
 def copied(video, folder):
