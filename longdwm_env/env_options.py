@@ -96,7 +96,7 @@ class EnvOptions:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchOptions:
     """What a batch of environments has beside the keywords of one.
 
     Attributes:
@@ -111,8 +111,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class VectorEnvOptions(EnvOptions, Batch):
-    """``num_envs`` and ``autoreset_mode`` (see ``Batch``), then the keywords of ``EnvOptions``.
+class VectorEnvOptions(EnvOptions, BatchOptions):
+    """``num_envs`` and ``autoreset_mode`` (see ``BatchOptions``), then the keywords of ``EnvOptions``.
 
     Raises:
         InvalidConfig: a keyword is not allowed; the message lists what is.

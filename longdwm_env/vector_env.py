@@ -27,7 +27,7 @@ class LongDWMVectorEnv(Reopened, VectorEnv[Observation, object, NDArray[np.gener
     """B episodes in one batch of the world. Each gives what ``LongDWMEnv`` gives for the same seed, bit for bit.
 
     Args:
-        options: as keywords: ``num_envs`` and ``autoreset_mode`` (see ``Batch``), then those of ``EnvOptions``.
+        options: as keywords: ``num_envs`` and ``autoreset_mode`` (see ``BatchOptions``), then those of ``EnvOptions``.
 
     Raises:
         InvalidConfig: a keyword is not allowed; ``UnknownWorld`` for a world that does not exist.
