@@ -110,7 +110,7 @@ def own_image_size(world: str | Path) -> ImageSize:
 def _sizes_of(name: str) -> tuple[ImageSize, ...]:
     try:
         from longdwm_env.models.bundled import bundled_pipeline_folder
-        from longdwm_env.models.world import made_sizes
+        from longdwm_env.models.saved_pipelines import made_sizes
     except ModuleNotFoundError as error:
         raise MissingDependency(f"world={name!r} is a saved pipeline, which needs {error.name}") from error
     return made_sizes(bundled_pipeline_folder() if name == MINI else name)

@@ -15,6 +15,7 @@ RENAMED = {
     "longdwm_env.figures": "longdwm_env.io.figures",
     "longdwm_env.files": "longdwm_env.io.files",
     "longdwm_env.frames": "longdwm_env.episodes.lazy_frames",
+    "longdwm_env.models.composition": "longdwm_env.models.closed_loop.composition",
     "longdwm_env.models.dit": "longdwm_env.models.network.dit",
     "longdwm_env.models.inverse_dynamics": "longdwm_env.models.readers.inverse_dynamics",
     "longdwm_env.models.mini_codec": "longdwm_env.models.codec.mini_codec",

@@ -18,6 +18,7 @@ from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.models import limits
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.small_decoder import SmallDecoder
+from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning.text import PromptEncoder
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.types import ImageSize
@@ -33,6 +34,7 @@ _BUILDERS: dict[str, Callable[[Mapping[str, object]], nn.Module]] = {
     "LongDWMTransformer3DModel": LongDWMTransformer3DModel.from_config,
     "MiniAutoencoder": MiniAutoencoder.from_config,
     "SmallDecoder": SmallDecoder.from_config,
+    "Compositor": Compositor.from_config,
     "PromptEncoder": PromptEncoder.from_config,
     "AutoencoderKLCogVideoX": AutoencoderKLCogVideoX.from_config,
     "T5EncoderModel": lambda config: T5EncoderModel(T5Config(**config)),

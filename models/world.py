@@ -3,28 +3,25 @@
 A step: the next keyframe from the last few and the warp (Coarse), the frames between (Fine), pixels (codec).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
-from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.camera import camera_from_json
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
 from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
 from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
-from longdwm_env.io.names import is_there
 from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second, with_rest
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.standstill import held, stands
@@ -32,9 +29,9 @@ from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.conditioning.text import contradicts, known_prompt
-from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument, picture_sizes
 from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.saved_pipelines import saved_pipeline
 from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
@@ -442,50 +439,6 @@ class DiffusionWorld:
         return self._texts[prompt]
 
 
-def saved_pipeline(path: str | Path, dtype: torch.dtype = torch.float32) -> LongDWMPipeline:
-    """The pipeline in a folder or on the hub, after a look at whether it is one and whole.
-
-    Args:
-        path: the folder that ``LongDWMPipeline.save_pretrained`` wrote, or ``owner/name`` on the hub.
-        dtype: of the weights.
-
-    Raises:
-        UnknownWorld: the folder is missing, or holds something else.
-        MissingWeights: a file is missing or damaged, or weights do not fit their configuration.
-    """
-    folder = _local_folder(path)
-    check_pipeline_folder(folder)
-    try:
-        with _without_progress_bars():
-            pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
-        raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
-    check_weights_match(folder, pipeline.components)
-    return pipeline
-
-
-def made_sizes(path: str | Path) -> tuple[ImageSize, ...]:
-    """Sizes (height, width) that the pipeline in a folder or on the hub makes as it was trained, its own first.
-
-    Raises:
-        UnknownWorld: the folder is missing, or holds something else.
-        MissingWeights: a file is missing or damaged.
-    """
-    return picture_sizes(_local_folder(path))
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Loading takes a moment, which diffusers would show with a bar for each world that somebody makes."""
-    shown = diffusers_logging.is_progress_bar_enabled()
-    diffusers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            diffusers_logging.enable_progress_bar()
-
-
 def camera_of(state: WorldState) -> Camera:
     """Of all frames of a drive."""
     return camera_from_json(state.values["camera"])
@@ -500,18 +453,3 @@ def _device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InvalidConfig(f"device={str(device)!r} cannot be used on this machine: {error}") from error
     return chosen
-
-
-def _local_folder(path: str | Path) -> Path:
-    """The folder itself, or a hub repository fetched to this machine."""
-    folder = Path(path)
-    parts = str(path).split("/")
-    if is_there(folder) or len(parts) != 2 or not all(parts) or parts[0].startswith((".", "~")):
-        return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(str(path), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise UnknownWorld(f"{path} is neither a folder here nor a pipeline that can be fetched: {error}") from error

@@ -20,8 +20,8 @@ from longdwm_env.models.conditioning.text import PromptTokenizer
 from longdwm_env.models.folder import INDEX, check_pipeline_folder
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
+from longdwm_env.models.saved_pipelines import saved_pipeline
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.world import saved_pipeline
 from longdwm_env.training.config import Recipe, as_json
 from longdwm_env.training.stage_list import STAGES, Stage
 

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from longdwm_env import clock, timing
+from longdwm_env.models.closed_loop.composition import FrameComposer, SecondParts
 from longdwm_env.models.closed_loop.sample_threads import Lanes
 from longdwm_env.models.closed_loop.samples import CoarseInputs, Gap, Present, Sampling
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.codec.video_codec import Codec, uint8_from_images
-from longdwm_env.models.composition import FrameComposer, SecondParts
 from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning.denoiser_inputs import motion_features
 from longdwm_env.models.conditioning.frame_views import ViewEncoder

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.models.composition import FrameParts, SecondParts, Surroundings, as_ingredients
+from longdwm_env.models.closed_loop.composition import FrameParts, SecondParts, as_ingredients
+from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.compositor import FLAGS, PICTURES, SHARES, Compositor
 from longdwm_env.models.world import DiffusionWorld
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.map_view.upright import STATIC
 from longdwm_env.geometry.pose import relative_to
+from longdwm_env.models.closed_loop.composition import FrameParts, SecondParts, as_ingredients
 from longdwm_env.models.closed_loop.generation import Generation
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.codec.video_codec import uint8_from_images
-from longdwm_env.models.composition import FrameParts, SecondParts, as_ingredients
 from longdwm_env.models.conditioning.restyling import redrawn
 from longdwm_env.models.conditioning.text import known_prompt
 from longdwm_env.models.pipeline import LongDWMPipeline

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from longdwm_env import clock
 from longdwm_env.geometry.pose import compose
-from longdwm_env.models.composition import Surroundings
+from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.simulator.conditions import Conditions, caption
 from longdwm_env.simulator.drawing.camera_picture import draw_frame
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode

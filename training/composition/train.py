@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from longdwm_env.io.files import atomic_path, atomic_write_bytes
-from longdwm_env.models.composition import ingredients_from_arrays
+from longdwm_env.models.closed_loop.composition import ingredients_from_arrays
 from longdwm_env.models.compositor import Compositor, Ingredients
 from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.training.composition.config import CompositorTraining

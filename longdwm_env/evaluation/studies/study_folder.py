@@ -21,8 +21,8 @@ from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
 from longdwm_env.evaluation.studies.variants import PARTS, Views
 from longdwm_env.io.files import atomic_path, atomic_write_json
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.saved_pipelines import saved_pipeline
 from longdwm_env.models.settings import LongDWMSettings
-from longdwm_env.models.world import saved_pipeline
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE, LatentChoices, LatentStore, weights_hash
 from longdwm_env.training.data.footage import CLIPS_PER_SHARD, Footage, record_footage

@@ -28,6 +28,10 @@ def street(seed: int = 0, size: tuple[int, int] = (96, 144)) -> np.ndarray:
     return cv2.resize(small, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
+def decoded(jpeg):
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+
+
 class Client:
     """What a page says and hears."""
 
