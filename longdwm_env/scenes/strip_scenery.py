@@ -121,7 +121,7 @@ def _along(
     if road.curvature_per_m:  # nothing stands where a circle's middle is
         used &= 1 - lateral * road.curvature_per_m > 0.3
     positions = road.places(where, lateral)
-    # The road's direction, so that what faces a driver's side of the road faces both.
+    # As the simulator has it: props on the left stand the other way round.
     headings = where * road.curvature_per_m + (0.0 if sign < 0 else np.pi)
     kinds = np.full(len(places), row.kind)
     return kinds[used], positions[used], headings[used], sizes[used], chance[6][used]

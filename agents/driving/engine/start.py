@@ -30,7 +30,7 @@ class DriveOptions:
 
     world: str | None = None
     scene: str | None = None
-    seed: int = 7
+    seed: int = 2
     prompt: str | None = None
     policy: str | None = None
     replay: Path | None = None
