@@ -86,6 +86,9 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "detail": Command(
             "measuring.world_quality:detail", "how good a world is: fine detail of its pictures, up to 90 s"
         ),
+        "vehicles": Command(
+            "measuring.world_quality:vehicles", "how good a world is: vehicles in view up to 90 s, and their looks"
+        ),
         "cars": Command("measuring.world_quality:cars", "how good a world is: does the vehicle ahead stay there"),
         "identity": Command(
             "measuring.world_quality:identity", "how good a world is: do things beside the road stay themselves"

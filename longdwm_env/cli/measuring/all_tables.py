@@ -26,13 +26,13 @@ SEALED = WorldOptions(
     drives=Path("outputs/tables/drives"),
 )
 
-LONG = ("last", "detail")
+LONG = ("last", "detail", "vehicles")
 """Tables of the same long drives, which are made first and beside the other tables."""
 
 AHEAD = 8
 """Long drives that are asked for at once."""
 
-Name = Literal["last", "detail", "truth", "cars", "identity", "obey", "text"]
+Name = Literal["last", "detail", "vehicles", "truth", "cars", "identity", "obey", "text"]
 
 
 def tables(
@@ -52,7 +52,7 @@ def tables(
         options: what is measured.
         names: of the tables.
         scenes: for each table of drives of 4 s.
-        long_drives: how many, for `last` and `detail`.
+        long_drives: how many, for `last`, `detail` and `vehicles`.
         seconds: of each of these.
         processes: that drive at once.
     """

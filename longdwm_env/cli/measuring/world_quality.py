@@ -1,4 +1,4 @@
-"""``longdwm metrics truth | obey | last | detail | cars | identity | text``: how good a world is."""
+"""``longdwm metrics truth | obey | last | detail | vehicles | cars | identity | text``: how good a world is."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +167,29 @@ def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int =
     drives = run.opened(long_plan(seconds))
     seeds = drives.seeds(scenes)
     for real, made in run.driven(drives, seeds, "detail", (0, *found.times_s), spread(seeds, sheets)):
+        found.add(real, made)
+    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
+
+
+@holding_its("folder")
+def vehicles(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90, sheets: int = 6) -> int:
+    """How many vehicles are in view 10, 30, 60 and 90 s into a drive, how many of them are found, and keep their looks.
+
+    The drives are those of `last`. Beside the worlds stand the simulator, and its frames without the vehicle.
+
+    Args:
+        options: what is measured.
+        scenes: how many drives.
+        seconds: of each.
+        sheets: scenes that are shown on contact sheets.
+    """
+    from longdwm_env.evaluation.sheets import spread
+    from longdwm_env.evaluation.worlds.late_vehicles import LateVehicles
+
+    found, run = LateVehicles.of_length(seconds), run_of(options)
+    drives = run.opened(long_plan(seconds))
+    seeds = drives.seeds(scenes)
+    for real, made in run.driven(drives, seeds, "vehicles", (0, *found.times_s), spread(seeds, sheets)):
         found.add(real, made)
     return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
 

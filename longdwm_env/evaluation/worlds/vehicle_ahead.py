@@ -95,22 +95,29 @@ def taken_away(drives: DriveSet, real: Drive) -> Images:
 
 
 def without(drive: Drive, actor: str | None, frames: Sequence[int]) -> Images:
-    """Frames of a drive in the simulator as they would be if one vehicle could not be seen; None hides nobody."""
+    """Frames of a drive in the simulator as they would be if one vehicle could not be seen; None hides none."""
+    return np.stack(redrawn(drive, [(frame, actor) for frame in frames]))
+
+
+def redrawn(drive: Drive, wanted: Sequence[tuple[int, str | None]]) -> list[Images]:
+    """Pictures (H, W, 3) of a drive in the simulator, each at a frame and without a vehicle; None hides none."""
     road, now = episode(drive.seed).road, episode(drive.seed).past[-1]
     conditions = conditions_from_prompt(drive.prompt, Conditions())
     assert conditions is not None
     pictures = {}
-    for frame in range(max(frames) + 1):
+    for frame in range(max((frame for frame, _ in wanted), default=-1) + 1):
+        pose = drive.poses[frame]
         if frame:
-            now = step(road, now, drive.seed, frame, (drive.poses[frame], float(drive.speeds_mps[frame])))
-        if frame in frames:
+            now = step(road, now, drive.seed, frame, (pose, float(drive.speeds_mps[frame])))
+        for place, (at, actor) in enumerate(wanted):
+            if at != frame:
+                continue
             positions = now.positions_m.copy()
             if actor is not None:
                 positions[int(actor.partition("-")[0])] += _AWAY_M
             shown = replace(now, positions_m=positions)
-            pose = drive.poses[frame]
-            pictures[frame] = draw_frame(road, drive.seed, shown, frame, conditions, drive.camera, pose)
-    return np.stack([pictures[frame] for frame in frames])
+            pictures[place] = draw_frame(road, drive.seed, shown, frame, conditions, drive.camera, pose)
+    return [pictures[place] for place in range(len(wanted))]
 
 
 def _kept_on(actors: ActorTracks) -> ActorTracks:

@@ -91,7 +91,9 @@ def test_the_same_process_may_ask_again_and_others_find_nothing(tmp_path):
 
 
 HOLDS_PART = ("demo", "media", "metrics", "metrics scorer", "metrics inverse-dynamics", "metrics short")
-HOLDS_PART += tuple(f"metrics {name}" for name in ("truth", "obey", "last", "detail", "cars", "identity", "text"))
+HOLDS_PART += tuple(
+    f"metrics {name}" for name in ("truth", "obey", "last", "detail", "vehicles", "cars", "identity", "text")
+)
 HOLDS_FILE = ("data annotate", "train policy", "metrics compare-page")
 
 
