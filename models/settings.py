@@ -53,6 +53,9 @@ class LongDWMSettings:
             it, who drives is shown in wrong places, and the mean of all places is a smear.
         compose_without_map: whether a compositor, where the pipeline has one, also makes frames where no map is known;
             else the Fine model does. A compositor that has seen few photographs draws houses of its own into them.
+        sky_memory: whether a compositor's sky is remembered by direction (closed_loop/sky_memory.py), where the map
+            knows what stands before it; else it is made anew each second, and clouds fade. Deviation: the paper has no
+            map.
         prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,
             which are brought into the words that it was trained on (``text.known_prompt``).
     """
@@ -73,6 +76,7 @@ class LongDWMSettings:
     road_layout: bool = False
     move_vehicles: bool = False
     compose_without_map: bool = True
+    sky_memory: bool = False
     prompts: Prompts = "text"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
-from longdwm_env.errors import InvalidConfig
+from longdwm_env.errors import InvalidConfig, InvalidState
 from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.camera import camera_from_json
 from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
@@ -24,11 +24,12 @@ from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second, with_rest
 from longdwm_env.models.closed_loop.samples import Present, Sampling
+from longdwm_env.models.closed_loop.sky_memory import Sky
 from longdwm_env.models.closed_loop.standstill import held, stands
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
-from longdwm_env.models.conditioning.text import contradicts, known_prompt
+from longdwm_env.models.conditioning.text import contradicts, known_prompt, says_rain
 from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.saved_pipelines import saved_pipeline
@@ -68,6 +69,7 @@ class DiffusionWorld:
     the scene marks them and the model moves them (``actors``, and what ``road_users`` keeps), and the prompt, camera,
     seed, the number of frames driven and whether the first one was drawn again under another prompt (values). Where
     seconds are finished, the rest of one is there too (``rest``).
+    A sky that is remembered is there too (array ``sky``, see ``Sky``), once a frame has shown it.
     Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
     acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
@@ -182,6 +184,7 @@ class DiffusionWorld:
             scenery = scene.road_map.scenery(scene.start.pose[:2], LAYOUT_REACH_M)
             if scenery is not None:
                 arrays |= {f"{_SCENERY}{name}": array for name, array in scenery.arrays.items()}
+                values["scenery_is_real"] = bool(getattr(scene.road_map, "scenery_is_real", True))
         others = self.road_users.begin(scene, camera)
         values, arrays = {**values, **others.values}, {**arrays, **others.arrays}
         state = WorldState(arrays, values, others.actors)
@@ -250,13 +253,7 @@ class DiffusionWorld:
         """
         if not given:
             return []
-        presents = [
-            replace(
-                self._present(state, self._boxes(state, others, ahead)),
-                surroundings=self._surroundings(state, others, ahead),
-            )
-            for state, ahead, others in given
-        ]
+        presents = self._generation.run([partial(self._looking_ahead, *each) for each in given])
         sampling = self._sampling(any(self._turns(present) for present in presents))
         poses = [ahead for _, ahead, _ in given]
         made = self._generation.second(presents, poses, sampling, num_frames, self.finish_seconds)
@@ -267,10 +264,19 @@ class DiffusionWorld:
             if frames is clip and num_frames < len(clip) and self._generation.composes(present):
                 assert present.surroundings is not None
                 opened = Opened(present.history[-1], clip[-1], present.surroundings.poses, others)
-                seconds.append(Second(clip[:-1], compose(now, ahead), opened))
+                second = Second(clip[:-1], compose(now, ahead), opened)
             else:
-                seconds.append(Second(frames, compose(now, ahead[: len(frames)])))
+                second = Second(frames, compose(now, ahead[: len(frames)]))
+            sky = None if present.surroundings is None else present.surroundings.sky
+            seconds.append(second if sky is None else replace(second, sky=sky.seen))
         return seconds
+
+    def _looking_ahead(self, state: WorldState, ahead: FloatArray, others: ActorTracks | None) -> Present:
+        """What a driver has seen, and what is known of his next second."""
+        present = self._present(state, self._boxes(state, others, ahead))
+        around = self._surroundings(state, others, ahead)
+        rain = says_rain(state.values["prompt"])
+        return replace(present, surroundings=around and around.looked_up(present.history[-1], present.camera, rain))
 
     def _gone_on(self, begun: Sequence[tuple[WorldState, Second | None]], num_frames: int) -> list[Second]:
         """Seconds that were begun before, with as many frames made as are executed."""
@@ -286,6 +292,7 @@ class DiffusionWorld:
                 self._layout(state, opened.poses[0]),
                 self._scenery(state, opened.poses[0]),
                 opened.others,
+                self._sky(state),
             )
             present = Present(
                 opened.first[None],
@@ -356,7 +363,18 @@ class DiffusionWorld:
             return None
         now = state.arrays["track"][-1]
         poses = np.concatenate([now[None], compose(now, np.asarray(ahead, np.float64).reshape(-1, 3))])
-        return Surroundings(poses, self._layout(state), self._scenery(state), others)
+        return Surroundings(poses, self._layout(state), self._scenery(state), others, self._sky(state))
+
+    def _sky(self, state: WorldState) -> Sky | None:
+        """The sky as the drive remembers it; None where the map does not know what stands before it."""
+        if not self.pipeline.settings.sky_memory or f"{_SCENERY}kinds" not in state.arrays:
+            return None
+        exact = state.values.get("scenery_is_real", True)
+        unseen = Sky.unseen(camera_of(state), exact)
+        seen = state.arrays.get("sky", unseen.seen)
+        if seen.shape != unseen.seen.shape or seen.dtype != np.uint8:
+            raise InvalidState(f"the sky of this camera is uint8 {unseen.seen.shape}, got {seen.dtype} {seen.shape}")
+        return Sky(seen, exact)
 
     def _scenery(self, state: WorldState, place: FloatArray | None = None) -> SceneryLayer | None:
         """What stands near the ego, or near a place, in the world frame."""
@@ -423,6 +441,8 @@ class DiffusionWorld:
         newest = np.concatenate([track, driven])[-1 - self._baseline :].copy()
         arrays = {**state.arrays, "frames": frames, "track": newest, **others.after(len(clip))}
         values = {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
+        if second.sky is not None:
+            arrays["sky"] = second.sky
         arrays, values = with_rest(arrays, values, second.after(num_frames))
         known = pictured(state, others.tracks, camera_of(state))
         if "pictured" in values and known is not None:

@@ -137,6 +137,9 @@ class StripRoad:
     side: Literal["right", "left"]
     beside: Beside = "nothing"
 
+    scenery_is_real = False
+    """Nothing of what is said to stand beside it was in the picture."""
+
     @cached_property
     def _sign(self) -> float:
         """Of the side on which oncoming lanes are: 1 for left."""

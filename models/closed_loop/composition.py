@@ -60,7 +60,6 @@ class SecondParts:
 
     def __init__(self, first: Images, surroundings: Surroundings, camera: Camera) -> None:
         self.first, self.surroundings, self.camera = first, surroundings, camera
-        self.maps: dict[int, MapPicture] = {}
 
     def keyframe(self, matched: Images, coarse: Images, frame: int = clock.FRAMES_PER_INTERVAL) -> FrameParts:
         """Of the next keyframe, from its matched sweep and the Coarse model's picture, (H, W, 3) each."""
@@ -108,9 +107,7 @@ class SecondParts:
 
     def shown(self, frame: int) -> MapPicture:
         """What the map and the boxes show of a frame."""
-        if frame not in self.maps:
-            self.maps[frame] = self.surroundings.shown(frame, self.camera)
-        return self.maps[frame]
+        return self.surroundings.shown(frame, self.camera)
 
     def _taken(self, image: Images, source: int, target: int) -> tuple[Images, Images]:
         here = self.surroundings
@@ -151,7 +148,12 @@ class FrameComposer:
         given = as_ingredients([parts], noise, present.text[None].float(), self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
             made = self.compositor(given)
-        return uint8_from_images(made)[0]
+        image = uint8_from_images(made)[0]
+        around = present.surroundings
+        if around is None:
+            return image
+        depth = parts.map_picture[..., 3]
+        return around.below_the_sky(image, depth, number, present.camera, present.counter + number)
 
 
 def as_ingredients(

@@ -53,11 +53,13 @@ class Second:
         frames: (N, H, W, 3) those that are made.
         track: (M, 3) poses in the world frame that frames were, or are to be, generated for; N = M unless ``opened``.
         opened: what the other frames are made from; None where there are none.
+        sky: ``Sky.seen`` as it is remembered when the second has begun; None where it is not.
     """
 
     frames: Images
     track: FloatArray
     opened: Opened | None = None
+    sky: NDArray[np.uint8] | None = None
 
     def after(self, count: int) -> "Second":
         """What is left when ``count`` frames have been driven."""

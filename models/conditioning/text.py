@@ -95,6 +95,11 @@ def known_prompt(prompt: str) -> str:
     return "\n".join(known + [field for field in _fields(prompt) if field.startswith(_KEPT_FIELDS)])
 
 
+def says_rain(prompt: str) -> bool:
+    """Whether a prompt says that it rains."""
+    return parts_from_prompt(prompt)[0] == "rain"
+
+
 def contradicts(prompt: str, earlier: str) -> bool:
     """Whether a prompt names another weather or another time of day than an earlier one names."""
     pairs = zip(parts_from_prompt(prompt), parts_from_prompt(earlier), strict=True)

@@ -1,0 +1,221 @@
+"""The sky as a drive remembers it: so far away that it only turns with the car.
+
+A keyframe is made from the one before it, so whatever a network cannot make sure of fades from second to second: clouds
+first, since no map knows them. But what is infinitely far looks the same from everywhere. So its colours are kept by
+direction, as they were first seen, and shown again wherever the map says that nothing stands before the sky.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from longdwm_env.geometry.map_view.map_picture import pixel_rays
+from longdwm_env.types import Camera, FloatArray, Images
+
+LEARNT_PX, SHOWN_PX = 4.0, 2.0
+"""How far from everything that stands before it the sky is learnt and shown, in pixels of a picture 144 wide: lamps
+shine beyond their outlines."""
+
+DROP_PX = 2.0
+"""Half the side of what is looked at to tell drops from clouds, likewise."""
+
+LEAST_SEEN = 0.1
+"""Share of the directions in view that must be free for the sky to be learnt."""
+
+LEAST_PHOTOGRAPHED = 0.04
+"""Share of a photograph that is sky, where any is."""
+
+SEEN, FILLED_IN = 255, 1
+FADE_FRAMES = 12
+"""Frames in which what was only filled in comes up: in a photograph, before what stood there."""
+
+SOFT_PX = 1.0
+"""Standard deviation of the edge between what is remembered and what is generated, likewise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sky:
+    """Colours by direction.
+
+    Attributes:
+        seen: uint8 (R, C, 4) RGB, and ``SEEN`` or ``FILLED_IN``; 0 as long as nothing is known. Columns turn with the
+            heading once around, to the left; rows go down from the highest elevation that the camera sees to the
+            horizon, as many to a radian.
+        exact: whether pictures show what the map says, so that what the map leaves free is sky; else it must look like
+            sky too.
+    """
+
+    seen: UInt8[np.ndarray, "r c 4"]
+    exact: bool = True
+
+    @classmethod
+    def unseen(cls, camera: Camera, exact: bool = True) -> "Sky":
+        """Of a camera that has not looked yet."""
+        columns = round(2 * np.pi * camera.intrinsics.fx_px)
+        _, elevation = _directions(camera)
+        rows = max(1, int(np.ceil(elevation.max() * columns / (2 * np.pi))) + 1)
+        return cls(np.zeros((rows, columns, 4), np.uint8), exact)
+
+    def with_seen(
+        self, image: Images, inverse_depth: FloatArray, heading_rad: float, camera: Camera, rain: bool = False
+    ) -> "Sky":
+        """As a frame shows it; as it was once a part of it has been seen, or where the frame shows too little of it.
+
+        What hides the sky is filled in from around it, and both sides mirror the frame, so that a car that turns comes
+        under a sky of the same kind.
+
+        Args:
+            image: (H, W, 3).
+            inverse_depth: (H, W) of the map's picture of the frame, 0 at the sky.
+            heading_rad: of the ego.
+            camera: of the frame.
+            rain: whether drops fall through the picture; they are left out.
+        """
+        if self.seen.any():
+            return self
+        free = _free(inverse_depth, LEARNT_PX * _fineness(camera))
+        if not self.exact:
+            free &= _above_its_edge(image, camera)
+        columns, at = self._patch(heading_rad, camera)
+        share = cv2.remap(free.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        known = (share > 0.99).astype(np.uint8)
+        if known.mean() < LEAST_SEEN:
+            return self
+        if rain:
+            image = cv2.medianBlur(image, 2 * round(DROP_PX * _fineness(camera)) + 1)
+        colours = cv2.remap(image, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        filled = cv2.inpaint(colours, 1 - known, 3, cv2.INPAINT_TELEA)
+        whole = np.dstack([filled, np.where(known, SEEN, FILLED_IN).astype(np.uint8)])
+        return Sky(_mirrored(whole, columns, self.seen.shape[1]), self.exact)
+
+    def over(
+        self, image: Images, inverse_depth: FloatArray, heading_rad: float, camera: Camera, driven: int = FADE_FRAMES
+    ) -> Images:
+        """A frame with the sky that is remembered in place of its own.
+
+        Args:
+            image: (H, W, 3).
+            inverse_depth: (H, W), 0 at the sky.
+            heading_rad: of the ego.
+            camera: of the frame.
+            driven: frames since the drive began.
+        """
+        fineness = _fineness(camera)
+        free = _free(inverse_depth, SHOWN_PX * fineness)
+        if not free.any() or not self.seen.any():
+            return image
+        soft = SOFT_PX * fineness
+        height = min(int(np.flatnonzero(free.any(axis=1))[-1]) + 1 + int(np.ceil(3 * soft)), len(image))
+        azimuth, elevation = (each[:height] for each in _directions(camera))
+        per_rad = self.seen.shape[1] / (2 * np.pi)
+        first = int(np.floor((heading_rad + azimuth.min()) * per_rad)) - 4
+        count = int(np.ceil((heading_rad + azimuth.max()) * per_rad)) + 5 - first
+        window = self.seen[:, np.arange(first, first + count) % self.seen.shape[1]]
+        at = ((heading_rad + azimuth) * per_rad - first).astype(np.float32), self._rows(elevation)
+        colours = cv2.remap(window[..., :3], *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        shares = np.where(window[..., 3] == SEEN, 1.0, min(driven / FADE_FRAMES, 1.0)).astype(np.float32)
+        share = free[:height] * cv2.remap(shares, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        share = cv2.GaussianBlur(share, (0, 0), soft)[..., None]
+        made = image.copy()
+        made[:height] = np.rint(share * colours + (1 - share) * image[:height]).astype(np.uint8)
+        return made
+
+    def _rows(self, elevation: FloatArray) -> Float[np.ndarray, "h w"]:
+        return np.asarray((len(self.seen) - 1) - elevation * (self.seen.shape[1] / (2 * np.pi)), np.float32)
+
+    def _patch(
+        self, heading_rad: float, camera: Camera
+    ) -> tuple[Int[np.ndarray, "c"], tuple[Float[np.ndarray, "r c"], Float[np.ndarray, "r c"]]]:
+        """Columns of all directions that a camera sees, and the pixels (columns, rows) where it sees them."""
+        azimuth, _ = _directions(camera)
+        per_rad = self.seen.shape[1] / (2 * np.pi)
+        numbers = np.arange(
+            int(np.ceil((heading_rad + azimuth.min()) * per_rad)),
+            int(np.floor((heading_rad + azimuth.max()) * per_rad)) + 1,
+        )
+        away = numbers / per_rad - heading_rad
+        up = ((len(self.seen) - 1) - np.arange(len(self.seen))) / per_rad
+        level = np.cos(up)[:, None]
+        towards = np.stack(
+            [level * np.cos(away), level * np.sin(away), np.broadcast_to(np.sin(up)[:, None], (len(up), len(away)))], -1
+        )
+        seen = towards @ camera.mounting.ego_from_camera[:3, :3]
+        inside = camera.intrinsics
+        depth = np.where(seen[..., 2] > 1e-3, seen[..., 2], np.nan)
+        columns = np.nan_to_num(seen[..., 0] / depth * inside.fx_px + inside.cx_px, nan=-1e4)
+        rows = np.nan_to_num(seen[..., 1] / depth * inside.fy_px + inside.cy_px, nan=-1e4)
+        return numbers % self.seen.shape[1], (columns.astype(np.float32), rows.astype(np.float32))
+
+
+def _mirrored(
+    part: UInt8[np.ndarray, "r n 4"], columns: Int[np.ndarray, "n"], count: int
+) -> UInt8[np.ndarray, "r c 4"]:
+    """All around, from what is seen at neighbouring columns; both ends meet behind the car."""
+    wide = len(columns)
+    away = (np.arange(count) - columns[0] - (wide - count) // 2) % count + (wide - count) // 2
+    place = away % (2 * wide)
+    return np.ascontiguousarray(part[:, np.where(place < wide, place, 2 * wide - 1 - place)])
+
+
+def _fineness(camera: Camera) -> float:
+    return camera.intrinsics.width_px / 144
+
+
+def _free(inverse_depth: FloatArray, margin_px: float) -> Bool[np.ndarray, "h w"]:
+    """(H, W) where nothing stands before the sky within a distance."""
+    far = np.zeros(inverse_depth.shape, np.uint8)
+    far[inverse_depth == 0] = 1
+    side = 2 * round(margin_px) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.erode(far, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0)
+
+
+def _above_its_edge(image: Images, camera: Camera) -> Bool[np.ndarray, "h w"]:
+    """(H, W) what of a photograph is sky: in each column what lies above the first step that is steep.
+
+    How steep is tried out (as Shen and Wang, "Sky region detection in a single image for autonomous ground robot
+    navigation", 2013), and chosen so that the colours of sky and all else are farthest apart for their spread (Otsu,
+    1979). Nothing below the horizon is sky.
+    """
+    grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (3, 3), 0)
+    steep = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    upper = _directions(camera)[1] > 0
+    colours = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
+    rows = np.arange(len(image))[:, None]
+    best, found = 0.0, np.zeros(upper.shape, bool)
+    for least in np.geomspace(10, 600, 24):
+        ends = (steep > least) | ~upper
+        above = rows < np.where(ends.any(axis=0), ends.argmax(axis=0), len(image))
+        # Without gaps between branches.
+        sky = (
+            cv2.morphologyEx(np.asarray(above, np.uint8), cv2.MORPH_OPEN, np.ones((3, 5), np.uint8), borderValue=0) > 0
+        )
+        share = float(sky.mean())
+        if not LEAST_PHOTOGRAPHED < share < 1:
+            continue
+        inside, outside = colours[sky], colours[~sky]
+        within = share * inside.var(axis=0).sum() + (1 - share) * outside.var(axis=0).sum()
+        apart = share * (1 - share) * ((inside.mean(axis=0) - outside.mean(axis=0)) ** 2).sum() / max(within, 1e-6)
+        if apart > best:
+            best, found = float(apart), sky
+    return found
+
+
+@lru_cache(maxsize=8)
+def _directions(camera: Camera) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+    """Azimuth, to the left above 0, and elevation of every pixel in the ego's frame, rad."""
+    x, y = pixel_rays(camera)
+    rotation = camera.mounting.ego_from_camera[:3, :3]
+    towards = np.stack([x, y, np.ones_like(x)], -1) @ rotation.T
+    # From where the camera points, so that there is no jump in its picture.
+    ahead, left = rotation[0, 2], rotation[1, 2]
+    across, along = ahead * towards[..., 1] - left * towards[..., 0], ahead * towards[..., 0] + left * towards[..., 1]
+    azimuth = np.arctan2(left, ahead) + np.arctan2(across, along)
+    elevation = np.arctan2(towards[..., 2], np.hypot(towards[..., 0], towards[..., 1]))
+    return azimuth, elevation
+
+
+__all__ = ["Sky"]
