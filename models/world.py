@@ -24,12 +24,12 @@ from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second, with_rest
 from longdwm_env.models.closed_loop.samples import Present, Sampling
-from longdwm_env.models.closed_loop.sky_memory import Sky
+from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX, Sky
 from longdwm_env.models.closed_loop.standstill import held, stands
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
-from longdwm_env.models.conditioning.text import contradicts, known_prompt, says_rain
+from longdwm_env.models.conditioning.text import contradicts, known_prompt, says_conditions, says_rain
 from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.saved_pipelines import saved_pipeline
@@ -185,6 +185,9 @@ class DiffusionWorld:
             if scenery is not None:
                 arrays |= {f"{_SCENERY}{name}": array for name, array in scenery.arrays.items()}
                 values["scenery_is_real"] = bool(getattr(scene.road_map, "scenery_is_real", True))
+        if scene.log_prompt is not None and says_conditions(scene.prompt):
+            # What the scene shows may be another sky.
+            values["sky_from"] = GUIDED_FRAMES
         others = self.road_users.begin(scene, camera)
         values, arrays = {**values, **others.values}, {**arrays, **others.arrays}
         state = WorldState(arrays, values, others.actors)
@@ -275,8 +278,11 @@ class DiffusionWorld:
         """What a driver has seen, and what is known of his next second."""
         present = self._present(state, self._boxes(state, others, ahead))
         around = self._surroundings(state, others, ahead)
-        rain = says_rain(state.values["prompt"])
-        return replace(present, surroundings=around and around.looked_up(present.history[-1], present.camera, rain))
+        later = state.values.get("sky_from", 0)
+        if around is not None and present.counter >= later:
+            specks_px = DRAWN_PX if later else DROP_PX if says_rain(state.values["prompt"]) else 0.0
+            around = around.looked_up(present.history[-1], present.camera, specks_px)
+        return replace(present, surroundings=around)
 
     def _gone_on(self, begun: Sequence[tuple[WorldState, Second | None]], num_frames: int) -> list[Second]:
         """Seconds that were begun before, with as many frames made as are executed."""

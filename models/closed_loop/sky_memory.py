@@ -10,23 +10,27 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Num, UInt8
 
-from longdwm_env.geometry.map_view.map_picture import pixel_rays
+from longdwm_env.geometry.map_view.map_picture import MapPicture, pixel_rays
+from longdwm_env.geometry.map_view.upright import STATIC
 from longdwm_env.types import Camera, FloatArray, Images
 
-LEARNT_PX, SHOWN_PX = 4.0, 2.0
-"""How far from everything that stands before it the sky is learnt and shown, in pixels of a picture 144 wide: lamps
-shine beyond their outlines."""
+LEARNT_PX, MOVING_PX, SHOWN_PX = 4.0, 10.0, 2.0
+"""How far from everything that stands before it, and from road users, the sky is learnt, and how far from everything it
+is shown, in pixels of a picture 144 wide: lamps shine beyond their outlines, and boxes are not exact."""
 
-DROP_PX = 2.0
-"""Half the side of what is looked at to tell drops from clouds, likewise."""
+DROP_PX, DRAWN_PX = 2.0, 6.0
+"""Half the side of what is looked at to tell clouds from drops, and a sky from what a model leaves in it, likewise."""
 
 LEAST_SEEN = 0.1
 """Share of the directions in view that must be free for the sky to be learnt."""
 
 LEAST_PHOTOGRAPHED = 0.04
 """Share of a photograph that is sky, where any is."""
+
+DENSITY = 2
+"""Directions for each pixel of the camera: what is read between them is as sharp as the frame was."""
 
 SEEN, FILLED_IN = 255, 1
 FADE_FRAMES = 12
@@ -54,13 +58,13 @@ class Sky:
     @classmethod
     def unseen(cls, camera: Camera, exact: bool = True) -> "Sky":
         """Of a camera that has not looked yet."""
-        columns = round(2 * np.pi * camera.intrinsics.fx_px)
+        columns = round(2 * np.pi * DENSITY * camera.intrinsics.fx_px)
         _, elevation = _directions(camera)
         rows = max(1, int(np.ceil(elevation.max() * columns / (2 * np.pi))) + 1)
         return cls(np.zeros((rows, columns, 4), np.uint8), exact)
 
     def with_seen(
-        self, image: Images, inverse_depth: FloatArray, heading_rad: float, camera: Camera, rain: bool = False
+        self, image: Images, shown: MapPicture, heading_rad: float, camera: Camera, specks_px: float = 0.0
     ) -> "Sky":
         """As a frame shows it; as it was once a part of it has been seen, or where the frame shows too little of it.
 
@@ -69,14 +73,15 @@ class Sky:
 
         Args:
             image: (H, W, 3).
-            inverse_depth: (H, W) of the map's picture of the frame, 0 at the sky.
+            shown: what the map and the boxes show of the frame.
             heading_rad: of the ego.
             camera: of the frame.
-            rain: whether drops fall through the picture; they are left out.
+            specks_px: up to this size, in pixels of a picture 144 wide, what differs from all around is left out.
         """
         if self.seen.any():
             return self
-        free = _free(inverse_depth, LEARNT_PX * _fineness(camera))
+        fineness = _fineness(camera)
+        free = _free(shown.inverse_depth, LEARNT_PX * fineness) & _free(shown.owners != STATIC, MOVING_PX * fineness)
         if not self.exact:
             free &= _above_its_edge(image, camera)
         columns, at = self._patch(heading_rad, camera)
@@ -84,9 +89,9 @@ class Sky:
         known = (share > 0.99).astype(np.uint8)
         if known.mean() < LEAST_SEEN:
             return self
-        if rain:
-            image = cv2.medianBlur(image, 2 * round(DROP_PX * _fineness(camera)) + 1)
-        colours = cv2.remap(image, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        if specks_px:
+            image = cv2.medianBlur(image, 2 * round(specks_px * fineness) + 1)
+        colours = cv2.remap(image, *at, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
         filled = cv2.inpaint(colours, 1 - known, 3, cv2.INPAINT_TELEA)
         whole = np.dstack([filled, np.where(known, SEEN, FILLED_IN).astype(np.uint8)])
         return Sky(_mirrored(whole, columns, self.seen.shape[1]), self.exact)
@@ -98,7 +103,7 @@ class Sky:
 
         Args:
             image: (H, W, 3).
-            inverse_depth: (H, W), 0 at the sky.
+            inverse_depth: (H, W) of the map's picture, 0 at the sky.
             heading_rad: of the ego.
             camera: of the frame.
             driven: frames since the drive began.
@@ -164,10 +169,10 @@ def _fineness(camera: Camera) -> float:
     return camera.intrinsics.width_px / 144
 
 
-def _free(inverse_depth: FloatArray, margin_px: float) -> Bool[np.ndarray, "h w"]:
-    """(H, W) where nothing stands before the sky within a distance."""
-    far = np.zeros(inverse_depth.shape, np.uint8)
-    far[inverse_depth == 0] = 1
+def _free(covered: Num[np.ndarray, "h w"] | Bool[np.ndarray, "h w"], margin_px: float) -> Bool[np.ndarray, "h w"]:
+    """(H, W) where nothing is covered within a distance; 0 says that a pixel is not."""
+    far = np.zeros(covered.shape, np.uint8)
+    far[covered == 0] = 1
     side = 2 * round(margin_px) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return np.asarray(cv2.erode(far, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0)
@@ -218,4 +223,4 @@ def _directions(camera: Camera) -> tuple[Float[np.ndarray, "h w"], Float[np.ndar
     return azimuth, elevation
 
 
-__all__ = ["Sky"]
+__all__ = ["DRAWN_PX", "DROP_PX", "Sky"]

@@ -35,12 +35,12 @@ class Surroundings:
             self._drawn[frame, camera] = drawn
         return self._drawn[frame, camera]
 
-    def looked_up(self, present: Images, camera: Camera, rain: bool) -> "Surroundings":
+    def looked_up(self, present: Images, camera: Camera, specks_px: float = 0.0) -> "Surroundings":
         """With the sky remembered as the present frame (H, W, 3) shows it; see ``Sky.with_seen``."""
         if self.sky is None or self.sky.seen.any():
             return self
-        depth = self.shown(0, camera).inverse_depth
-        return replace(self, sky=self.sky.with_seen(present, depth, float(self.poses[0, 2]), camera, rain))
+        shown = self.shown(0, camera)
+        return replace(self, sky=self.sky.with_seen(present, shown, float(self.poses[0, 2]), camera, specks_px))
 
     def below_the_sky(
         self, image: Images, inverse_depth: FloatArray, frame: int, camera: Camera, driven: int

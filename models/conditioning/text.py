@@ -95,6 +95,11 @@ def known_prompt(prompt: str) -> str:
     return "\n".join(known + [field for field in _fields(prompt) if field.startswith(_KEPT_FIELDS)])
 
 
+def says_conditions(prompt: str) -> bool:
+    """Whether a prompt names a weather or a time of day."""
+    return any(said is not None for said in parts_from_prompt(prompt))
+
+
 def says_rain(prompt: str) -> bool:
     """Whether a prompt says that it rains."""
     return parts_from_prompt(prompt)[0] == "rain"

@@ -8,8 +8,10 @@ import pytest
 
 from longdwm_env.errors import InvalidState
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.geometry.map_view.map_picture import MapPicture
+from longdwm_env.geometry.map_view.upright import STATIC
 from longdwm_env.geometry.pose import compose
-from longdwm_env.models.closed_loop.sky_memory import Sky
+from longdwm_env.models.closed_loop.sky_memory import DROP_PX, Sky
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.simulator.scene import builtin_scene
@@ -39,6 +41,14 @@ def seen():
     return scene.camera, (start, frames[-1]), np.stack(poses), around
 
 
+def at_depth(inverse_depth, owners=None):
+    """What a map shows that knows this depth and, if given, these road users."""
+    nothing = np.zeros((*inverse_depth.shape, 3), np.uint8)
+    return MapPicture(
+        nothing, inverse_depth, np.full(inverse_depth.shape, STATIC, np.int16) if owners is None else owners
+    )
+
+
 def far(picture, camera, around, number):
     """Where nothing stands before the sky, with room around it."""
     free = np.asarray(around.shown(number, camera).inverse_depth == 0, np.uint8)
@@ -47,7 +57,7 @@ def far(picture, camera, around, number):
 
 def test_later_frames_have_the_sky_of_the_first(seen) -> None:
     camera, (start, later), poses, around = seen
-    sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera).inverse_depth, poses[0, 2], camera)
+    sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera), poses[0, 2], camera)
     grey = np.full_like(later, 128)
     shown = sky.over(grey, around.shown(SECONDS, camera).inverse_depth, poses[SECONDS, 2], camera)
     free = far(later, camera, around, SECONDS)
@@ -61,7 +71,7 @@ def test_later_frames_have_the_sky_of_the_first(seen) -> None:
 def test_what_stands_before_it_is_left_alone(seen) -> None:
     camera, (start, later), poses, around = seen
     depth = around.shown(SECONDS, camera).inverse_depth
-    sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera).inverse_depth, poses[0, 2], camera)
+    sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera), poses[0, 2], camera)
     shown = sky.over(np.zeros_like(later), depth, poses[SECONDS, 2], camera)
     standing = cv2.erode(np.asarray(depth > 0, np.uint8), np.ones((5, 5), np.uint8)) > 0
     assert not shown[standing].any()
@@ -71,8 +81,8 @@ def test_what_stands_before_it_is_left_alone(seen) -> None:
 def test_it_is_learnt_once_and_lies_all_around(seen) -> None:
     camera, (start, later), _, around = seen
     depth = around.shown(0, camera).inverse_depth
-    sky = Sky.unseen(camera).with_seen(start, depth, 0.3, camera)
-    assert sky.with_seen(later, depth, 1.0, camera) is sky
+    sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera), 0.3, camera)
+    assert sky.with_seen(later, around.shown(SECONDS, camera), 1.0, camera) is sky
     assert sky.seen[..., 3].all()
     grey = np.full_like(start, 128)
     for heading in (0.3, 1.4, 3.0, -2.0):
@@ -89,8 +99,22 @@ def test_it_is_learnt_once_and_lies_all_around(seen) -> None:
 def test_a_frame_without_sky_teaches_nothing(seen) -> None:
     camera, (start, _), _, around = seen
     sky = Sky.unseen(camera)
-    assert sky.with_seen(start, np.ones_like(around.shown(0, camera).inverse_depth), 0.0, camera) is sky
+    assert sky.with_seen(start, at_depth(np.ones(start.shape[:2], np.float32)), 0.0, camera) is sky
     assert sky.over(start, around.shown(0, camera).inverse_depth, 0.0, camera).tobytes() == start.tobytes()
+
+
+def test_a_road_user_leaves_no_colour_in_the_sky() -> None:
+    """His box is not exact: he reaches a little beyond it."""
+    camera = assumed_camera((96, 144))
+    picture = np.full((96, 144, 3), (120, 160, 220), np.uint8)
+    picture[10:60, 60:100] = (200, 20, 20)
+    depth = np.zeros((96, 144), np.float32)
+    depth[48:] = 0.05
+    owners = np.full((96, 144), STATIC, np.int16)
+    owners[16:60, 66:94], depth[16:60, 66:94] = 0, 0.1
+    sky = Sky.unseen(camera).with_seen(picture, at_depth(depth, owners), 0.0, camera)
+    shown = sky.over(np.zeros_like(picture), np.where(depth == 0.1, 0, depth), 0.0, camera)
+    assert np.abs(shown[2:36].astype(int) - (120, 160, 220)).max() <= 12
 
 
 def test_drops_do_not_stay_in_the_sky(seen) -> None:
@@ -100,9 +124,9 @@ def test_drops_do_not_stay_in_the_sky(seen) -> None:
     wet[4:40:9, 5:140:11] = 255
     wet[5:41:9, 5:140:11] = 255
     depth = np.zeros_like(around.shown(0, camera).inverse_depth)
-    dry = Sky.unseen(camera).with_seen(wet, depth, 0.0, camera, rain=True)
+    dry = Sky.unseen(camera).with_seen(wet, at_depth(depth), 0.0, camera, specks_px=DROP_PX)
     assert np.abs(dry.over(plain, depth, 0.0, camera).astype(int) - plain).max() <= 1
-    kept = Sky.unseen(camera).with_seen(wet, depth, 0.0, camera)
+    kept = Sky.unseen(camera).with_seen(wet, at_depth(depth), 0.0, camera)
     assert np.abs(kept.over(plain, depth, 0.0, camera).astype(int) - plain).max() > 40
 
 
@@ -122,7 +146,9 @@ def street():
 def test_a_photograph_gives_its_sky_and_not_its_house() -> None:
     """Its map knows no house."""
     camera, (picture, depth) = assumed_camera((96, 144)), street()
-    said, known = (Sky.unseen(camera, exact).with_seen(picture, depth, 0.0, camera) for exact in (False, True))
+    said, known = (
+        Sky.unseen(camera, exact).with_seen(picture, at_depth(depth), 0.0, camera) for exact in (False, True)
+    )
     grey = np.full_like(picture, 120)
     shown, copied = (sky.over(grey, depth, 0.0, camera)[26:40, 100:130].astype(int) for sky in (said, known))
     assert np.abs(shown - (120, 160, 220)).mean() < 20
@@ -132,7 +158,7 @@ def test_a_photograph_gives_its_sky_and_not_its_house() -> None:
 
 def test_what_is_filled_in_comes_up_within_a_second() -> None:
     camera, (picture, depth) = assumed_camera((96, 144)), street()
-    sky = Sky.unseen(camera, exact=False).with_seen(picture, depth, 0.0, camera)
+    sky = Sky.unseen(camera, exact=False).with_seen(picture, at_depth(depth), 0.0, camera)
     house, clouds = (slice(26, 40), slice(100, 130)), (slice(4, 16), slice(10, 80))
     changes = [
         [
@@ -184,3 +210,12 @@ def test_a_sky_of_another_camera_is_refused(world, begun, drive_at) -> None:
     wrong = replace(first, arrays={**first.arrays, "sky": first.arrays["sky"][:, :-3]})
     with pytest.raises(InvalidState, match="sky of this camera"):
         world.advance([wrong], [drive_at(8.0)], 12)
+
+
+def test_a_changed_prompt_has_three_seconds_to_change_the_sky(world, drive_at) -> None:
+    scene = builtin_scene(CLOUDY)
+    scene = replace(scene, camera=scene.camera.fitted(SIZE))
+    state = world.begin(scene.with_changed_prompt("Weather: foggy. Time: nighttime."), 1)
+    for second in range(4):
+        (state,), _ = world.advance([state], [drive_at(8.0)], 12)
+        assert ("sky" in state.arrays and bool(state.arrays["sky"].any())) == (second == 3)
