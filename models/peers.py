@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import diffusers
 import numpy as np
 import PIL.Image
 import torch
-from diffusers import (
-    CogVideoXImageToVideoPipeline,
-    DiffusionPipeline,
-    I2VGenXLPipeline,
-    StableVideoDiffusionPipeline,
-)
+from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
@@ -121,14 +117,14 @@ class PeerKind:
     """How to call one of diffusers' image-to-video pipelines.
 
     Attributes:
-        pipeline: its class.
+        pipeline: name of its class in diffusers, which is imported when it is used: some say things when they are.
         frames_per_rollout: of Table 11.
         image_size: (height, width) that it was trained for.
         has_text: whether it takes a prompt.
         num_steps: its authors' default.
     """
 
-    pipeline: type[DiffusionPipeline]
+    pipeline: str
     frames_per_rollout: int
     image_size: ImageSize
     has_text: bool
@@ -149,9 +145,9 @@ def _name_text_model(text_encoder: nn.Module) -> None:
 PeerName = Literal["svd", "i2vgen-xl", "cogvideox-i2v"]
 
 PEERS: dict[str, PeerKind] = {
-    "svd": PeerKind(StableVideoDiffusionPipeline, 25, (576, 1024), has_text=False, num_steps=25),
-    "i2vgen-xl": PeerKind(I2VGenXLPipeline, 25, (704, 1280), has_text=True, num_steps=50),
-    "cogvideox-i2v": PeerKind(CogVideoXImageToVideoPipeline, 49, (480, 720), has_text=True, num_steps=50),
+    "svd": PeerKind("StableVideoDiffusionPipeline", 25, (576, 1024), has_text=False, num_steps=25),
+    "i2vgen-xl": PeerKind("I2VGenXLPipeline", 25, (704, 1280), has_text=True, num_steps=50),
+    "cogvideox-i2v": PeerKind("CogVideoXImageToVideoPipeline", 49, (480, 720), has_text=True, num_steps=50),
 }
 """LongDWM, Table 11. All go on from one frame. (DynamiCrafter and Vista have no pipeline in diffusers.)"""
 
@@ -213,11 +209,12 @@ class DiffusersPeer:
             raise InvalidConfig(f"no peer {name!r}; there are {', '.join(PEERS)}")
         expected = PEERS[name].pipeline
         if not (Path(folder) / "model_index.json").is_file():
-            raise MissingWeights(f"{folder} has no model_index.json; expected a saved {expected.__name__}")
+            raise MissingWeights(f"{folder} has no model_index.json; expected a saved {expected}")
         try:
-            pipeline = expected.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+            kind: type[DiffusionPipeline] = getattr(diffusers, expected)
+            pipeline = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
-            raise MissingWeights(f"{folder} cannot be loaded as a {expected.__name__}: {error}") from error
+            raise MissingWeights(f"{folder} cannot be loaded as a {expected}: {error}") from error
         check_components_finite(pipeline.components, folder)
         return cls(name, pipeline.to(device=device, dtype=dtype), **options)
 

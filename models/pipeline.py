@@ -28,7 +28,7 @@ from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec
 from longdwm_env.models.compositor import Compositor
-from longdwm_env.models.conditioning.text import encode_prompts
+from longdwm_env.models.conditioning.text import PromptEncoder, encode_prompts
 from longdwm_env.models.folder import check_components_finite, check_finite, module_weights
 from longdwm_env.models.inputs import (
     Picture,
@@ -91,7 +91,7 @@ class LongDWMPipeline(DiffusionPipeline):
     def __init__(
         self,
         tokenizer: Any,
-        text_encoder: Any,
+        text_encoder: PromptEncoder | torch.nn.Module | None,
         vae: AutoencoderKLCogVideoX | MiniAutoencoder,
         coarse: LongDWMTransformer3DModel,
         fine: LongDWMTransformer3DModel,

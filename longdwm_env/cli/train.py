@@ -19,6 +19,7 @@ from longdwm_env.cli.building.training_footage import (
     record_asked,
     say_what_does_not_suffice,
 )
+from longdwm_env.cli.destination import held
 from longdwm_env.cli.extras import need
 from longdwm_env.training.stage_list import STAGES
 
@@ -189,7 +190,8 @@ def export(stage: Exported, options: Options = DEFAULTS) -> int:
     from longdwm_env.training.stages import export as export_stage
 
     _, workspace = opened(options)
-    export_stage(stage, workspace)
+    with held(workspace.pipeline, "folder", "export"):
+        export_stage(stage, workspace)
     print(f"exported to {workspace.pipeline}")
     return 0
 

@@ -6,7 +6,6 @@
 import io
 import json
 import os
-import shutil
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -23,10 +22,11 @@ from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.media.image_file import decode_image
 from longdwm_env.scenes.nuscenes.check import check_data
+from longdwm_env.scenes.nuscenes.export import export_nuscenes
 from longdwm_env.scenes.nuscenes.schema_tables import TABLES
 from longdwm_env.types import Camera, Intrinsics
 
-from .conftest import write_video
+from .conftest import fake_clip, write_video
 from .expansion import LOCATION, straight_expansion
 
 VERSION = "v1.0-simulator"
@@ -131,11 +131,13 @@ def encoded_videos(tmp_path_factory) -> list[tuple[str, bytes]]:
 
 
 @fuzz
-@given(st.integers(0, 4), st.floats(0.05, 1), edits)
-def test_damaged_videos(encoded_videos, tmp_path, which, keep, changes):
+@given(st.integers(0, 4), st.floats(0.05, 1), edits, st.integers(0, 19))
+def test_damaged_videos(encoded_videos, tmp_path, which, keep, changes, motion):
     name, data = encoded_videos[which]
     path = tmp_path / name
     path.write_bytes(damaged(data, keep, changes))
+    # Motion is looked for in one of twenty: it takes most of the time, and sees whole pictures only.
+    (tmp_path / "camera.json").write_text(json.dumps({"speed_mps": 5.0} if motion else {}))
     read_everything(path)
 
 
@@ -156,8 +158,10 @@ def test_random_camera_files(photo, text):
 
 
 @pytest.fixture(scope="module")
-def own_dataset(shared_dataset, tmp_path_factory) -> Path:
-    made = Path(shutil.copytree(shared_dataset, tmp_path_factory.mktemp("fuzz") / "dataset"))
+def own_dataset(tmp_path_factory) -> Path:
+    """Two scenes as short as scenes may be: every picture is read again in every case."""
+    made = tmp_path_factory.mktemp("fuzz") / "dataset"
+    export_nuscenes([fake_clip(7, num_frames=31), fake_clip(8, num_frames=25)], made)
     for captions in made.rglob("captions.json"):
         # The fixture's scenes have other names than those.
         captions.unlink()
@@ -238,27 +242,28 @@ odd_values = (
 )
 
 
-def with_table(dataset: Path, table: str, data: bytes) -> None:
-    """Read and check the dataset with one table replaced, then put the table back."""
+def with_table(dataset: Path, table: str, data: bytes, checked: bool) -> None:
+    """Read the dataset with one table replaced, and check it, which takes the longest; then put the table back."""
     pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
     path = dataset / VERSION / f"{table}.json"
     original = path.read_bytes()
     try:
         path.write_bytes(data)
         read_everything(dataset)
-        check_data(dataset)
+        if checked:
+            check_data(dataset)
     finally:
         path.write_bytes(original)
 
 
-@settings(fuzz, max_examples=max(60, CASES // 4))
+@settings(fuzz, max_examples=max(60, CASES // 2))
 @given(tables, st.floats(0, 1), edits)
 def test_damaged_tables(own_dataset, table, keep, changes):
     data = (own_dataset / VERSION / f"{table}.json").read_bytes()
-    with_table(own_dataset, table, damaged(data, keep if keep < 0.5 else 1.0, changes))
+    with_table(own_dataset, table, damaged(data, keep if keep < 0.5 else 1.0, changes), changes[0][1] % 4 == 0)
 
 
-@settings(fuzz, max_examples=max(120, CASES // 4))
+@settings(fuzz, max_examples=max(120, CASES // 2))
 @given(tables, st.data())
 def test_odd_values_in_tables(own_dataset, table, data):
     records = json.loads((own_dataset / VERSION / f"{table}.json").read_bytes())
@@ -268,4 +273,4 @@ def test_odd_values_in_tables(own_dataset, table, data):
     row = data.draw(st.integers(0, len(records) - 1))
     for record in records if rows == "all" else [records[row]]:
         record[field] = value
-    with_table(own_dataset, table, json.dumps(records).encode())
+    with_table(own_dataset, table, json.dumps(records).encode(), row % 4 == 0)

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Timed:
     tflops: float | None
 
 
+@holding_its("file")
 def bench_full_size(
     preset: str = "cogvideox-2b",
     device: str | None = None,
@@ -82,12 +84,9 @@ def bench_full_size(
     import torch
 
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.io.files import check_output_file
     from longdwm_env.models.presets import PRESETS, build, parameter_counts
     from longdwm_env.models.speed import speed_up
 
-    if out is not None:
-        check_output_file(out)
     if preset not in PRESETS:
         raise InvalidConfig(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longdwm_env.cli.destination import holding_its
+
 if TYPE_CHECKING:
     import torch
 
@@ -73,6 +75,7 @@ class Check:
         return {name: value for name, value in vars(self).items() if name in kept}
 
 
+@holding_its("file")
 def bench_gpu(
     preset: str = "cogvideox-2b",
     device: str = "cuda",
@@ -101,6 +104,7 @@ def bench_gpu(
     from longdwm_env.cli.benchmarks.bench_full_size import matrix_tflops
     from longdwm_env.cli.benchmarks.bench_gpu_table import as_markdown, put_between_marks
     from longdwm_env.errors import InvalidConfig
+    from longdwm_env.io.files import check_output_file
     from longdwm_env.models.costs import SMALLEST
 
     if preset not in SMALLEST:
@@ -110,6 +114,8 @@ def bench_gpu(
     chosen = torch.device(device)
     if docs is None and device == "cuda":
         docs = Path("docs/benchmarks.md")
+    if docs is not None:
+        check_output_file(docs)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     tflops = matrix_tflops(chosen, dtype)
     facts = {

@@ -4,6 +4,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.extras import need
 from longdwm_env.errors import InvalidConfig
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from longdwm_env.agents.driving_page.page_latency import Measured
 
 
+@holding_its("file")
 def bench_serve(
     world: str = "mini",
     viewers: int = 20,
@@ -49,14 +51,12 @@ def bench_serve(
     from longdwm_env.agents.driving_page.audience import MAX_VIEWERS
     from longdwm_env.agents.driving_page.page_latency import measure
     from longdwm_env.agents.driving_page.page_server import PageServer
-    from longdwm_env.io.files import atomic_write_json, check_output_file
+    from longdwm_env.io.files import atomic_write_json
 
     if not 2 <= viewers <= MAX_VIEWERS:
         raise InvalidConfig(f"--viewers is from 2 to {MAX_VIEWERS}, which is as many as a page lets in, got {viewers}")
     if rounds < 1 or not 0 < seconds <= 3600:
         raise InvalidConfig(f"--rounds is at least 1 and --seconds above 0, at most an hour; got {rounds}, {seconds}")
-    if out is not None:
-        check_output_file(out)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         options = DriveOptions(

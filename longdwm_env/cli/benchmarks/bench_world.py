@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from longdwm_env.cli.destination import holding_its
+
 if TYPE_CHECKING:
     from longdwm_env.env import LongDWMEnv
     from longdwm_env.state import EnvState
 
 
+@holding_its("file")
 def bench_world(
     world: str = "mini",
     steps: int = 10,
@@ -48,11 +51,8 @@ def bench_world(
 
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.factory import BUILT_IN_WORLDS
-    from longdwm_env.io.files import check_output_file
     from longdwm_env.models.machine import processor
 
-    if out is not None:
-        check_output_file(out)
     if world in BUILT_IN_WORLDS:
         raise InvalidConfig(f"world {world!r} generates nothing; `longdwm bench env --world {world}` times it")
     if threads is not None:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from longdwm_env.cli.destination import holding_its
 
+
+@holding_its("folder")
 def train_init(from_cogvideox: Path, out: Path = Path("outputs/longdwm-init"), link: bool = False) -> int:
     """Turn a CogVideoX text-to-video folder into a LongDWM pipeline whose models say what the original says.
 
@@ -11,9 +14,7 @@ def train_init(from_cogvideox: Path, out: Path = Path("outputs/longdwm-init"), l
         out: Folder to write; must not exist yet.
         link: Hard-link autoencoder and text encoder instead of copying them (same disk only).
     """
-    from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.network.init_from_cogvideox import init_from_cogvideox
 
-    check_output_folder(out)
     print(f"{init_from_cogvideox(from_cogvideox, out, link=link)}: Coarse and Fine start as {from_cogvideox}")
     return 0

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from longdwm_env.cli.building.opened_recipe import opened
 from longdwm_env.cli.building.train_options import DEFAULTS, Options
-
-if TYPE_CHECKING:
-    from longdwm_env.training.workspace import Workspace
+from longdwm_env.cli.destination import held
 
 
 def ship(
@@ -22,14 +19,13 @@ def ship(
         results: folder of result tables (JSON) for the card; without any the card says that nothing was measured.
         note: for the card: how the model was made, beyond what the folder has recorded.
     """
-    from longdwm_env.io.files import check_output_folder
     from longdwm_env.models.bundled import MINI
     from longdwm_env.training.shipping.ship import ship as ship_pipeline
 
     target = to or MINI
-    check_output_folder(target)
-    _, workspace = opened(options)
-    size = ship_pipeline(workspace, target, results, note=note)
+    with held(target, "folder", "ship"):
+        _, workspace = opened(options)
+        size = ship_pipeline(workspace, target, results, note=note)
     print(f"{size / 1e6:.1f} MB written to {target}")
     return 0
 
@@ -50,8 +46,7 @@ def ship_scorer(options: Options = DEFAULTS, to: Path | None = None, samples: in
     def measured(folder: Path) -> str:
         return quality_on_test_seeds(Networks(load_scorer(folder)), samples).as_markdown()
 
-    _, workspace = opened(options)
-    return _shipped("scorer", ship_network, measured if samples else None, workspace, workspace.scorer, to or BUNDLED)
+    return _shipped("scorer", ship_network, measured if samples else None, options, to or BUNDLED)
 
 
 def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, samples: int = 40) -> int:
@@ -70,33 +65,31 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
     def measured(folder: Path) -> str:
         return quality_on_test_seeds(Networks(reader=load_inverse_dynamics(folder)), samples).as_markdown()
 
-    _, workspace = opened(options)
-    source, target = workspace.inverse_dynamics, to or BUNDLED
-    return _shipped("inverse-dynamics", ship_network, measured if samples else None, workspace, source, target)
+    return _shipped("inverse-dynamics", ship_network, measured if samples else None, options, to or BUNDLED)
 
 
 def _shipped(
     stage: str,
     ship_network: Callable[[Path, Path, dict[str, object], str | None], str],
     measured: Callable[[Path], str] | None,
-    workspace: "Workspace",
-    source: Path,
+    options: Options,
     target: Path,
 ) -> int:
     import tempfile
 
-    from longdwm_env.io.files import check_output_folder
     from longdwm_env.training.shipping.ship_scorer import training_facts
 
-    check_output_folder(target)
-    facts = training_facts(workspace.stage(stage))
-    quality = None
-    if measured is not None:
-        # What is measured is what is shipped: after rounding to bfloat16.
-        with tempfile.TemporaryDirectory() as rounded:
-            ship_network(source, Path(rounded), facts, None)
-            quality = measured(Path(rounded))
-        print(quality)
-    exported = ship_network(source, target, facts, quality)
+    with held(target, "folder", "ship"):
+        _, workspace = opened(options)
+        source = workspace.scorer if stage == "scorer" else workspace.inverse_dynamics
+        facts = training_facts(workspace.stage(stage))
+        quality = None
+        if measured is not None:
+            # What is measured is what is shipped: after rounding to bfloat16.
+            with tempfile.TemporaryDirectory() as rounded:
+                ship_network(source, Path(rounded), facts, None)
+                quality = measured(Path(rounded))
+            print(quality)
+        exported = ship_network(source, target, facts, quality)
     print(f"{stage} {exported} exported to {target}")
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import tyro
 
+from longdwm_env.cli.destination import held
 from longdwm_env.errors import InvalidConfig, InvalidScene
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def poses(
             print(f"{file.with_suffix(SUFFIX)} is there already; --overwrite replaces it")
             continue
         try:
-            with tqdm(desc=f"looking at {file.name}", unit="s", leave=False) as bar:
+            with (
+                held(file.with_suffix(SUFFIX), "file"),
+                tqdm(desc=f"looking at {file.name}", unit="s", leave=False) as bar,
+            ):
                 report = write_video_poses(file, options, partial(_reached, bar))
         except InvalidScene as error:
             print(f"skipped: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from longdwm_env.cli.destination import holding_its
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from longdwm_env.types import FloatArray
 
 
+@holding_its("folder")
 def export_lerobot(
     out: Path,
     world: str = "simulator",

@@ -82,6 +82,7 @@ def compare_page(
     return 0
 
 
+@holding_its("folder")
 def win_rates(key: Path, answers: tuple[Path, ...], out: Path = Path("outputs/metrics")) -> int:
     """Count the answers that people saved from a comparison page.
 

@@ -1,8 +1,10 @@
 """Two processes on one folder: the second is told who is there; and destinations are looked at before the work."""
 
+import json
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -94,7 +96,10 @@ HOLDS_PART = ("demo", "media", "metrics", "metrics scorer", "metrics inverse-dyn
 HOLDS_PART += tuple(
     f"metrics {name}" for name in ("truth", "obey", "last", "detail", "vehicles", "cars", "identity", "text")
 )
+HOLDS_PART += tuple(f"metrics {name}" for name in ("ablation", "controllable", "distillation-steps", "interpolation"))
+HOLDS_PART += ("metrics long", "metrics steps", "metrics win-rates", "data export-lerobot", "train init")
 HOLDS_FILE = ("data annotate", "train policy", "metrics compare-page")
+HOLDS_FILE += tuple(f"bench {name}" for name in ("world", "full-size", "serve", "gpu"))
 
 
 def test_so_is_the_second_command_that_fills_a_folder_of_tables_or_pictures(tmp_path, capsys, monkeypatch):
@@ -132,6 +137,10 @@ def command_of(name):
     return found[""] if isinstance(found, dict) else found
 
 
+MODEL = ["--model", "."]
+DEBUG = ["--size", "debug"]
+STAGES = ("ar-baseline", "coarse", "codec", "compose", "distill", "few-steps", "fine", "footage", "inverse-dynamics")
+STAGES += ("latents", "mini", "scorer", "sharpen", "warp", "ship", "ship-scorer", "ship-inverse-dynamics")
 COMMANDS = {
     "rollout": ["--image", "simulator:7", "--world", "simulator"],
     "evaluate": ["--policy", "idm"],
@@ -140,38 +149,67 @@ COMMANDS = {
     "demo": [],
     "media": [],
     "data export-simulator": [],
+    "data export-lerobot": [],
     "data import": ["pictures", "."],
     "data annotate": [".", "--model", "."],
-    "train footage": ["--size", "debug"],
+    **{f"train {name}": DEBUG for name in STAGES},
+    "train decoder": ["--recipe", "cogvideox-2b-nuscenes", *DEBUG],
+    "train export": ["--stage", "coarse", *DEBUG],
+    "train mine": ["--video", "."],
     "train study": ["--from", "."],
     "train policy": [],
     "train init": ["--from-cogvideox", "."],
     "metrics": ["--real", ".", "--generated", "."],
-    "metrics truth": [],
-    "metrics obey": [],
-    "metrics detail": [],
-    "metrics identity": [],
-    "metrics last": [],
-    "metrics cars": [],
-    "metrics text": [],
-    "metrics short": ["--model", "."],
-    "metrics scorer": [],
-    "metrics inverse-dynamics": [],
+    **{f"metrics {name}": [] for name in ("truth", "obey", "detail", "identity", "last", "cars", "text", "tables")},
+    **{f"metrics {name}": MODEL for name in ("short", "long", "ablation", "controllable", "distillation-steps")},
+    **{f"metrics {name}": MODEL for name in ("interpolation", "steps")},
+    **{f"metrics {name}": [] for name in ("scorer", "inverse-dynamics")},
+    "metrics win-rates": ["--key", ".", "--answers", "."],
     "metrics compare-page": ["--first", ".", "--second", "."],
-    "bench world": [],
-    "bench full-size": [],
+    **{f"bench {name}": [] for name in ("world", "full-size", "serve", "gpu")},
 }
+OTHERS = {f"metrics {name}": "--drives" for name in ("truth", "obey", "detail", "identity", "last", "cars", "text")}
+OTHERS |= {"metrics tables": "--drives", "train study": "--results", "bench gpu": "--docs"}
+OTHERS |= {f"train {name}": "--to" for name in ("ship", "ship-scorer", "ship-inverse-dynamics")}
+WRITE_NOTHING = {"train estimate"}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_destination_that_cannot_be_is_said_in_one_line_before_the_work(name, tmp_path, capsys, monkeypatch):
+def test_every_command_that_says_where_its_results_go_is_tried_here():
+    surface = json.loads((Path(__file__).parents[2] / "core" / "surface.json").read_text())["commands"]
+    said = {name for name, options in surface.items() if any(one.startswith("--out ") for one in options)}
+    assert said == COMMANDS.keys() | WRITE_NOTHING
+    named = ("--drives ", "--to ", "--docs ")
+    assert OTHERS.keys() - {"train study"} == {
+        name for name, options in surface.items() if any(one.startswith(named) for one in options)
+    }
+
+
+PLACES = [(name, "--out") for name in COMMANDS] + list(OTHERS.items())
+
+
+@pytest.mark.parametrize(("name", "option"), PLACES, ids=lambda word: word)
+def test_a_destination_that_cannot_be_is_said_in_one_line_before_the_work(name, option, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    words = COMMANDS[name]
-    assert main([*name.split(), *words, "--out", str(tmp_path / "file" / "out")]) == 2
+    # A handler of this test's output would outlive it.
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+    # Where the GPU's bench finds none it would end before anything else.
+    words = [*COMMANDS[name], *(["--device", "cpu", "--preset", "debug-cogvideox"] if name == "bench gpu" else [])]
+    assert main([*name.split(), *words, option, str(tmp_path / "file" / "out")]) == 2
     told = capsys.readouterr().err.strip().splitlines()
     assert "is a file" in told[-1], told
     assert len(told) == 1
+
+
+def test_motion_of_a_video_is_estimated_once_at_a_time_and_only_where_it_can_be_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE_S", 0.05)
+    (tmp_path / "drive.mp4").touch()
+    with holding(tmp_path / "drive.poses.json", "") as process:
+        assert main(["data", "poses", str(tmp_path)]) == 2
+        assert f"process {process.pid}" in capsys.readouterr().err
+    (tmp_path / "drive.poses.json").mkdir()
+    assert main(["data", "poses", str(tmp_path), "--overwrite"]) == 2
+    assert "it is a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
