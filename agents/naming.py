@@ -116,8 +116,8 @@ def _imported(spec: PolicySpec, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
-        told = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        raise InvalidConfig(f"policy {spec.text!r}: cannot import {module!r}: {told}{clean(error)}") from error
+        prefix = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise InvalidConfig(f"policy {spec.text!r}: cannot import {module!r}: {prefix}{clean(error)}") from error
 
 
 def _attribute(module: ModuleType, name: str, spec: PolicySpec) -> PolicyFactory:
@@ -162,8 +162,8 @@ def _call(spec: PolicySpec, factory: PolicyFactory, context: PolicyContext) -> P
     except LongDWMError:
         raise
     except (Exception, SystemExit) as error:  # the factory is the user's
-        told = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
-        raise InvalidConfig(f"policy {spec.text!r} cannot be made: {told}{clean(error)}") from error
+        prefix = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+        raise InvalidConfig(f"policy {spec.text!r} cannot be made: {prefix}{clean(error)}") from error
 
 
 def _checked(spec: PolicySpec, kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:

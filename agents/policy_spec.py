@@ -27,7 +27,7 @@ _PARAMETERS = re.compile(r":(?=[A-Za-z_]\w*=)")
 
 @dataclass(frozen=True)
 class EnvironmentNeeds:
-    """What environment a policy was made for; None leaves the choice to whoever runs it."""
+    """What environment a policy was made for; None leaves the choice to the caller."""
 
     action_mode: str | None = None
     obs_mode: str | None = None

@@ -73,8 +73,8 @@ class Progress(BaseCallback):
         cpu_min = (time.process_time() - self.cpu_begun) / 60
         means = [float(np.mean([episode[key] for episode in episodes] or np.nan)) for key in ("r", "l")]
         self.rows.append((self.num_timesteps, self.passed_min, cpu_min, *means))
-        told = "steps {:6d}  {:5.1f} min ({:5.1f} of CPU)  training return {:7.2f}  length {:5.1f}"
-        print(told.format(*self.rows[-1]), flush=True)
+        line = "steps {:6d}  {:5.1f} min ({:5.1f} of CPU)  training return {:7.2f}  length {:5.1f}"
+        print(line.format(*self.rows[-1]), flush=True)
 
 
 def main(
@@ -143,7 +143,7 @@ def main(
 
 
 def test(saved: list[Path], options: dict[str, Any], seeds: range, out: Path) -> dict[str, Estimate]:
-    """Returns on scenes that nobody trained on, all policies in the same ones."""
+    """Returns on scenes that no policy trained on, the same ones for all."""
     env = gym.make("LongDWM-v0", **options)
     context = PolicyContext.of(env)
     names = {path.stem: str(path) for path in saved}

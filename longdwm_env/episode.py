@@ -14,7 +14,7 @@ import numpy as np
 from longdwm_env.actions import Action, ActionMode, checked_action, trajectory_from_action
 from longdwm_env.clock import FPS
 from longdwm_env.episodes.lazy_frames import Frames
-from longdwm_env.episodes.learned_scorers import learned_judges
+from longdwm_env.episodes.learned_scorers import learned_scorers
 from longdwm_env.episodes.observation import Info, Observation, ObservationMode, Timing, info_from, observation_from
 from longdwm_env.episodes.starts import (
     as_begun,
@@ -181,7 +181,7 @@ class Episodes:
         Args:
             states: B states, none of which is changed.
             actions: B actions that ``check_actions`` returned.
-            look: draw what an observation shows; else frames are drawn when somebody looks at them. Worlds that are
+            look: draw what an observation shows; else frames are drawn when they are looked at. Worlds that are
                 no ``UndrawnWorld`` make all of them in any case.
 
         Raises:
@@ -209,7 +209,7 @@ class Episodes:
         states: Sequence[EnvState],
         actions: Sequence[Any],
         look: bool,
-        told: Callable[[Exception], LongDWMError] | None = None,
+        failure: Callable[[Exception], LongDWMError] | None = None,
     ) -> list[Outcome]:
         with stopwatch() as seconds:
             with stage("geometry"):
@@ -219,10 +219,10 @@ class Episodes:
                 ]
             before = [state.world_state for state in states]
             world_states, clips = self._driven_by_world(before, trajectories, look)
-            if told is not None:
+            if failure is not None:
                 # Frames that are drawn later may fail later.
-                clips = [clip.failing_as(told) for clip in clips]
-            learned = learned_judges(self.world, self.scene_of_key, states, trajectories, clips)
+                clips = [clip.failing_as(failure) for clip in clips]
+            learned = learned_scorers(self.world, self.scene_of_key, states, trajectories, clips)
             driven = [
                 self._driven(*parts) for parts in zip(states, trajectories, world_states, clips, learned, strict=True)
             ]

@@ -131,7 +131,7 @@ class EnvState:
 
     @property
     def newest_frame(self) -> Images:
-        """(H, W, 3) the present picture, read-only. Where nobody asked for the others, they stay undrawn."""
+        """(H, W, 3) the present picture, read-only. The others are drawn only when asked for."""
         return self.clip.newest
 
     def __repr__(self) -> str:
@@ -308,7 +308,7 @@ def _from_jsonable(value: object) -> object:
 
 
 def _read_only(array: object, dtype: type[Scalar]) -> NDArray[Scalar]:
-    """The array itself where nobody can write to it, else a read-only copy."""
+    """The array itself where it cannot be written to, else a read-only copy."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and array.base is None and not array.flags.writeable:
         return array
     try:

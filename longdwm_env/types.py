@@ -20,7 +20,7 @@ ImageSize = tuple[int, int]
 """(height, width) in pixels."""
 
 MAX_SIDE_PX = 4096
-"""Longest side of an image: beyond it, a typing error is likelier than a wish."""
+"""Longest side of an image: beyond it, a typing error is likelier than an intention."""
 
 FloatArray = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -372,7 +372,7 @@ class Scene:
     Attributes:
         key: name of the scene, unique within its source, from which the source finds it again.
         log: the frames up to the start, and after it where they were recorded.
-        camera: the camera of the log at its own size; None where nobody knows it.
+        camera: the camera of the log at its own size; None where it is unknown.
         start: the ego at the start.
         prompt: caption in the four-line form (Weather, Time, Road environment, Critical objects); may be empty.
         road_map: None where there is no map.
@@ -467,8 +467,8 @@ class WorldState:
     def __repr__(self) -> str:
         arrays = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
         actors = 0 if self.actors is None else len(self.actors.ids)
-        told = f"arrays: {arrays or 'none'}; values: {', '.join(map(str, self.values)) or 'none'}"
-        return f"WorldState({told[:140]}{'...' if len(told) > 140 else ''}; {actors} actors)"
+        text = f"arrays: {arrays or 'none'}; values: {', '.join(map(str, self.values)) or 'none'}"
+        return f"WorldState({text[:140]}{'...' if len(text) > 140 else ''}; {actors} actors)"
 
     def __reduce__(self) -> tuple[object, ...]:
         return WorldState, (dict(self.arrays), dict(self.values), self.actors)

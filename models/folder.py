@@ -45,7 +45,7 @@ _MOST_LAYERS, _MOST = 1024, 1 << 24
 
 
 def check_pipeline_folder(path: Path) -> None:
-    """Refuse a folder that is not a whole LongDWM pipeline.
+    """Reject a folder that is not a whole LongDWM pipeline.
 
     Raises:
         UnknownWorld: the folder is missing, or holds something else.
@@ -108,7 +108,7 @@ def _what_to_do(index: Mapping[str, Any], path: Path) -> str:
 
 
 def check_component(folder: Path, name: str, class_name: str) -> None:
-    """Refuse a component that is not whole, from its configuration and its files' headers.
+    """Reject a component that is not whole, from its configuration and its files' headers.
 
     Args:
         folder: of the component.
@@ -135,7 +135,7 @@ def check_component(folder: Path, name: str, class_name: str) -> None:
 
 
 def _check_size(path: Path, class_name: str, config: Mapping[str, object], stored: dict[str, tuple[int, ...]]) -> None:
-    """Refuse a configuration of another size than the weights beside it, before memory is taken for it."""
+    """Reject a configuration of another size than the weights beside it, before memory is taken for it."""
     for key, value in config.items():
         most = _MOST_LAYERS if "layers" in key or "blocks" in key else _MOST
         if isinstance(value, int) and not -most <= value <= most:
@@ -203,7 +203,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def check_weights_match(path: Path, components: Mapping[str, object]) -> None:
-    """Refuse weights that do not fit what was loaded: diffusers fills in missing ones at random and goes on.
+    """Reject weights that do not fit what was loaded: diffusers fills in missing ones at random and goes on.
 
     Args:
         path: the pipeline's folder.
@@ -234,7 +234,7 @@ def check_weights_match(path: Path, components: Mapping[str, object]) -> None:
 
 
 def check_finite(weights: Iterable[tuple[str, torch.Tensor]], where: str | Path) -> None:
-    """Refuse weights with NaN or infinity: whatever is computed from them is neither an error nor a picture.
+    """Reject weights with NaN or infinity: whatever is computed from them is neither an error nor a picture.
 
     Args:
         weights: names and tensors, such as ``named_parameters`` gives.

@@ -153,9 +153,9 @@ class OpenChoices:
             as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture_loss.py).
         vehicle_copy_weight: of the loss that has other road users copied from the model's views
             (training/losses/vehicle_loss.py); 0 for none, as in the paper. It keeps them whole. Clips whose road
-            users nobody marked train without.
+            users were not marked train without.
         wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
-            them (training/losses/wear.py); 0 for never, as in the paper.
+            them (training/losses/history_augmentation.py); 0 for never, as in the paper.
         own_keyframes_ratio: how often the Fine model fills a gap whose later keyframe the Coarse model made, as in
             driving, and none was recorded (training/losses/own_keyframes.py); 0 for never, as in the paper.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.

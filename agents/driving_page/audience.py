@@ -97,7 +97,7 @@ class Audience:
         return len(self.seats.viewers) >= MAX_VIEWERS
 
     def join(self, viewer: Viewer) -> None:
-        """Somebody looks on."""
+        """Add a viewer."""
         before = self.seats.join(viewer.name, viewer, time.monotonic())
         if before is not None:
             before.leave()

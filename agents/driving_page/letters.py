@@ -1,4 +1,4 @@
-"""What a page is told beside the pictures: keys, worlds, recordings, and three drives of one moment."""
+"""What a page receives beside the pictures: keys, worlds, recordings, and three drives of one moment."""
 
 from collections.abc import Mapping
 from typing import Any

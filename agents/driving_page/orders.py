@@ -117,7 +117,7 @@ class TakeSeat:
 
 @dataclass(frozen=True)
 class LeaveSeat:
-    """Hand the wheel over to whoever takes it."""
+    """Leave the wheel to the first viewer who takes it."""
 
 
 Order = Seen | Key | Pad | Touch | LetGo | Press | Back | Open | Replay | Link | Branch | GoOn | TakeSeat | LeaveSeat

@@ -266,7 +266,7 @@ class PageServer:
             case orders.Link():
                 self.room.order(order, lambda letter: self._soon(partial(viewer.tell, letter)))
             case _ if not driving:
-                raise Refused("somebody else is at the wheel")
+                raise Refused("another viewer is at the wheel")
             case orders.LeaveSeat():
                 seats.hand_over(viewer.name)
                 self.room.let_go()

@@ -50,7 +50,7 @@ class Room:
         photos: the pictures that drives may start from.
         publish: takes each broadcast.
         announce: takes what else happened: "branches", "recordings" or "worlds".
-        ended: told once the thread ends, with the error that ended it, if one did.
+        ended: called once the thread ends, with the error that ended it, if one did.
 
     Attributes:
         branches: the latest three drives of one moment.
@@ -102,7 +102,7 @@ class Room:
         return self._session
 
     def order(self, order: Order, answer: Callable[[dict[str, Any]], None]) -> None:
-        """Follow an order; ``answer`` is told what only this viewer asked to know, or why it was refused."""
+        """Follow an order; ``answer`` is called with what only this viewer asked to know, or why it was rejected."""
 
         def follow() -> None:
             try:
@@ -116,7 +116,7 @@ class Room:
         self._orders.put(follow)
 
     def watched_by(self, viewers: int) -> None:
-        """So many look on: without anybody, time stands still."""
+        """The number of viewers: without any, time stands still."""
         self._orders.put(lambda: setattr(self, "_watchers", viewers))
 
     def let_go(self) -> None:

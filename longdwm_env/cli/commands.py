@@ -15,7 +15,7 @@ class Command:
 COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: what it does with options alone
     "demo": Command("drives.demo:demo", "drive a picture and the simulator; write videos, a contact sheet and a plot"),
     "drive": Command("drives.drive:drive", "drive by keyboard, gamepad or wheel in a window"),
-    "serve": Command("drives.serve:serve", "drive in a browser: one page to one driver and whoever else looks on"),
+    "serve": Command("drives.serve:serve", "drive in a browser: one page to one driver and any number of viewers"),
     "rollout": Command("drives.rollout:rollout", "a long video along a trajectory, without an agent"),
     "evaluate": Command("measuring.evaluate:evaluate", "run policies over scenes and rank them"),
     "serve-policy": Command("drives.serve_policy:serve_policy", "offer a policy to evaluations on other machines"),

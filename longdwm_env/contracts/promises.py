@@ -17,18 +17,18 @@ class BrokenPromise(LongDWMError, AssertionError):
     """A promise of a protocol is not kept; the message says which, and how that showed."""
 
 
-def promise(is_kept: object, told: str) -> None:
+def promise(is_kept: object, message: str) -> None:
     """Raise unless a promise is kept.
 
     Args:
         is_kept: looked at as a condition.
-        told: the promise, and what was found instead.
+        message: the promise, and what was found instead.
 
     Raises:
         BrokenPromise: it is not kept.
     """
     if not is_kept:
-        raise BrokenPromise(told)
+        raise BrokenPromise(message)
 
 
 def same(one: object, other: object) -> bool:

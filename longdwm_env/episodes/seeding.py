@@ -12,7 +12,7 @@ MAX_SEED = 2**63 - 1
 """As large as an int64 holds: states keep seeds, and files and messages carry them."""
 
 FIRST_TEST_SEED = 1_000_000
-"""Seeds from here on are kept for testing: they are used when somebody asks for them, and never drawn."""
+"""Seeds from here on are kept for testing: they are used when asked for, and never drawn."""
 
 
 class Seeds(NamedTuple):

@@ -1,4 +1,4 @@
-"""Pinhole cameras: fitting pictures to a size, assuming what nobody measured, and projecting points."""
+"""Pinhole cameras: fitting pictures to a size, assuming what was not measured, and projecting points."""
 
 import math
 from collections.abc import Mapping

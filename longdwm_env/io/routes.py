@@ -120,7 +120,7 @@ def open_route(name_or_path: str | Path, seconds: float, start_speed_mps: float 
 def read_poses(path: str | Path) -> FloatArray:
     """Poses of a drive, resampled to the frame times, (N, 3) in the ego frame of the first.
 
-    Formats, told apart by content:
+    Formats, recognised by content:
         JSON ``{"times_s": [...], "poses": [[x m, y m, heading rad], ...]}``; without times, one pose a frame.
         KITTI odometry: 12 numbers a row, the camera's 3x4 pose, 10 rows a second.
         TUM: ``time tx ty tz qx qy qz qw`` of the camera, ``#`` starts a comment.

@@ -1,4 +1,4 @@
-"""The intelligent driver model: how hard to accelerate behind somebody.
+"""The intelligent driver model: how hard to accelerate behind another vehicle.
 
 Treiber, Hennecke and Helbing, "Congested traffic states in empirical observations and microscopic simulations",
 Physical Review E 62 (2000), eqs. 2 and 3.
@@ -18,7 +18,7 @@ class IdmSettings:
 
     Attributes:
         time_gap_s: kept to the car ahead.
-        standstill_gap_m: kept when everybody stands.
+        standstill_gap_m: kept when all stand.
         acceleration_mps2: at most, on a free road.
         braking_mps2: comfortable.
         exponent: how the acceleration fades towards the desired speed.

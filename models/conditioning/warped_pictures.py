@@ -46,7 +46,7 @@ def keyframe_views(
         earlier: for the matched sweep; None where nothing was seen before, and the warp takes its place.
         settings: which views, and how far ahead.
         boxes: (B, A, 5) of A other road users, see ``boxes.image_boxes``: in ``image``, and as they will be seen from
-            each new keyframe, as far as that is known; None where nobody knows. For settings that move vehicles.
+            each new keyframe, as far as that is known, else None. For settings that move vehicles.
 
     Returns:
         uint8 (R, V, H, W, 3): the warp; with a matched sweep that one before it; then each plane of

@@ -85,7 +85,7 @@ def test_no_window_of_a_recipe_is_longer_than_its_clips(name: str, size: Size) -
         assert all(window.history + window.future <= keyframes for window in windows), stage
     if name == "mini-simulator" and size == "full":
         # Rolls as long as the clips were made for.
-        assert max(window.future for window in made.stage("sharpen").windows if window.rolled) == 24
+        assert max(window.future for window in made.stage("sharpen").windows if window.self_rollout) == 24
 
 
 def test_the_recipes_say_that_they_need_a_dataset(tmp_path: Path) -> None:

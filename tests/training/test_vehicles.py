@@ -193,7 +193,7 @@ def test_of_a_share_of_clips_nobody_is_known(pipeline: LongDWMPipeline, tmp_path
 
 
 def test_a_drive_of_its_own_moves_whom_it_knew_at_the_start(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    window = Window(2, 3, rolled=True)
+    window = Window(2, 3, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
     loss, rollout = objective(pipeline), Rollout(pipeline.codec, pipeline.settings)
     moved = roll_history(loss.model, batch, rollout, 0)
@@ -219,7 +219,7 @@ def test_latents_from_before_road_users_were_kept_are_read(store: LatentStore) -
 
 
 def test_a_rolled_window_keeps_the_vehicles_of_its_last_keyframe(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    window = Window(2, 2, rolled=True)
+    window = Window(2, 2, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
     loss = objective(pipeline, vehicle_copy_weight=1.0)
     rolled = roll_history(loss.model, batch, Rollout(pipeline.codec, pipeline.settings), 0)
@@ -287,7 +287,7 @@ def test_copies_are_asked_for_only_where_somebody_marked_vehicles(
 
 def test_what_the_model_drove_itself_is_not_copied(pipeline: LongDWMPipeline, store: LatentStore) -> None:
     """Else whatever has gone wrong in a drive would be asked for again."""
-    window = Window(2, 2, rolled=True)
+    window = Window(2, 2, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
     rollout = Rollout(pipeline.codec, pipeline.settings)
     copying, plain = objective(pipeline, rollout, vehicle_copy_weight=2.0), objective(pipeline, rollout)

@@ -24,7 +24,7 @@ def trained_with(workspace: Workspace, stage: str) -> dict[str, Any] | None:
 
 
 def check_teacher(workspace: Workspace, teacher: nn.Module, use_warp: bool) -> None:
-    """Refuse to distil from a Fine model that has never learnt from what it would be given.
+    """Reject to distil from a Fine model that has never learnt from what it would be given.
 
     Args:
         workspace: whose stages say how the Fine model was trained; one that came with the pipeline is looked at.

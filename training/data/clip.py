@@ -19,7 +19,7 @@ class TooManyBadClips(LongDWMError):
 
 
 class BadClip(LongDWMError):
-    """One clip cannot be read; whoever walks over a data set reports it and goes on."""
+    """One clip cannot be read; a walk over a data set reports it and goes on."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Clip:
         prompt: caption in the four-line form; may be empty.
         labels: named ground truth per frame, each (T,) float32; NaN where not defined.
         layout: what a map says is painted on the road, in the frame of ``poses``; None where there is no map.
-        actors: boxes of the other road users at these frames, in the frame of ``poses``; None where nobody marked them.
+        actors: boxes of the other road users at these frames, in the frame of ``poses``; None where none were marked.
         scenery: what stands beside the road, in the frame of ``poses``; None where no map knows.
         later_prompts: (frame, caption), ascending: what is said of starts from that frame on, in place of ``prompt``.
     """

@@ -108,7 +108,7 @@ class Rows(Protocol):
 
 
 class ShardFolder:
-    """A folder of shards. Opening one whose manifest differs from ``made_from`` is refused.
+    """A folder of shards. Opening one whose manifest differs from ``made_from`` is rejected.
 
     Args:
         folder: created with its manifest when missing.

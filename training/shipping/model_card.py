@@ -183,13 +183,13 @@ _LIMITS = """
 - It has never seen a real street. A photograph as a start is outside of what it was trained on.
 - Where a scene has a map, it is shown what is painted on the road (docs/decisions/road-layout.md), and draws roads,
   lanes and crossings from that. Without a map, as from a photograph, it loses the lanes after a few seconds.
-- Without a map, as from a photograph, houses and trees blur within seconds, and road users, whom nothing marks, fade.
+- Without a map, as from a photograph, houses and trees blur within seconds, and road users, which nothing marks, fade.
 - Other road users react to the camera's car where a scene has lanes and marks them; in built-in scenes new ones come
   (docs/decisions/reactive-traffic.md); recorded ones follow their log first, and no others come there.
 - It knows the simulator's roads, vehicles, weather and light, and no others; there are no pedestrians or bicycles.
 - Of a prompt it understands weather (clear, rainy, foggy) and time of day (daytime, dusk, nighttime), in the words of
   docs/environment.md. It has also seen captions of road and objects, but a prompt builds no road and places no car.
-- Nobody knows what else is behind the pixels: what is in them beside the marked road users is judged by a learned
+- What else is behind the pixels is unknown: what is in them beside the marked road users is judged by a learned
   scorer, or not at all.
 - It was made for research on world models. No safety decision may rest on it.
 """

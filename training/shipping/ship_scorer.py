@@ -22,7 +22,7 @@ _ABOUT = """\
 
 A small video encoder that looks at one second of driving (12 frames of 96 x 144) and says how fast the car moves and
 turns, how it lies in its lane, what weather and time of day it is, whether the picture is damaged, whether the car has
-left the road, and whether it touches somebody or would within two seconds. Class:
+left the road, and whether it touches a road user or would within two seconds. Class:
 `longdwm_env.models.readers.scorer.DrivingEncoder`.
 
 ## What it is for

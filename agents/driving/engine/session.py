@@ -1,6 +1,6 @@
 """A drive as it happens: who is at the wheel, what plays now and what is asked for next.
 
-Knows no window: it is told what time it is and what the driver's hands do, and says what there is to see. So the same
+Knows no window: it is given the time and the driver's input, and says what there is to see. So the same
 session runs under a window, under tests with a clock of their own, and on a machine with no display.
 """
 
@@ -20,7 +20,7 @@ from longdwm_env.agents.driving.engine.requests import Requests
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
 from longdwm_env.agents.driving.engine.trip import Trip
 from longdwm_env.agents.driving.engine.world_worker import Task, Worker
-from longdwm_env.agents.driving.input.pedals import FEEL, Controls, Feel, Wish, next_controls
+from longdwm_env.agents.driving.input.pedals import FEEL, Controls, DriverInput, Feel, next_controls
 from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving.recording.video_recorder import Recorder
@@ -42,11 +42,11 @@ AtWheel = Literal["hands", "policy", "replay"]
 class Hands(Protocol):
     """What the driver's hands do."""
 
-    def peek(self) -> Wish:
+    def peek(self) -> DriverInput:
         """What is asked for at this instant."""
         ...
 
-    def look(self, now_s: float) -> Wish:
+    def look(self, now_s: float) -> DriverInput:
         """What was asked for since the last look."""
         ...
 
@@ -89,7 +89,7 @@ class Session:
         opening: the scene to begin with.
         scenes: path of the scene source for the replay file; None for the built-in scenes.
         out: folder for recordings.
-        policy: who drives instead of the hands, if anybody.
+        policy: drives instead of the driver's input, if there is one.
         script: a recorded drive to follow first, if there is one.
         feel: how the car answers.
         trip: the drive; None until the first scene is open.
@@ -123,7 +123,7 @@ class Session:
     note: Note | None = None
     fault: LongDWMError | None = None
     busy: str = ""
-    wish: Wish = field(default_factory=Wish)
+    driver_input: DriverInput = field(default_factory=DriverInput)
     tried_world: tuple[Moment, str] | None = None
     frames_shown: int = 0
     ran_s: float = 0.0
@@ -175,7 +175,7 @@ class Session:
             return Controls()
         if self.at_wheel != "hands":
             return self.trip.present.controls
-        return self._controls_after(self.newest(self.trip), self.wish)
+        return self._controls_after(self.newest(self.trip), self.driver_input)
 
     def newest(self, trip: Trip) -> Moment:
         """The moment up to which the drive is made, though it may not be shown yet: the next clip follows it."""
@@ -202,7 +202,7 @@ class Session:
         """
         elapsed = min(max(now_s - self.now_s, 0.0), LONGEST_TICK_S)
         self.now_s = now_s
-        self.wish = self.hands.peek()
+        self.driver_input = self.hands.peek()
         waited_for = self._requests.open
         error = self._requests.receive()
         if waited_for and not self._requests.open:
@@ -217,7 +217,7 @@ class Session:
                 self._ask(self.trip)
 
     def _play(self, trip: Trip, elapsed_s: float) -> None:
-        if self.waiting and self.at_wheel == "hands" and not self.wish.idle:
+        if self.waiting and self.at_wheel == "hands" and not self.driver_input.idle:
             self.waiting = False
         if self.running:
             self.playback.advance(elapsed_s)
@@ -283,7 +283,7 @@ class Session:
 
         Args:
             opening: which.
-            then: told its first moment, once it is there.
+            then: called with its first moment, once it is there.
         """
 
         def take(moment: Moment) -> None:
@@ -298,7 +298,7 @@ class Session:
         Args:
             world: where.
             prompt: under which prompt.
-            then: told whether the world and the prompt are others, once it is there.
+            then: called with whether the world and the prompt are others, once it is there.
         """
         assert self.trip is not None
         trip, request = self.trip, self.trip.change_to(world, prompt)
@@ -372,9 +372,9 @@ class Session:
             drive = Drive(present, Act("control", action, self.generator.frames_of(present.state.world)), controls)
             self._ask_clip(lambda: self.generator.drive_in_parts(drive), drive.act.frames)
 
-    def _controls_after(self, present: Moment, wish: Wish) -> Controls:
+    def _controls_after(self, present: Moment, driver_input: DriverInput) -> Controls:
         period_s = self.generator.frames_of(present.state.world) / FPS
-        return next_controls(present.controls, wish, present.state.ego.speed_mps, period_s, self.feel)
+        return next_controls(present.controls, driver_input, present.state.ego.speed_mps, period_s, self.feel)
 
     def ask_clip(self, drive: Drive) -> None:
         """Ask for the clip that an action leads to."""

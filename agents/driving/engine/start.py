@@ -53,7 +53,7 @@ def open_session(
 
     Args:
         options: what was asked for.
-        inline: generate in the caller's thread, for drives without a window. Somebody must drive then: without a
+        inline: generate in the caller's thread, for drives without a window. A policy must drive then: without a
             policy or a replay, one of ours does.
         journal: a drive to watch again; else the one that ``options.replay`` names, if it names one.
         before: a session that this one takes the place of: its open worlds and its thread are used on. It must not be

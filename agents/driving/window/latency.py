@@ -44,7 +44,7 @@ class Answer:
 
 
 def measure(session: Session, hands: DriverHands, settings: WindowSettings, seconds: float) -> Answer:
-    """Drive for a while, steering a little to either side, with nobody at the keys.
+    """Drive for a while, steering a little to either side, without a person at the keys.
 
     Where the drive ends in a collision or beside the road it goes back, as a driver would.
 

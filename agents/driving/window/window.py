@@ -76,7 +76,7 @@ class Window:
                 clock.tick(self._settings.max_fps)
                 surface = pygame.display.get_surface() or surface
         finally:
-            # The window closes when it is told to, not when the world comes back from what it does. Not pygame.quit()
+            # The window closes at once, not when the world comes back from what it does. Not pygame.quit()
             # though: fonts and whatever else the program uses stay.
             pygame.display.quit()
             finish_recording(self._session)

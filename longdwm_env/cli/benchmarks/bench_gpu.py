@@ -45,7 +45,7 @@ class Check:
     left_out: list[str] = field(default_factory=list)
 
     def attempt(self, what: str, seconds: float | None, part: Callable[[], None]) -> None:
-        """Do a part if there is time for it; one that fails is told and stops no other.
+        """Do a part if there is time for it; one that fails is noted and stops no other.
 
         Args:
             what: in words.
@@ -62,8 +62,8 @@ class Check:
             try:
                 part()
             except Exception as error:
-                told = str(error).partition("\n")[0]
-                self.left_out.append(f"{what}: {type(error).__name__}: {told}")
+                message = str(error).partition("\n")[0]
+                self.left_out.append(f"{what}: {type(error).__name__}: {message}")
                 print(f"failed: {self.left_out[-1]}")
         atomic_write_json(self.out, self.as_json())
 

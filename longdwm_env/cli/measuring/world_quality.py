@@ -128,13 +128,11 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
     """
     from longdwm_env.evaluation.drives.drive_set import SIMULATOR
     from longdwm_env.evaluation.sheets import sheet_rows
-    from longdwm_env.evaluation.worlds.stability import EARLY_S, Endurance
+    from longdwm_env.evaluation.worlds.stability import EARLY_S, Stability
 
     if seconds < 2 * EARLY_S[1]:
-        raise InvalidConfig(
-            f"--seconds {seconds}: early and late are told apart in drives of {2 * EARLY_S[1]} s or more"
-        )
-    found, run = Endurance(_scorer(options, needed=False), seconds), run_of(options)
+        raise InvalidConfig(f"--seconds {seconds}: early and late differ in drives of {2 * EARLY_S[1]} s or more")
+    found, run = Stability(_scorer(options, needed=False), seconds), run_of(options)
     drives = run.opened(long_plan(seconds))
     seeds = drives.seeds(scenes)
     times = tuple(round(part * seconds / 6, 1) for part in range(7))
@@ -278,7 +276,7 @@ def long_plan(seconds: int) -> "LogPlan":
 
 
 def _finished(run: "WorldRun", table: "Table", *further: "Table", rows_a_page: int | None = None) -> int:
-    """Write what was found; three scenes on a page of a contact sheet unless told otherwise."""
+    """Write what was found; three scenes on a page of a contact sheet unless given."""
     for path in run.write(further, rows_a_page or 3 * (1 + len(run.worlds.names))):
         print(f"  {path}")
     return written(table, run.out)

@@ -1,7 +1,7 @@
 """Human comparison: a page of side-by-side pairs in random order, and win rates from what people chose.
 
 The page is one file: videos, choices and instructions are inside, nothing is loaded from anywhere. Which side is which
-model is not in the page, so nobody can peek: it is in a key file, written beside it, that is needed to count.
+model is not in the page, so it cannot be looked up: it is in a key file, written beside it, that is needed to count.
 """
 
 import base64

@@ -35,7 +35,7 @@ def opened_pipeline(
     dtype: str = "float32",
     beside: tuple[Path, LongDWMPipeline] | None = None,
 ) -> LongDWMPipeline:
-    """A saved pipeline on a device, told of the trajectory what it was trained with.
+    """A saved pipeline on a device, given of the trajectory what it was trained with.
 
     Args:
         folder: of the pipeline.
@@ -80,7 +80,7 @@ def check_device(device: str) -> None:
 
 
 def check_model_fits(folder: Path, dtype: str, free_bytes: float, device: str, names: list[str] | None = None) -> None:
-    """Refuse a pipeline whose weights and work do not fit a device, before any are loaded.
+    """Reject a pipeline whose weights and work do not fit a device, before any are loaded.
 
     Args:
         folder: of the pipeline.

@@ -91,9 +91,9 @@ class Protocol:
         left_out = [f"{metric} is left out: no weights were given." for metric, one in used.items() if one is None]
         blank = len(columns) - 1
         published_rows = tuple((str(key), (*cells, *[None] * (blank - len(cells)))) for key, cells in paper.items())
-        told = (*notes, *left_out, SCALE_NOTE)
+        all_notes = (*notes, *left_out, SCALE_NOTE)
         return Table(
-            name, title, tuple(columns), tuple(rows), len(found.keys), facts, told, published_rows, paper_samples
+            name, title, tuple(columns), tuple(rows), len(found.keys), facts, all_notes, published_rows, paper_samples
         )  # fmt: skip
 
 

@@ -183,8 +183,8 @@ def _missing_table(summary: Summary, missing: Sequence[str]) -> str:
         for policy in summary.policies:
             for reason, count in policy.terms[name].reasons.items():
                 reasons[reason] = reasons.get(reason, 0) + count
-        told = "; ".join(f"{_shown(reason)} ({count} episodes)" for reason, count in reasons.items())
-        lines.append(f"<li>{_shown(FACTS[name].label)}: {told}</li>")
+        listed = "; ".join(f"{_shown(reason)} ({count} episodes)" for reason, count in reasons.items())
+        lines.append(f"<li>{_shown(FACTS[name].label)}: {listed}</li>")
     return f'<p class="note">Not available here, and not counted:</p><ul>{"".join(lines)}</ul>'
 
 

@@ -51,8 +51,8 @@ def as_text(summary: Summary) -> str:
     lines = [f"{'policy':<{width}}  {FACTS[summary.ranked_by].label} with 95% interval"]
     for policy in summary.policies:
         failures = sum(policy.failures.values())
-        told = f"   ({failures} episodes failed)" if failures else ""
-        lines.append(f"{policy.policy:<{width}}  {estimate_text(policy.terms[summary.ranked_by].estimate)}{told}")
+        broken = f"   ({failures} episodes failed)" if failures else ""
+        lines.append(f"{policy.policy:<{width}}  {estimate_text(policy.terms[summary.ranked_by].estimate)}{broken}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The folder of a study: footage and latents that everybody shares, a workspace for each part and seed, scores.
+"""The folder of a study: footage and latents that all share, a workspace for each part and seed, scores.
 
 source/                the pipeline that codec and text encoder come from, as it was when the study began
 footage/               links to the clips that are trained on, fixed when the study began

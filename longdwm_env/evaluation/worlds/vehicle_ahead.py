@@ -95,7 +95,7 @@ def taken_away(drives: DriveSet, real: Drive) -> Images:
 
 
 def without(drive: Drive, actor: str | None, frames: Sequence[int]) -> Images:
-    """Frames of a drive in the simulator as they would be if one vehicle could not be seen; None hides nobody."""
+    """Frames of a drive in the simulator as they would be if one vehicle could not be seen; None hides no vehicle."""
     road, now = episode(drive.seed).road, episode(drive.seed).past[-1]
     conditions = conditions_from_prompt(drive.prompt, Conditions())
     assert conditions is not None
@@ -114,7 +114,7 @@ def without(drive: Drive, actor: str | None, frames: Sequence[int]) -> Images:
 
 
 def _kept_on(actors: ActorTracks) -> ActorTracks:
-    """Where everybody would be at ``MOMENTS`` had he kept speed and heading since the start, one frame each."""
+    """Where all road users would be at ``MOMENTS`` had each kept speed and heading since the start, one frame each."""
     poses = straight_on(actors.poses[0], actors.speeds_mps[0], np.array(MOMENTS) / FPS).swapaxes(0, 1)
     speeds = np.repeat(actors.speeds_mps[:1], len(MOMENTS), axis=0)
     return replace(actors, poses=poses, speeds_mps=speeds, lights=None)

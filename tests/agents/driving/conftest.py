@@ -11,7 +11,7 @@ import pytest
 from longdwm_env.agents.driving.engine.open_worlds import Generator, OpenScene
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.types import Camera, EgoState, Images, Scene, Trajectory, WorldState
@@ -73,15 +73,15 @@ class GreyWorld:
 class StillHands:
     """Hands that hold what the test puts in them."""
 
-    wish: Wish = field(default_factory=Wish)
+    driver_input: DriverInput = field(default_factory=DriverInput)
     looks: int = 0
 
-    def peek(self) -> Wish:
-        return self.wish
+    def peek(self) -> DriverInput:
+        return self.driver_input
 
-    def look(self, now_s: float) -> Wish:
+    def look(self, now_s: float) -> DriverInput:
         self.looks += 1
-        return self.wish
+        return self.driver_input
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from longdwm_env.agents.driving.engine.session_commands import perform
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
 from longdwm_env.agents.driving.engine.world_worker import _performed
 from longdwm_env.agents.driving.input.key_commands import Command
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 
 from .conftest import GreyWorld, StillHands, grey_scene
 
 FRAMES = 4
-GAS = Wish(throttle=0.5)
+GAS = DriverInput(throttle=0.5)
 
 
 class FinishingGreyWorld(GreyWorld):
@@ -58,7 +58,7 @@ def held(tmp_path):
     session = Session(generator, worker, hands, ("grey",), OpenScene("grey", 0), None, tmp_path)
     worker.let()
     session.tick(0.0)
-    hands.wish = GAS
+    hands.driver_input = GAS
     return session, worker, hands
 
 
@@ -87,7 +87,7 @@ def test_both_parts_are_one_action_and_hands_are_read_once(held):
     session, worker, hands = held
     tick(session, 0.1)
     looks = hands.looks
-    hands.wish = Wish(steer=1.0)
+    hands.driver_input = DriverInput(steer=1.0)
     worker.let()
     worker.let()
     tick(session, 0.02)
@@ -104,7 +104,7 @@ def test_next_answer_follows_the_part_that_waits_and_only_one_answer_is_ahead(he
     worker.let()
     worker.let()
     tick(session, 2 / 12)
-    hands.wish = Wish(steer=1.0)
+    hands.driver_input = DriverInput(steer=1.0)
     tick(session, 2 / 12 - 0.02)
     assert session.trip.present.number == 2
     worker.let()

@@ -46,7 +46,7 @@ SEGMENTS_AT_ONCE = 8
 """Whose views are drawn before they are encoded."""
 
 KEPT_TEXTS = 16
-"""Embeddings that are remembered: those of T5 have 1.8 MB, and clips that follow one another are told much the same."""
+"""Embeddings that are remembered: those of T5 have 1.8 MB, and successive clips have much the same text."""
 
 
 def encode_latents(

@@ -62,7 +62,7 @@ class LatentChoices:
         tiling: encode pictures in overlapping tiles, which takes less memory and changes latents a little near their
             borders; CogVideoX's codec alone.
         images_per_pass: images that go through the codec at once; bounds memory.
-        vehicles_unknown_ratio: share of the clips' grids in whose views other road users are not moved, as if nobody
+        vehicles_unknown_ratio: share of the clips' grids in whose views other road users are not moved, as if none
             had marked them, so that the model also works from a photograph.
     """
 
