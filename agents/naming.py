@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.agents.policy_spec import DEGRADATIONS, ENVIRONMENT, REGISTRY, EnvironmentNeeds, PolicySpec, allowed
@@ -25,6 +25,7 @@ from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.io.words import clean
 
 PolicyFactory = Callable[..., Policy]
+Made = TypeVar("Made")
 
 
 def environment_needs(spec: PolicySpec) -> EnvironmentNeeds:
@@ -166,14 +167,14 @@ def _call(spec: PolicySpec, factory: PolicyFactory, context: PolicyContext) -> P
         raise InvalidConfig(f"policy {spec.text!r} cannot be made: {prefix}{clean(error)}") from error
 
 
-def _checked(spec: PolicySpec, kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+def _checked(spec: PolicySpec, kind: Callable[..., Made], values: Mapping[str, object]) -> Made:
     try:
         return kind(**values)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidConfig(f"policy {spec.text!r}: {error}") from error
 
 
-def _check_names(spec: PolicySpec, factory: PolicyFactory, given: int, values: Mapping[str, Any]) -> None:
+def _check_names(spec: PolicySpec, factory: PolicyFactory, given: int, values: Mapping[str, object]) -> None:
     try:
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):  # a builtin says nothing about its parameters; the call will

@@ -6,7 +6,6 @@ frames and the ego's poses -> reward terms and the end -> the next state.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -207,7 +206,7 @@ class Episodes:
     def _advanced(
         self,
         states: Sequence[EnvState],
-        actions: Sequence[Any],
+        actions: Sequence[Action],
         look: bool,
         failure: Callable[[Exception], LongDWMError] | None = None,
     ) -> list[Outcome]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.types import (
     LOOKS,
     ActorTracks,
+    AnyArray,
     Camera,
     EgoState,
     FloatArray,
@@ -244,7 +245,7 @@ def _from_parts(encoded: object, tensors: dict[str, NDArray[np.generic]]) -> Env
         poses, sizes_m, speeds_mps = (_take(tensors, name, np.float64) for name in _ACTORS)
         # States that were saved before looks were kept have none.
         looks = {name: f"actors.{name}" for name in LOOKS if f"actors.{name}" in tensors}
-        known: dict[str, Any] = {name: _take(tensors, tensor, LOOKS[name]) for name, tensor in looks.items()}
+        known: dict[str, AnyArray] = {name: _take(tensors, tensor, LOOKS[name]) for name, tensor in looks.items()}
         actors = ActorTracks(poses, sizes_m, speeds_mps, tuple(actor_ids), **known)
     record["camera"] = camera_from_json(record["camera"])
     record["ego"] = EgoState(**record["ego"])

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
@@ -21,7 +20,7 @@ from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning.text import PromptEncoder
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.types import ImageSize
+from longdwm_env.types import ImageSize, JsonObject
 
 INDEX = "model_index.json"
 COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor", "small_decoder")
@@ -101,7 +100,7 @@ def picture_sizes(path: Path) -> tuple[ImageSize, ...]:
     return ((height, width), (2 * height, 2 * width)) if composes else ((height, width),)
 
 
-def _what_to_do(index: Mapping[str, Any], path: Path) -> str:
+def _what_to_do(index: JsonObject, path: Path) -> str:
     if not str(index.get("_class_name")).startswith("CogVideoX"):
         return ""
     return f". It is CogVideoX itself: `longdwm train init --from-cogvideox {path} --out FOLDER` makes a pipeline of it"
@@ -267,7 +266,7 @@ def module_weights(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     return chain(module.named_parameters(), module.named_buffers())
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> JsonObject:
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.geometry.warp import WarpSettings
 from longdwm_env.models import limits
-from longdwm_env.types import ImageSize
+from longdwm_env.types import ImageSize, JsonObject
 
 WarpVariant = Literal["plane", "ground"]
 Prompts = Literal["text", "conditions"]
@@ -113,7 +113,7 @@ class LongDWMSettings:
         return {**asdict(self), "image_size": list(self.image_size)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "LongDWMSettings":
+    def from_json(cls, values: JsonObject) -> "LongDWMSettings":
         """From what ``to_json`` gave.
 
         Raises:

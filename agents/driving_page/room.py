@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from longdwm_env.agents.driving.engine.branching import Branch, ask_branches, go_on
 from longdwm_env.agents.driving.engine.session import Session
@@ -24,6 +23,7 @@ from longdwm_env.agents.driving_page.page_starts import Starts
 from longdwm_env.agents.driving_page.photos import Photos
 from longdwm_env.agents.driving_page.wire import Broadcast, jpeg_of, numbered, words_of
 from longdwm_env.errors import LongDWMError
+from longdwm_env.types import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Room:
         """The present drive; what it measures may be read and begun anew from any thread."""
         return self._session
 
-    def order(self, order: Order, answer: Callable[[dict[str, Any]], None]) -> None:
+    def order(self, order: Order, answer: Callable[[JsonObject], None]) -> None:
         """Follow an order; ``answer`` is called with what only this viewer asked to know, or why it was rejected."""
 
         def follow() -> None:
@@ -233,7 +233,7 @@ class Room:
 
     # Orders
 
-    def _follow(self, order: Order, answer: Callable[[dict[str, Any]], None]) -> None:
+    def _follow(self, order: Order, answer: Callable[[JsonObject], None]) -> None:
         session, now_s = self._session, time.perf_counter()
         match order:
             case orders.Seen(n):

@@ -29,6 +29,7 @@ from longdwm_env.agents.remote.messages import (
 )
 from longdwm_env.agents.remote.waiting import SEND_S, at_most
 from longdwm_env.agents.saved import space_bytes, space_from_json
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig, LongDWMError, MissingDependency
 from longdwm_env.io.words import clean
 from longdwm_env.types import Camera
@@ -92,7 +93,7 @@ class Session:
         self._driving = False
         self._infos: dict[str, object] = {}
 
-    def answer(self, data: Any) -> bytes:
+    def answer(self, data: object) -> bytes:
         """The answer to a message. Whatever the message, there is one."""
         try:
             reply = self._reply(decode(data))
@@ -187,7 +188,7 @@ class Session:
             raise Refusal("order", "hello comes first")
         return self._policy, self._context
 
-    def _seen(self, arrays: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, Any]]:
+    def _seen(self, arrays: Mapping[str, np.ndarray]) -> tuple[Observation, Info]:
         assert self._context is not None
         space = self._context.observation_space
         wanted = dict(space.spaces) if isinstance(space, spaces.Dict) else {"frame": space}

@@ -5,12 +5,11 @@ import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longdwm_env.errors import LongDWMError
+from longdwm_env.types import AnyArray
 
 
 class BrokenPromise(LongDWMError, AssertionError):
@@ -52,7 +51,7 @@ def same(one: object, other: object) -> bool:
     return bool(one == other)
 
 
-def most_different(one: NDArray[Any], other: NDArray[Any]) -> float:
+def most_different(one: AnyArray, other: AnyArray) -> float:
     """The largest difference between two arrays of numbers; infinity where their shapes differ."""
     if one.shape != other.shape:
         return float("inf")

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +144,7 @@ def read_poses(path: str | Path) -> FloatArray:
 
 def _parse_json(path: Path, text: str) -> tuple[FloatArray, FloatArray]:
     try:
-        content: Any = json.loads(text)
+        content = json.loads(text)
         poses = np.array(content["poses"] if isinstance(content, dict) else content, dtype=np.float64)
         given = content.get("times_s") if isinstance(content, dict) else None
         times = np.arange(len(poses)) / FPS if given is None else np.array(given, dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.map_view.scenery import SceneryLayer
-from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, Intrinsics, Mounting, frozen_array
+from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, Intrinsics, JsonObject, Mounting, frozen_array
 
 
 class TooManyBadClips(LongDWMError):
@@ -129,7 +129,7 @@ def camera_as_json(camera: Camera) -> dict[str, object]:
     }
 
 
-def camera_from_json(value: dict[str, Any]) -> Camera:
+def camera_from_json(value: JsonObject) -> Camera:
     """The camera that ``camera_as_json`` wrote."""
     fx, fy, cx, cy, width, height = value["intrinsics"]
     mounting = Mounting(tuple(value["translation_m"]), tuple(value["rotation_wxyz"]))

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from longdwm_env.types import JsonObject
 
 if TYPE_CHECKING:
     import torch
@@ -38,10 +40,10 @@ class Check:
 
     out: Path
     until: float
-    facts: dict[str, Any]
-    drives: list[dict[str, Any]] = field(default_factory=list)
-    training: list[dict[str, Any]] = field(default_factory=list)
-    tests: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject
+    drives: list[JsonObject] = field(default_factory=list)
+    training: list[JsonObject] = field(default_factory=list)
+    tests: JsonObject = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def attempt(self, what: str, seconds: float | None, part: Callable[[], None]) -> None:

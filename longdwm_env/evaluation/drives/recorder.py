@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,18 @@ from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.episodes.observation import ObservationMode
 from longdwm_env.factory import make_world
 from longdwm_env.scenes.builtin import KEY_PREFIX, BuiltinScenes
-from longdwm_env.types import LOOKS, ActorTracks, Camera, FloatArray, Images, ImageSize, Scene, SceneSource, wrap_angle
+from longdwm_env.types import (
+    LOOKS,
+    ActorTracks,
+    AnyArray,
+    Camera,
+    FloatArray,
+    Images,
+    ImageSize,
+    Scene,
+    SceneSource,
+    wrap_angle,
+)
 from longdwm_env.world import WorldModel
 
 _STATM = Path("/proc/self/statm")
@@ -231,7 +241,7 @@ def joined_tracks(parts: Sequence[ActorTracks | None]) -> ActorTracks | None:
     # What is known of all road users at every moment.
     common = [name for name in LOOKS if all(name in part.looks for part in new)]
     shapes: dict[str, tuple[int, ...]] = {"classes": (), "colours": (3,), "lights": (3,)}
-    looks: dict[str, Any] = {
+    looks: dict[str, AnyArray] = {
         name: np.zeros(((total,) if name == "lights" else ()) + (len(ids), *shapes[name]), LOOKS[name])
         for name in common
     }

@@ -69,7 +69,7 @@ class Protocol:
         columns: Sequence[str],
         rows: Sequence[Row],
         found: Gathered,
-        paper: Mapping[Any, Sequence[Cell]],
+        paper: Mapping[str, Sequence[Cell]] | Mapping[int, Sequence[Cell]],
         paper_samples: int,
         notes: tuple[str, ...] = (),
     ) -> Table:

@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
@@ -29,6 +28,7 @@ from longdwm_env.training.data.footage import CLIPS_PER_SHARD, Footage, record_f
 from longdwm_env.training.data.shards import ShardFolder
 from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.workspace import Workspace
+from longdwm_env.types import JsonObject
 
 TEST_FRAMES = -(-(max(LONG_FRAMES) - 1) // 12) * 12 + 1
 """Frames of a test drive: the longest video, in whole seconds, and the given frame."""
@@ -145,9 +145,9 @@ class StudyFolder:
         atomic_write_json(path, {"options": asdict(options), **facts})
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> JsonObject:
         """What the study was made from."""
-        found: dict[str, Any] = json.loads((self.root / "study.json").read_text())
+        found: JsonObject = json.loads((self.root / "study.json").read_text())
         return found
 
     def pipeline(self) -> LongDWMPipeline:
