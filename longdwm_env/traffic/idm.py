@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longdwm_env.geometry.kinematics import check_positive
 from longdwm_env.types import FloatArray
 
 
@@ -33,10 +34,7 @@ class IdmSettings:
     hardest_braking_mps2: float = 7.0
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = self.__dict__[name]
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} of the driver model must be finite and above zero, got {value!r}")
+        check_positive(self, "of the driver model ")
 
 
 def idm_acceleration(

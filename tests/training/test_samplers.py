@@ -12,7 +12,6 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.closed_loop.samples import Present
 from longdwm_env.models.conditioning.denoiser_inputs import motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.clip import Clip, twin_key
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
@@ -30,11 +29,6 @@ class Twins(PaintedRoad):
         return (
             replace(first, key=twin_key(first.key), images=255 - first.images, prompt=other.prompt) if index else first
         )
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
-    return build(debug())
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from longdwm_env.training.losses.objective import (
     draw_noise,
     draw_timesteps,
     dropped_text,
+    dropped_views,
     error_weights,
     squared_error,
 )
@@ -180,10 +181,8 @@ class CoarseObjective(Objective):
             dropped_text(batch.text, self.empty_text, choices.text_drop_ratio, self.seed, counts),
             **batch.views(with_layout=self.transformer.config.layout_view, with_warp=self.use_warp),
         )
-        if self.use_warp and self.transformer.config.layout_view and choices.layout_drop_ratio > 0:
-            given = given.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
-        if self.use_warp and choices.warp_drop_ratio > 0:
-            given = given.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
+        if self.use_warp:
+            given = dropped_views(given, choices, self.seed, counts, self.transformer.config.layout_view)
         if choices.wear_ratio > 0:
             given = augmented_history(
                 given, self.seed, counts, choices.wear_ratio, with_layout=self.transformer.config.layout_view

@@ -20,6 +20,7 @@ from longdwm_env.training.losses.objective import (
     draw_noise,
     draw_timesteps,
     dropped_text,
+    dropped_views,
     error_weights,
     squared_error,
 )
@@ -149,11 +150,7 @@ class FineObjective(Objective):
             held_ends=self.transformer.config.held_views,
             **batch.views(with_last=not self.autoregressive, with_layout=knows_layout, with_warp=keep_warp),
         )
-        if keep_warp and knows_layout and choices.layout_drop_ratio > 0:
-            given = given.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
-        if keep_warp and choices.warp_drop_ratio > 0:
-            given = given.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
-        return given
+        return dropped_views(given, choices, self.seed, counts, knows_layout) if keep_warp else given
 
     def _noised(self, latents: Tensor, counts: tuple[int, ...], which: str) -> Tensor:
         if self.end_noise_max == 0:

@@ -1,9 +1,9 @@
-"""From what the driver's hands and feet ask for to a steering angle and an acceleration: pure functions of values."""
+"""From the driver's input to a steering angle and an acceleration: pure functions of values."""
 
 import math
 from dataclasses import dataclass
 
-from longdwm_env.geometry.kinematics import CAR
+from longdwm_env.geometry.kinematics import CAR, check_positive
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,7 @@ class Feel:
     top_speed_mps: float = 30.0
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = self.__dict__[name]
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be finite and above zero, got {value!r}")
+        check_positive(self)
 
 
 FEEL = Feel()
