@@ -36,21 +36,21 @@ class LongDWMSettings:
             (the car has passed the plane), so the last warp is repeated and marked as no guidance.
         backward_warp: also warp the next keyframe back onto the frames of the clip, as a second view for the Fine
             model. Deviation: the paper warps from the first frame only. It gives sharp pixels to interpolate from.
-        matched_sweep: show the models, in place of the warp, a picture put together from many planes, each where it
+        matched_sweep: give the models, in place of the warp, a picture put together from many planes, each where it
             explains how the picture moved before (geometry/sweep.py); the warp becomes a further view. None for the
             warp alone. Deviation: the paper has one depth for all pixels.
         coarse_sweep: further planes through which the present keyframe is warped, as more views for the Coarse model:
             pairs of a depth in metres and the most that the plane may grow. Deviation: the paper has one depth. With a
             sweep the model need not move what stands beside the road or drives ahead, only choose the plane that
             moved it right (plane sweep, Collins 1996).
-        held_ends: show the Fine model, as two more views, the end frames as they are at every moment: what drives ahead
+        held_ends: give the Fine model, as two more views, the end frames as they are at every moment: what drives ahead
             at our own speed looks alike in both. Costs nothing.
-        road_layout: show both models, as one more view, what the scene's road map says is painted where
+        road_layout: give both models, as one more view, what the scene's road map says is painted where
             (geometry/layout.py), where there is a map. Deviation: the paper has no map. Without one, nothing tells a
             model that looks four seconds back where a lane leads that has not come into view yet.
         move_vehicles: in the views of the Coarse model other road users are moved as they move, not as the world goes
             by (geometry/moved.py), where their boxes are known. Deviation: the paper warps everything alike. Without
-            it, who drives is shown in wrong places, and the mean of all places is a smear.
+            it, vehicles stand in wrong places, and the mean of all places is a smear.
         compose_without_map: whether a compositor, where the pipeline has one, also makes frames where no map is known;
             else the Fine model does. A compositor that has seen few photographs draws houses of its own into them.
         prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,

@@ -86,7 +86,7 @@ class DiffusionWorld:
         fine_steps: as ``coarse_steps``.
         guidance_scale: as ``coarse_steps``.
         finish_seconds: see ``FinishingWorld``. Off, the frame at which an agent acts is always a new keyframe.
-        traffic: "reactive", "constant" or "none"; None for what a scene has, where the model is shown road users.
+        traffic: "reactive", "constant" or "none"; None for what a scene has, where the model is given road users.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class RoadUsers:
     """Who else is on the roads of a generated world, and where they go; states keep the rest.
 
     Attributes:
-        shown: whether the model is shown road users; where it is not, there are none unless they are asked for.
+        shown: whether the model is given road users; where it is not, there are none unless they are asked for.
         traffic: "reactive", "constant" or "none"; None for what a scene has.
     """
 

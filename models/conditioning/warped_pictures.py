@@ -1,7 +1,7 @@
 """What a frame will look like from elsewhere: the pictures that guide both models, before they are encoded.
 
 Training stores their latents, driving encodes them on the way (``views``); both make them here. ``keyframe_views`` and
-``clip_views`` give all that a model of these settings is shown.
+``clip_views`` give all that a model of these settings is given.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def keyframe_views(
     settings: LongDWMSettings,
     boxes: Float[np.ndarray, "b a 5"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "r v h w 3"], Float[np.ndarray, "r"]]:
-    """The present keyframe as it will look from R keyframes ahead, in every way that the Coarse model is shown.
+    """The present keyframe as it will look from R keyframes ahead, in every way that the Coarse model is given.
 
     Args:
         image: (H, W, 3) uint8, the present keyframe.
@@ -190,7 +190,7 @@ def clip_views(
     poses: Float[np.ndarray, "t 3"],
     settings: LongDWMSettings,
 ) -> Sequence[UInt8[np.ndarray, "t+1 h w 3"]]:
-    """All that the Fine model is shown of the frames between two keyframes.
+    """All that the Fine model is given of the frames between two keyframes.
 
     Args:
         first_image: (H, W, 3) uint8, frame 0.

@@ -181,7 +181,7 @@ _LIMITS = """
 ## Limits
 
 - It has never seen a real street. A photograph as a start is outside of what it was trained on.
-- Where a scene has a map, it is shown what is painted on the road (docs/decisions/road-layout.md), and draws roads,
+- Where a scene has a map, it is given what is painted on the road (docs/decisions/road-layout.md), and draws roads,
   lanes and crossings from that. Without a map, as from a photograph, it loses the lanes after a few seconds.
 - Without a map, as from a photograph, houses and trees blur within seconds, and road users, which nothing marks, fade.
 - Other road users react to the camera's car where a scene has lanes and marks them; in built-in scenes new ones come

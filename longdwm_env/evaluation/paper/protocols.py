@@ -297,7 +297,7 @@ def distillation_steps(
         systems: by distillation steps; 0 is the model before.
         vbench: VBench's scores of a folder of videos by dimension, in [0, 1]; None leaves them out.
         num_frames: of each video.
-        videos: folder for the videos that ``vbench`` is shown; a folder of each system is made in it.
+        videos: folder for the videos that ``vbench`` reads; a folder of each system is made in it.
     """
     found, measured = _measured(
         protocol,

@@ -3,7 +3,7 @@
 source/                the pipeline that codec and text encoder come from, as it was when the study began
 footage/               links to the clips that are trained on, fixed when the study began
 latents-sweep/         links to their latents
-latents-ground/ ...    latents of the same clips for models that are shown other warps, encoded here
+latents-ground/ ...    latents of the same clips for models that are given other warps, encoded here
 parts/NAME-SEED/       a workspace for each transformer that is trained
 test/                  drives of the test seeds
 scores/                what was measured
@@ -83,7 +83,7 @@ class StudyFolder:
         return self.root / "footage"
 
     def latents(self, views: Views) -> Path:
-        """Latents that hold what models of these views are shown; those without views share the ground's."""
+        """Latents that hold what models of these views are given; those without views share the ground's."""
         return self.root / f"latents-{'ground' if views == 'none' else views}"
 
     def part(self, name: str, seed: int) -> Workspace:
@@ -165,7 +165,7 @@ class StudyFolder:
         return replace(settings, warp_variant="plane") if views == "plane" else settings
 
     def encode(self, views: Views, into: Path | None = None, clips: int | None = None) -> None:
-        """Encode the footage as models of these views are shown it; what is linked is there already.
+        """Encode the footage for models of these views; what is linked is there already.
 
         Args:
             views: which.
@@ -211,7 +211,7 @@ def save_whole(pipeline: LongDWMPipeline, target: Path) -> None:
 def _check(settings: LongDWMSettings, source: Workspace) -> None:
     if settings.warp_variant != "ground" or settings.matched_sweep is None:
         raise InvalidConfig(
-            f"a study compares with the views of a model that is shown ground warps and a matched plane sweep, as mini "
+            f"a study compares with the views of a model that is given ground warps and a matched plane sweep, as mini "
             f"is; {source.pipeline} has {settings}"
         )
     for folder, made in ((source.footage, "footage"), (source.latents, "latents")):

@@ -27,7 +27,7 @@ class DistillChoices:
     """What the paper leaves open about distillation.
 
     Attributes:
-        teacher_sees_last: whether the teacher is shown each segment's last frame. Open in the paper. False: a teacher
+        teacher_sees_last: whether the teacher is given each segment's last frame. Open in the paper. False: a teacher
             that sees the answer can only repeat it, and Eq. 8 would be Eq. 3 once more; without it, its one-step
             prediction carries the smooth motion that the Coarse model is to learn.
         use_warp: give teacher and student the warps.
