@@ -1,4 +1,4 @@
-"""The house rules that can be read from the source: who imports whom, what stays light, and what is never loaded."""
+"""The house rules that can be read from the source: which module imports which, what is light, what is never loaded."""
 
 import ast
 import re

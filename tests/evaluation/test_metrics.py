@@ -399,7 +399,7 @@ def test_a_comparison_page_hides_which_side_is_which(tmp_path: Path) -> None:
     assert "https://" not in text
     secret = json.loads(key.read_text())
     assert {side["left"] for side in secret["sides"].values()} == {"ours", "theirs"}
-    # Somebody who always prefers "ours" in looks, and always the left side in motion.
+    # One who always prefers "ours" in looks, and always the left side in motion.
     answers = []
     for pair, side in secret["sides"].items():
         answers.append(

@@ -1,4 +1,4 @@
-"""A second whose frames are put together one by one is made as it is driven, and no frame of it for nobody."""
+"""A second whose frames are put together one by one is made as it is driven, and no frame of it in vain."""
 
 from dataclasses import replace
 

@@ -161,7 +161,7 @@ def test_clips_of_one_scene_are_not_split_into_training_and_validation(tmp_path:
 
 
 def test_clips_know_the_annotated_road_users(dataroot: Path) -> None:
-    """At each of a clip's frames, and nobody where the scene's own start is later than the clip's."""
+    """At each of a clip's frames, and none where the scene's own start is later than the clip's."""
     clips = NuScenesClips(dataroot, MODEL_SIZE, frames=49, split="all")
     marked = 0
     for index in range(len(clips)):

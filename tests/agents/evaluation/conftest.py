@@ -1,4 +1,4 @@
-"""Reports whose figures nobody looks at."""
+"""Reports without figures."""
 
 import pytest
 
