@@ -23,7 +23,7 @@ from longdwm_env.evaluation.studies.estimates import Estimate, drawn_scenes
 from longdwm_env.evaluation.studies.measures import frechet, mean
 from longdwm_env.evaluation.studies.scores import Scores
 from longdwm_env.evaluation.worlds.collapse import damaged
-from longdwm_env.evaluation.worlds.controllability import Obedience
+from longdwm_env.evaluation.worlds.controllability import Controllability
 from longdwm_env.evaluation.worlds.objects import MOMENTS, Persistence
 from longdwm_env.evaluation.worlds.recognition import Recognition
 from longdwm_env.evaluation.worlds.stability import Stability
@@ -103,7 +103,7 @@ def worlds():
     dim = (drives * 0.8).astype(np.uint8)
     scores = TruthScores(encoder())
     stability = Stability(encoder(), 20)
-    obedience, recognition, persistence = Obedience(Reader()), Recognition(encoder()), Persistence()
+    controllability, recognition, persistence = Controllability(Reader()), Recognition(encoder()), Persistence()
     speeds = 6 + 3 * np.sin(np.arange(241) / 30)
     weather = [Conditions(w, t) for w in ("clear", "fog", "rain") for t in ("day", "night")]
     box = np.tile(np.array([[8.0, 6.0, 24.0, 18.0]]), (2, 5, 1))
@@ -117,7 +117,7 @@ def worlds():
         stability.add({name: given(one, seed=seed, **cost) for name, one in shown.items()})
         for mode in ("control", "goal"):
             turns = np.sin(np.arange(49) / 9) / 9
-            obedience.add({"dim": given(worse[:49], mode=mode, speeds=speeds[:49], turns=turns)})
+            controllability.add({"dim": given(worse[:49], mode=mode, speeds=speeds[:49], turns=turns)})
         for way in ("start as prompted", "start as it was"):
             recognition.add({"dim": less}, way, weather[seed], weather[(seed + 1) % 6])
         persistence.add(real, {"dim": less}, box, drives[seed - 1][MOMENTS])
@@ -127,7 +127,7 @@ def worlds():
         "last": stability.table("dim", {}),
         "last over time": stability.over_time(),
         "last by drive": stability.drives_table(),
-        "obey": obedience.table("dim", {}),
+        "obey": controllability.table("dim", {}),
         "text": recognition.table("dim", {}),
         "text confusion": recognition.confusion(),
         "cars": persistence.table("dim", {}),

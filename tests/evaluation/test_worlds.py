@@ -10,7 +10,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.frechet import frechet_difference, frechet_interval, frechet_ratio
 from longdwm_env.evaluation.statistics import Interval, mean_interval, ratio_interval
 from longdwm_env.evaluation.worlds.collapse import DAMAGES, Detector, course, damaged, left_out_alarms
-from longdwm_env.evaluation.worlds.controllability import Obedience
+from longdwm_env.evaluation.worlds.controllability import Controllability
 from longdwm_env.evaluation.worlds.recognition import Recognition
 from longdwm_env.evaluation.worlds.stability import Stability, spread_windows
 from longdwm_env.evaluation.worlds.truth import KEPT, TruthScores, likeness, verdicts
@@ -130,7 +130,7 @@ class MotionReader:
 
 
 def test_a_world_that_shows_what_was_commanded_obeys() -> None:
-    obedience = Obedience(MotionReader())
+    controllability = Controllability(MotionReader())
     rng = np.random.default_rng(0)
     for _ in range(6):
         speeds = np.repeat(rng.integers(4, 20), 49).astype(float)
@@ -139,8 +139,8 @@ def test_a_world_that_shows_what_was_commanded_obeys() -> None:
         frames[..., 0], frames[..., 1] = speeds[:, None, None] * 8, green[:, None, None]
         for mode in ("control", "goal"):
             good = replace(given(frames, mode=mode, speeds=speeds, turns=green / 500 - 0.25), camera=CAMERA)
-            obedience.add({"obedient": good, "slow": replace(good, speeds_mps=speeds * 2)})
-    table = obedience.table("obedient", {})
+            controllability.add({"obedient": good, "slow": replace(good, speeds_mps=speeds * 2)})
+    table = controllability.table("obedient", {})
     good, slow = columns_of(table, "obedient, all"), columns_of(table, "slow, goal")
     assert good["drives"] == 12
     assert good["speed error"].value == pytest.approx(0, abs=1e-6)

@@ -97,22 +97,22 @@ def obey(
     from longdwm_env.evaluation.drives.plans import VariedPlan
     from longdwm_env.evaluation.networks import Networks, opened_reader
     from longdwm_env.evaluation.sheets import spread
-    from longdwm_env.evaluation.worlds.controllability import Obedience
+    from longdwm_env.evaluation.worlds.controllability import Controllability
 
     reader = opened_reader(options.reader, needed=True)
     assert reader is not None
-    obedience, run = Obedience(reader), run_of(options)
+    controllability, run = Controllability(reader), run_of(options)
     facts: dict[str, object] = {}
     for number, mode in enumerate(modes):
         drives = run.opened(VariedPlan(mode))
         seeds = drives.seeds(scenes)
         for real, made in run.driven(drives, seeds, "obey", SECONDS, spread(seeds[number % scenes :], sheets)):
-            obedience.add({SIMULATOR: real, **made})
+            controllability.add({SIMULATOR: real, **made})
         own = run.facts(drives, seeds)
         facts |= {f"seeds, {mode}": own.pop("seeds"), f"scenes passed over, {mode}": own.pop("scenes passed over")}
         facts = own | facts
     facts |= Networks(reader=reader, reader_from=str(options.reader or "bundled")).facts()
-    return _finished(run, obedience.table(run.world, facts), rows_a_page=9)
+    return _finished(run, controllability.table(run.world, facts), rows_a_page=9)
 
 
 @holding_its("folder")
