@@ -1,6 +1,6 @@
 """The values that cross boundaries: frozen, validated, in SI units.
 
-Arrays are in ``geometry.arrays``, cameras in ``geometry.pinhole``; both are imported from here.
+Arrays are in ``values.arrays``, cameras in ``values.pinhole``; both are imported from here.
 
 Frames of reference. *Ego*: ISO 8855, x forward, y left, z up, metres, origin on the ground below the middle of the
 rear axle. *Camera*: OpenCV, x right, y down, z forward. *World*: the episode's fixed frame, z up, in which ``EgoState``
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.errors import InvalidState
-from longdwm_env.geometry.arrays import (
+from longdwm_env.values.arrays import (
     MAX_SIDE_PX,
     AnyArray,
     FloatArray,
@@ -27,7 +27,7 @@ from longdwm_env.geometry.arrays import (
     frozen_array,
     wrap_angle,
 )
-from longdwm_env.geometry.pinhole import FORWARD_WXYZ, Camera, Intrinsics, Mounting
+from longdwm_env.values.pinhole import FORWARD_WXYZ, Camera, Intrinsics, Mounting
 
 __all__ = [
     "FORWARD_WXYZ",

@@ -33,7 +33,7 @@ BELOW = {
 }
 """Which layers a layer may import."""
 
-CORE = {"clock", "types", "errors", "timing", "io.files", "io.hashing"}
+CORE = {"clock", "types", "values", "errors", "timing", "io.files", "io.hashing"}
 """The values below everything."""
 
 FACTORY = "longdwm_env.factory"

@@ -8,6 +8,7 @@ import tyro
 
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.tables import command_line, written
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 ActionMode = Literal["trajectory", "control", "command", "goal"]
 """Those of ``actions``, whose import would delay every ``--help``."""
-
-FIRST_TEST_SEED, FIRST_SEALED_SEED = 1_000_000, 2_000_000
 
 
 @dataclass(frozen=True)

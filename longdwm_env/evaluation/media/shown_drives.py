@@ -11,11 +11,11 @@ import numpy as np
 from longdwm_env.agents.driving.engine.prompt_cycling import with_conditions
 from longdwm_env.agents.policies.privileged import trace_lane
 from longdwm_env.clock import WAYPOINT_TIMES_S
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.plans import LogPlan, Rejected, beside, eased, seen_from
 from longdwm_env.evaluation.drives.recorder import Drive, Driver, Recorder
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.scene import TEST_SEEDS_START
 
 DIRECTIONS: Mapping[str, float] = {"left": 1.0, "straight": 0.0, "right": -1.0}
 """To which side a drive leaves the middle of its lane."""
@@ -87,5 +87,5 @@ def driven_under_skies(driver: Driver, drive: Drive, start: SkyStart) -> dict[st
 
 
 def _check_seed(seed: int) -> None:
-    if seed < TEST_SEEDS_START:
-        raise InvalidConfig(f"scene {seed} may have been trained on; those from {TEST_SEEDS_START} on are for showing")
+    if seed < FIRST_TEST_SEED:
+        raise InvalidConfig(f"scene {seed} may have been trained on; those from {FIRST_TEST_SEED} on are for showing")

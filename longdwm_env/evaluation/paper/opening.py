@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.continuations import clips_of
 from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES
@@ -113,7 +114,7 @@ def protocol_clips(
     samples: int | None = None,
     split: str = "val",
     vista: Path | None = None,
-    first_seed: int = 1_000_000,
+    first_seed: int = FIRST_TEST_SEED,
     drives: Path | None = None,
 ) -> ClipSource:
     """The clips that a protocol continues.

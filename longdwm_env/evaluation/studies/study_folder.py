@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
 from longdwm_env.evaluation.studies.variants import PARTS, Views
@@ -49,7 +50,7 @@ class StudyOptions:
     minutes: float = 20.0
     clips: int = 0
     scenes: int = 60
-    first_seed: int = 1_000_000
+    first_seed: int = FIRST_TEST_SEED
     steps: int = 0
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from longdwm_env.geometry.arrays import FloatArray, ImageSize
+from longdwm_env.values.arrays import FloatArray, ImageSize
 
 FORWARD_WXYZ = (0.5, -0.5, 0.5, -0.5)
 """Rotation of a camera that looks along the ego's x axis, as a unit quaternion (w, x, y, z) ego_from_camera."""
