@@ -89,5 +89,5 @@ def go_on(session: Session, start: Moment, branch: Branch) -> bool:
         if session.recorder is not None:
             session.recorder.write(moment.frames)
     session.playback.hold(len(branch.moments[-1].frames))
-    session.paused, session.waiting = False, session.at_wheel == "hands"
+    session.paused, session.waiting = False, session.at_wheel == "driver"
     return True

@@ -223,7 +223,7 @@ class Generator:
                 return opened
             opened = make_world(name, self.sizes.of(name), None if built_in else self._device)
             if isinstance(opened, FinishingWorld):
-                # Hands that keep still need no new keyframe twice a second.
+                # Input that stays the same needs no new keyframe twice a second.
                 opened.finish_seconds = True
             # States carry the name that a world gives itself, which for a folder may be shorter than its path.
             self._worlds[name] = self._worlds[opened.name] = opened

@@ -121,9 +121,9 @@ def _record(session: Session, trip: Trip) -> None:
 
 
 def _take_wheel(session: Session, trip: Trip) -> None:
-    if session.at_wheel != "hands":
+    if session.at_wheel != "driver":
         session.drop_asked()
-        session.at_wheel, session.waiting = "hands", False
+        session.at_wheel, session.waiting = "driver", False
         session.say("the wheel is yours")
     elif session.policy is None:
         session.say("the wheel is yours already: no policy was named (--policy)")

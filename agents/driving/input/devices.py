@@ -1,4 +1,4 @@
-"""Gamepads and steering wheels: what the driver's hands do with them. Only the window needs pygame for it."""
+"""Gamepads and steering wheels: what they read. Only the window needs pygame for it."""
 
 from typing import Any, Protocol
 

@@ -1,11 +1,11 @@
-"""The driver's hands: keys, gamepads and wheels together."""
+"""The driver's input: keys, gamepads and wheels together."""
 
 from longdwm_env.agents.driving.input.devices import Device
 from longdwm_env.agents.driving.input.held_keys import HeldKeys
 from longdwm_env.agents.driving.input.pedals import DriverInput, differ, merged
 
 
-class DriverHands:
+class DriverInputs:
     """Merges the keys that are held with whatever devices are plugged in."""
 
     def __init__(self) -> None:

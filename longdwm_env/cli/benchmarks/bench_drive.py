@@ -52,8 +52,8 @@ def bench_drive(
             options = DriveOptions(
                 world=world, seed=seed, control_period_s=frames / FPS, image_size=image_size, device=device
             )
-            session, hands = open_session(options)
-            answer = measure(session, hands, WindowSettings(window), seconds)
+            session, inputs = open_session(options)
+            answer = measure(session, inputs, WindowSettings(window), seconds)
             print(
                 f"{world:<16}{f'{height} x {width}':>12}{1000 * frames / FPS:>6.0f} ms"
                 f"{1000 * answer.quantile_s(0.5):>20.0f}"

@@ -91,7 +91,7 @@ def test_keys_have_one_meaning_each_and_every_command_has_a_key():
 
 @pytest.mark.parametrize("size", [(1200, 800), (480, 320), (640, 900)])
 def test_every_state_of_a_drive_can_be_drawn(started, run, size):
-    session, hands = started()
+    session, inputs = started()
     surface, view = pygame.Surface(size), View()
 
     def draw():
@@ -99,7 +99,7 @@ def test_every_state_of_a_drive_can_be_drawn(started, run, size):
         return pixels(surface)
 
     ready = draw()
-    hands.driver_input = DriverInput(steer=0.5, throttle=1.0)
+    inputs.driver_input = DriverInput(steer=0.5, throttle=1.0)
     run(session, 1.0)
     driving = draw()
     assert not np.array_equal(ready, driving)
@@ -111,7 +111,7 @@ def test_every_state_of_a_drive_can_be_drawn(started, run, size):
     assert not np.array_equal(paused, bare)
     view.show_help = True
     assert draw().mean() < bare.mean()
-    hands.driver_input = DriverInput()
+    inputs.driver_input = DriverInput()
     view.show_help = view.show_instruments = True
     view.show_help = False
     perform(session, Command.BACK_5_S)

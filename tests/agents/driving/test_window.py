@@ -16,7 +16,7 @@ import pytest
 
 from longdwm_env.agents.driving.engine.world_worker import ThreadWorker
 from longdwm_env.agents.driving.input.devices import Gamepad, SteeringWheel, is_wheel, shaped
-from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.driver_input import DriverInputs
 from longdwm_env.agents.driving.input.pedals import DriverInput, merged
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
 from longdwm_env.cli.drives.drive import drive
@@ -52,8 +52,8 @@ def type_keys(session, script):
 def test_window_drives_by_keys(grey_session, monkeypatch, tmp_path):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     session, _ = grey_session(worker=ThreadWorker())
-    hands = DriverHands()
-    session.hands = hands
+    inputs = DriverInputs()
+    session.inputs = inputs
 
     def at(number):
         return lambda: session.trip is not None and session.trip.present.number >= number
@@ -84,7 +84,7 @@ def test_window_drives_by_keys(grey_session, monkeypatch, tmp_path):
         ("i", False, lambda: session.paused),
     ]
     type_keys(session, script)
-    window = Window(session, hands, SMALL)
+    window = Window(session, inputs, SMALL)
     window.run()
     assert session.paused
     assert window.pictures > 10
@@ -101,10 +101,10 @@ def test_window_drives_by_keys(grey_session, monkeypatch, tmp_path):
 def test_closing_the_window_finishes_the_recording(grey_session, monkeypatch, tmp_path):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     session, _ = grey_session(worker=ThreadWorker())
-    hands = DriverHands()
-    session.hands = hands
+    inputs = DriverInputs()
+    session.inputs = inputs
     type_keys(session, [("r", False, lambda: session.trip is not None), ("up", False, lambda: True)])
-    Window(session, hands, SMALL).run()
+    Window(session, inputs, SMALL).run()
     assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.json"))) == 1
 
 
@@ -113,8 +113,8 @@ import sys
 
 from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
-session, hands = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
-Window(session, hands, WindowSettings((480, 320))).run()
+session, inputs = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
+Window(session, inputs, WindowSettings((480, 320))).run()
 present = session.trip.present
 print(present.number, present.controls.steering_rad > 0, len(session.latency.measurements_s))
 """
