@@ -86,7 +86,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "detail": Command(
             "measuring.world_quality:detail", "how good a world is: fine detail of its pictures, up to 90 s"
         ),
-        "cars": Command("measuring.world_quality:cars", "how good a world is: persistence of the vehicle ahead"),
+        "cars": Command("measuring.world_quality:cars", "how good a world is: does the vehicle ahead stay there"),
         "identity": Command(
             "measuring.world_quality:identity", "how good a world is: do things beside the road stay themselves"
         ),
