@@ -9,10 +9,10 @@ from longdwm_env.io.files import check_output_file, check_output_folder, one_wri
 
 
 def holding_its(kind: Literal["folder", "file"]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """For a command with ``out``, itself or among its options: a second one like it there names the first.
+    """For a command with ``out``, itself or among its options: a second one like it there is told who is there.
 
     Other commands may write beside it, as several tables go to one folder. A destination that cannot be written is
-    rejected before the work, with ``InvalidConfig``.
+    refused before the work, with ``InvalidConfig``.
     """
     check = {"folder": check_output_folder, "file": check_output_file}[kind]
 

@@ -95,7 +95,7 @@ def taken_away(drives: DriveSet, real: Drive) -> Images:
 
 
 def without(drive: Drive, actor: str | None, frames: Sequence[int]) -> Images:
-    """Frames of a drive in the simulator as they would be if one vehicle could not be seen; None hides none."""
+    """Frames of a drive in the simulator as they would be if one vehicle could not be seen; None hides nobody."""
     road, now = episode(drive.seed).road, episode(drive.seed).past[-1]
     conditions = conditions_from_prompt(drive.prompt, Conditions())
     assert conditions is not None

@@ -1,14 +1,14 @@
 """What stands beside a road, as a map may know it: houses, trees, posts as upright blocks, and the bare ground."""
 
 from dataclasses import dataclass, field, fields
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from numpy.typing import NDArray
 
 from longdwm_env.geometry.map_view.facades import BLIND
-from longdwm_env.types import AnyArray, FloatArray, RoadMap
+from longdwm_env.types import FloatArray, RoadMap
 
 SCENERY_KINDS: tuple[str, ...] = (
     "broadleaf", "conifer", "poplar", "bush", "post", "lamp", "sign", "rail", "building", "house", "gantry", "other",
@@ -79,7 +79,7 @@ class SceneryLayer:
             raise ValueError(f"kinds of a scenery layer are 0 to {len(SCENERY_KINDS) - 1}")
 
     @property
-    def arrays(self) -> dict[str, AnyArray]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """The attributes by name, as files keep them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
