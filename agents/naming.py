@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.agents.policy_spec import DEGRADATIONS, ENVIRONMENT, REGISTRY, EnvironmentNeeds, PolicySpec, allowed
@@ -25,6 +25,7 @@ from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.io.words import clean
 
 PolicyFactory = Callable[..., Policy]
+Made = TypeVar("Made")
 
 
 def environment_needs(spec: PolicySpec) -> EnvironmentNeeds:
@@ -116,8 +117,8 @@ def _imported(spec: PolicySpec, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
-        told = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        raise InvalidConfig(f"policy {spec.text!r}: cannot import {module!r}: {told}{clean(error)}") from error
+        prefix = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise InvalidConfig(f"policy {spec.text!r}: cannot import {module!r}: {prefix}{clean(error)}") from error
 
 
 def _attribute(module: ModuleType, name: str, spec: PolicySpec) -> PolicyFactory:
@@ -162,18 +163,18 @@ def _call(spec: PolicySpec, factory: PolicyFactory, context: PolicyContext) -> P
     except LongDWMError:
         raise
     except (Exception, SystemExit) as error:  # the factory is the user's
-        told = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
-        raise InvalidConfig(f"policy {spec.text!r} cannot be made: {told}{clean(error)}") from error
+        prefix = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+        raise InvalidConfig(f"policy {spec.text!r} cannot be made: {prefix}{clean(error)}") from error
 
 
-def _checked(spec: PolicySpec, kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+def _checked(spec: PolicySpec, kind: Callable[..., Made], values: Mapping[str, object]) -> Made:
     try:
         return kind(**values)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidConfig(f"policy {spec.text!r}: {error}") from error
 
 
-def _check_names(spec: PolicySpec, factory: PolicyFactory, given: int, values: Mapping[str, Any]) -> None:
+def _check_names(spec: PolicySpec, factory: PolicyFactory, given: int, values: Mapping[str, object]) -> None:
     try:
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):  # a builtin says nothing about its parameters; the call will

@@ -1,4 +1,4 @@
-"""What a policy is: two methods. And what it is told before it drives: the context.
+"""What a policy is: two methods. And what it is given before it drives: the context.
 
 A policy may be a class, a function that makes one, a network or a process on another machine; see ``naming`` for how
 each is called on the command line.
@@ -138,7 +138,7 @@ def present_speed_mps(observation: object, info: Info) -> float:
 def episode_random(info: Info, seed: int) -> np.random.Generator:
     """Random numbers of one episode: the same for the same policy seed, scene and episode seed, whatever ran before.
 
-    The episode's seed is ``info["seed"]`` where whoever runs the episode tells it (evaluations do), else 0.
+    The episode's seed is ``info["seed"]`` where the caller passes it on (evaluations do), else 0.
     """
     scene = zlib.crc32(str(info.get("scene", "")).encode())
     return np.random.default_rng([seed, scene, int(info.get("seed", 0))])
@@ -146,7 +146,7 @@ def episode_random(info: Info, seed: int) -> np.random.Generator:
 
 def episode_camera(context: PolicyContext, info: Info) -> Camera:
     """The camera of the present episode: from the infos (of a policy server), the context or the environment."""
-    told = info.get("camera")
-    if isinstance(told, Camera):
-        return told
+    known = info.get("camera")
+    if isinstance(known, Camera):
+        return known
     return context.camera or context.base.get_state().camera

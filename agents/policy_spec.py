@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.words import clean
@@ -27,7 +26,7 @@ _PARAMETERS = re.compile(r":(?=[A-Za-z_]\w*=)")
 
 @dataclass(frozen=True)
 class EnvironmentNeeds:
-    """What environment a policy was made for; None leaves the choice to whoever runs it."""
+    """What environment a policy was made for; None leaves the choice to the caller."""
 
     action_mode: str | None = None
     obs_mode: str | None = None
@@ -47,8 +46,8 @@ class PolicySpec:
 
     text: str
     target: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    degradations: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    degradations: Mapping[str, object] = field(default_factory=dict)
     needs: EnvironmentNeeds = EnvironmentNeeds()
 
     @classmethod
@@ -61,7 +60,7 @@ class PolicySpec:
         if not isinstance(text, str):
             raise InvalidConfig(f"a policy is named by a text, got {clean(repr(text), 100)}; {allowed()}")
         target, *rest = _PARAMETERS.split(text.strip(), maxsplit=1)
-        parameters: dict[str, Any] = {}
+        parameters: dict[str, object] = {}
         for part in rest[0].split(",") if rest else ():
             key, equals, value = part.partition("=")
             if not equals or not key.strip().isidentifier() or key.strip() in parameters:
@@ -79,7 +78,7 @@ class PolicySpec:
         return self.target.startswith(("ws://", "wss://"))
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

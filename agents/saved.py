@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_bytes
+from longdwm_env.types import JsonObject
 
 FORMAT = "longdwm-policy"
 VERSION = 1
@@ -38,7 +39,7 @@ class PolicyHeader:
     kind: str
     action_mode: str
     obs_mode: str
-    settings: Mapping[str, Any]
+    settings: JsonObject
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -110,7 +111,7 @@ def space_to_json(space: spaces.Space[object]) -> dict[str, object]:
     raise InvalidConfig(f"a policy for the space {space} cannot be saved; Box, Discrete and Dict can")
 
 
-def space_from_json(value: Mapping[str, Any]) -> spaces.Space[Any]:
+def space_from_json(value: JsonObject) -> spaces.Space[Any]:
     """The space that ``space_to_json`` wrote. Nothing is made before all of it is known to be small enough.
 
     Raises:
@@ -125,7 +126,7 @@ def space_from_json(value: Mapping[str, Any]) -> spaces.Space[Any]:
         raise InvalidConfig(f"not a saved space: {str(value)[:200]} ({str(error)[:200]})") from error
 
 
-def space_bytes(value: Mapping[str, Any]) -> int:
+def space_bytes(value: JsonObject) -> int:
     """Bytes of one sample of the space that ``space_from_json`` would make, all its parts together.
 
     Raises:
@@ -141,7 +142,7 @@ def space_bytes(value: Mapping[str, Any]) -> int:
     return size
 
 
-def _parts(value: Mapping[str, Any], depth: int) -> Iterator[int]:
+def _parts(value: JsonObject, depth: int) -> Iterator[int]:
     """Bytes of each part of a space."""
     if depth == 0:
         raise ValueError("a dict within a dict of dicts is no observation")
@@ -158,7 +159,7 @@ def _parts(value: Mapping[str, Any], depth: int) -> Iterator[int]:
             yield from _parts(part, depth - 1)
 
 
-def _shape(value: Mapping[str, Any]) -> tuple[int, ...]:
+def _shape(value: JsonObject) -> tuple[int, ...]:
     shape = value["shape"]
     sides = isinstance(shape, list | tuple) and 1 <= len(shape) <= MAX_DIMENSIONS
     if not sides or not all(type(side) is int and 1 <= side <= MAX_SPACE_BYTES for side in shape):
@@ -166,14 +167,14 @@ def _shape(value: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _dtype(value: Mapping[str, Any]) -> np.dtype[Any]:
+def _dtype(value: JsonObject) -> np.dtype:
     dtype = np.dtype(value["dtype"])
     if dtype.kind not in "iuf" or dtype.shape:
         raise ValueError(f"numbers of type {dtype}; allowed are whole numbers and floats")
     return dtype
 
 
-def _bound(bound: object, dtype: np.dtype[Any]) -> np.ndarray:
+def _bound(bound: object, dtype: np.dtype) -> np.ndarray:
     numbers = np.asarray(bound, dtype=np.float64)
     if dtype.kind in "iu":
         ends = np.iinfo(dtype)
@@ -184,7 +185,7 @@ def _bound(bound: object, dtype: np.dtype[Any]) -> np.ndarray:
         return numbers.astype(dtype)
 
 
-def _space(value: Mapping[str, Any]) -> spaces.Space[Any]:
+def _space(value: JsonObject) -> spaces.Space[Any]:
     if "box" in value:
         shape, dtype = _shape(value), _dtype(value)
         low, high = (np.broadcast_to(_bound(bound, dtype), shape) for bound in value["box"])

@@ -1,7 +1,7 @@
 """Policies of stable-baselines3 in our own format.
 
 Its zip files hold pickled objects, and unpickling runs whatever code is inside. So a policy is exported where it was
-trained, by whoever trusts the file, and what travels is numbers:
+trained, by those who trust the file, and what travels is numbers:
 
     save_policy(model, "ppo.safetensors", action_mode="control")
 """

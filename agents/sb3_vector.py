@@ -20,7 +20,7 @@ class Sb3Vector(VecEnv):
 
     Args:
         environments: made with ``autoreset_mode="SameStep"`` and a box of actions, in either observation mode; "frame"
-            is several times cheaper where frames that nobody looks at stay undrawn.
+            is several times cheaper where frames are drawn only when they are looked at.
         action_bounds: what -1 and 1 mean; None for the whole action space.
         size: (height, width) of the views.
         lateral: the first number of an action, in control mode, is a lateral acceleration in m/s2 instead of a steering
@@ -77,12 +77,12 @@ class Sb3Vector(VecEnv):
         assert self._actions is not None, "step_async comes first"
         observation, rewards, terminated, truncated, infos = self.environments.step(self._actions)
         over = terminated | truncated
-        told: list[Info] = [{} for _ in range(self.num_envs)]
+        final_infos: list[Info] = [{} for _ in range(self.num_envs)]
         for index in np.flatnonzero(over):
             last, ego = infos["final_obs"][index], infos["final_info"]["ego"][index]
-            told[index]["terminal_observation"] = view_of(last, self._size, ego)
-            told[index]["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
-        return self._views(observation, infos), rewards.astype(np.float32), over, told
+            final_infos[index]["terminal_observation"] = view_of(last, self._size, ego)
+            final_infos[index]["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
+        return self._views(observation, infos), rewards.astype(np.float32), over, final_infos
 
     def close(self) -> None:
         """Close the environments."""

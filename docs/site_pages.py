@@ -1,4 +1,4 @@
-"""What mkdocs is told beside ``mkdocs.yml``: pages that lie outside ``docs``, and links as they are on the site.
+"""What mkdocs is given beside ``mkdocs.yml``: pages that lie outside ``docs``, and links as they are on the site.
 
 The documents are written to be read in the repository, where links lead to any file. On the site README is the start,
 root documents, model cards, examples and notebooks are pages too, and a link to a file that is no page is its words.

@@ -1,7 +1,7 @@
 """A world of your own: two methods, and ``gym.make(world=...)`` takes it like the built-in ones.
 
 This one shows the last frame it saw for ever. That is the least a world can do, and what every other has to beat.
-Run it: ``python examples/custom_world.py``. How it works is told in ``docs/custom_world.md``.
+Run it: ``python examples/custom_world.py``. ``docs/custom_world.md`` explains it.
 """
 
 from collections.abc import Sequence

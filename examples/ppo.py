@@ -7,7 +7,6 @@ a few scenes are driven at a time, so that their roads and houses stay prepared.
 import csv
 import time
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -27,6 +26,7 @@ from longdwm_env.factory import make_world
 from longdwm_env.rewards import DEFAULT_WEIGHTS
 from longdwm_env.scenes.builtin import BuiltinScenes
 from longdwm_env.simulator.scene import TEST_SEEDS_START
+from longdwm_env.types import JsonObject
 
 BOUNDS = (np.float32([-2.5, -3.0]), np.float32([2.5, 3.0]))
 """Lateral and longitudinal acceleration, m/s2, that the agent may use: a narrower choice is learned faster."""
@@ -73,8 +73,8 @@ class Progress(BaseCallback):
         cpu_min = (time.process_time() - self.cpu_begun) / 60
         means = [float(np.mean([episode[key] for episode in episodes] or np.nan)) for key in ("r", "l")]
         self.rows.append((self.num_timesteps, self.passed_min, cpu_min, *means))
-        told = "steps {:6d}  {:5.1f} min ({:5.1f} of CPU)  training return {:7.2f}  length {:5.1f}"
-        print(told.format(*self.rows[-1]), flush=True)
+        line = "steps {:6d}  {:5.1f} min ({:5.1f} of CPU)  training return {:7.2f}  length {:5.1f}"
+        print(line.format(*self.rows[-1]), flush=True)
 
 
 def main(
@@ -99,7 +99,7 @@ def main(
     torch.set_num_threads(1)
     scenes = FewScenes(num_envs)
     made = make_world(world, VIEW if world in ("simulator", "warp") else None)
-    options: dict[str, Any] = {
+    options: JsonObject = {
         "world": made,
         "action_mode": "control",
         "obs_mode": "frame",
@@ -142,8 +142,8 @@ def main(
     return found
 
 
-def test(saved: list[Path], options: dict[str, Any], seeds: range, out: Path) -> dict[str, Estimate]:
-    """Returns on scenes that nobody trained on, all policies in the same ones."""
+def test(saved: list[Path], options: JsonObject, seeds: range, out: Path) -> dict[str, Estimate]:
+    """Returns on scenes that no policy trained on, the same ones for all."""
     env = gym.make("LongDWM-v0", **options)
     context = PolicyContext.of(env)
     names = {path.stem: str(path) for path in saved}
@@ -173,7 +173,7 @@ def test(saved: list[Path], options: dict[str, Any], seeds: range, out: Path) ->
     return found
 
 
-def draw_curve(path: Path, rows: list[tuple[Any, ...]], tested: list[Estimate], at: list[int]) -> None:
+def draw_curve(path: Path, rows: list[tuple[float, ...]], tested: list[Estimate], at: list[int]) -> None:
     """Training returns, and those on the held-out scenes with their 95 % intervals, over the steps."""
     import matplotlib
 
@@ -208,7 +208,7 @@ def _rounded(one: Estimate) -> tuple[float, str, str]:
     return one.mean, *("-" if end is None else f"{end:.2f}" for end in (one.low, one.high))
 
 
-def _write(path: Path, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+def _write(path: Path, names: tuple[str, ...], rows: list[tuple[float, ...]]) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([names, *rows])
 

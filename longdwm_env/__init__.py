@@ -94,7 +94,7 @@ register(
     # The environment says itself, in its own words, when it is called out of order.
     order_enforce=False,
     # The checker that gym.make puts around environments fails on a step that follows set_state() without a reset().
-    # The tests run under it; whoever wants it asks with disable_env_checker=False.
+    # The tests run under it; disable_env_checker=False turns it on.
     disable_env_checker=True,
 )
 

@@ -23,7 +23,7 @@ Action = np.ndarray | int | np.integer
 COMMANDS = ("go straight", "turn left", "turn right", "stop")
 
 MAX_AHEAD_M, MAX_BEHIND_M, MAX_ASIDE_M = 120.0, 20.0, 60.0
-"""Bounds of a waypoint: more than any car covers in two seconds; what a car cannot follow is projected, not refused."""
+"""Bounds of a waypoint: more than a car covers in two seconds; what a car cannot follow is projected, not rejected."""
 
 CRUISE_MPS = 8.0
 """Speed that "go straight" and a far goal pick up when the car is slower; faster cars keep their speed."""
@@ -114,7 +114,7 @@ def as_arrays(action: object, name: str = "action") -> object:
     """
     if isinstance(action, list | tuple):
         return [as_arrays(each, name) for each in action]
-    torch = sys.modules.get("torch")  # whoever has no PyTorch has no tensors
+    torch = sys.modules.get("torch")  # without PyTorch there are no tensors
     if torch is None or not isinstance(action, torch.Tensor):
         return action
     try:

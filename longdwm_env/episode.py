@@ -6,7 +6,6 @@ frames and the ego's poses -> reward terms and the end -> the next state.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from longdwm_env.actions import Action, ActionMode, checked_action, trajectory_from_action
 from longdwm_env.clock import FPS
 from longdwm_env.episodes.lazy_frames import Frames
-from longdwm_env.episodes.learned_scorers import learned_judges
+from longdwm_env.episodes.learned_scorers import learned_scorers
 from longdwm_env.episodes.observation import Info, Observation, ObservationMode, Timing, info_from, observation_from
 from longdwm_env.episodes.starts import (
     as_begun,
@@ -181,7 +180,7 @@ class Episodes:
         Args:
             states: B states, none of which is changed.
             actions: B actions that ``check_actions`` returned.
-            look: draw what an observation shows; else frames are drawn when somebody looks at them. Worlds that are
+            look: draw what an observation shows; else frames are drawn when they are looked at. Worlds that are
                 no ``UndrawnWorld`` make all of them in any case.
 
         Raises:
@@ -207,9 +206,9 @@ class Episodes:
     def _advanced(
         self,
         states: Sequence[EnvState],
-        actions: Sequence[Any],
+        actions: Sequence[Action],
         look: bool,
-        told: Callable[[Exception], LongDWMError] | None = None,
+        failure: Callable[[Exception], LongDWMError] | None = None,
     ) -> list[Outcome]:
         with stopwatch() as seconds:
             with stage("geometry"):
@@ -219,10 +218,10 @@ class Episodes:
                 ]
             before = [state.world_state for state in states]
             world_states, clips = self._driven_by_world(before, trajectories, look)
-            if told is not None:
+            if failure is not None:
                 # Frames that are drawn later may fail later.
-                clips = [clip.failing_as(told) for clip in clips]
-            learned = learned_judges(self.world, self.scene_of_key, states, trajectories, clips)
+                clips = [clip.failing_as(failure) for clip in clips]
+            learned = learned_scorers(self.world, self.scene_of_key, states, trajectories, clips)
             driven = [
                 self._driven(*parts) for parts in zip(states, trajectories, world_states, clips, learned, strict=True)
             ]

@@ -9,7 +9,7 @@ from longdwm_env.types import MAX_SIDE_PX, ImageSize
 from longdwm_env.world import Scorer, WorldModel
 
 DEFAULT_WORLD = "mini"
-"""What ``gym.make``, ``longdwm demo`` and ``longdwm drive`` show unless they are told."""
+"""What ``gym.make``, ``longdwm demo`` and ``longdwm drive`` show unless another is given."""
 
 MINI = "mini"
 """The small generative world that comes with the package."""

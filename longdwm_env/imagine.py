@@ -39,8 +39,8 @@ class Futures:
         count, periods, frames, _ = self.ego_pose.shape
         ended = int(self.terminated[:, -1].sum())
         best = float(self.rewards.sum(axis=1).max())
-        told = f"{periods} periods of {frames} frames, {ended} terminated, best return {best:.3g}"
-        return f"Futures({count} futures of {told})"
+        text = f"{periods} periods of {frames} frames, {ended} terminated, best return {best:.3g}"
+        return f"Futures({count} futures of {text})"
 
     @cached_property
     def frames(self) -> Images:

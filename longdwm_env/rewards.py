@@ -2,7 +2,7 @@
 
 Each term looks at one record, ``Driven``, and gives a number, or ``Unavailable`` with the reason when what it needs
 is not known. Nothing is made up: an unavailable term is left out of the sum and named in ``info["unavailable"]``. All
-terms but progress are 0 at best and negative otherwise. Those that a network judges are in ``learned_terms``.
+terms but progress are 0 at best and negative otherwise. Those that a network estimates are in ``learned_terms``.
 """
 
 import math
@@ -70,7 +70,7 @@ def feasibility(driven: Driven) -> float | Unavailable:
 
 
 def collision(driven: Driven) -> float | Unavailable:
-    """Minus 1 if the ego's box overlaps that of another road user at any executed frame, whoever is at fault.
+    """Minus 1 if the ego's box overlaps that of another road user at any executed frame, by whichever fault.
 
     Source: separating axis test on oriented boxes; nuPlan's no_ego_at_fault_collisions without the question of fault.
     """
@@ -80,7 +80,7 @@ def collision(driven: Driven) -> float | Unavailable:
 
 
 def time_to_collision(driven: Driven) -> float | Unavailable:
-    """Minus the share of frames at which the ego, if all kept speed and heading, would touch somebody within 0.95 s.
+    """Minus the share of frames at which the ego, if all kept speed and heading, would touch a road user within 0.95 s.
 
     Source: nuPlan's time_to_collision_within_bound (bound 0.95 s, horizon 3 s).
     """

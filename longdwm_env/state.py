@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.types import (
     LOOKS,
     ActorTracks,
+    AnyArray,
     Camera,
     EgoState,
     FloatArray,
@@ -131,7 +132,7 @@ class EnvState:
 
     @property
     def newest_frame(self) -> Images:
-        """(H, W, 3) the present picture, read-only. Where nobody asked for the others, they stay undrawn."""
+        """(H, W, 3) the present picture, read-only. The others are drawn only when asked for."""
         return self.clip.newest
 
     def __repr__(self) -> str:
@@ -244,7 +245,7 @@ def _from_parts(encoded: object, tensors: dict[str, NDArray[np.generic]]) -> Env
         poses, sizes_m, speeds_mps = (_take(tensors, name, np.float64) for name in _ACTORS)
         # States that were saved before looks were kept have none.
         looks = {name: f"actors.{name}" for name in LOOKS if f"actors.{name}" in tensors}
-        known: dict[str, Any] = {name: _take(tensors, tensor, LOOKS[name]) for name, tensor in looks.items()}
+        known: dict[str, AnyArray] = {name: _take(tensors, tensor, LOOKS[name]) for name, tensor in looks.items()}
         actors = ActorTracks(poses, sizes_m, speeds_mps, tuple(actor_ids), **known)
     record["camera"] = camera_from_json(record["camera"])
     record["ego"] = EgoState(**record["ego"])
@@ -308,7 +309,7 @@ def _from_jsonable(value: object) -> object:
 
 
 def _read_only(array: object, dtype: type[Scalar]) -> NDArray[Scalar]:
-    """The array itself where nobody can write to it, else a read-only copy."""
+    """The array itself where it cannot be written to, else a read-only copy."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and array.base is None and not array.flags.writeable:
         return array
     try:

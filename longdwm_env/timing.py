@@ -1,4 +1,4 @@
-"""Where the seconds of a step went. A world marks its stages; whoever measures opens a stopwatch around the call."""
+"""Where the seconds of a step went. A world marks its stages; the caller opens a stopwatch around the call."""
 
 import threading
 import time

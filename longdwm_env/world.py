@@ -51,8 +51,8 @@ class WorldModel(Protocol):
 class UndrawnWorld(WorldModel, Protocol):
     """A world whose pictures decide nothing of what happens, so that it can drive without drawing them.
 
-    Where nobody looks at a frame (an agent that sees the newest only, a planner that asks for rewards), it stays
-    undrawn. States, and frames when they are looked at, are those of ``advance``, to the last bit.
+    A frame that is not looked at (by an agent that sees the newest only, a planner that asks for rewards) is not
+    drawn. States, and frames when they are looked at, are those of ``advance``, to the last bit.
     """
 
     def advance_undrawn(
@@ -64,7 +64,7 @@ class UndrawnWorld(WorldModel, Protocol):
 
 @runtime_checkable
 class GenerativeWorld(WorldModel, Protocol):
-    """A world that generates its pixels: nobody knows what stands behind them, so they are judged as they are seen."""
+    """A world that generates its pixels: what stands behind them is unknown, so they are judged as they are seen."""
 
     @property
     def device(self) -> str:
@@ -103,7 +103,7 @@ class UncertainWorld(WorldModel, Protocol):
 
 
 class Scorer(Protocol):
-    """A network that judges pixels."""
+    """A network that scores pixels."""
 
     def judge(self, windows: Images) -> FloatArray:
         """Probabilities (B, 2) that windows uint8 (B, 12, H, W, 3) end in danger, and off the road; row by row."""

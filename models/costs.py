@@ -327,7 +327,7 @@ def denoiser_inputs(
     dtype: torch.dtype,
     device: str = "cpu",
 ) -> dict[str, Tensor]:
-    """Zeros for everything that a transformer is told.
+    """Zeros for everything that a transformer is given.
 
     Args:
         model: Coarse or Fine.

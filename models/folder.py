@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
@@ -21,7 +20,7 @@ from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning.text import PromptEncoder
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.types import ImageSize
+from longdwm_env.types import ImageSize, JsonObject
 
 INDEX = "model_index.json"
 COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor", "small_decoder")
@@ -45,7 +44,7 @@ _MOST_LAYERS, _MOST = 1024, 1 << 24
 
 
 def check_pipeline_folder(path: Path) -> None:
-    """Refuse a folder that is not a whole LongDWM pipeline.
+    """Reject a folder that is not a whole LongDWM pipeline.
 
     Raises:
         UnknownWorld: the folder is missing, or holds something else.
@@ -101,14 +100,14 @@ def picture_sizes(path: Path) -> tuple[ImageSize, ...]:
     return ((height, width), (2 * height, 2 * width)) if composes else ((height, width),)
 
 
-def _what_to_do(index: Mapping[str, Any], path: Path) -> str:
+def _what_to_do(index: JsonObject, path: Path) -> str:
     if not str(index.get("_class_name")).startswith("CogVideoX"):
         return ""
     return f". It is CogVideoX itself: `longdwm train init --from-cogvideox {path} --out FOLDER` makes a pipeline of it"
 
 
 def check_component(folder: Path, name: str, class_name: str) -> None:
-    """Refuse a component that is not whole, from its configuration and its files' headers.
+    """Reject a component that is not whole, from its configuration and its files' headers.
 
     Args:
         folder: of the component.
@@ -135,7 +134,7 @@ def check_component(folder: Path, name: str, class_name: str) -> None:
 
 
 def _check_size(path: Path, class_name: str, config: Mapping[str, object], stored: dict[str, tuple[int, ...]]) -> None:
-    """Refuse a configuration of another size than the weights beside it, before memory is taken for it."""
+    """Reject a configuration of another size than the weights beside it, before memory is taken for it."""
     for key, value in config.items():
         most = _MOST_LAYERS if "layers" in key or "blocks" in key else _MOST
         if isinstance(value, int) and not -most <= value <= most:
@@ -203,7 +202,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def check_weights_match(path: Path, components: Mapping[str, object]) -> None:
-    """Refuse weights that do not fit what was loaded: diffusers fills in missing ones at random and goes on.
+    """Reject weights that do not fit what was loaded: diffusers fills in missing ones at random and goes on.
 
     Args:
         path: the pipeline's folder.
@@ -234,7 +233,7 @@ def check_weights_match(path: Path, components: Mapping[str, object]) -> None:
 
 
 def check_finite(weights: Iterable[tuple[str, torch.Tensor]], where: str | Path) -> None:
-    """Refuse weights with NaN or infinity: whatever is computed from them is neither an error nor a picture.
+    """Reject weights with NaN or infinity: whatever is computed from them is neither an error nor a picture.
 
     Args:
         weights: names and tensors, such as ``named_parameters`` gives.
@@ -267,7 +266,7 @@ def module_weights(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     return chain(module.named_parameters(), module.named_buffers())
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> JsonObject:
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

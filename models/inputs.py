@@ -130,7 +130,7 @@ def check_call(
     callback_tensor_inputs: Sequence[str] | None,
     callback_tensor_inputs_allowed: Sequence[str],
 ) -> None:
-    """Refuse what cannot be meant by a call of the pipeline.
+    """Reject what cannot be meant by a call of the pipeline.
 
     Raises:
         ValueError: an argument is out of range; the message says what is allowed.

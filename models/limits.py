@@ -1,6 +1,6 @@
 """Bounds of what settings may ask for, looked at before any memory is taken for them.
 
-They lie far above what anybody has trained: beyond them a damaged file or a typing error is likelier than a wish.
+They lie far above what has been trained: beyond them a damaged file or a typing error is likelier than an intention.
 """
 
 import math
@@ -116,7 +116,7 @@ def reals(name: str, value: object, low: float, high: float, count: int) -> tupl
 
 
 def check(values: Mapping[str, object], whole_numbers: Bounds, real_numbers: Bounds, switches: Sequence[str]) -> None:
-    """Refuse values that are of the wrong kind or out of bounds.
+    """Reject values that are of the wrong kind or out of bounds.
 
     Args:
         values: by name; those that no other argument names are not looked at.

@@ -14,12 +14,12 @@ def processor() -> str:
         lines = _CPUINFO.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
-    told: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition(":")
-        told.setdefault(key.strip(), value.strip())
-    name = told.get("model name") or platform.processor() or platform.machine()
-    return f"{name} ({told['vendor_id']})" if told.get("vendor_id") else name
+        fields.setdefault(key.strip(), value.strip())
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    return f"{name} ({fields['vendor_id']})" if fields.get("vendor_id") else name
 
 
 def accelerator() -> str | None:

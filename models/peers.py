@@ -10,14 +10,11 @@ import numpy as np
 import PIL.Image
 import torch
 from diffusers import DiffusionPipeline
-from torch import Tensor, nn
+from torch import nn
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.geometry.camera import fit_images
-from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.folder import check_components_finite
-from longdwm_env.models.network.sampler import counted_noise
-from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.types import Images, ImageSize
 
 
@@ -72,44 +69,6 @@ def roll_out(peer: Peer, image: Images, num_frames: int, prompt: str = "", seed:
         yield new
         known = np.concatenate([known, new])[-peer.conditioning_frames :]
         made, rollouts = made + len(new), rollouts + 1
-
-
-class AutoregressivePeer:
-    """The baseline of the same size ("CogVideoX-sft" of the paper): one clip model, rolled on from its last frame.
-
-    It is a Fine model that never sees a last frame or a trajectory; train it with every last frame dropped.
-
-    Args:
-        pipeline: whose Fine transformer is the model.
-        num_steps: denoising steps; None for the pipeline's.
-        clip_frames: frames of a rollout; 13, as all models of the paper train on.
-    """
-
-    conditioning_frames = 1
-
-    def __init__(self, pipeline: LongDWMPipeline, num_steps: int | None = None, clip_frames: int = 13) -> None:
-        self.name = "autoregressive"
-        self.pipeline = pipeline
-        self.image_size: ImageSize = pipeline.settings.image_size
-        self.frames_per_rollout = clip_frames
-        self._steps = pipeline.settings.fine_steps if num_steps is None else num_steps
-
-    @torch.no_grad()
-    def rollout(self, frames: Images, prompt: str, seed: int) -> Images:
-        """See ``Peer.rollout``."""
-        pipeline, codec = self.pipeline, self.pipeline.codec
-        device, dtype = pipeline._execution_device, pipeline.fine.dtype
-        scale = pipeline.settings.guidance_scale
-        first = codec.encode_keyframes(images_from_uint8(frames[None, -1:], device, dtype))[:, 0]
-        shape = (codec.latent_frames(self.frames_per_rollout), *first.shape[1:])
-        noise = counted_noise([seed], [0], "fine", shape, device, dtype)
-        text = pipeline.encode_text([prompt]).to(dtype)
-        away: Tensor | None = None if scale == 1 else pipeline.encode_text([""]).to(dtype)
-        latents = pipeline.fine_model.clip(
-            first.to(dtype), None, noise, text, self._steps, guidance_scale=scale, unconditional_text=away
-        )
-        new = uint8_from_images(codec.decode_clip(latents, self.frames_per_rollout, slice(1, None)))[0]
-        return np.concatenate([frames[-1:], new])
 
 
 @dataclass(frozen=True)

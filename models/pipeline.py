@@ -151,7 +151,7 @@ class LongDWMPipeline(DiffusionPipeline):
         super().save_pretrained(str(save_directory), *args, **kwargs)
 
     def _upload_folder(self, working_dir: str | Path, repo_id: str, *args: object, **kwargs: object) -> object:
-        """Both ways to the hub end here: the card is written unless somebody has written one there."""
+        """Both ways to the hub end here: the card is written unless there is one already."""
         readme = Path(working_dir) / card.CARD
         if card.is_unwritten(readme):
             card.hub_card(self, self.settings, repo_id).save(readme)

@@ -48,7 +48,7 @@ def made_sizes(path: str | Path) -> tuple[ImageSize, ...]:
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """Loading takes a moment, which diffusers would show with a bar for each world that somebody makes."""
+    """Loading takes a moment, which diffusers would show with a bar for each world that is made."""
     shown = diffusers_logging.is_progress_bar_enabled()
     diffusers_logging.disable_progress_bar()
     try:

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.geometry.warp import WarpSettings
 from longdwm_env.models import limits
-from longdwm_env.types import ImageSize
+from longdwm_env.types import ImageSize, JsonObject
 
 WarpVariant = Literal["plane", "ground"]
 Prompts = Literal["text", "conditions"]
@@ -36,21 +36,21 @@ class LongDWMSettings:
             (the car has passed the plane), so the last warp is repeated and marked as no guidance.
         backward_warp: also warp the next keyframe back onto the frames of the clip, as a second view for the Fine
             model. Deviation: the paper warps from the first frame only. It gives sharp pixels to interpolate from.
-        matched_sweep: show the models, in place of the warp, a picture put together from many planes, each where it
+        matched_sweep: give the models, in place of the warp, a picture put together from many planes, each where it
             explains how the picture moved before (geometry/sweep.py); the warp becomes a further view. None for the
             warp alone. Deviation: the paper has one depth for all pixels.
         coarse_sweep: further planes through which the present keyframe is warped, as more views for the Coarse model:
             pairs of a depth in metres and the most that the plane may grow. Deviation: the paper has one depth. With a
             sweep the model need not move what stands beside the road or drives ahead, only choose the plane that
             moved it right (plane sweep, Collins 1996).
-        held_ends: show the Fine model, as two more views, the end frames as they are at every moment: what drives ahead
+        held_ends: give the Fine model, as two more views, the end frames as they are at every moment: what drives ahead
             at our own speed looks alike in both. Costs nothing.
-        road_layout: show both models, as one more view, what the scene's road map says is painted where
+        road_layout: give both models, as one more view, what the scene's road map says is painted where
             (geometry/layout.py), where there is a map. Deviation: the paper has no map. Without one, nothing tells a
             model that looks four seconds back where a lane leads that has not come into view yet.
         move_vehicles: in the views of the Coarse model other road users are moved as they move, not as the world goes
             by (geometry/moved.py), where their boxes are known. Deviation: the paper warps everything alike. Without
-            it, who drives is shown in wrong places, and the mean of all places is a smear.
+            it, vehicles stand in wrong places, and the mean of all places is a smear.
         compose_without_map: whether a compositor, where the pipeline has one, also makes frames where no map is known;
             else the Fine model does. A compositor that has seen few photographs draws houses of its own into them.
         sky_memory: whether a compositor's sky is remembered by direction (closed_loop/sky_memory.py), where the map
@@ -117,7 +117,7 @@ class LongDWMSettings:
         return {**asdict(self), "image_size": list(self.image_size)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "LongDWMSettings":
+    def from_json(cls, values: JsonObject) -> "LongDWMSettings":
         """From what ``to_json`` gave.
 
         Raises:
@@ -157,9 +157,9 @@ class OpenChoices:
             as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture_loss.py).
         vehicle_copy_weight: of the loss that has other road users copied from the model's views
             (training/losses/vehicle_loss.py); 0 for none, as in the paper. It keeps them whole. Clips whose road
-            users nobody marked train without.
+            users were not marked train without.
         wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
-            them (training/losses/wear.py); 0 for never, as in the paper.
+            them (training/losses/history_augmentation.py); 0 for never, as in the paper.
         own_keyframes_ratio: how often the Fine model fills a gap whose later keyframe the Coarse model made, as in
             driving, and none was recorded (training/losses/own_keyframes.py); 0 for never, as in the paper.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.

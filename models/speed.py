@@ -1,6 +1,6 @@
 """Switches that make transformers faster or smaller: compiled blocks, attention by name, weights of eight bits.
 
-Each is refused, saying what to install or to choose instead, before any long work.
+Each is rejected, saying what to install or to choose instead, before any long work.
 """
 
 import importlib.util
@@ -151,7 +151,7 @@ def _multiplies_float8(device: torch.device) -> bool:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Refuse to compile where it would fail at the first pass.
+    """Reject to compile where it would fail at the first pass.
 
     Raises:
         MissingDependency: a C++ compiler (CPU) or Triton (GPU) is missing.

@@ -27,7 +27,7 @@ from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX, Sky
 from longdwm_env.models.closed_loop.standstill import held, stands
 from longdwm_env.models.closed_loop.surroundings import Surroundings
-from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, redrawn
+from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, restyled
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.conditioning.text import contradicts, known_prompt, says_conditions, says_rain
 from longdwm_env.models.network.uncertainty import prediction_spread
@@ -88,7 +88,7 @@ class DiffusionWorld:
         fine_steps: as ``coarse_steps``.
         guidance_scale: as ``coarse_steps``.
         finish_seconds: see ``FinishingWorld``. Off, the frame at which an agent acts is always a new keyframe.
-        traffic: "reactive", "constant" or "none"; None for what a scene has, where the model is shown road users.
+        traffic: "reactive", "constant" or "none"; None for what a scene has, where the model is given road users.
     """
 
     def __init__(
@@ -328,7 +328,7 @@ class DiffusionWorld:
         present = replace(present, surroundings=surroundings)
 
         def drawn() -> Images:
-            picture = redrawn(self._generation, present, self._sampling(guided=True))
+            picture = restyled(self._generation, present, self._sampling(guided=True))
             return self._generation.restyled(present, picture)
 
         return self._generation.run([drawn])[0]
@@ -350,7 +350,7 @@ class DiffusionWorld:
     def _held(
         self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
     ) -> Images:
-        """A generated clip as it is seen: while the ego stands, what nobody moves through stays as it was."""
+        """A generated clip as it is seen: while the ego stands, what no road user moves through stays as it was."""
         if others is None or not stands(ahead[:num_frames]):
             return clip
         camera = camera_of(state)

@@ -1,4 +1,4 @@
-"""The house rules that can be read from the source: who imports whom, what stays light, and what is never loaded."""
+"""The house rules that can be read from the source: which module imports which, what is light, what is never loaded."""
 
 import ast
 import re
@@ -33,7 +33,7 @@ BELOW = {
 }
 """Which layers a layer may import."""
 
-CORE = {"clock", "types", "errors", "timing", "io.files", "io.hashing"}
+CORE = {"clock", "types", "values", "errors", "timing", "io.files", "io.hashing"}
 """The values below everything."""
 
 FACTORY = "longdwm_env.factory"
@@ -229,7 +229,7 @@ def name_called(function):
     return function.id if isinstance(function, ast.Name) else None
 
 
-MOST_LINES_WITH_ANY = 360
+MOST_LINES_WITH_ANY = 150
 
 
 def test_any_does_not_grow_back():

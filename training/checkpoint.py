@@ -29,6 +29,7 @@ from torch.distributed.checkpoint.state_dict import (
 from longdwm_env.errors import InvalidState
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.training.scaling.optimizers import has_eight_bits, moments_as_tensors, put_moments_back
+from longdwm_env.types import JsonObject
 
 _PREFIX = "step-"
 # Full dictionaries gathered on the first process: one format for one process, DDP and FSDP alike.
@@ -53,7 +54,7 @@ class Checkpoint:
     ema: dict[str, Tensor]
     ema_updates: int
     optimizer: dict[str, Tensor]
-    facts: dict[str, Any]
+    facts: JsonObject
 
 
 def gather(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

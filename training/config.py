@@ -128,7 +128,7 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One stage: its loop, its optimizer, and what its objective is told. Fields of other stages keep their defaults.
+    """One stage: its loop, its optimizer, and what its objective is given. Fields of other stages keep their defaults.
 
     Attributes:
         choices: what the paper leaves open (beta_s, H's cut-off, drop ratios).
@@ -297,15 +297,15 @@ def _replaced(value: Any, names: list[str], text: str, path: str) -> Any:
 
 
 def _window(text: str, path: str) -> Window:
-    """``4+1*5``: 4 known and 1 new keyframe, weight 5; ``4+3r`` is rolled, ``4+1s`` switched, ``1+1d`` redrawn."""
+    """``4+1*5``: 4 known, 1 new keyframe, weight 5; ``4+3r`` self-rollout, ``4+1s`` switched, ``1+1d`` restyled."""
     match = re.fullmatch(r"(\d+)\+(\d+)([rsd]?)(?:\*([\d.]+))?", text.strip())
     if match is None:
         raise InvalidConfig(
-            f"{path}: {text!r} is no window; 4+1*5 means 4 known and 1 new keyframe, weight 5; 4+3r rolls, 4+1s "
-            "switches, 1+1d redraws"
+            f"{path}: {text!r} is no window; 4+1*5 means 4 known and 1 new keyframe, weight 5; 4+3r is a self-rollout, "
+            "4+1s prompt-switched, 1+1d restyled"
         )
     history, future, kind, weight = match.groups()
-    kinds = {"r": "rolled", "s": "switched", "d": "redrawn"}
+    kinds = {"r": "self_rollout", "s": "prompt_switched", "d": "restyled"}
     return Window(int(history), int(future), float(weight or 1), **({kinds[kind]: True} if kind else {}))
 
 

@@ -49,12 +49,12 @@ def keyframes_needed(
         stage: one of ``stage_list.STAGES``.
         config: the stage's.
         settings: the pipeline's.
-        has_poses: without, nothing is rolled and no keyframes are the Coarse model's own.
+        has_poses: without, there are no self-rollouts and no keyframes of the Coarse model's own.
         has_twins: without, windows that need them are left out.
     """
     sample = STAGES[stage].sample
     if sample == "windows":
-        used = [w for w in config.windows if (has_poses or not w.rolled) and (has_twins or not w.needs_twin)]
+        used = [w for w in config.windows if (has_poses or not w.self_rollout) and (has_twins or not w.needs_twin)]
         return max((window.history + window.future for window in used), default=2)
     if sample == "whole":
         return settings.keyframes
@@ -76,7 +76,7 @@ def complaints(stages: Mapping[str, StageConfig], settings: LongDWMSettings, off
 
 
 def check_lengths(stages: Mapping[str, StageConfig], settings: LongDWMSettings, offer: Offer) -> None:
-    """Refuse clips that a stage cannot be trained on.
+    """Reject clips that a stage cannot be trained on.
 
     Raises:
         InvalidConfig: they are too short, or have no labels; with what each stage needs.

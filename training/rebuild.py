@@ -103,7 +103,7 @@ def rebuild(
                     running.append(_start(command(part, own_threads, left, processes), own_threads))
                 codes = [process.wait() for process in running]
         finally:
-            # Whoever ends this ends the parts, which then keep a checkpoint; and what they took is noted.
+            # Ending this ends the parts, which then keep a checkpoint; and what they took is noted.
             for process in running:
                 process.terminate()
                 process.wait()

@@ -39,7 +39,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
             Window(3, 1, 1.0),
             Window(4, 1, 4.5),
             Window(1, 12, 0.5),
-            Window(4, 1, 1.5, switched=True),
+            Window(4, 1, 1.5, prompt_switched=True),
         ),
         sampler_ratio=0.9,
         channel_weight_power=1.0,
@@ -55,11 +55,11 @@ def mini_simulator(size: Size = "full") -> Recipe:
         windows=(
             Window(1, 1, 0.3),
             Window(4, 1, 0.8),
-            Window(4, 3, 0.4, rolled=True),
-            Window(4, 8, 0.5, rolled=True),
-            Window(4, 24, 0.6, rolled=True),
-            Window(4, 1, 0.6, switched=True),
-            Window(1, 1, 0.9, redrawn=True),
+            Window(4, 3, 0.4, self_rollout=True),
+            Window(4, 8, 0.5, self_rollout=True),
+            Window(4, 24, 0.6, self_rollout=True),
+            Window(4, 1, 0.6, prompt_switched=True),
+            Window(1, 1, 0.9, restyled=True),
         ),
     )
     fine = StageConfig(
@@ -213,13 +213,13 @@ def _few_steps(
     """Stages that teach few steps: nothing is dropped, and no loss is added, since the teacher says what is wanted."""
 
     def taught(stage: StageConfig) -> StageConfig:
-        told = OpenChoices(
+        drops = OpenChoices(
             text_drop_ratio=0.0,
             warp_drop_ratio=stage.choices.warp_drop_ratio,
             last_frame_drop_ratio=stage.choices.last_frame_drop_ratio,
             history_noise_max=stage.choices.history_noise_max,
         )
-        return replace(stage, optimizer=optimizer, choices=told, sampler_ratio=0.0, few_steps=choices)
+        return replace(stage, optimizer=optimizer, choices=drops, sampler_ratio=0.0, few_steps=choices)
 
     return taught(coarse), taught(fine)
 

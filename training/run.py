@@ -88,7 +88,7 @@ class Run:
                 atomic_write_json(self.folder / "run.json", self.facts)
             self._forget_later(self.step if found else -1)
         if self.loop.tracker != "none":
-            # The trackers' own way to take back what a run that was killed had told them.
+            # The trackers' own way to take back what a run that was killed had given them.
             taken_back = {"tensorboard": {"purge_step": self.step + 1 if found else 0}}
             self.accelerator.init_trackers("longdwm", init_kwargs=taken_back)
         self.accelerator.wait_for_everyone()

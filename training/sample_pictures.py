@@ -54,7 +54,7 @@ class PictureWriter:
         counts = list(range(FIRST_SAMPLE, FIRST_SAMPLE + SAMPLES))
         window = 0
         batch = self.draw(window, counts)
-        while isinstance(batch, CoarseBatch) and batch.rolled:
+        while isinstance(batch, CoarseBatch) and batch.self_rollout:
             window += 1
             batch = self.draw(window, counts)
         device = next(self.objective.parameters()).device
@@ -91,14 +91,14 @@ class PictureWriter:
 
     def _coarse(self, batch: CoarseBatch) -> list[SheetRow]:
         model = cast(Denoiser, self.objective.model)
-        told = coarse_conditioning(
+        given = coarse_conditioning(
             batch.clean[:, : batch.history],
             batch.clean.shape[1],
             batch.text,
             **batch.views(with_layout=model.transformer.config.layout_view),
         )
         noise = normal(0, batch.counts, "picture", batch.clean.shape[1:]).to(batch.clean)
-        made = model.sample(told, noise, self.pipeline.settings.coarse_steps)
+        made = model.sample(given, noise, self.pipeline.settings.coarse_steps)
         codec = self.pipeline.codec
         rows = []
         for index in range(len(made)):
@@ -106,9 +106,9 @@ class PictureWriter:
                 f"{k - batch.history + 1:+d} s" + (" (given)" if k < batch.history else "")
                 for k in range(batch.clean.shape[1])
             )
-            parts = {"recorded": batch.clean, "warp": told.warp[:, :, 0], "made": made}
+            parts = {"recorded": batch.clean, "warp": given.warp[:, :, 0], "made": made}
             if model.transformer.config.layout_view and batch.warp is not None:
-                parts["layout"] = told.warp[:, :, -1]
+                parts["layout"] = given.warp[:, :, -1]
             for name, latents in parts.items():
                 rows.append(
                     _row(f"sample {index}: {name}", codec.decode_keyframes(latents[index : index + 1]), captions)
@@ -119,7 +119,7 @@ class PictureWriter:
         codec, frames = self.pipeline.codec, 13
         model = cast(Denoiser, self.objective.model)
         last_is_exact = batch.clean.shape[1] == frames
-        told = fine_conditioning(
+        given = fine_conditioning(
             batch.first,
             batch.last,
             batch.clean.shape[1],
@@ -130,11 +130,11 @@ class PictureWriter:
             **batch.views(with_last=True, with_layout=model.transformer.config.layout_view),
         )
         noise = normal(0, batch.counts, "picture", batch.clean.shape[1:]).to(batch.clean)
-        made = model.sample(told, noise, self.pipeline.settings.fine_steps)
+        made = model.sample(given, noise, self.pipeline.settings.fine_steps)
         shown = [0, 2, 4, 6, 8, 10, 12]
         rows = []
         for index in range(len(made)):
-            for name, latents in {"recorded": batch.clean, "warp": told.warp[:, :, 0], "made": made}.items():
+            for name, latents in {"recorded": batch.clean, "warp": given.warp[:, :, 0], "made": made}.items():
                 images = codec.decode_clip(latents[index : index + 1], frames)[:, shown]
                 rows.append(_row(f"sample {index}: {name}", images, tuple(f"frame {f}" for f in shown)))
         return rows

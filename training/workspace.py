@@ -183,13 +183,13 @@ def trained_with_warp(folder: Path) -> dict[str, bool]:
         return {}
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): bool(told) for name, told in noted.items()}
+        return {str(name): bool(with_warp) for name, with_warp in noted.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise InvalidConfig(f"{path} is damaged ({error}); it says which models were trained with warps") from error
 
 
 def _check_initial(folder: Path, recipe: Recipe) -> None:
-    """Refuse a folder that is no whole pipeline, or one of another kind than the recipe trains."""
+    """Reject a folder that is no whole pipeline, or one of another kind than the recipe trains."""
     try:
         check_pipeline_folder(folder)
     except UnknownWorld as error:

@@ -1,7 +1,6 @@
 """The network: two small pictures and the ego's motion in, waypoints out."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from longdwm_env.agents.policies.small_view import EGO_SCALE, VIEW_SIZE
 from longdwm_env.clock import WAYPOINT_TIMES_S
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.types import JsonObject
 
 WAYPOINT_SCALE = ((1.0, 0.3), (2.5, 1.0), (4.0, 2.0), (6.0, 3.5))
 """Metres ahead and aside: the units of the network's numbers, which are differences from driving straight on."""
@@ -67,7 +67,7 @@ class ClonedNetwork(nn.Module):
         return straight + offsets
 
 
-def settings_from(values: dict[str, Any]) -> ClonedSettings:
+def settings_from(values: JsonObject) -> ClonedSettings:
     """Settings as a saved policy holds them.
 
     Raises:

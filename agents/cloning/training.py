@@ -47,7 +47,7 @@ def clone(
         data: at least 8 moments.
         network: its size; the pictures' must be that of the data.
         settings: of the training.
-        report: is told epoch and held-out distance.
+        report: called with epoch and held-out distance.
 
     Raises:
         InvalidConfig: too little data, or pictures of another size.

@@ -5,7 +5,6 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.websockets import WebSocket
 
@@ -38,7 +37,7 @@ class Viewer:
         self._last = 0
         self._allowance, self._counted_s = ORDERS_AT_ONCE, time.monotonic()
 
-    def tell(self, letter: Mapping[str, Any]) -> None:
+    def tell(self, letter: Mapping[str, object]) -> None:
         """Send words; they all arrive, in order."""
         if len(self._letters) < MAX_LETTERS:
             self._letters.append(json.dumps(letter))
@@ -97,7 +96,7 @@ class Audience:
         return len(self.seats.viewers) >= MAX_VIEWERS
 
     def join(self, viewer: Viewer) -> None:
-        """Somebody looks on."""
+        """Add a viewer."""
         before = self.seats.join(viewer.name, viewer, time.monotonic())
         if before is not None:
             before.leave()
@@ -118,7 +117,7 @@ class Audience:
         for viewer in self.seats.viewers.values():
             viewer.show(broadcast)
 
-    def tell(self, letter: Mapping[str, Any]) -> None:
+    def tell(self, letter: Mapping[str, object]) -> None:
         """Send words to all."""
         for viewer in self.seats.viewers.values():
             viewer.tell(letter)

@@ -1,4 +1,4 @@
-"""Who may talk to the server: the right host, the right origin, and whoever holds the token."""
+"""Who may talk to the server: the right host, the right origin, and holders of the token."""
 
 import hmac
 import html

@@ -1,7 +1,6 @@
-"""What a page is told beside the pictures: keys, worlds, recordings, and three drives of one moment."""
+"""What a page receives beside the pictures: keys, worlds, recordings, and three drives of one moment."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ BRANCH_COLUMNS = 6
 """Frames of a branch come as one picture, so many in a row."""
 
 
-def hello() -> Mapping[str, Any]:
+def hello() -> Mapping[str, object]:
     """What the keys do: the window's own table."""
     keys = [
         {
@@ -30,7 +29,7 @@ def hello() -> Mapping[str, Any]:
     return {"is": "hello", "keys": keys, "devices": GAMEPAD_ABOUT}
 
 
-def news(room: Room, what: str) -> Mapping[str, Any]:
+def news(room: Room, what: str) -> Mapping[str, object]:
     """What became of "worlds", "recordings" or "branches"."""
     if what == "worlds":
         return {"is": "worlds", "worlds": room.worlds}

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from longdwm_env.agents.driving.engine.branching import WAYS
 from longdwm_env.agents.driving.input.held_keys import DIRECTIONS
@@ -117,7 +117,7 @@ class TakeSeat:
 
 @dataclass(frozen=True)
 class LeaveSeat:
-    """Hand the wheel over to whoever takes it."""
+    """Leave the wheel to the first viewer who takes it."""
 
 
 Order = Seen | Key | Pad | Touch | LetGo | Press | Back | Open | Replay | Link | Branch | GoOn | TakeSeat | LeaveSeat
@@ -188,37 +188,42 @@ def _check(order: Order) -> None:
         raise Refused(f"a text has at most {MAX_WORD_CHARS} characters")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise Refused("a text was expected")
     return value
 
 
-def _truth(value: Any) -> bool:
+def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise Refused("true or false was expected")
     return value
 
 
-def _whole(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**53:
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
         raise Refused("a whole number from 0 was expected")
     return value
 
 
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not -1e9 <= value <= 1e9 or not math.isfinite(value):
+def _number(value: object) -> float:
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not -1e9 <= value <= 1e9
+        or not math.isfinite(value)
+    ):
         raise Refused("a number was expected")
     return float(value)
 
 
-def _shares(value: Any) -> tuple[float, ...]:
+def _shares(value: object) -> tuple[float, ...]:
     if not isinstance(value, list):
         raise Refused("a list of numbers was expected")
     return tuple(min(1.0, max(-1.0, _number(each))) for each in value)
 
 
-_READ: Mapping[Any, Callable[[Any], Any]] = {
+_READ: Mapping[object, Callable[[object], object]] = {
     str: _text,
     bool: _truth,
     int: _whole,

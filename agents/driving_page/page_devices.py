@@ -1,9 +1,9 @@
-"""Gamepads, wheels and fingers of a browser, as devices of the driver's hands."""
+"""Gamepads, wheels and fingers of a browser, as input devices."""
 
 from dataclasses import dataclass, field
 
-from longdwm_env.agents.driving.input.devices import SteeringWheel, gamepad_wish, is_wheel
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.devices import SteeringWheel, gamepad_input, is_wheel
+from longdwm_env.agents.driving.input.pedals import DriverInput
 from longdwm_env.agents.driving_page.orders import Pad, Touch
 
 PEDAL_AXES = (2, 3)
@@ -20,9 +20,9 @@ class PageTouch:
     def __init__(self) -> None:
         self.at = Touch(0.0, 0.0, 0.0)
 
-    def wish(self) -> Wish:
+    def read(self) -> DriverInput:
         """See ``Device``."""
-        return Wish(self.at.steer, self.at.throttle, self.at.brake, direct=True)
+        return DriverInput(self.at.steer, self.at.throttle, self.at.brake, direct=True)
 
 
 @dataclass
@@ -43,7 +43,7 @@ class _Joystick:
 
 
 class PagePad:
-    """One gamepad or steering wheel, told of again and again."""
+    """One gamepad or steering wheel, whose positions arrive again and again."""
 
     def __init__(self, first: Pad) -> None:
         self.name = first.id
@@ -55,11 +55,11 @@ class PagePad:
         """Take in where its controls are."""
         self.at, self._joystick.axes = pad, pad.axes
 
-    def wish(self) -> Wish:
+    def read(self) -> DriverInput:
         """See ``Device``."""
         if self._wheel is not None:
-            return self._wheel.wish()
+            return self._wheel.read()
         if not self.at.standard or not self.at.axes:
-            return Wish(direct=True)
+            return DriverInput(direct=True)
         gas, brake = (self.at.buttons[index] if index < len(self.at.buttons) else 0.0 for index in TRIGGERS)
-        return gamepad_wish(self.at.axes[STICK], gas, brake)
+        return gamepad_input(self.at.axes[STICK], gas, brake)

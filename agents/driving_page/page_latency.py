@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 import numpy as np
 from websockets.asyncio.client import connect as connect_later
@@ -24,6 +23,7 @@ from websockets.sync.client import ClientConnection, connect
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, of_those_made
 from longdwm_env.agents.driving_page.page_server import PageServer
 from longdwm_env.errors import LongDWMError
+from longdwm_env.types import JsonObject
 
 BETWEEN_KEYS_S = (0.45, 1.1)
 """Time between two key events, drawn evenly; as in the window's measurement."""
@@ -39,7 +39,7 @@ class Address:
     port: int
     token: str
 
-    def socket(self, name: str) -> dict[str, Any]:
+    def socket(self, name: str) -> JsonObject:
         """Arguments of a connection, for a viewer of this name."""
         return {
             "uri": f"ws://127.0.0.1:{self.port}/drive?viewer={name}",
@@ -76,7 +76,7 @@ class Driver:
     """A connection at the wheel, and what has arrived there."""
 
     def __init__(self, address: Address) -> None:
-        self.state: dict[str, Any] = {}
+        self.state: JsonObject = {}
         self.drives = threading.Event()
         self.opened = threading.Event()
         self._open = ExitStack()
@@ -84,7 +84,7 @@ class Driver:
         self._ears = threading.Thread(target=self._hear, daemon=True)
         self._ears.start()
 
-    def say(self, do: str, **fields: Any) -> None:
+    def say(self, do: str, **fields: object) -> None:
         """Send an order."""
         self._socket.send(json.dumps({"do": do, **fields}))
 
@@ -219,9 +219,9 @@ async def _all_look_on(address: Address, count: int, pipe: Connection) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _state(message: bytes) -> dict[str, Any]:
+def _state(message: bytes) -> JsonObject:
     length = int.from_bytes(message[:4], "big")
-    state: dict[str, Any] = json.loads(message[4 : 4 + length])
+    state: JsonObject = json.loads(message[4 : 4 + length])
     return state
 
 

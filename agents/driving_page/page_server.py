@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.resources import files
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -31,6 +30,7 @@ from longdwm_env.agents.driving_page.page_starts import Starts
 from longdwm_env.agents.driving_page.photos import MAX_PHOTO_BYTES, Photos
 from longdwm_env.agents.driving_page.picture_scenery import Scenery
 from longdwm_env.agents.driving_page.room import Room
+from longdwm_env.agents.driving_page.wire import Broadcast
 from longdwm_env.agents.loopback import is_loopback
 from longdwm_env.errors import InvalidConfig, LongDWMError
 
@@ -160,7 +160,7 @@ class PageServer:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(do)
 
-    def _published(self, broadcast: Any) -> None:
+    def _published(self, broadcast: Broadcast) -> None:
         self._soon(partial(self.audience.publish, broadcast))
 
     def _announced(self, what: str) -> None:
@@ -266,7 +266,7 @@ class PageServer:
             case orders.Link():
                 self.room.order(order, lambda letter: self._soon(partial(viewer.tell, letter)))
             case _ if not driving:
-                raise Refused("somebody else is at the wheel")
+                raise Refused("another viewer is at the wheel")
             case orders.LeaveSeat():
                 seats.hand_over(viewer.name)
                 self.room.let_go()

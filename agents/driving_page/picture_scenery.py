@@ -75,7 +75,7 @@ class Scenery:
             return self._drawn[kind, which]
 
     def draw_ahead(self, may: Callable[[], bool]) -> None:
-        """Draw the pictures before they are asked for, so that whoever first opens the picker finds them.
+        """Draw the pictures before they are asked for, so that they are there when the picker is first opened.
 
         Args:
             may: asked before each; where it says no, this ends.
@@ -83,7 +83,7 @@ class Scenery:
         for choice in self.choices():
             if not may():
                 return
-            # What cannot be drawn says so to whoever asks for it.
+            # What cannot be drawn says so when it is asked for.
             with suppress(LongDWMError):
                 self.thumbnail(choice.kind, choice.which)
 

@@ -6,14 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from longdwm_env.agents.driving.engine.branching import Branch, ask_branches, go_on
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
 from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
 from longdwm_env.agents.driving.engine.timeline import Moment
-from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.driver_input import DriverInputs
 from longdwm_env.agents.driving.input.key_commands import Command
 from longdwm_env.agents.driving.recording.video_recorder import Recorder
 from longdwm_env.agents.driving.window.screen import screen_of
@@ -24,6 +23,7 @@ from longdwm_env.agents.driving_page.page_starts import Starts
 from longdwm_env.agents.driving_page.photos import Photos
 from longdwm_env.agents.driving_page.wire import Broadcast, jpeg_of, numbered, words_of
 from longdwm_env.errors import LongDWMError
+from longdwm_env.types import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Room:
         photos: the pictures that drives may start from.
         publish: takes each broadcast.
         announce: takes what else happened: "branches", "recordings" or "worlds".
-        ended: told once the thread ends, with the error that ended it, if one did.
+        ended: called once the thread ends, with the error that ended it, if one did.
 
     Attributes:
         branches: the latest three drives of one moment.
@@ -70,10 +70,10 @@ class Room:
         self._starts = Starts(options, photos)
         self._publish, self._announce, self._ended = publish, announce, ended
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._session, self._hands = open_session(options)
+        self._session, self._inputs = open_session(options)
         self._touch = PageTouch()
-        self._hands.devices = [self._touch]
-        self._next: tuple[Session, DriverHands] | None = None
+        self._inputs.devices = [self._touch]
+        self._next: tuple[Session, DriverInputs] | None = None
         self._recorder: Recorder | None = None
         self._watchers = 0
         self._closing = False
@@ -101,8 +101,8 @@ class Room:
         """The present drive; what it measures may be read and begun anew from any thread."""
         return self._session
 
-    def order(self, order: Order, answer: Callable[[dict[str, Any]], None]) -> None:
-        """Follow an order; ``answer`` is told what only this viewer asked to know, or why it was refused."""
+    def order(self, order: Order, answer: Callable[[JsonObject], None]) -> None:
+        """Follow an order; ``answer`` is called with what only this viewer asked to know, or why it was rejected."""
 
         def follow() -> None:
             try:
@@ -116,7 +116,7 @@ class Room:
         self._orders.put(follow)
 
     def watched_by(self, viewers: int) -> None:
-        """So many look on: without anybody, time stands still."""
+        """The number of viewers: without any, time stands still."""
         self._orders.put(lambda: setattr(self, "_watchers", viewers))
 
     def let_go(self) -> None:
@@ -175,7 +175,7 @@ class Room:
             session.say(f"the world failed: {type(error).__name__}: {error}", warning=True)
         self._note_recording()
 
-    def _tick_next(self, now_s: float, session: Session, hands: DriverHands) -> None:
+    def _tick_next(self, now_s: float, session: Session, inputs: DriverInputs) -> None:
         """Let the next session open its scene; the present one stays on screen until it has, and if it cannot."""
         try:
             session.tick(now_s)
@@ -191,7 +191,7 @@ class Room:
             finish_recording(self._session)
             self._note_recording()
             self._next, self.branches = None, None
-            self._session, self._hands, self.worlds = session, hands, session.worlds
+            self._session, self._inputs, self.worlds = session, inputs, session.worlds
             self._announce("worlds")
             self._announce("branches")
 
@@ -227,13 +227,13 @@ class Room:
         self._publish(Broadcast(self._number, self._picture, numbered(words, self._number), self._jpeg))
 
     def _release(self) -> None:
-        self._hands.keys.release_all()
+        self._inputs.keys.release_all()
         self._touch.at = orders.Touch(0.0, 0.0, 0.0)
-        self._hands.devices = [self._touch]
+        self._inputs.devices = [self._touch]
 
     # Orders
 
-    def _follow(self, order: Order, answer: Callable[[dict[str, Any]], None]) -> None:
+    def _follow(self, order: Order, answer: Callable[[JsonObject], None]) -> None:
         session, now_s = self._session, time.perf_counter()
         match order:
             case orders.Seen(n):
@@ -243,11 +243,11 @@ class Room:
                     self._answered = None
                     session.flipped(now_s)
             case orders.Key(name, down):
-                (self._hands.keys.press if down else self._hands.keys.release)(name, now_s)
+                (self._inputs.keys.press if down else self._inputs.keys.release)(name, now_s)
                 session.touched(now_s)
             case orders.Touch() | orders.Pad():
                 self._move(order)
-                if self._hands.device_moved():
+                if self._inputs.device_moved():
                     session.touched(now_s)
             case orders.LetGo():
                 self._release()
@@ -294,7 +294,7 @@ class Room:
         if isinstance(order, orders.Touch):
             self._touch.at = order
             return
-        pads = {device.name: device for device in self._hands.devices if isinstance(device, PagePad)}
+        pads = {device.name: device for device in self._inputs.devices if isinstance(device, PagePad)}
         if not order.axes:
             pads.pop(order.id, None)
         elif order.id in pads:
@@ -302,17 +302,17 @@ class Room:
         elif len(pads) < 4:
             pads[order.id] = PagePad(order)
             self._session.say(f"driving with {order.id[:60]}")
-        self._hands.devices = [self._touch, *pads.values()]
+        self._inputs.devices = [self._touch, *pads.values()]
 
     def _open(self, order: orders.Open | orders.Replay) -> None:
         if self._next is not None:
             raise Refused("a scene is being opened")
         if isinstance(order, orders.Replay):
             journal = self._starts.journal_of(order.link, self.worlds)
-            session, hands = open_session(self.options, journal=journal, before=self._session)
+            session, inputs = open_session(self.options, journal=journal, before=self._session)
         else:
             options = self._starts.options_of(order, self.worlds)
-            session, hands = open_session(options, before=self._session)
-        hands.devices = [self._touch]
+            session, inputs = open_session(options, before=self._session)
+        inputs.devices = [self._touch]
         self._touch.at = orders.Touch(0.0, 0.0, 0.0)
-        self._next = session, hands
+        self._next = session, inputs

@@ -1,10 +1,10 @@
-"""Who is at the wheel, of all who look on: one at a time, and nobody can keep it by going away."""
+"""Who is at the wheel, of all viewers: one at a time, and a viewer who goes away loses it."""
 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 GRACE_S = 10.0
-"""For so long the wheel waits for a driver whose connection was cut; then anybody may have it."""
+"""For so long the wheel waits for a driver whose connection was cut; then any viewer may take it."""
 
 ASLEEP_S = 120.0
 """A driver who moves nothing for so long is taken to be away."""
@@ -23,7 +23,7 @@ class Seats(Generic[T]):
     _left_s: float = 0.0
 
     def join(self, name: str, viewer: T, now_s: float) -> T | None:
-        """Somebody looks on, and drives if the wheel is free; returns the viewer that had this name before.
+        """Add a viewer, who drives if the wheel is free; returns the viewer that had this name before.
 
         A tab that connects again takes its own place: its last connection may not have been missed yet.
         """
@@ -49,7 +49,7 @@ class Seats(Generic[T]):
         return True
 
     def hand_over(self, name: str) -> None:
-        """The driver gives the wheel to whoever takes it."""
+        """The driver leaves the wheel to the first viewer who takes it."""
         if self.driver == name:
             self.driver = None
 

@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from longdwm_env.agents.driving.instruments import readings
 from longdwm_env.agents.driving.instruments.road_path import Ribbon, on_road
 from longdwm_env.agents.driving.window.screen import Screen
-from longdwm_env.types import FloatArray
+from longdwm_env.types import FloatArray, JsonObject
 
 JPEG_QUALITY = 92
 """Small pictures are enlarged many times in the page: the blocks of a lower quality would show."""
@@ -54,9 +53,9 @@ def jpeg_of(picture: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
     return data.tobytes()
 
 
-def described(screen: Screen) -> dict[str, Any]:
+def described(screen: Screen) -> JsonObject:
     """A screen as JSON values. Lengths on the picture are in shares of its width."""
-    said: dict[str, Any] = {
+    said: JsonObject = {
         "status": screen.status,
         "banner": screen.banner,
         "hint": screen.hint,
@@ -100,7 +99,7 @@ def numbered(words: bytes, number: int) -> bytes:
     return b'{"n":%d,' % number + words[1:]
 
 
-def _ribbon(ribbon: Ribbon | None) -> dict[str, Any] | None:
+def _ribbon(ribbon: Ribbon | None) -> JsonObject | None:
     if ribbon is None:
         return None
     return {

@@ -17,7 +17,7 @@ PERSISTENCE = 0.7
 """Share of the noise that carries over to the next action: a driver who drifts, not one who trembles."""
 
 FULL_NOISE_MPS = 5.0
-"""A car that plans to go slower than this is shaken in proportion: nobody drifts sideways out of a standstill."""
+"""A car that plans to go slower than this is shaken in proportion: no car drifts sideways out of a standstill."""
 
 MOST = 1000.0
 """Of noise, delay and aggression: a driver as bad as that cannot get worse."""

@@ -27,7 +27,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import FloatArray
 
 MOST = 10_000
-"""Of each setting: beyond it, a typing error is likelier than a wish."""
+"""Of each setting: beyond it, a typing error is likelier than an intention."""
 
 MOST_ACTIONS = 20_000
 """Of one batch: samples times periods. Each is a drive with its pictures."""

@@ -178,7 +178,7 @@ class LaneKeeping:
         return relative_to(places, np.broadcast_to(ego.pose, places.shape))[:, :2]
 
     def _lengths(self, path: LanePath, speed_mps: float, gap_m: float, leader_mps: float) -> FloatArray:
-        """Arc lengths (T,) at the frames ahead, everybody else keeping speed."""
+        """Arc lengths (T,) at the frames ahead, all other road users keeping speed."""
         turns = np.abs(np.diff(np.unwrap(path.headings_rad))) / np.maximum(np.diff(path.lengths_m), 0.1)
         bends = np.sqrt(COMFORTABLE_LATERAL_MPS2 / np.maximum(turns, 1e-4))
         driven, lengths = 0.0, []

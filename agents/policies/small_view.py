@@ -1,7 +1,7 @@
 """What small learned policies look at: one or two small pictures and the ego's motion.
 
 Of an observation in mode "video", the oldest and the newest frame of the control period; in mode "frame", the newest,
-with the ego's motion from ``info["ego"]``. The latter costs less where a world need not draw what nobody looks at.
+with the ego's motion from ``info["ego"]``. The latter costs less where a world draws only frames that are looked at.
 """
 
 from collections.abc import Mapping

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "LONGDWM_POLICY_TOKEN"
 """Environment variable with the token: in a policy's name it would end up in reports."""
 
-TOLD = ("scene", "prompt", "seed")
-"""What of the infos a policy elsewhere is told, besides poses and camera."""
+SENT_INFOS = ("scene", "prompt", "seed")
+"""What of the infos is sent to a remote policy, besides poses and camera."""
 
 
 class RemotePolicy:
@@ -64,7 +64,7 @@ class RemotePolicy:
         """Tell the policy that an episode begins; connects if there is no connection.
 
         Raises:
-            PolicyFailure: it cannot be reached, or refuses.
+            PolicyFailure: it cannot be reached, or rejects the client.
         """
         if self._connection is None:
             self._connection = self._held.enter_context(connected(self._address, self._connect_timeout_s))
@@ -75,7 +75,7 @@ class RemotePolicy:
                 "action_space": space_to_json(self._context.action_space),
             }
             self._ask(Message("hello", hello), "ready")
-        values: dict[str, object] = {"info": {key: info[key] for key in TOLD if key in info}}
+        values: dict[str, object] = {"info": {key: info[key] for key in SENT_INFOS if key in info}}
         values["camera"] = camera_to_json(episode_camera(self._context, info))
         self._ask(Message("reset", values, _arrays(observation, info)), "ok")
 
@@ -129,7 +129,7 @@ def connected(address: str, timeout_s: float) -> "Iterator[ClientConnection]":
     """A connection, with the token from the environment where there is one.
 
     Raises:
-        PolicyFailure: nobody answers, or the token is refused.
+        PolicyFailure: no server answers, or it rejects the token.
         MissingDependency: websockets is not installed.
     """
     try:

@@ -14,22 +14,21 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longdwm_env.env_options import MAX_SIDE_PX
 from longdwm_env.errors import LongDWMError
 from longdwm_env.scenes.media.sidecar import mounting_from
-from longdwm_env.types import Camera, Intrinsics
+from longdwm_env.types import AnyArray, Camera, Intrinsics, JsonObject
 
 VERSION = 1
 MAX_HEADER_BYTES = 1 << 18
 MAX_MESSAGE_BYTES = 1 << 26
 MAX_ARRAYS = 16
 MAX_DIMENSIONS = 5
-DTYPES: Mapping[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("uint8", "int64", "float32", "float64")}
+DTYPES: Mapping[str, np.dtype] = {name: np.dtype(name) for name in ("uint8", "int64", "float32", "float64")}
 
 
 class MalformedMessage(LongDWMError, ValueError):
@@ -41,8 +40,8 @@ class Message:
     """A type, named values (JSON) and named arrays."""
 
     type: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    values: JsonObject = field(default_factory=dict)
+    arrays: Mapping[str, AnyArray] = field(default_factory=dict)
 
 
 def encode(message: Message) -> bytes:
@@ -69,7 +68,7 @@ def encode(message: Message) -> bytes:
     return data
 
 
-def decode(data: Any) -> Message:
+def decode(data: object) -> Message:
     """The message in bytes; arrays are read-only views of them.
 
     Raises:
@@ -92,7 +91,7 @@ def decode(data: Any) -> Message:
     return Message(kind, header, arrays)
 
 
-def _header(text: bytes) -> dict[str, Any]:
+def _header(text: bytes) -> JsonObject:
     try:
         words = text.decode("utf-8")
         header = json.loads(words, parse_constant=_refuse)
@@ -117,14 +116,14 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _arrays(described: Any, data: bytes, offset: int) -> dict[str, NDArray[Any]]:
+def _arrays(described: object, data: bytes, offset: int) -> dict[str, AnyArray]:
     if not isinstance(described, list) or len(described) > MAX_ARRAYS:
         raise MalformedMessage(f"'arrays' is a list of at most {MAX_ARRAYS} descriptions")
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, AnyArray] = {}
     for entry in described:
         if not isinstance(entry, dict) or set(entry) != {"name", "dtype", "shape"}:
             raise MalformedMessage(f"an array is described by name, dtype and shape, got {str(entry)[:200]}")
@@ -150,7 +149,7 @@ def _arrays(described: Any, data: bytes, offset: int) -> dict[str, NDArray[Any]]
     return arrays
 
 
-def camera_to_json(camera: Camera) -> dict[str, Any]:
+def camera_to_json(camera: Camera) -> JsonObject:
     """A camera as JSON values."""
     inner = camera.intrinsics
     return {
@@ -162,7 +161,7 @@ def camera_to_json(camera: Camera) -> dict[str, Any]:
     }
 
 
-def camera_from_json(value: Any) -> Camera:
+def camera_from_json(value: JsonObject) -> Camera:
     """The camera that ``camera_to_json`` wrote.
 
     Raises:

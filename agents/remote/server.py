@@ -17,7 +17,7 @@ from gymnasium import spaces
 from longdwm_env.agents.loopback import is_loopback
 from longdwm_env.agents.naming import PolicySpec, environment_needs, make_policy
 from longdwm_env.agents.policy import Policy, PolicyContext
-from longdwm_env.agents.remote.client import TOLD
+from longdwm_env.agents.remote.client import SENT_INFOS
 from longdwm_env.agents.remote.messages import (
     MAX_HEADER_BYTES,
     MAX_MESSAGE_BYTES,
@@ -29,6 +29,7 @@ from longdwm_env.agents.remote.messages import (
 )
 from longdwm_env.agents.remote.waiting import SEND_S, at_most
 from longdwm_env.agents.saved import space_bytes, space_from_json
+from longdwm_env.episodes.observation import Info, Observation
 from longdwm_env.errors import InvalidConfig, LongDWMError, MissingDependency
 from longdwm_env.io.words import clean
 from longdwm_env.types import Camera
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_S = 600.0
-"""A connection on which nobody asks anything for so long is closed."""
+"""A connection without a message for so long is closed."""
 
 MAX_CONNECTIONS = 16
 
@@ -70,7 +71,7 @@ class Memory:
 
 
 class Refusal(LongDWMError):
-    """What the client is told when its message cannot be answered: a code and a message."""
+    """What the client receives when its message cannot be answered: a code and a message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -90,9 +91,9 @@ class Session:
         self._policy: Policy | None = None
         self._context: PolicyContext | None = None
         self._driving = False
-        self._told: dict[str, object] = {}
+        self._infos: dict[str, object] = {}
 
-    def answer(self, data: Any) -> bytes:
+    def answer(self, data: object) -> bytes:
         """The answer to a message. Whatever the message, there is one."""
         try:
             reply = self._reply(decode(data))
@@ -152,12 +153,12 @@ class Session:
 
     def _reset(self, message: Message) -> Message:
         policy, _ = self._introduced()
-        told = message.values.get("info", {})
-        if not isinstance(told, dict):
+        infos = message.values.get("info", {})
+        if not isinstance(infos, dict):
             raise Refusal("values", "'info' is a JSON object")
-        self._told = {name: told[name] for name in TOLD if name in told}
+        self._infos = {name: infos[name] for name in SENT_INFOS if name in infos}
         if message.values.get("camera") is not None:
-            self._told["camera"] = self._fitting(camera_from_json(message.values["camera"]))
+            self._infos["camera"] = self._fitting(camera_from_json(message.values["camera"]))
         self._driving = False
         policy.reset(*self._seen(message.arrays))
         self._driving = True
@@ -187,7 +188,7 @@ class Session:
             raise Refusal("order", "hello comes first")
         return self._policy, self._context
 
-    def _seen(self, arrays: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, Any]]:
+    def _seen(self, arrays: Mapping[str, np.ndarray]) -> tuple[Observation, Info]:
         assert self._context is not None
         space = self._context.observation_space
         wanted = dict(space.spaces) if isinstance(space, spaces.Dict) else {"frame": space}
@@ -202,7 +203,7 @@ class Session:
         if poses is None or poses.ndim != 2 or poses.shape[1] != 3 or not len(poses) or not np.isfinite(poses).all():
             raise Refusal("observation", "array 'ego_pose' is finite numbers (T, 3)")
         seen = observation if isinstance(space, spaces.Dict) else observation["frame"]
-        info = {**self._told, "ego_pose": poses}
+        info = {**self._infos, "ego_pose": poses}
         # Earlier clients send the ego's motion only as a part of the observation.
         ego = arrays.get("ego")
         if ego is not None:

@@ -101,14 +101,14 @@ def load(command: Command) -> Callable[..., object]:
 
 
 def _reader_has_left() -> bool:
-    """Whether nobody reads the output any more; else a broken pipe is another one, and a fault."""
+    """Whether the reader of the output is gone; else a broken pipe is another one, and a fault."""
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
 
 
 def _silence_stdout() -> None:
-    """Let the interpreter's last flush go nowhere: whoever read the output, such as ``head``, has seen enough."""
+    """Let the interpreter's last flush go nowhere: the reader of the output, such as ``head``, has seen enough."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -148,5 +148,5 @@ def _overview(name: str, commands: Mapping[str, Command | Mapping[str, Command]]
         rows += [(words, command.about) for words, command in group.items()]
     width = max(len(words) for words, _ in rows)
     lines = [f"  {words:<{width}}  {about}" for words, about in rows]
-    told = "every command has --help" + (f"; {name} --version" if commands is COMMANDS else "")
-    return "\n".join([f"usage: {name} COMMAND [options]    ({told})", "", *lines])
+    hint = "every command has --help" + (f"; {name} --version" if commands is COMMANDS else "")
+    return "\n".join([f"usage: {name} COMMAND [options]    ({hint})", "", *lines])

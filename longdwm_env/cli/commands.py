@@ -15,7 +15,7 @@ class Command:
 COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: what it does with options alone
     "demo": Command("drives.demo:demo", "drive a picture and the simulator; write videos, a contact sheet and a plot"),
     "drive": Command("drives.drive:drive", "drive by keyboard, gamepad or wheel in a window"),
-    "serve": Command("drives.serve:serve", "drive in a browser: one page to one driver and whoever else looks on"),
+    "serve": Command("drives.serve:serve", "drive in a browser: one page to one driver and any number of viewers"),
     "rollout": Command("drives.rollout:rollout", "a long video along a trajectory, without an agent"),
     "evaluate": Command("measuring.evaluate:evaluate", "run policies over scenes and rank them"),
     "serve-policy": Command("drives.serve_policy:serve_policy", "offer a policy to evaluations on other machines"),
@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "codec": Command("train:codec", "the small codec"),
         "latents": Command("train:latents", "encode the footage, once"),
         "coarse": Command("train:coarse", "the Coarse model (Eq. 3-5)"),
-        "sharpen": Command("train:sharpen", "the Coarse model on its own keyframes, and on their texture"),
+        "sharpen": Command("train:sharpen", "closed-loop fine-tuning: the Coarse model on its own keyframes"),
         "fine": Command("train:fine", "the Fine model (Eq. 6)"),
         "warp": Command("train:warp", "the Fine model with warp guidance (section 3.4)"),
         "compose": Command("train:compose", "the compositor, on drives of its own beside a critic"),
@@ -81,8 +81,8 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "truth": Command(
             "measuring.world_quality:truth", "how good a world is: PSNR, SSIM and FDS against the simulator"
         ),
-        "obey": Command("measuring.world_quality:obey", "how good a world is: does it show what was commanded"),
-        "last": Command("measuring.world_quality:last", "how good a world is: drives of 90 s, drift and collapse"),
+        "obey": Command("measuring.world_quality:obey", "how good a world is: controllability"),
+        "last": Command("measuring.world_quality:last", "how good a world is: long-horizon stability, up to 90 s"),
         "detail": Command(
             "measuring.world_quality:detail", "how good a world is: fine detail of its pictures, up to 90 s"
         ),

@@ -6,7 +6,7 @@ from longdwm_env.errors import MissingDependency
 
 
 def need(what: str, extra: str, *packages: str) -> None:
-    """Refuse a command whose packages are not installed.
+    """Reject a command whose packages are not installed.
 
     Args:
         what: that needs them.

@@ -43,7 +43,7 @@ def coarse(options: Options = DEFAULTS) -> int:
 
 
 def sharpen(options: Options = DEFAULTS) -> int:
-    """Train the Coarse model on: on its own keyframes, and on their texture."""
+    """Closed-loop fine-tuning: the Coarse model learns from its own keyframes, and from their texture."""
     return _stage("sharpen", options)
 
 
@@ -219,9 +219,11 @@ def estimate(
 
 
 def mini(options: Options = DEFAULTS) -> int:
-    """Rebuild longdwm-mini: data, codec, coarse and fine, distill, sharpen, warp, compose, readers, evaluation.
+    """Rebuild longdwm-mini: every stage in order, from footage to evaluation.
 
-    Every part is resumed where it stopped; running the command again goes on.
+    These are footage, codec, coarse and fine, distillation, closed-loop fine-tuning (sharpen), warp, the compositor,
+    the networks that read pictures, and the evaluation. Every part is resumed where it stopped; running the command
+    again goes on.
     """
     from longdwm_env.io.files import one_writer
     from longdwm_env.training.rebuild import parts_left, rebuild

@@ -5,30 +5,29 @@ import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longdwm_env.errors import LongDWMError
+from longdwm_env.types import AnyArray
 
 
 class BrokenPromise(LongDWMError, AssertionError):
     """A promise of a protocol is not kept; the message says which, and how that showed."""
 
 
-def promise(is_kept: object, told: str) -> None:
+def promise(is_kept: object, message: str) -> None:
     """Raise unless a promise is kept.
 
     Args:
         is_kept: looked at as a condition.
-        told: the promise, and what was found instead.
+        message: the promise, and what was found instead.
 
     Raises:
         BrokenPromise: it is not kept.
     """
     if not is_kept:
-        raise BrokenPromise(told)
+        raise BrokenPromise(message)
 
 
 def same(one: object, other: object) -> bool:
@@ -52,7 +51,7 @@ def same(one: object, other: object) -> bool:
     return bool(one == other)
 
 
-def most_different(one: NDArray[Any], other: NDArray[Any]) -> float:
+def most_different(one: AnyArray, other: AnyArray) -> float:
     """The largest difference between two arrays of numbers; infinity where their shapes differ."""
     if one.shape != other.shape:
         return float("inf")

@@ -115,8 +115,8 @@ def _check_damaged(store: Store, folder: Path, name: str, kind: str) -> None:
             same(found, store.contents), f"what is missing is made again, but without {name} something else is kept"
         )
     # A flipped byte can be a pixel's, which no format without checksums can tell; nothing else goes unnoticed.
-    is_told = kind == "a flipped byte" or same(found, store.contents)
-    promise(is_told, f"damage is found, but with {name} {kind} something else was read as if nothing were wrong")
+    is_found = kind == "a flipped byte" or same(found, store.contents)
+    promise(is_found, f"damage is found, but with {name} {kind} something else was read as if nothing were wrong")
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -21,7 +21,7 @@ Advanced = tuple[list[WorldState], Images]
 def check_world(world: WorldModel, scenes: SceneSource | Sequence[Scene], batch_tolerance: float = 0.0) -> None:
     """Drive a world a few times and see whether it keeps what ``world.WorldModel`` promises.
 
-    Its optional methods are checked where it has them: undrawn frames, recent frames, uncertainty.
+    Its optional methods are checked where it has them: lazy frames, recent frames, uncertainty.
 
     Args:
         world: the world.

@@ -1,4 +1,4 @@
-"""The pictures of a control period, each drawn when somebody looks at it."""
+"""The pictures of a control period, each drawn when it is looked at."""
 
 from collections.abc import Callable, Sequence
 
@@ -67,8 +67,8 @@ class Frames:
             self._newest = frozen_array(self._draw(len(self) - 1), np.uint8)
         return self._newest
 
-    def failing_as(self, told: Callable[[Exception], LongDWMError]) -> "Frames":
-        """The same frames; what drawing them raises, whenever that is, is raised as ``told`` makes of it."""
+    def failing_as(self, failure: Callable[[Exception], LongDWMError]) -> "Frames":
+        """The same frames; what drawing them raises, whenever that is, is raised as ``failure`` makes of it."""
         if self._images is not None:
             return self
 
@@ -80,7 +80,7 @@ class Frames:
             except LongDWMError:
                 raise
             except Exception as error:
-                raise told(error) from error
+                raise failure(error) from error
             return frame
 
         return Frames(len(self), self.shape[1:3], draw)

@@ -1,4 +1,4 @@
-"""Joins learned judges to a batch of periods: they work when a reward term asks, and once for the whole batch."""
+"""Joins learned scorers to a batch of periods: they work when a reward term asks, and once for the whole batch."""
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -21,14 +21,14 @@ SCORED_FRAMES = FRAMES_PER_INTERVAL
 T = TypeVar("T")
 
 
-def learned_judges(
+def learned_scorers(
     world: WorldModel,
     scene_of_key: Callable[[str], Scene],
     states: Sequence[EnvState],
     trajectories: Sequence[Trajectory],
     clips: Sequence[Frames],
 ) -> list[Learned]:
-    """What learned judges say of B periods; nothing is computed before somebody calls them.
+    """What learned scorers say of B periods; nothing is computed before they are called.
 
     Args:
         world: that made the clips.

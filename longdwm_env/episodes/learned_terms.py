@@ -1,6 +1,6 @@
-"""Reward terms that a network judges, where geometry cannot or may not. None of them is ever mixed with geometry's.
+"""Reward terms that a network estimates, where geometry cannot or may not. None of them is ever mixed with geometry's.
 
-They have names of their own, so that nobody takes an estimate for a measurement: a learned term is as good as the
+They have names of their own, so that an estimate is not taken for a measurement: a learned term is as good as the
 network behind it, and a policy that is trained on it long enough finds its mistakes.
 """
 
@@ -8,7 +8,7 @@ from longdwm_env.episodes.transition import Driven, Unavailable
 
 
 def learned_danger(driven: Driven) -> float | Unavailable:
-    """Minus the probability that the frames end in danger: somebody is touched, or would be within 2 s if all went on.
+    """Minus the probability that the frames end in danger: another is touched, or would be within 2 s if all went on.
 
     Source: the bundled scorer (models.scorer), a network trained on simulator footage; it looks at the last 12 frames.
     """

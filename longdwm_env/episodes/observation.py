@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from longdwm_env.clock import FPS
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.state import EnvState
-from longdwm_env.types import Images, ImageSize
+from longdwm_env.types import Images, ImageSize, JsonObject
 
 Observation = Images | Mapping[str, np.ndarray]
 """The newest frame in mode "frame", uint8 (H, W, 3); "frames" and "ego" in mode "video"."""
 
-Info = dict[str, Any]
+Info = JsonObject
 """What Gymnasium calls info; docs/environment.md has its keys."""
 
 ObservationMode = Literal["video", "frame"]

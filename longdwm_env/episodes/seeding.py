@@ -6,13 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from gymnasium.utils import seeding
 
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 
 MAX_SEED = 2**63 - 1
 """As large as an int64 holds: states keep seeds, and files and messages carry them."""
-
-FIRST_TEST_SEED = 1_000_000
-"""Seeds from here on are kept for testing: they are used when somebody asks for them, and never drawn."""
 
 
 class Seeds(NamedTuple):

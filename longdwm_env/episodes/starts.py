@@ -73,7 +73,7 @@ def chosen_start(
 
 
 def camera_for_want_of_one(scene: Scene, image_size: ImageSize) -> Camera:
-    """The camera that is assumed for a scene without one, with a warning to whoever reset the environment.
+    """The camera that is assumed for a scene without one, with a warning to the caller of reset.
 
     Its horizon is where the lines of the present picture meet, where they do; a warp about another horizon is wrong
     everywhere.
@@ -124,7 +124,7 @@ def logged_clip(scene: Scene, count: int, camera: Camera) -> Frames:
     log = scene.log
     if not isinstance(log, PromptedLog):
         return Frames.of(log.images(1 - count, count, camera))
-    # Like the world that it comes from, a log that is drawn waits until somebody looks.
+    # Like the world that it comes from, a log that is drawn waits until it is looked at.
     return Frames(count, camera.intrinsics.image_size, lambda index: log.images(1 - count + index, 1, camera)[0])
 
 

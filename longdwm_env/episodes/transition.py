@@ -22,7 +22,7 @@ class Scores:
     """What the learned scorer reads from the last second of frames: probabilities, 0 to 1, at its end.
 
     Attributes:
-        danger: somebody is touched, or would be within two seconds if all went on as they do.
+        danger: a road user is touched, or would be within two seconds if all went on as they do.
         off_road: the middle of the ego's rear axle is off the road.
     """
 
@@ -31,15 +31,15 @@ class Scores:
 
 
 def _nobody_asked() -> Unavailable:
-    return Unavailable("this record was made without learned judges")
+    return Unavailable("this record was made without learned scorers")
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What learned judges say of a period. A judge works when it is called, for the whole batch, and once.
+    """What learned scorers say of a period. A scorer works when it is called, for the whole batch, and once.
 
     Attributes:
-        is_generated: the world generates its pixels, so that nobody knows what stands behind them.
+        is_generated: the world generates its pixels, so that what stands behind them is unknown.
         scores: what the scorer reads from the frames.
         uncertainty: how far the world's several predictions for the trajectory differ, 0 or above.
     """
@@ -65,7 +65,7 @@ class Driven:
         clip: the T frames that the camera saw, drawn when ``frames`` is asked for.
         world_state: what the world remembers after these frames.
         unknown: why ``actors`` or ``road_map`` is None, by attribute name.
-        learned: what learned judges say of the period, for the terms that ask.
+        learned: what learned scorers say of the period, for the terms that ask.
     """
 
     ego_before: EgoState

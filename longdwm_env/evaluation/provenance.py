@@ -130,11 +130,11 @@ def _hash(root: Path, files: Sequence[Path], readable_bytes: float = math.inf) -
     digest = hashlib.sha256()
     for file in files:
         name = file.name if file == root else file.relative_to(root).as_posix()
-        told = file.stat()
-        digest.update(f"{name}\0{told.st_size}\0".encode("utf-8", "surrogateescape"))
-        readable_bytes -= told.st_size
+        status = file.stat()
+        digest.update(f"{name}\0{status.st_size}\0".encode("utf-8", "surrogateescape"))
+        readable_bytes -= status.st_size
         if readable_bytes < 0:
-            digest.update(f"{told.st_mtime_ns}\0".encode())
+            digest.update(f"{status.st_mtime_ns}\0".encode())
             continue
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 from tqdm import tqdm
 
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.compliance import commanded
 from longdwm_env.evaluation.networks import Networks
@@ -13,7 +14,6 @@ from longdwm_env.evaluation.report import Row, Table
 from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation
 from longdwm_env.models.readers.inverse_dynamics import InverseDynamics
 from longdwm_env.models.readers.scorer import WINDOW_FRAMES, WINDOW_SIZE, DrivingEncoder, windows_of
-from longdwm_env.simulator.scene import TEST_SEEDS_START
 from longdwm_env.training.data.clip import BadClip, Clip, ClipSource
 from longdwm_env.training.data.simulator_footage import unseen_clips
 from longdwm_env.training.losses.encoder import window_truth
@@ -86,7 +86,7 @@ def motion_quality(
 
 
 def quality_on_test_seeds(
-    networks: Networks, samples: int, first_seed: int = TEST_SEEDS_START, facts: Mapping[str, object] | None = None
+    networks: Networks, samples: int, first_seed: int = FIRST_TEST_SEED, facts: Mapping[str, object] | None = None
 ) -> Table:
     """How well the scorer, or else the inverse-dynamics model, reads the simulator's test seeds.
 

@@ -30,7 +30,7 @@ NEARER_M = 0.5
 """Who is nearer by more than this hides another."""
 
 STANDSTILL_MPS = 5e-3
-"""Below this speed the ego cannot run into anybody; nuPlan's stopped_speed_threshold."""
+"""Below this speed the ego cannot run into a road user; nuPlan's stopped_speed_threshold."""
 
 
 def body_poses(rear_axle_poses: Floats, car: Car) -> Floats:
@@ -77,10 +77,10 @@ def collisions(ego_poses: Floats, actors: ActorTracks, car: Car) -> NDArray[np.b
 
 
 def times_to_collision_s(ego_poses: Floats, ego_speeds_mps: Floats, actors: ActorTracks, car: Car) -> Floats:
-    """Seconds until the ego would touch somebody if everybody kept speed and heading; (T,), inf where never.
+    """Seconds until the ego would touch a road user if all kept speed and heading; (T,), inf where never.
 
     As in nuPlan, looked for up to 3 s ahead in steps of 0.1 s; road users behind the ego are left out (they can brake),
-    and an ego at standstill runs into nobody.
+    and an ego at standstill runs into no road user.
 
     Args:
         ego_poses: (T, 3) poses of the rear axle.

@@ -1,15 +1,13 @@
-"""Pinhole cameras: fitting pictures to a size, assuming what nobody measured, and projecting points."""
+"""Pinhole cameras: fitting pictures to a size, assuming what was not measured, and projecting points."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from longdwm_env.types import FORWARD_WXYZ, Camera, ImageSize, Intrinsics, Mounting
+from longdwm_env.types import FORWARD_WXYZ, Camera, ImageSize, Intrinsics, JsonObject, Mounting
 
 ASSUMED_HORIZONTAL_FOV_RAD = math.radians(65.0)
 """Field of view taken for a photograph that says nothing: that of nuScenes' front camera (64.6 degrees)."""
@@ -137,6 +135,6 @@ def camera_to_json(camera: Camera) -> dict[str, object]:
     }
 
 
-def camera_from_json(values: Mapping[str, Any]) -> Camera:
+def camera_from_json(values: JsonObject) -> Camera:
     """The camera that ``camera_to_json`` wrote."""
     return Camera(Intrinsics(**values["intrinsics"]), Mounting(**values["mounting"]))

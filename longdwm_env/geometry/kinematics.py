@@ -17,6 +17,13 @@ Numbers = Float[np.ndarray, "*#batch"] | float
 """One number, or an array of them (...,)."""
 
 
+def check_positive(settings: object, of: str = "") -> None:
+    """Raise ValueError unless every field of a dataclass is finite and above zero; ``of`` says whose."""
+    for name, value in vars(settings).items():
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} {of}must be finite and above zero, got {value!r}")
+
+
 @dataclass(frozen=True)
 class Car:
     """Dimensions of the ego car, metres: a mid-size saloon."""
@@ -68,10 +75,7 @@ class Limits:
     max_yaw_rate_radps: float = 1.2
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = self.__dict__[name]
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be finite and above zero, got {value!r}")
+        check_positive(self)
         if self.max_steering_rad >= math.pi / 2:
             raise ValueError(f"max_steering_rad must be below pi / 2, got {self.max_steering_rad!r}")
 

@@ -66,7 +66,7 @@ class RoadLayout:
         """Whether there is asphalt near a pose (3,); elsewhere a layout says nothing, as beyond a map's end."""
         asphalt = self.corners_m[self.kinds == ROAD].astype(np.float64)
         centre = np.asarray(pose[:2], np.float64)
-        # Nearly always a corner is near enough, which is sooner told.
+        # Nearly always a corner is near enough, which is found sooner.
         if (np.hypot(*(asphalt.reshape(-1, 2) - centre).T) < _NEAR_ROAD_M).any():
             return True
         return bool((_distances(asphalt, centre) < _NEAR_ROAD_M).any())

@@ -65,7 +65,7 @@ def paste_boxes(
         views: (V, H, W, 3), changed; the nearest box is put last.
         image: (H, W, 3) as it is now.
         now: (A, 5) boxes in it.
-        later: (A, 5) where they will be; NaN for whom nobody will see.
+        later: (A, 5) where they will be; NaN for those who will not be seen.
         which: (A,) whose.
     """
     height, width = image.shape[:2]

@@ -88,7 +88,7 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def atomic_write_json(path: str | os.PathLike[str], value: object) -> None:
-    """Write a JSON file whole or not at all; NaN and infinity, which are not JSON, are refused."""
+    """Write a JSON file whole or not at all; NaN and infinity, which are not JSON, are rejected."""
     atomic_write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
@@ -161,8 +161,8 @@ def one_writer_of(path: str | os.PathLike[str], part: str = "") -> AbstractConte
 
 def _holder(path: Path) -> str:
     try:
-        told = json.loads(path.read_text())
-        return f"process {told['process']} on {told['machine']} ({told['command']}, since {told['since']})"
+        owner = json.loads(path.read_text())
+        return f"process {owner['process']} on {owner['machine']} ({owner['command']}, since {owner['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 

@@ -40,7 +40,7 @@ if pygame.display.get_driver() in ("dummy", "offscreen"):
 
 
 def no_window() -> str:
-    """Why nobody would see a window of this process; empty where one can open.
+    """Why a window of this process would not be seen; empty where one can open.
 
     Found out in a process of its own: nothing within a process can end SDL's wait for a display that does not answer.
     """

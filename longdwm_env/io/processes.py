@@ -68,7 +68,7 @@ def on_sigterm(action: Callable[[], object]) -> Iterator[None]:
 
 
 PARENT = "LONGDWM_PARENT"
-"""Variable of the environment with the process that a child ends with; children's children are not told."""
+"""Variable of the environment with the process that a child ends with; children's children are not named."""
 
 GRACE_S = 60.0
 """A process whose parent is gone has so long to keep a checkpoint."""
@@ -94,11 +94,11 @@ def end_with_parent() -> None:
     if starter is not None:
         threading.Thread(target=_watch_sentinel, args=(starter.sentinel,), daemon=True, name="parent").start()
         return
-    told = os.environ.pop(PARENT, None)
+    named = os.environ.pop(PARENT, None)
     # Launchers of several processes, torchrun and accelerate's, tell nothing of the kind; they set these.
-    if told is None and "LOCAL_RANK" not in os.environ:
+    if named is None and "LOCAL_RANK" not in os.environ:
         return
-    parent = os.getppid() if told is None else int(told)
+    parent = os.getppid() if named is None else int(named)
     _ask_the_kernel()
     threading.Thread(target=_watch, args=(parent,), daemon=True, name="parent").start()
 
@@ -117,7 +117,7 @@ def _watch_sentinel(sentinel: int) -> None:
 
 
 def _watch(parent: int) -> None:
-    # Whoever loses its parent is given another one.
+    # A process that loses its parent is given another one.
     while os.getppid() == parent:
         time.sleep(LOOK_S)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What the machine refuses (a full disk, a read-only one, no memory), told from faults of ours and said in one line."""
+"""What the machine refuses (a full disk, a read-only one, no memory), apart from faults of ours, in one line."""
 
 import errno
 import os

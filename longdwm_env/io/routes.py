@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +119,7 @@ def open_route(name_or_path: str | Path, seconds: float, start_speed_mps: float 
 def read_poses(path: str | Path) -> FloatArray:
     """Poses of a drive, resampled to the frame times, (N, 3) in the ego frame of the first.
 
-    Formats, told apart by content:
+    Formats, recognised by content:
         JSON ``{"times_s": [...], "poses": [[x m, y m, heading rad], ...]}``; without times, one pose a frame.
         KITTI odometry: 12 numbers a row, the camera's 3x4 pose, 10 rows a second.
         TUM: ``time tx ty tz qx qy qz qw`` of the camera, ``#`` starts a comment.
@@ -145,7 +144,7 @@ def read_poses(path: str | Path) -> FloatArray:
 
 def _parse_json(path: Path, text: str) -> tuple[FloatArray, FloatArray]:
     try:
-        content: Any = json.loads(text)
+        content = json.loads(text)
         poses = np.array(content["poses"] if isinstance(content, dict) else content, dtype=np.float64)
         given = content.get("times_s") if isinstance(content, dict) else None
         times = np.arange(len(poses)) / FPS if given is None else np.array(given, dtype=np.float64)

@@ -15,7 +15,7 @@ _UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 def clean(words: object, limit: int = LONGEST) -> str:
     """The words, or what ``str`` makes of a value, at most ``limit`` characters long; what cannot be shown is U+FFFD.
 
-    A value whose ``str`` raises, as an exception of somebody else's may, gives the name of its type.
+    A value whose ``str`` raises, as a foreign exception may, gives the name of its type.
     """
     try:
         text = str(words)

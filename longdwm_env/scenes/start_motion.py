@@ -1,4 +1,4 @@
-"""How fast the car is where a photograph or a video starts: as somebody says, as the video shows, or assumed."""
+"""How fast the car is where a photograph or a video starts: as given, as the video shows, or assumed."""
 
 from collections.abc import Iterator
 from pathlib import Path

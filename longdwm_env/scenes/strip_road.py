@@ -26,7 +26,7 @@ PAVED_MARGIN_M = 0.5
 LINE_M = 0.15
 DASH_M, GAP_M = 3.0, 9.0
 PIECE_M, BENT_PIECE_RAD = 12.0, 0.1
-"""Length of the pieces that a layout is told in, and by how much one may turn."""
+"""Length of the pieces that a layout is made of, and by how much one may turn."""
 
 _WORDS = "straight, or a curvature in 1/m (to the left above 0), or name=number, separated by commas"
 
@@ -44,7 +44,7 @@ class Road:
         width: of a lane in m; None takes it from the lines of the picture, else 3.5.
         offset: m that the car is to the left of its lane's middle; None takes it from the picture, else 0.
         beside: what stands beside the road: trees, houses, buildings or nothing. It is no picture of what is there.
-        cars: other cars on the road; nobody knows those of the picture.
+        cars: other cars on the road; those of the picture are unknown.
         horizon: share of the picture's height, 0 at its top; None finds it.
         height: of the camera above the road in m; None takes the camera file's, else 1.4.
         fov: horizontal field of view in degrees; None takes the camera file's, else 65.

@@ -1,4 +1,4 @@
-"""The intelligent driver model: how hard to accelerate behind somebody.
+"""The intelligent driver model: how hard to accelerate behind another vehicle.
 
 Treiber, Hennecke and Helbing, "Congested traffic states in empirical observations and microscopic simulations",
 Physical Review E 62 (2000), eqs. 2 and 3.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longdwm_env.geometry.kinematics import check_positive
 from longdwm_env.types import FloatArray
 
 
@@ -18,7 +19,7 @@ class IdmSettings:
 
     Attributes:
         time_gap_s: kept to the car ahead.
-        standstill_gap_m: kept when everybody stands.
+        standstill_gap_m: kept when all stand.
         acceleration_mps2: at most, on a free road.
         braking_mps2: comfortable.
         exponent: how the acceleration fades towards the desired speed.
@@ -33,10 +34,7 @@ class IdmSettings:
     hardest_braking_mps2: float = 7.0
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = self.__dict__[name]
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} of the driver model must be finite and above zero, got {value!r}")
+        check_positive(self, "of the driver model ")
 
 
 def idm_acceleration(

@@ -1,7 +1,7 @@
 """Reactive traffic where road users were recorded: they follow their log until the ego leaves its own, then react.
 
 From then on each drives by the intelligent driver model along the way that he was recorded on and, beyond its end,
-along the lanes of the map, behind whoever is in his way, the ego included. This is how Waymax's and nuPlan's IDM agents
+along the lanes of the map, behind the next in his way, the ego included. This is how Waymax's and nuPlan's IDM agents
 are moved. Who appears later in the record joins where the record says, if there is room. No others come.
 """
 
@@ -34,7 +34,7 @@ PARKED_MPS = 0.5
 
 LOOK_AHEAD_M = 60.0
 MARGIN_M = 0.3
-"""Somebody is in the way when his side comes this near to the side of who drives there."""
+"""A road user is in the way when his side comes this near to the side of who drives there."""
 
 DRIVER = IdmSettings(acceleration_mps2=2.0, braking_mps2=3.0)
 
@@ -50,7 +50,7 @@ AHEAD = f"{PREFIX}paths"
 
 @dataclass(frozen=True, eq=False)
 class _Users:
-    """The record, and where everybody is; A road users.
+    """The record, and where all are; A road users.
 
     Attributes:
         log_poses: (T, A, 3) recorded; NaN where absent.
@@ -80,7 +80,7 @@ class _Users:
 
     @property
     def poses(self) -> FloatArray:
-        """(A, 3) where everybody is; NaN for the absent."""
+        """(A, 3) where all are; NaN for the absent."""
         if self.left:
             return _on_paths(self.paths, self.path_lengths_m, self.along_m)
         return self.log_poses[int(self.frame)]
@@ -134,8 +134,8 @@ def react(state: WorldState, poses: FloatArray, speeds_mps: FloatArray) -> Meanw
         looks[_CLASSES] = state.arrays[f"{PREFIX}{_CLASSES}"]
     ids = tuple(state.values[_IDS])
     speeds = np.stack([np.where(np.isfinite(one.along_m), one.speeds_mps, np.nan) for one in steps])
-    everybody = ActorTracks(np.stack([one.poses for one in steps]), users.sizes_m, speeds, ids, **looks)
-    near = _near(everybody, np.concatenate([np.asarray(state.arrays["track"][-1:], np.float64), poses]))
+    joined = ActorTracks(np.stack([one.poses for one in steps]), users.sizes_m, speeds, ids, **looks)
+    near = _near(joined, np.concatenate([np.asarray(state.arrays["track"][-1:], np.float64), poses]))
 
     def after(count: int) -> Arrays:
         return {f"{PREFIX}{name}": np.array(getattr(steps[count], name)) for name in _MOVING}
@@ -144,7 +144,7 @@ def react(state: WorldState, poses: FloatArray, speeds_mps: FloatArray) -> Meanw
 
 
 def _stepped(users: _Users, ego_before: FloatArray, ego: FloatArray, ego_speed_mps: float) -> _Users:
-    """Everybody one frame later, the ego being at ``ego``; he is seen where he was before."""
+    """All road users one frame later, the ego being at ``ego``; he is seen where he was before."""
     frame = int(users.frame) + 1
     users = replace(users, frame=np.array(frame))
     left = bool(users.left) or frame >= len(users.log_poses) or _departed(users.ego_log, frame, ego)
@@ -170,7 +170,7 @@ def _departed(ego_log: FloatArray, frame: int, ego: FloatArray) -> bool:
 
 
 def _joined(users: _Users, frame: int, ego: FloatArray) -> _Users:
-    """Those who appear in the record at this frame come in, where nobody is in their place."""
+    """Those who appear in the record at this frame come in, where their place is free."""
     if frame >= len(users.log_poses):
         return users
     appear = np.isfinite(users.log_poses[frame, :, 0]) & ~np.isfinite(users.log_poses[:frame, :, 0]).any(axis=0)
@@ -251,7 +251,7 @@ def _ways(actors: ActorTracks, road_map: RoadMap) -> tuple[FloatArray, FloatArra
         seen = np.flatnonzero(np.isfinite(actors.poses[:, column]).all(axis=1))
         poses = actors.poses[seen, column]
         steps = np.diff(poses[:, :2], axis=0)
-        # Forward only: boxes tremble, and nobody's way leads back.
+        # Forward only: boxes tremble, and no way leads back.
         forward = steps[:, 0] * np.cos(poses[:-1, 2]) + steps[:, 1] * np.sin(poses[:-1, 2])
         places = np.concatenate([np.zeros(min(len(seen), 1)), np.cumsum(np.maximum(forward, 0.0))])
         along[seen, column] = places

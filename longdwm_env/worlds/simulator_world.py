@@ -126,9 +126,9 @@ def _arrays(now: Traffic, pose: NDArray[np.float64]) -> dict[str, NDArray[np.gen
 
 
 def actor_tracks(steps: Sequence[Traffic], table: LaneTable, first: int) -> ActorTracks:
-    """The boxes and looks of everybody who was near the ego in any of the steps.
+    """The boxes and looks of all who were near the ego in any of the steps.
 
-    One who took over a row is somebody else.
+    Who took over a row is another road user.
 
     Args:
         steps: the traffic, frame by frame.
@@ -141,17 +141,17 @@ def actor_tracks(steps: Sequence[Traffic], table: LaneTable, first: int) -> Acto
     moments, rows = np.divmod(np.arange(len(every.lanes)), count)
     delta = every.positions_m - every.positions_m[moments * count + EGO]
     near = (np.hypot(delta[:, 0], delta[:, 1]) < ACTORS_WITHIN_M) & (rows != EGO)
-    sightings = np.flatnonzero(near)
+    seen = np.flatnonzero(near)
     columns: dict[tuple[int, int], int] = {}
-    names = zip(rows[sightings].tolist(), every.generations[sightings].tolist(), strict=True)
+    names = zip(rows[seen].tolist(), every.generations[seen].tolist(), strict=True)
     column = np.array([columns.setdefault(name, len(columns)) for name in names], dtype=int)
-    moment, actors = moments[sightings], len(columns)
+    moment, actors = moments[seen], len(columns)
     poses, speeds = np.full((len(steps), actors, 3), np.nan), np.full((len(steps), actors), np.nan)
-    poses[moment, column], speeds[moment, column] = every.poses[sightings], every.speeds_mps[sightings]
+    poses[moment, column], speeds[moment, column] = every.poses[seen], every.speeds_mps[seen]
     lights = np.zeros((len(steps), actors, 3), bool)
-    lights[moment, column] = lights_of(table, every, first + moments)[sightings]
+    lights[moment, column] = lights_of(table, every, first + moments)[seen]
     sizes, classes, colours = np.zeros((actors, 3)), np.zeros(actors, np.uint8), np.zeros((actors, 3), np.uint8)
-    sizes[column] = SIZES_M[every.kinds[sightings]]
-    classes[column], colours[column] = CLASSES[every.kinds[sightings]], colours_of(every)[sightings]
+    sizes[column] = SIZES_M[every.kinds[seen]]
+    classes[column], colours[column] = CLASSES[every.kinds[seen]], colours_of(every)[seen]
     ids = tuple(f"{row}-{generation}" for row, generation in columns)
     return ActorTracks(poses, sizes, speeds, ids, classes, colours, lights)

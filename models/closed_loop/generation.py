@@ -423,7 +423,7 @@ class Generation:
 
     @contextmanager
     def _stage(self, name: timing.Stage) -> Iterator[None]:
-        """A stage of the stopwatch that ends when the device is done, not when it was told what to do."""
+        """A stage of the stopwatch that ends when the device is done, not when its work was queued."""
         with timing.stage(name):
             yield
             if self.device.type == "cuda":

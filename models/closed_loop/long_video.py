@@ -35,7 +35,7 @@ class Drive:
         seed: of the noise.
         num_frames: frames to make.
         at_once: keyframes of a rollout.
-        most_history: most keyframes to show the Coarse model.
+        most_history: most keyframes to give the Coarse model.
         layout: of the road, in the ego frame of the start; None where there is no map.
     """
 

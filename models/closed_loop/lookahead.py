@@ -1,9 +1,9 @@
 """The rest of a generated second: what an agent that acts sooner goes on to see, as long as it does what it did.
 
-Every action begins a new keyframe, from a frame that was generated itself, and each adds its errors. Whoever acts more
-often than once a second and keeps his way has no need of that: the rest of the second is there. A world keeps it in its
-state (``world.FinishingWorld``), and gives it out while the trajectory leads where it was generated for. Where frames
-are put together one by one, what is kept is what they will be made from: whoever turns off has not waited for them.
+Every action begins a new keyframe, from a frame that was generated itself; each adds its errors. A driver who acts
+more often and keeps his way has no need of that: the rest of the second is there. A world keeps it in its state
+(``world.FinishingWorld``), and gives it out while the trajectory leads where it was generated for. Where frames
+are put together one by one, what is kept is what they will be made from: a driver who turns off did not wait for them.
 """
 
 from collections.abc import Mapping
@@ -99,19 +99,19 @@ def with_rest(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """A state's arrays and values with the rest of a second, if any is left of it, in place of an earlier one's."""
     kept = {name: array for name, array in arrays.items() if not name.startswith(_REST)}
-    told = {name: value for name, value in values.items() if name != _IDS}
+    plain = {name: value for name, value in values.items() if name != _IDS}
     if not len(rest.track):
-        return kept, told
+        return kept, plain
     kept[_TRACK] = rest.track.copy()
     if rest.opened is None:
-        return {**kept, _FRAMES: rest.frames.copy()}, told
+        return {**kept, _FRAMES: rest.frames.copy()}, plain
     opened = rest.opened
     kept |= {_FIRST: opened.first.copy(), _KEYFRAME: opened.keyframe.copy(), _POSES: opened.poses.copy()}
     if opened.others is not None:
         known = {"poses": opened.others.poses, "sizes_m": opened.others.sizes_m, "speeds_mps": opened.others.speeds_mps}
         kept |= {_OTHERS + name: array.copy() for name, array in (known | opened.others.looks).items()}
-        told[_IDS] = list(opened.others.ids)
-    return kept, told
+        plain[_IDS] = list(opened.others.ids)
+    return kept, plain
 
 
 __all__ = ["Opened", "Second", "rest_of_second", "with_rest"]

@@ -27,7 +27,7 @@ class Present:
             where there is none. For the matched sweep.
         layout: of the road, in the present ego frame; None where there is no map.
         boxes: (B, A, 5) where other road users are seen at present and at the new keyframes, as far as that is known,
-            see ``boxes.image_boxes``; None where nobody knows any.
+            see ``boxes.image_boxes``; None where none are known.
         guidance_scale: the Coarse model is guided at least as strongly for this driver, whatever is asked for all; 0
             asks for nothing.
         surroundings: what is known of the next second, for pipelines with a compositor; None where that is only the

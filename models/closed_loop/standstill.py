@@ -2,7 +2,7 @@
 
 Where nothing moves, everything that a model draws again is an error, and a car may stand for minutes: each second a
 little more contrast, and a night becomes noise. So while the ego stands, only those parts of its clips are generated in
-which other road users come and go. Where nobody knows whether there are any, everything is generated.
+which other road users come and go. Where it is unknown whether there are any, everything is generated.
 """
 
 import cv2
@@ -25,7 +25,7 @@ def stands(poses: FloatArray) -> bool:
 
 
 def held(clip: Images, present: Images, others: ActorTracks, ego_pose: FloatArray, camera: Camera) -> Images:
-    """A clip of a car that stands, with the present frame in place of everything in it that nobody drives through.
+    """A clip of a car that stands, with the present frame in place of everything that no road user drives through.
 
     Args:
         clip: (T, H, W, 3), as generated.

@@ -66,6 +66,6 @@ def _as_product(synthesis: nn.ConvTranspose2d) -> nn.Sequential:
 
 
 def _unset(*shape: int, bias: bool = True) -> nn.Conv2d:
-    """A convolution without initial weights: those would be drawn from the random numbers of whoever calls."""
+    """A convolution without initial weights: those would be drawn from the caller's random numbers."""
     made: nn.Conv2d = skip_init(nn.Conv2d, *shape, bias=bias)
     return made

@@ -1,6 +1,6 @@
-"""The one place that builds what a denoiser is told: known frames, warps, ego motion, text.
+"""The one place that builds what a denoiser is given: known frames, warps, ego motion, text.
 
-Training and driving both call it. The pictures that are told come from ``warped``; here their latents are put in their
+Training and driving both call it. The pictures come from ``warped_pictures``; here their latents are put in their
 places.
 """
 
@@ -17,7 +17,7 @@ from longdwm_env.geometry.pose import relative_to
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a denoiser is told about B clips of F latent frames.
+    """What a denoiser is given of B clips of F latent frames.
 
     Attributes:
         known: (B, F, C, h, w) clean latents where known, zeros elsewhere.
@@ -140,10 +140,10 @@ def coarse_conditioning(
         guidance = guidance.expand(-1, -1, 1 + count_further)
     if layout is not None:
         views = torch.cat([views, torch.cat([history, layout.to(history)], dim=1)[:, :, None]], dim=2)
-        told = torch.ones_like(mask)
+        present = torch.ones_like(mask)
         if layout_mask is not None:
-            told[:, count:] = layout_mask.to(history)
-        guidance = torch.cat([guidance, told[:, :, None]], dim=2)
+            present[:, count:] = layout_mask.to(history)
+        guidance = torch.cat([guidance, present[:, :, None]], dim=2)
     return Conditioning(known, mask, mask, text, views, guidance, ego_motion)
 
 

@@ -1,4 +1,4 @@
-"""What the models are shown of a frame, as latents: its views along the trajectory, and the road's layout.
+"""What the models are given of a frame, as latents: its views along the trajectory, and the road's layout.
 
 Pictures are made frame by frame on the CPU (``warped``), and all views of a batch are encoded in one pass.
 """
@@ -24,7 +24,7 @@ Pictures = Sequence[Images]
 
 @dataclass(frozen=True)
 class KeyframeViews:
-    """What the Coarse model is shown of R new keyframes of B drivers; see ``conditioning.coarse_conditioning``.
+    """What the Coarse model is given of R new keyframes of B drivers; see ``conditioning.coarse_conditioning``.
 
     Attributes:
         warp: (B, R, C, h, w).
@@ -45,7 +45,7 @@ class KeyframeViews:
 
 @dataclass(frozen=True)
 class ClipViews:
-    """What the Fine model is shown of B clips, latents (B, F, C, h, w); see ``conditioning.fine_conditioning``.
+    """What the Fine model is given of B clips, latents (B, F, C, h, w); see ``conditioning.fine_conditioning``.
 
     Attributes:
         warp_first: the first frame warped on.

@@ -1,9 +1,9 @@
 """The present picture under another prompt, for worlds whose prompt is changed on the way.
 
-The Coarse model is asked for the keyframe that follows when nobody moves: what it sees stays where it is, and only what
+The Coarse model is asked for the keyframe that follows if nothing moves: what it sees stays where it is, and only what
 the prompt says becomes different. A drive from there shows the new weather from its first frame on, as the reference
 simulator does, and keeps houses and trees that would otherwise be lost while the weather changes and the car drives on.
-What is left of the old weather in that picture goes in the seconds after it, in which the prompt is insisted on.
+What is left of the old weather in that picture goes in the seconds after it, by classifier-free guidance.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ DRIVING_GUIDANCE_SCALE = 2.0
 """Classifier-free guidance of the Coarse model in that time."""
 
 
-def redrawn(generation: Generation, present: Present, sampling: Sampling) -> Images:
+def restyled(generation: Generation, present: Present, sampling: Sampling) -> Images:
     """The present frame as the Coarse model draws it under the prompt, uint8 (H, W, 3).
 
     Args:

@@ -35,7 +35,7 @@ LEAST_INSIDE, MOST_HIDDEN = 0.3, 0.5
 """Shares of a box that must be in the picture, and that one before it may cover, for its picture to be moved."""
 
 NEAR_LINE_M = 6.0
-"""How far the line may be that somebody drives along."""
+"""How far the line may be that a road user drives along."""
 
 ALONG_RAD = 0.5
 """How far its direction may differ from his."""
@@ -49,7 +49,7 @@ class RoadUsers:
     """Who else is on the roads of a generated world, and where they go; states keep the rest.
 
     Attributes:
-        shown: whether the model is shown road users; where it is not, there are none unless they are asked for.
+        shown: whether the model is given road users; where it is not, there are none unless they are asked for.
         traffic: "reactive", "constant" or "none"; None for what a scene has.
     """
 
@@ -68,10 +68,10 @@ class RoadUsers:
         kind = kind_of(scene, self.traffic) if self.shown or self.traffic is not None else "none"
         if kind == "none":
             # Asked to have none where some are known, a world knows that there are none.
-            nobody = None
+            none_known = None
             if scene.actors is not None and self.traffic == "none":
-                nobody = scene.actors.during(slice(1)).of(np.zeros(0, int))
-            return Begun({}, {"traffic": "none"}, nobody)
+                none_known = scene.actors.during(slice(1)).of(np.zeros(0, int))
+            return Begun({}, {"traffic": "none"}, none_known)
         if kind == "constant":
             assert scene.actors is not None
             seen = still_known(scene.actors.during(slice(1)), scene.start.pose, camera)
@@ -151,11 +151,11 @@ def still_known(actors: ActorTracks, ego_pose: FloatArray, camera: Camera) -> Ac
 
 
 def driven_on(actors: ActorTracks, layout: RoadLayout | None, frames: int) -> ActorTracks:
-    """Where everybody is at a number of frames to come: as fast as now, and in the direction of the lines beside him.
+    """Where all are at a number of frames to come: as fast as now, and in the direction of the lines beside each.
 
     Args:
         actors: at one frame.
-        layout: of the road, in the frame of the tracks; None where there is no map, and everybody drives straight on.
+        layout: of the road, in the frame of the tracks; None where there is no map, and all drive straight on.
         frames: T.
 
     Returns:

@@ -1,7 +1,7 @@
 """What a frame will look like from elsewhere: the pictures that guide both models, before they are encoded.
 
 Training stores their latents, driving encodes them on the way (``views``); both make them here. ``keyframe_views`` and
-``clip_views`` give all that a model of these settings is shown.
+``clip_views`` give all that a model of these settings is given.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def keyframe_views(
     settings: LongDWMSettings,
     boxes: Float[np.ndarray, "b a 5"] | None = None,
 ) -> tuple[UInt8[np.ndarray, "r v h w 3"], Float[np.ndarray, "r"]]:
-    """The present keyframe as it will look from R keyframes ahead, in every way that the Coarse model is shown.
+    """The present keyframe as it will look from R keyframes ahead, in every way that the Coarse model is given.
 
     Args:
         image: (H, W, 3) uint8, the present keyframe.
@@ -46,7 +46,7 @@ def keyframe_views(
         earlier: for the matched sweep; None where nothing was seen before, and the warp takes its place.
         settings: which views, and how far ahead.
         boxes: (B, A, 5) of A other road users, see ``boxes.image_boxes``: in ``image``, and as they will be seen from
-            each new keyframe, as far as that is known; None where nobody knows. For settings that move vehicles.
+            each new keyframe, as far as that is known, else None. For settings that move vehicles.
 
     Returns:
         uint8 (R, V, H, W, 3): the warp; with a matched sweep that one before it; then each plane of
@@ -190,7 +190,7 @@ def clip_views(
     poses: Float[np.ndarray, "t 3"],
     settings: LongDWMSettings,
 ) -> Sequence[UInt8[np.ndarray, "t+1 h w 3"]]:
-    """All that the Fine model is shown of the frames between two keyframes.
+    """All that the Fine model is given of the frames between two keyframes.
 
     Args:
         first_image: (H, W, 3) uint8, frame 0.

@@ -46,6 +46,8 @@ class CoarseModel(Denoiser):
         Returns:
             (B, R, C, h, w).
         """
-        told = coarse_conditioning(history, noise.shape[1], text, warp, warp_mask, motion, further, layout, layout_mask)
-        latents = self.sample(told, noise, num_steps, guidance_scale, unconditional_text, on_step)
+        inputs = coarse_conditioning(
+            history, noise.shape[1], text, warp, warp_mask, motion, further, layout, layout_mask
+        )
+        latents = self.sample(inputs, noise, num_steps, guidance_scale, unconditional_text, on_step)
         return latents[:, history.shape[1] :]

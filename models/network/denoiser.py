@@ -91,27 +91,27 @@ class Denoiser:
         Raises:
             ValueError: guidance is asked for without the text to guide away from.
         """
-        told = conditioning.to(noise.device, noise.dtype)
-        untold = told if unconditional_text is None else told.with_text(unconditional_text)
+        conditional = conditioning.to(noise.device, noise.dtype)
+        unconditional = conditional if unconditional_text is None else conditional.with_text(unconditional_text)
 
         def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
             scale = guidance_scale if self.guidance is None else self.guidance()
             if scale != 1 and unconditional_text is None:
                 raise ValueError("guidance needs unconditional_text, the embedding of the empty prompt")
-            output = self.output(latents, timesteps, told)
+            output = self.output(latents, timesteps, conditional)
             if scale == 1:
                 return output
             # One after the other, not one batch of two: the result of a sample then never depends on a batch's size.
-            base = self.output(latents, timesteps, untold)
+            base = self.output(latents, timesteps, unconditional)
             return base + scale * (output - base)
 
         latents = denoise(self.scheduler, predict, noise, num_steps, on_step)
-        exact = told.exact_mask[:, :, None, None, None]
-        return torch.where(exact > 0, told.known, latents)
+        exact = conditional.exact_mask[:, :, None, None, None]
+        return torch.where(exact > 0, conditional.known, latents)
 
 
 def _views(tensor: Tensor, count: int) -> Tensor:
-    """The first ``count`` views of (B, F, V, ...); views that nobody gave are zeros."""
+    """The first ``count`` views of (B, F, V, ...); views that are not given are zeros."""
     missing = count - tensor.shape[2]
     if missing <= 0:
         return tensor[:, :, :count]

@@ -50,7 +50,7 @@ class FineModel(Denoiser):
         Returns:
             (B, F, C, h, w); the first latent is ``first``.
         """
-        told = fine_conditioning(
+        inputs = fine_conditioning(
             first,
             last,
             noise.shape[1],
@@ -64,4 +64,4 @@ class FineModel(Denoiser):
             layout=layout,
             layout_mask=layout_mask,
         )
-        return self.sample(told, noise, num_steps, guidance_scale, unconditional_text, on_step)
+        return self.sample(inputs, noise, num_steps, guidance_scale, unconditional_text, on_step)

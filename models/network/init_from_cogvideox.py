@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import CogVideoXDDIMScheduler
@@ -21,6 +20,7 @@ from longdwm_env.models.folder import INDEX, check_component, check_finite, weig
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import cogvideox_2b
 from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.types import JsonObject
 
 _VOCABULARIES = ("spiece.model", "tokenizer.json")
 _COPIED = ("vae", "text_encoder", "tokenizer")
@@ -87,7 +87,7 @@ def starting_transformer(folder: Path) -> LongDWMTransformer3DModel:
     configuration = folder / "config.json"
     if not configuration.is_file():
         raise MissingWeights(f"{configuration} is missing; expected CogVideoX's transformer in diffusers' form")
-    values: dict[str, Any] = json.loads(configuration.read_text(encoding="utf-8"))
+    values: JsonObject = json.loads(configuration.read_text(encoding="utf-8"))
     if values.get("_class_name") != "CogVideoXTransformer3DModel":
         raise InvalidConfig(f"{configuration} describes a {values.get('_class_name')!r}, not CogVideoX's transformer")
     given = {key: value for key, value in values.items() if not key.startswith("_")}
@@ -114,10 +114,10 @@ def starting_transformer(folder: Path) -> LongDWMTransformer3DModel:
 _NEW = ("known_embed.", "warp_embed.", "warp_projections.", "motion_embed.")
 
 
-def _source_index(source: Path) -> dict[str, Any]:
+def _source_index(source: Path) -> JsonObject:
     if not (source / INDEX).is_file():
         raise MissingWeights(f"{source / INDEX} is missing; expected a folder that CogVideoXPipeline wrote")
-    index: dict[str, Any] = json.loads((source / INDEX).read_text(encoding="utf-8"))
+    index: JsonObject = json.loads((source / INDEX).read_text(encoding="utf-8"))
     kind = index.get("_class_name")
     if kind != "CogVideoXPipeline":
         own = (

@@ -186,7 +186,7 @@ def annotate(
         out: the JSON file.
         indices: which scenes; None for all.
         batch_size: scenes at once.
-        progress: told how many scenes are done after each batch, those of an earlier run included.
+        progress: called with how many scenes are done after each batch, those of an earlier run included.
 
     Returns:
         All captions of the file.

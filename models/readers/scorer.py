@@ -3,7 +3,7 @@
 It has three uses. Its features give **FDS**, the Frechet distance of simulator-trained features. That is not FVD: no
 number of it may stand beside a published FVD. Its motion head makes the features tell motions apart; how fast a
 car went, ``inverse_dynamics`` says far better. Its condition heads recognise weather and time of day. Its danger heads
-say whether the car has left the road or is about to hit somebody, which makes it the judge where no map is known.
+say whether the car has left the road or is about to hit a road user, which makes it the judge where no map is known.
 Besides, it learns to tell intact pictures from blurred, blocky, noisy and ghosted ones; without that, features learnt
 from motion alone would hardly notice what a world model does wrong.
 
@@ -55,7 +55,7 @@ class Readings:
         weather, time_of_day: (B, 3) logits.
         corruption: (B, 5) logits of ``CORRUPTIONS``.
         severity: (B,) how corrupted, 0 to 1.
-        off_road, danger: (B,) logits of the window's last frame: the rear axle is off the road; somebody is touched, or
+        off_road, danger: (B,) logits of the window's last frame: the rear axle is off the road; another is touched, or
             would be within two seconds.
     """
 

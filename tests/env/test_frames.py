@@ -1,4 +1,4 @@
-"""Pictures are drawn when somebody looks, and nobody can tell from what they see."""
+"""Pictures are drawn when they are looked at, and look the same whenever that is."""
 
 import copy
 

@@ -81,7 +81,7 @@ if __name__ == "__main__":
     ahead = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
     # In a process that starts afresh the world makes no difference, and mini takes long to load.
     for context, world, count in ((None, "mini", 2), ("spawn", "warp", 1), ("forkserver", "warp", 1)):
-        # Whoever has used a world already has its threads, which a forked process does not.
+        # A process that has used a world has its threads, which a forked process does not.
         used = gym.make("LongDWM-v0", world=world)
         used.reset(seed=0)
         alone = used.step(ahead)[0]["frames"]

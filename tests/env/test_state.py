@@ -222,7 +222,7 @@ def test_random_files_are_refused(saved, tmp_path_factory, data):
     ),
 )
 def test_a_record_with_the_right_checksum_and_the_wrong_fields_is_refused(saved, state, tmp_path_factory, data, junk):
-    """A file that somebody wrote with care, and wrongly: every field is checked, not only the checksum."""
+    """A file that was written with care, and wrongly: every field is checked, not only the checksum."""
     from longdwm_env.state import FORMAT, VERSION, _digest, _jsonable
 
     record, tensors = state._record(), state._tensors()

@@ -23,10 +23,10 @@ from longdwm_env.evaluation.studies.estimates import Estimate, drawn_scenes
 from longdwm_env.evaluation.studies.measures import frechet, mean
 from longdwm_env.evaluation.studies.scores import Scores
 from longdwm_env.evaluation.worlds.collapse import damaged
-from longdwm_env.evaluation.worlds.controllability import Obedience
+from longdwm_env.evaluation.worlds.controllability import Controllability
 from longdwm_env.evaluation.worlds.objects import MOMENTS, Persistence
 from longdwm_env.evaluation.worlds.recognition import Recognition
-from longdwm_env.evaluation.worlds.stability import Endurance
+from longdwm_env.evaluation.worlds.stability import Stability
 from longdwm_env.evaluation.worlds.truth import TruthScores
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.models.readers.inverse_dynamics import Motion
@@ -102,8 +102,8 @@ def worlds():
     drives = footage()
     dim = (drives * 0.8).astype(np.uint8)
     scores = TruthScores(encoder())
-    endurance = Endurance(encoder(), 20)
-    obedience, recognition, persistence = Obedience(Reader()), Recognition(encoder()), Persistence()
+    stability = Stability(encoder(), 20)
+    controllability, recognition, persistence = Controllability(Reader()), Recognition(encoder()), Persistence()
     speeds = 6 + 3 * np.sin(np.arange(241) / 30)
     weather = [Conditions(w, t) for w in ("clear", "fog", "rain") for t in ("day", "night")]
     box = np.tile(np.array([[8.0, 6.0, 24.0, 18.0]]), (2, 5, 1))
@@ -114,20 +114,20 @@ def worlds():
         cost = {"speeds": speeds, "seconds": np.full(20, 0.25), "memory": np.linspace(500, 500 + seed, 20)}
         broken = damaged(worse, "blurred", 120)
         shown = {"simulator": drive, "dim": worse, "bad": broken}
-        endurance.add({name: given(one, seed=seed, **cost) for name, one in shown.items()})
+        stability.add({name: given(one, seed=seed, **cost) for name, one in shown.items()})
         for mode in ("control", "goal"):
             turns = np.sin(np.arange(49) / 9) / 9
-            obedience.add({"dim": given(worse[:49], mode=mode, speeds=speeds[:49], turns=turns)})
+            controllability.add({"dim": given(worse[:49], mode=mode, speeds=speeds[:49], turns=turns)})
         for way in ("start as prompted", "start as it was"):
             recognition.add({"dim": less}, way, weather[seed], weather[(seed + 1) % 6])
         persistence.add(real, {"dim": less}, box, drives[seed - 1][MOMENTS])
     return {
         "truth": scores.table("dim", ["same"], {}, ()),
         "truth by scene": scores.scenes_table(),
-        "last": endurance.table("dim", {}),
-        "last over time": endurance.over_time(),
-        "last by drive": endurance.drives_table(),
-        "obey": obedience.table("dim", {}),
+        "last": stability.table("dim", {}),
+        "last over time": stability.over_time(),
+        "last by drive": stability.drives_table(),
+        "obey": controllability.table("dim", {}),
         "text": recognition.table("dim", {}),
         "text confusion": recognition.confusion(),
         "cars": persistence.table("dim", {}),

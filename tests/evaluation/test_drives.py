@@ -9,7 +9,7 @@ from longdwm_env.agents.driving.engine.prompt_cycling import conditions_of, with
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.drive_set import ALL, CHANGED, DRAWN, DriveSet, asked
 from longdwm_env.evaluation.drives.drive_store import DriveStore, read_drive, write_drive
-from longdwm_env.evaluation.drives.plans import LogPlan, Refused, VariedPlan
+from longdwm_env.evaluation.drives.plans import LogPlan, Rejected, VariedPlan
 from longdwm_env.evaluation.drives.recorder import AsRecorded, Driver, Recorder, joined_tracks
 from longdwm_env.scenes.builtin import BuiltinScenes
 from longdwm_env.types import ActorTracks
@@ -55,7 +55,7 @@ class Broken(Driver):
 
 
 class Given:
-    """A plan that has two drives, and refuses every third scene."""
+    """A plan that has two drives, and rejects every third scene."""
 
     name = "given"
 
@@ -65,7 +65,7 @@ class Given:
     def drive(self, simulator, seed):
         self.driven.append(seed)
         if seed % 3 == 0:
-            raise Refused("it ends after 1 s at most: collision")
+            raise Rejected("it ends after 1 s at most: collision")
         return replace(self.given, seed=seed)
 
 
@@ -76,13 +76,13 @@ def test_nothing_is_driven_twice(drive, tmp_path) -> None:
     drives = DriveSet(plan, {"simulator": Broken(), "warp": warp}, store, first_seed=3, quiet=True)
     assert drives.seeds(3) == [4, 5, 7]
     assert plan.driven == [3, 4, 5, 6, 7]
-    assert set(drives.refused) == {3, 6}
+    assert set(drives.rejected) == {3, 6}
     made = drives.again("warp", 4)
 
     later = DriveSet(plan, {"simulator": Broken(), "warp": Broken()}, store, first_seed=3, quiet=True)
     assert later.seeds(3) == [4, 5, 7]
     assert plan.driven == [3, 4, 5, 6, 7]
-    assert set(later.refused) == {3, 6}
+    assert set(later.rejected) == {3, 6}
     assert np.array_equal(later.again("warp", 4).frames, made.frames)
     other = DriveStore(tmp_path, {"simulator": "a", "warp": "c"})
     assert other.read("given", "warp", "4") is None, "another version of a world has drives of its own"
@@ -122,7 +122,7 @@ def test_a_drive_that_ends_early_is_refused_and_again_goes_on_anyway(simulator, 
     reasons = [recorder.step(np.array([0.5, 3.0], np.float32), go_on=True) for _ in range(5)]
     assert any(reasons), "full lock leaves every road"
     assert len(recorder.drive().frames) == 61
-    with pytest.raises(Refused, match="on average"):
+    with pytest.raises(Rejected, match="on average"):
         LogPlan(seconds=1, least_mean_speed_mps=39.0).drive(simulator, SEED)
 
 

@@ -22,13 +22,13 @@ def test_drives_are_those_of_the_simulator_and_of_every_world(tmp_path):
     assert drives.store.versions["warp"].endswith("-96x144")
     assert {driver.world.image_size for driver in drives.drivers.values()} == {(96, 144)}
     assert drives.first_seed == 7
-    assert drives.passed_over == "none"
+    assert drives.skipped == "none"
 
 
 def test_scenes_that_were_passed_over_are_counted_by_reason(tmp_path):
     drives = MeasuredWorlds("warp").drives(LogPlan(seconds=4), tmp_path, 7)
-    drives.refused = {7: "scene 7: off road", 8: "scene 8: collision", 9: "scene 9: off road"}
-    assert drives.passed_over == "3 (off road: 2, collision: 1)"
+    drives.rejected = {7: "scene 7: off road", 8: "scene 8: collision", 9: "scene 9: off road"}
+    assert drives.skipped == "3 (off road: 2, collision: 1)"
 
 
 def test_the_flat_control_shows_what_the_map_of_the_measured_world_shows(tmp_path):

@@ -23,12 +23,13 @@ from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import vbench, video_sets
 from longdwm_env.evaluation.paper.feature_networks import (
     InceptionFeatures,
+    VideoFeatures,
     load_torchscript,
     preprocessed_for_fvd,
 )
 from longdwm_env.evaluation.paper.human_comparison import Pair, build_page, win_rates
 from longdwm_env.evaluation.paper.video_folders import VideoFolder, paired
-from longdwm_env.evaluation.paper.video_sets import fid, fvd, measure, per_second
+from longdwm_env.evaluation.paper.video_sets import fid_of, measure, per_second
 from longdwm_env.evaluation.report import Table, is_above_zero
 from longdwm_env.evaluation.statistics import Interval, bootstrap, correlation, mean_interval, wilson
 from longdwm_env.geometry.camera import assumed_camera
@@ -296,9 +297,18 @@ def test_fid_and_fvd_take_torchscript(tmp_path: Path, monkeypatch: pytest.Monkey
     network = scripted(tmp_path / "narrow.pt", features=32)
     videos = [noise(seed, 12, 8, 8, 3) for seed in range(3)]
     brighter = [np.clip(video.astype(int) + 40, 0, 255).astype(np.uint8) for video in videos]
-    assert fvd(network, videos, videos) == pytest.approx(0, abs=1e-3)
-    assert fvd(network, videos, brighter) > 1e-3
-    assert fid(network, videos, brighter) > fid(network, videos, videos)
+    i3d = VideoFeatures(network)
+    same, other = (
+        gaussian_of(torch.cat([i3d(torch.from_numpy(video[None]).movedim(-1, 2)) for video in some]))
+        for some in (videos, brighter)
+    )
+    assert frechet_distance(same, same) == pytest.approx(0, abs=1e-3)
+    assert frechet_distance(same, other) > 1e-3
+    inception = InceptionFeatures(network)
+    same, other = (
+        [inception(torch.from_numpy(video).movedim(-1, 1)).numpy() for video in some] for some in (videos, brighter)
+    )
+    assert fid_of(same, other) > fid_of(same, same)
 
 
 def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:
@@ -318,12 +328,12 @@ def test_fvd_preprocessing_keeps_the_range() -> None:
     assert prepared[:, :, 0].max() == pytest.approx(-1.0)
 
 
-def test_fvd_refuses_videos_of_different_lengths(tmp_path: Path) -> None:
-    network = scripted(tmp_path / "mean.pt")
+def test_fvd_rejects_videos_of_different_lengths(tmp_path: Path) -> None:
+    i3d = scripted(tmp_path / "mean.pt")
     with pytest.raises(InvalidConfig, match="one length"):
-        fvd(network, [noise(0, 12, 4, 4, 3)], [noise(0, 13, 4, 4, 3)])
+        measure([noise(0, 12, 4, 4, 3)], [noise(0, 13, 4, 4, 3)], Networks(i3d=i3d), is_paired=False)
     with pytest.raises(InvalidConfig, match="at least 10 frames"):
-        fvd(network, [noise(0, 6, 4, 4, 3)], [noise(0, 6, 4, 4, 3)])
+        VideoFeatures(i3d)(torch.zeros(1, 6, 3, 4, 4, dtype=torch.uint8))
 
 
 @pytest.mark.skipif(vbench.available(), reason="VBench is installed here")
@@ -389,7 +399,7 @@ def test_a_comparison_page_hides_which_side_is_which(tmp_path: Path) -> None:
     assert "https://" not in text
     secret = json.loads(key.read_text())
     assert {side["left"] for side in secret["sides"].values()} == {"ours", "theirs"}
-    # Somebody who always prefers "ours" in looks, and always the left side in motion.
+    # One who always prefers "ours" in looks, and always the left side in motion.
     answers = []
     for pair, side in secret["sides"].items():
         answers.append(

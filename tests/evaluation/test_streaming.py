@@ -15,11 +15,10 @@ from longdwm_env.cli.measuring.paper_metrics import NetworkOptions, ProtocolOpti
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import protocols as run
-from longdwm_env.evaluation.paper import video_sets
 from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures
 from longdwm_env.evaluation.paper.opening import check_model_fits, opened_pipeline
 from longdwm_env.evaluation.paper.protocols import Protocol
-from longdwm_env.evaluation.paper.video_sets import fid, fid_of, measure
+from longdwm_env.evaluation.paper.video_sets import measure
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.training.data.clip import Clip
@@ -159,16 +158,6 @@ def test_feature_networks_are_asked_on_their_device(tmp_path: Path) -> None:
     assert VideoFeatures(i3d, "meta")(clip).device.type == "meta"
     assert Networks(inception=inception, device="meta").inception_network.device.type == "meta"
     assert Networks(i3d=i3d, device="meta").i3d_network.device.type == "meta"
-
-
-def test_fid_of_features_kept_is_fid_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torchmetrics", reason="torchmetrics comes with the train extra")
-    monkeypatch.setattr(video_sets.KeptFeatures, "num_features", 32)
-    path = scripted(tmp_path / "inception.pt", 32)
-    network = InceptionFeatures(path)
-    real, made = ([PaintedRoad(clips=4, frames=13).clip(i).images[:3] for i in some] for some in ((0, 1), (2, 3)))
-    kept = [[network(torch.from_numpy(v).movedim(-1, 1)).numpy() for v in videos] for videos in (real, made)]
-    assert fid_of(*kept) == pytest.approx(fid(path, real, made), rel=1e-3, abs=1e-2)
 
 
 def test_folders_are_compared_one_video_at_a_time(networks) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from longdwm_env.evaluation.worlds.objects import Persistence, sighting
+from longdwm_env.evaluation.worlds.objects import Persistence, best_match
 from longdwm_env.evaluation.worlds.vehicle_ahead import MOMENTS, watched, without
 
 
@@ -47,11 +47,11 @@ def test_the_finder_finds_the_car_and_not_its_absence(following) -> None:
     for second, frame in enumerate(MOMENTS):
         if second == 0:
             continue
-        there = sighting(start, boxes[0, 0], following.frames[frame], boxes[:, second])
-        gone = sighting(start, boxes[0, 0], absent[second], boxes[:, second])
-        over = sighting(start, boxes[0, 0], painted[second], boxes[:, second])
+        there = best_match(start, boxes[0, 0], following.frames[frame], boxes[:, second])
+        gone = best_match(start, boxes[0, 0], absent[second], boxes[:, second])
+        over = best_match(start, boxes[0, 0], painted[second], boxes[:, second])
         assert there.score > max(gone.score, over.score) + 0.05
-    exact = sighting(start, boxes[0, 0], start, boxes[:, 0])
+    exact = best_match(start, boxes[0, 0], start, boxes[:, 0])
     assert exact.score > 0.99
     assert exact.scale == 1.0
 
@@ -60,7 +60,7 @@ def test_a_faint_ghost_is_no_car(following) -> None:
     vehicle = watched(following)
     box, start = vehicle.boxes_px[0, 0], following.frames[0]
     faint = (start * 0.15 + 100).astype(np.uint8)
-    assert sighting(start, box, faint, box[None]).score < 0.5
+    assert best_match(start, box, faint, box[None]).score < 0.5
 
 
 def test_persistence_tells_worlds_apart(following) -> None:

@@ -10,9 +10,9 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.frechet import frechet_difference, frechet_interval, frechet_ratio
 from longdwm_env.evaluation.statistics import Interval, mean_interval, ratio_interval
 from longdwm_env.evaluation.worlds.collapse import DAMAGES, Detector, course, damaged, left_out_alarms
-from longdwm_env.evaluation.worlds.controllability import Obedience
+from longdwm_env.evaluation.worlds.controllability import Controllability
 from longdwm_env.evaluation.worlds.recognition import Recognition
-from longdwm_env.evaluation.worlds.stability import Endurance, spread_windows
+from longdwm_env.evaluation.worlds.stability import Stability, spread_windows
 from longdwm_env.evaluation.worlds.truth import KEPT, TruthScores, likeness, verdicts
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.models.readers.inverse_dynamics import Motion
@@ -130,7 +130,7 @@ class MotionReader:
 
 
 def test_a_world_that_shows_what_was_commanded_obeys() -> None:
-    obedience = Obedience(MotionReader())
+    controllability = Controllability(MotionReader())
     rng = np.random.default_rng(0)
     for _ in range(6):
         speeds = np.repeat(rng.integers(4, 20), 49).astype(float)
@@ -139,8 +139,8 @@ def test_a_world_that_shows_what_was_commanded_obeys() -> None:
         frames[..., 0], frames[..., 1] = speeds[:, None, None] * 8, green[:, None, None]
         for mode in ("control", "goal"):
             good = replace(given(frames, mode=mode, speeds=speeds, turns=green / 500 - 0.25), camera=CAMERA)
-            obedience.add({"obedient": good, "slow": replace(good, speeds_mps=speeds * 2)})
-    table = obedience.table("obedient", {})
+            controllability.add({"obedient": good, "slow": replace(good, speeds_mps=speeds * 2)})
+    table = controllability.table("obedient", {})
     good, slow = columns_of(table, "obedient, all"), columns_of(table, "slow, goal")
     assert good["drives"] == 12
     assert good["speed error"].value == pytest.approx(0, abs=1e-6)
@@ -208,15 +208,15 @@ def test_the_simulators_own_alarms_are_found_with_each_drive_left_out(road) -> N
 
 def test_a_world_that_lasts_and_one_that_does_not(encoder, road) -> None:
     road = road[:4]
-    endurance = Endurance(encoder, SECONDS)
+    stability = Stability(encoder, SECONDS)
     for seed, (frames, speeds) in enumerate(road):
         cost = {"speeds": speeds, "seconds": np.full(SECONDS, 0.3), "memory": np.full(SECONDS, 500.0)}
         good = given(frames, seed=seed, **cost)
         bad = replace(
             good, frames=damaged(frames, "blurred", 100), memory_mb=good.memory_mb * np.linspace(1, 2, SECONDS)
         )
-        endurance.add({"simulator": good, "perfect": good, "blurring": bad})
-    table = endurance.table("blurring", {})
+        stability.add({"simulator": good, "perfect": good, "blurring": bad})
+    table = stability.table("blurring", {})
     perfect, bad = columns_of(table, "perfect"), columns_of(table, "blurring")
     assert perfect["collapsed"] == 0
     assert bad["collapsed"] == len(road)
@@ -226,8 +226,8 @@ def test_a_world_that_lasts_and_one_that_does_not(encoder, road) -> None:
     assert perfect["FDS, 13 to 20 s"].value == pytest.approx(0, abs=1e-6)
     assert bad["FDS, 13 to 20 s"].value > bad["FDS, 0 to 10 s"].value
     assert sum("NO" in note for note in table.notes if note.startswith("Bar")) == 3
-    assert len(endurance.over_time().rows) == 3
-    assert len(endurance.drives_table().rows) == 3 * len(road)
+    assert len(stability.over_time().rows) == 3
+    assert len(stability.drives_table().rows) == 3 * len(road)
 
 
 def test_windows_are_spread_over_a_span(road) -> None:

@@ -33,7 +33,7 @@ def one_thread():
 
 @pytest.fixture
 def nothing_drawn():
-    """A context in which nobody draws from PyTorch's own random numbers."""
+    """A context in which nothing is drawn from PyTorch's own random numbers."""
 
     @contextmanager
     def nothing_drawn():
@@ -119,7 +119,7 @@ def built():
 
 
 def make_marked(scene, *poses, speed_mps=8.0):
-    """A scene in which somebody marked road users of a car's size, recorded for a while."""
+    """A scene with marked road users of a car's size, recorded for a while."""
     count = len(poses)
     tracks = np.repeat(np.array(poses, float).reshape(1, count, 3), 3, axis=0)
     names = tuple(f"car-{number}" for number in range(count))

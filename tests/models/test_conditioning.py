@@ -167,7 +167,7 @@ def test_leaving_out_the_layout_leaves_the_other_views():
     assert torch.equal(dropped.warp_mask[0], told.warp_mask[0])
     assert dropped.warp_mask[1].tolist() == [[1, 0]] * 5
     assert told.warp_mask.min() == 1, "what was told before is left as it is"
-    # Without a trajectory nobody knows what the map shows there either.
+    # Without a trajectory it is unknown what the map shows there, too.
     assert told.without_warp(torch.tensor([True, False])).warp_mask[1].max() == 0
 
 

@@ -1,4 +1,4 @@
-"""A second whose frames are put together one by one is made as it is driven, and no frame of it for nobody."""
+"""A second whose frames are put together one by one is made as it is driven, and no frame of it in vain."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def drive(world, state, steering, *counts):
 
 
 @pytest.mark.parametrize("counts", [(2, 2, 4, 4), (1, 11), (6, 6)])
-def test_held_hands_see_to_the_bit_what_one_action_a_second_sees(world, start, composed, counts):
+def test_held_input_sees_to_the_bit_what_one_action_a_second_sees(world, start, composed, counts):
     assert start.actors is not None
     assert len(start.actors.ids)
     whole, at_once = drive(world, start, 0.0, 12)

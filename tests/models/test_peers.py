@@ -27,7 +27,7 @@ from transformers import (
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.models import presets
-from longdwm_env.models.peers import PEERS, AutoregressivePeer, DiffusersPeer, roll_out
+from longdwm_env.models.peers import PEERS, DiffusersPeer, roll_out
 
 
 class Counter:
@@ -57,20 +57,6 @@ def test_rollouts_go_on_from_their_own_last_frames(known, second):
     assert [int(frame[0, 0, 0]) for part in parts for frame in part] == list(range(1, 25 + second))
     assert peer.calls == [(1, "fog", 5), (known, "fog", 6)]
     assert sum(len(part) for part in roll_out(Counter(1), np.zeros((8, 8, 3), np.uint8), 30)) == 30
-
-
-def test_the_baseline_rolls_on_from_its_last_frame(pipeline, image):
-    peer = AutoregressivePeer(pipeline)
-    assert (peer.frames_per_rollout, peer.conditioning_frames) == (13, 1)
-    first = peer.rollout(image[None], "Weather: rainy", 0)
-    assert first.shape == (13, 32, 48, 3)
-    assert np.array_equal(first[0], image)
-    assert np.array_equal(peer.rollout(image[None], "Weather: rainy", 0), first)
-    assert not np.array_equal(peer.rollout(image[None], "Weather: rainy", 1), first)
-    video = np.concatenate(list(roll_out(peer, image, 30, "Weather: rainy")))
-    assert video.shape == (30, 32, 48, 3)
-    assert np.array_equal(video[:12], first[1:])
-    assert np.array_equal(video[12:24], peer.rollout(video[11:12], "Weather: rainy", 1)[1:])
 
 
 def image_processor():

@@ -29,7 +29,7 @@ def made(world, monkeypatch):
 
 
 def drive(world, state, steering, *counts, speed_mps=8.0):
-    """Clips of driving on with the hands held, acting after each of these numbers of frames."""
+    """Clips of driving on with the input held, acting after each of these numbers of frames."""
     clips, ego = [], EgoState(speed_mps=speed_mps)
     for count in counts:
         trajectory = trajectory_from_controls(steering, 0.0, ego)
@@ -40,7 +40,7 @@ def drive(world, state, steering, *counts, speed_mps=8.0):
 
 @pytest.mark.parametrize("counts", [(6, 6), (4, 4, 4), (1,) * 12, (5, 7)])
 @pytest.mark.parametrize("steering", [STRAIGHT, STEERED])
-def test_held_hands_see_what_one_action_a_second_sees(world, scene_with, made, counts, steering):
+def test_held_input_sees_what_one_action_a_second_sees(world, scene_with, made, counts, steering):
     state = world.begin(scene_with(SIZE), 3)
     whole, at_once = drive(world, state, steering, 12)
     assert len(made) == 1

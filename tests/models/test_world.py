@@ -131,7 +131,7 @@ def test_a_world_knows_nobody_where_nobody_was_marked(world, pipeline, scene_wit
     assert following.actors is None
     scene = marked(scene_with(SIZE), [-12.0, 0, 0])
     (following,), _ = world.advance([world.begin(scene, 3)], [straight], 12)
-    assert following.actors.poses.shape == (13, 0, 3), "nobody is there, and that is known"
+    assert following.actors.poses.shape == (13, 0, 3), "no road user is there, and that is known"
     unmoved = copy(pipeline)
     unmoved.register_to_config(settings=replace(pipeline.settings, move_vehicles=False).to_json())
     assert DiffusionWorld(unmoved).begin(marked(scene_with(SIZE), [12.0, 0, 0]), 3).actors is None

@@ -1,5 +1,3 @@
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -7,14 +5,7 @@ import pytest
 from longdwm_env.cli.data.data_sets import check
 from longdwm_env.scenes.nuscenes.check import check_data, grouped
 
-VERSION = "v1.0-simulator"
-
-
-def edit(dataset, table, change) -> None:
-    path = dataset / VERSION / f"{table}.json"
-    records = json.loads(path.read_text())
-    change(records)
-    path.write_text(json.dumps(records))
+from .tables import VERSION, edit
 
 
 def problems(dataset) -> str:

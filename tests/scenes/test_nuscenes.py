@@ -13,9 +13,9 @@ from longdwm_env.scenes.nuscenes.dataroot import prompt_from_description
 from longdwm_env.scenes.nuscenes.export import export_nuscenes
 from longdwm_env.types import ROAD_USER_CLASSES, Camera, RoadMap, SceneSource
 
-pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
+from .tables import VERSION, edit
 
-VERSION = "v1.0-simulator"
+pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +41,6 @@ def grey(images) -> np.ndarray:
     """Which frame each picture shows, from its middle."""
     middle = images[:, images.shape[1] // 2, images.shape[2] // 2].mean(axis=-1)
     return np.round((middle - 20) / 2).astype(int)
-
-
-def edit(dataset, table, change) -> None:
-    path = dataset / VERSION / f"{table}.json"
-    records = json.loads(path.read_text())
-    change(records)
-    path.write_text(json.dumps(records))
 
 
 class TestDevkitOpensTheExport:

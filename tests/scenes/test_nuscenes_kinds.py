@@ -20,14 +20,7 @@ pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
 
 from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
 
-VERSION = "v1.0-simulator"
-
-
-def edit(dataset, table, change) -> None:
-    path = dataset / VERSION / f"{table}.json"
-    records = json.loads(path.read_text())
-    change(records)
-    path.write_text(json.dumps(records))
+from .tables import VERSION, edit
 
 
 def opening(dataset) -> str:

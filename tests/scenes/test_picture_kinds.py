@@ -16,7 +16,7 @@ from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.media.image_file import decode_image, read_image
 
-COLOURS = {"r": (255, 0, 0), "g": (0, 255, 0), "b": (0, 0, 255), "w": (255, 255, 255)}
+from .corners import COLOURS, corners
 
 
 def four() -> Image.Image:
@@ -25,12 +25,6 @@ def four() -> Image.Image:
     for corner, box in (("r", (0, 0, 30, 20)), ("g", (30, 0, 60, 20)), ("b", (0, 20, 30, 40))):
         image.paste(COLOURS[corner], box)
     return image
-
-
-def corners(image: np.ndarray) -> str:
-    height, width = image.shape[:2]
-    found = [image[y, x].astype(int) for y in (height // 5, -height // 5) for x in (width // 5, -width // 5)]
-    return "".join(min(COLOURS, key=lambda name: np.abs(colour - COLOURS[name]).sum()) for colour in found)
 
 
 UPRIGHT = ("rgbw", "grwb", "wbgr", "bwrg", "rbgw", "brwg", "wgbr", "gwrb")

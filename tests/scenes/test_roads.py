@@ -67,7 +67,7 @@ def test_lanes_and_their_directions(curvature):
 def test_left_hand_traffic_is_the_mirror_image():
     right, left = strip(offset_m=0.0), strip(offset_m=0.0, side="left")
     np.testing.assert_allclose(left.centres_m, -right.centres_m)
-    # Whoever drives on the wrong side is measured against the lane of the right direction.
+    # A car on the wrong side is measured against the lane of the right direction.
     assert left.fit_lanes(np.array([[5.0, -7.0, 0.0]])).lateral_m[0] == pytest.approx(-3.5)
 
 

@@ -23,8 +23,9 @@ from longdwm_env.scenes.nuscenes.check import check_data
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.types import Camera, Intrinsics
 
+from .corners import COLOURS, corners
+
 SIZE = (48, 80)
-COLOURS = {"r": (255, 0, 0), "g": (0, 255, 0), "b": (0, 0, 255), "w": (255, 255, 255)}
 
 
 def four(size=SIZE) -> np.ndarray:
@@ -35,13 +36,6 @@ def four(size=SIZE) -> np.ndarray:
         rows = slice(height // 2) if place < 2 else slice(height // 2, height)
         image[rows, slice(width // 2) if place % 2 == 0 else slice(width // 2, width)] = COLOURS[colour]
     return image
-
-
-def corners(image: np.ndarray) -> str:
-    """The colours of the corners, row by row."""
-    height, width = image.shape[:2]
-    found = [image[y, x].astype(int) for y in (height // 5, -height // 5) for x in (width // 5, -width // 5)]
-    return "".join(min(COLOURS, key=lambda name: np.abs(colour - COLOURS[name]).sum()) for colour in found)
 
 
 def write(path: Path, images, codec="libx264", pixels="yuv420p", options=None, prepare=None, times=None, rate=12):

@@ -77,7 +77,7 @@ def scene_of(actors, road_map=None, ego=EGO_LOG):
 
 
 def driven(scene, along_m, parts=(12,), speeds=None):
-    """States and joined boxes of everybody while the ego drives along the ring, (T, A) by name."""
+    """States and joined boxes of all while the ego drives along the ring, (T, A) by name."""
     begun = begin(scene)
     state = WorldState({"track": scene.start.pose[None], **begun.arrays}, begun.values, begun.actors)
     poses = on_ring(along_m)
@@ -106,7 +106,7 @@ def test_kinds_of_traffic_by_scene():
     assert kind_of(scene_of(recorded(), NoLanes()), None) == "constant"
     assert kind_of(scene_of(recorded()), "constant") == "constant"
     assert kind_of(scene_of(recorded()), "none") == "none"
-    assert kind_of(scene_of(None), "reactive") == "none", "nobody was marked, as in a photograph"
+    assert kind_of(scene_of(None), "reactive") == "none", "none was marked, as in a photograph"
 
 
 def test_while_the_ego_is_on_its_log_so_is_everybody():
@@ -196,7 +196,7 @@ def test_a_drive_that_goes_on_elsewhere_keeps_its_road_users():
     poses, speeds = on_ring(along[20:32]), np.gradient(along, 1 / FPS)[20:32]
     again = WorldState({"track": state.arrays["track"], **begun.arrays}, begun.values, begun.actors)
     np.testing.assert_array_equal(react(again, poses, speeds).tracks.poses, react(state, poses, speeds).tracks.poses)
-    # A world that knew nobody cannot say where those of the record are by now.
+    # A world that knew none cannot say where those of the record are by now.
     assert kind_of(replace(scene, driven=WorldState()), None) == "constant"
 
 

@@ -12,7 +12,6 @@ from longdwm_env.cli import train
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import LatentStore
@@ -25,11 +24,6 @@ from .scenery import PaintedRoad
 
 def shard(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.safetensors"
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
-    return build(debug())
 
 
 def test_footage_that_was_interrupted_is_refused_and_gone_on_with(tmp_path: Path) -> None:

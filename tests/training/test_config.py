@@ -58,8 +58,8 @@ def test_fields_can_be_overridden_by_name() -> None:
     assert (changed.use_warp, changed.loop.precision) == (False, "bf16")
     assert stage.loop.steps == 10
     windows = overridden(stage, {"windows": "4+1*5,1+12,4+3r*0.5,1+1d"}).windows
-    assert windows[:3] == (Window(4, 1, 5.0), Window(1, 12), Window(4, 3, 0.5, rolled=True))
-    assert windows[3:] == (Window(1, 1, redrawn=True),)
+    assert windows[:3] == (Window(4, 1, 5.0), Window(1, 12), Window(4, 3, 0.5, self_rollout=True))
+    assert windows[3:] == (Window(1, 1, restyled=True),)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_configurations_check_themselves() -> None:
     with pytest.raises(InvalidConfig, match="12 n \\+ 1"):
         DataConfig("simulator", frames=144)
     with pytest.raises(InvalidConfig, match="at least two keyframes"):
-        Window(1, 1, rolled=True)
+        Window(1, 1, self_rollout=True)
 
 
 def test_learning_rates_rise_and_fall() -> None:

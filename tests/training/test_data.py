@@ -36,11 +36,6 @@ REAL_DRIVES = Path(os.environ.get("LONGDWM_REAL_DATA", "no-real-data")) / "kitti
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
-    return build(debug())
-
-
-@pytest.fixture(scope="module")
 def store(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
     folder = tmp_path_factory.mktemp("latents")
     return encode_latents(PaintedRoad(clips=3, frames=61), folder, pipeline, LatentChoices(keyframe_phases=3))

@@ -9,7 +9,6 @@ from safetensors import SafetensorError
 
 from longdwm_env.io.refusals import refusal
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.presets import build, debug
 from longdwm_env.training import checkpoint
 from longdwm_env.training.checkpoint import checkpoints
 from longdwm_env.training.data import shards
@@ -20,11 +19,6 @@ from longdwm_env.training.data.footage import record_footage
 from ..core.test_full_disks import files_up_to
 from .scenery import PaintedRoad
 from .toy_run import toy_train
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
-    return build(debug())
 
 
 def full_after(patched: pytest.MonkeyPatch, module: Any, count: int) -> None:

@@ -113,7 +113,7 @@ def test_a_clip_without_a_map_is_told_so_beside_one_with_a_map(store: LatentStor
 
 def test_a_switched_sample_keeps_its_road(pipeline: LongDWMPipeline, store: LatentStore) -> None:
     """Twins drive on the same road; the layout is of the keyframe to be made, whatever was seen before."""
-    window, counts = Window(2, 1, switched=True), list(range(8))
+    window, counts = Window(2, 1, prompt_switched=True), list(range(8))
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)] * len(counts), window, counts)
     assert torch.equal(
         batch.layout[:, 0], store.rows(0, "keyframe_layout.0", slice(2, 3)).expand_as(batch.layout[:, 0])
@@ -121,7 +121,7 @@ def test_a_switched_sample_keeps_its_road(pipeline: LongDWMPipeline, store: Late
 
 
 def test_a_rolled_window_is_told_each_keyframe_s_own_road(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    window = Window(1, 4, rolled=True)
+    window = Window(1, 4, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0), (1, 0, 0)], window, [0, 1])
     model, seen = pipeline.coarse_model, []
     sample = model.sample

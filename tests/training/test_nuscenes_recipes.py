@@ -85,7 +85,7 @@ def test_no_window_of_a_recipe_is_longer_than_its_clips(name: str, size: Size) -
         assert all(window.history + window.future <= keyframes for window in windows), stage
     if name == "mini-simulator" and size == "full":
         # Rolls as long as the clips were made for.
-        assert max(window.future for window in made.stage("sharpen").windows if window.rolled) == 24
+        assert max(window.future for window in made.stage("sharpen").windows if window.self_rollout) == 24
 
 
 def test_the_recipes_say_that_they_need_a_dataset(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_clips_of_one_scene_are_not_split_into_training_and_validation(tmp_path:
 
 
 def test_clips_know_the_annotated_road_users(dataroot: Path) -> None:
-    """At each of a clip's frames, and nobody where the scene's own start is later than the clip's."""
+    """At each of a clip's frames, and none where the scene's own start is later than the clip's."""
     clips = NuScenesClips(dataroot, MODEL_SIZE, frames=49, split="all")
     marked = 0
     for index in range(len(clips)):

@@ -12,7 +12,6 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.closed_loop.samples import Present
 from longdwm_env.models.conditioning.denoiser_inputs import motion_features
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.clip import Clip, twin_key
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
@@ -30,11 +29,6 @@ class Twins(PaintedRoad):
         return (
             replace(first, key=twin_key(first.key), images=255 - first.images, prompt=other.prompt) if index else first
         )
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
-    return build(debug())
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +56,7 @@ def test_coarse_samples_hold_the_motion_between_their_keyframes(store: LatentSto
 
 def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
     store = encode_latents(Twins(clips=2, frames=61), tmp_path, pipeline, LatentChoices())
-    window = Window(3, 1, switched=True)
+    window = Window(3, 1, prompt_switched=True)
     sampler = CoarseSampler(store, [window], seed=0)
     counts = list(range(24))
     batch = sampler.at([(0, 0, 0)] * len(counts), window, counts)
@@ -80,7 +74,7 @@ def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline: LongDWMPipe
 def test_a_redrawn_sample_is_told_what_driving_tells_that_redraws(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
     source = Twins(clips=2, frames=61)
     store = encode_latents(source, tmp_path, pipeline, LatentChoices())
-    window = Window(1, 1, redrawn=True)
+    window = Window(1, 1, restyled=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 2), (1, 0, 0)], window, [0, 1])
     keyframes = [store.rows(clip, "keyframes.0", slice(0, 4)) for clip in (0, 1)]
     assert torch.equal(batch.clean[0], torch.stack([keyframes[1][2], keyframes[0][2]]))
@@ -99,7 +93,7 @@ def test_a_redrawn_sample_is_told_what_driving_tells_that_redraws(pipeline: Long
     torch.testing.assert_close(batch.motion[:1], inputs.motion)
 
 
-@pytest.mark.parametrize("special", [Window(3, 1, switched=True), Window(1, 1, redrawn=True)])
+@pytest.mark.parametrize("special", [Window(3, 1, prompt_switched=True), Window(1, 1, restyled=True)])
 def test_switched_and_redrawn_samples_need_twins(store: LatentStore, special: Window) -> None:
     with pytest.raises(InvalidConfig, match="twins"):
         CoarseSampler(store, [special], seed=0)

@@ -149,7 +149,7 @@ def test_a_workspace_belongs_to_one_recipe(tmp_path: Path) -> None:
 def test_rolled_histories_end_in_the_models_own_keyframes(tmp_path: Path) -> None:
     pipeline = build(debug())
     store = encode_latents(PaintedRoad(clips=1, frames=61), tmp_path / "latents", pipeline)
-    window = Window(2, 3, rolled=True)
+    window = Window(2, 3, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [5])
     rolled = roll_history(pipeline.coarse_model, batch, Rollout(pipeline.codec, pipeline.settings), seed=0)
     # Three are remembered: one recorded and two made. The target is the recorded last keyframe.
@@ -159,7 +159,7 @@ def test_rolled_histories_end_in_the_models_own_keyframes(tmp_path: Path) -> Non
     # An untrained model makes the warp of the last keyframe, here through the codec once more.
     error = (rolled.clean[:, 1] - batch.warp[:, 0]).abs().mean()
     assert error < 0.5 * (batch.clean[:, 1] - batch.warp[:, 0]).abs().mean()
-    assert not rolled.rolled
+    assert not rolled.self_rollout
     again = roll_history(pipeline.coarse_model, batch, Rollout(pipeline.codec, pipeline.settings), seed=0)
     assert torch.equal(rolled.clean, again.clean)
 
@@ -167,7 +167,9 @@ def test_rolled_histories_end_in_the_models_own_keyframes(tmp_path: Path) -> Non
 def test_a_long_roll_is_learned_from_at_more_than_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = build(debug())
     store = encode_latents(PaintedRoad(clips=2, frames=109), tmp_path / "latents", pipeline)
-    batch = CoarseSampler(store, [Window(2, 7)], seed=0).at([(0, 0, 0), (1, 0, 0)], Window(2, 7, rolled=True), [5, 6])
+    batch = CoarseSampler(store, [Window(2, 7)], seed=0).at(
+        [(0, 0, 0), (1, 0, 0)], Window(2, 7, self_rollout=True), [5, 6]
+    )
     rollout = Rollout(pipeline.codec, pipeline.settings)
     monkeypatch.setattr("longdwm_env.training.losses.self_rollout.LEARN_EVERY", 2)
     rolled = roll_history(pipeline.coarse_model, batch, rollout, seed=0)

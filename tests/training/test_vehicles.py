@@ -36,14 +36,14 @@ ORIGIN = np.zeros((1, 3))
 
 
 def ahead(distances_m: np.ndarray, aside_m: float = 0.0) -> ActorTracks:
-    """One car of 4.5 m ahead of somebody who stands at the origin, (T,) metres away to its middle."""
+    """One car of 4.5 m ahead of another that stands at the origin, (T,) metres away to its middle."""
     poses = np.column_stack([distances_m, np.full(len(distances_m), aside_m), np.zeros(len(distances_m))])
     sizes = np.array([[4.5, 1.8, 1.5]])
     return ActorTracks(poses[:, None], sizes, np.zeros((len(distances_m), 1)), ("a",))
 
 
 class Leader(PaintedRoad):
-    """The first clip follows a car at 15 m; of the second nobody marked any."""
+    """The first clip follows a car at 15 m; of the second none was marked."""
 
     def clip(self, index: int) -> Clip:
         clip = super().clip(index)
@@ -162,7 +162,7 @@ def test_each_new_keyframe_knows_where_its_vehicles_are(store: LatentStore) -> N
         wanted = vehicle_cover(clip.actors, clip.camera, clip.poses, [offset + 24, offset + 36], grid)
         np.testing.assert_allclose(batch.vehicles[0], wanted, atol=1e-3)
         assert batch.vehicles[0].any()
-        assert not batch.vehicles[1].any(), "of the second clip nobody marked any"
+        assert not batch.vehicles[1].any(), "of the second clip none was marked"
 
 
 def test_each_keyframe_knows_the_boxes_that_its_views_were_made_with(
@@ -174,7 +174,7 @@ def test_each_keyframe_knows_the_boxes_that_its_views_were_made_with(
     wanted = seen_boxes(clip.actors, [18, 30, 42], clip.poses[[18, 30, 42]], clip.camera)
     np.testing.assert_allclose(batch.boxes[0], wanted, rtol=1e-5)
     assert np.isfinite(wanted).all()
-    assert batch.boxes[1] is None, "of the second clip nobody marked any"
+    assert batch.boxes[1] is None, "of the second clip none was marked"
     present = replace(driver_at(clip, 30, batch.text[0]), boxes=batch.boxes[0][1:])
     given = [present], [relative_to(clip.poses[42:43], clip.poses[30])]
     inputs = pipeline.generation().coarse_inputs(*given)
@@ -193,7 +193,7 @@ def test_of_a_share_of_clips_nobody_is_known(pipeline: LongDWMPipeline, tmp_path
 
 
 def test_a_drive_of_its_own_moves_whom_it_knew_at_the_start(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    window = Window(2, 3, rolled=True)
+    window = Window(2, 3, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
     loss, rollout = objective(pipeline), Rollout(pipeline.codec, pipeline.settings)
     moved = roll_history(loss.model, batch, rollout, 0)
@@ -219,7 +219,7 @@ def test_latents_from_before_road_users_were_kept_are_read(store: LatentStore) -
 
 
 def test_a_rolled_window_keeps_the_vehicles_of_its_last_keyframe(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    window = Window(2, 2, rolled=True)
+    window = Window(2, 2, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
     loss = objective(pipeline, vehicle_copy_weight=1.0)
     rolled = roll_history(loss.model, batch, Rollout(pipeline.codec, pipeline.settings), 0)
@@ -287,7 +287,7 @@ def test_copies_are_asked_for_only_where_somebody_marked_vehicles(
 
 def test_what_the_model_drove_itself_is_not_copied(pipeline: LongDWMPipeline, store: LatentStore) -> None:
     """Else whatever has gone wrong in a drive would be asked for again."""
-    window = Window(2, 2, rolled=True)
+    window = Window(2, 2, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
     rollout = Rollout(pipeline.codec, pipeline.settings)
     copying, plain = objective(pipeline, rollout, vehicle_copy_weight=2.0), objective(pipeline, rollout)

@@ -62,7 +62,7 @@ def _opened(given: Ingredients) -> _Latents:
         # The few clips that are long enough are on one side: as in a small store, all are on both.
         seen = unseen = store
     if not store.has_poses:
-        config = replace(config, use_warp=False, windows=tuple(w for w in config.windows if not w.rolled))
+        config = replace(config, use_warp=False, windows=tuple(w for w in config.windows if not w.self_rollout))
     return _Latents(store, seen, unseen, config, given.pipeline.codec.last_frames(SEGMENT_FRAMES))
 
 
@@ -70,7 +70,7 @@ def coarse(given: Ingredients) -> Assembled:
     """The Coarse model and windows of keyframes."""
     latents, pipeline = _opened(given), given.pipeline
     config, settings, seed = latents.config, pipeline.settings, given.config.loop.seed
-    rollout = Rollout(pipeline.codec, settings) if any(window.rolled for window in config.windows) else None
+    rollout = Rollout(pipeline.codec, settings) if any(window.self_rollout for window in config.windows) else None
     objective = CoarseObjective(
         pipeline.coarse,
         pipeline.scheduler,

@@ -1,7 +1,6 @@
 """Which stage has to come before which: asked before the later one starts, since nothing later would show it."""
 
 import json
-from typing import Any
 
 from torch import nn
 
@@ -9,22 +8,23 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.training.checkpoint import checkpoints
 from longdwm_env.training.losses.warp_loss import GUIDANCE_MODULES
 from longdwm_env.training.workspace import Workspace
+from longdwm_env.types import JsonObject
 
 TEACHING = ("fine", "warp")
 """Stages whose result is the teacher of ``distill``."""
 
 
-def trained_with(workspace: Workspace, stage: str) -> dict[str, Any] | None:
+def trained_with(workspace: Workspace, stage: str) -> JsonObject | None:
     """The configuration, as JSON values, that a stage's newest checkpoint was trained with; None without any."""
     found = checkpoints(workspace.stage(stage) / "checkpoints")
     if not found:
         return None
-    config: dict[str, Any] = json.loads((found[-1] / "state.json").read_text())["facts"]["run"]["config"]
+    config: JsonObject = json.loads((found[-1] / "state.json").read_text())["facts"]["run"]["config"]
     return config
 
 
 def check_teacher(workspace: Workspace, teacher: nn.Module, use_warp: bool) -> None:
-    """Refuse to distil from a Fine model that has never learnt from what it would be given.
+    """Reject to distil from a Fine model that has never learnt from what it would be given.
 
     Args:
         workspace: whose stages say how the Fine model was trained; one that came with the pipeline is looked at.

@@ -41,10 +41,10 @@ class StreetShares:
         large: of drives in pictures of twice the size.
         free: of simulated drives along arcs, in place of a driver's way.
         restyled: of simulated drives that begin under another prompt than their history shows.
-        everything: of simulated drives that are told all that the map knows; the others are told of the road and its
+        everything: of simulated drives that are given all that the map knows; the others are given the road and its
             users, as where a map of a photograph's road was made.
         photographic, photographic_everything: of simulated drives of either kind that look like photographs.
-        one_picture: of drives not told everything that begin from one picture.
+        one_picture: of drives not given everything that begin from one picture.
     """
 
     recorded: float = 0.1

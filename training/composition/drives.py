@@ -21,7 +21,7 @@ from longdwm_env.models.closed_loop.composition import FrameParts, SecondParts, 
 from longdwm_env.models.closed_loop.generation import Generation
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.codec.video_codec import uint8_from_images
-from longdwm_env.models.conditioning.restyling import redrawn
+from longdwm_env.models.conditioning.restyling import restyled
 from longdwm_env.models.conditioning.text import known_prompt
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.composition.streets import BEFORE, HISTORY, STEP, Street, Stretch
@@ -160,7 +160,7 @@ class OwnDrive:
         """Draw the present frame anew under the prompt, as where a driver changes the weather."""
         here = self.street.here()
         present = self._present(here, [0, 0])
-        picture = redrawn(self.generation, replace(present, history=present.history[-1:]), self.sampling)
+        picture = restyled(self.generation, replace(present, history=present.history[-1:]), self.sampling)
         second = SecondParts(picture, here.surroundings, self.camera)
         parts = second.restyled()
         self.history = self._composed([parts])

@@ -49,7 +49,7 @@ class MomentRing:
     Attributes:
         columns: arrays (N, ...) by name, mapped from files.
         counts: (1,) int64, how many moments were ever written.
-        lock: held by whoever writes or reads a moment.
+        lock: held by the process that writes or reads a moment.
     """
 
     columns: Mapping[str, NDArray[Any]]

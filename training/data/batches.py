@@ -38,14 +38,14 @@ class CoarseBatch(Batch):
         motion: (B, R, 6), or None.
         poses: (B, N + R, 3) of the keyframes in any one frame, or None.
         cameras: B cameras.
-        rolled: whether the model's own keyframes take the place of all later ones but the last; see ``losses.rollout``.
+        self_rollout: whether the model's own keyframes take the place of all later ones but the last.
         further: (B, R, S, C, h, w) its other views, or None.
         layout: (B, R, C, h, w) the road's layout at each later keyframe, or None where none of the clips has one.
         layout_mask: (B, R), or None as ``layout``.
-        vehicles: (B, R, h, w) how much of each latent to make shows other road users, zeros for clips in which nobody
-            marked them; or None.
-        boxes: B arrays (N + R, A, 5) of where others are seen in the keyframes, or None where nobody marked them; empty
-            for views in which nobody is moved.
+        vehicles: (B, R, h, w) how much of each latent to make shows other road users, zeros for clips in which none are
+            marked; or None.
+        boxes: B arrays (N + R, A, 5) of where others are seen in the keyframes, or None where none were marked; empty
+            for views in which none is moved.
     """
 
     clean: Tensor
@@ -56,7 +56,7 @@ class CoarseBatch(Batch):
     motion: Tensor | None
     poses: FloatArray | None
     cameras: tuple[Camera, ...]
-    rolled: bool = False
+    self_rollout: bool = False
     further: Tensor | None = None
     layout: Tensor | None = None
     layout_mask: Tensor | None = None
@@ -64,20 +64,20 @@ class CoarseBatch(Batch):
     boxes: tuple[FloatArray | None, ...] = ()
 
     def views(self, *, with_layout: bool, with_warp: bool = True) -> dict[str, Tensor | None]:
-        """What is told beside history and text, as ``coarse_conditioning`` names it.
+        """What is given beside history and text, as ``coarse_conditioning`` names it.
 
         Args:
-            with_layout: for a model that knows layouts; where no clip has one, it is told so.
+            with_layout: for a model that knows layouts; where no clip has one, a mask says so.
             with_warp: False tells no trajectory, and so no layout either, which is seen from it.
         """
-        told: dict[str, Tensor | None] = {}
+        given: dict[str, Tensor | None] = {}
         if with_warp:
-            told = {name: getattr(self, name) for name in ("warp", "warp_mask", "motion", "further")}
-        if with_layout and told.get("warp") is not None:
+            given = {name: getattr(self, name) for name in ("warp", "warp_mask", "motion", "further")}
+        if with_layout and given.get("warp") is not None:
             made = self.clean[:, self.history :]
-            told["layout"] = torch.zeros_like(made) if self.layout is None else self.layout
-            told["layout_mask"] = made.new_zeros(made.shape[:2]) if self.layout_mask is None else self.layout_mask
-        return told
+            given["layout"] = torch.zeros_like(made) if self.layout is None else self.layout
+            given["layout_mask"] = made.new_zeros(made.shape[:2]) if self.layout_mask is None else self.layout_mask
+        return given
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,16 @@ class FineBatch(Batch):
 
         Args:
             with_last: False leaves those that need the last frame.
-            with_layout: for a model that knows layouts; where no clip has one, it is told so.
+            with_layout: for a model that knows layouts; where no clip has one, a mask says so.
             with_warp: False tells no trajectory, and so no layout either, which is seen from it.
         """
-        told = self._warps(with_last=with_last) if with_warp else {}
-        if with_layout and told:
-            told["layout"] = torch.zeros_like(self.clean) if self.layout is None else self.layout
-            told["layout_mask"] = self.clean.new_zeros(self.clean.shape[:2])
+        given = self._warps(with_last=with_last) if with_warp else {}
+        if with_layout and given:
+            given["layout"] = torch.zeros_like(self.clean) if self.layout is None else self.layout
+            given["layout_mask"] = self.clean.new_zeros(self.clean.shape[:2])
             if self.layout_mask is not None:
-                told["layout_mask"] = self.layout_mask
-        return told
+                given["layout_mask"] = self.layout_mask
+        return given
 
     def _warps(self, *, with_last: bool) -> dict[str, Tensor | None]:
         if self.warps is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.geometry.map_view.scenery import SceneryLayer
-from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, Intrinsics, Mounting, frozen_array
+from longdwm_env.types import ActorTracks, Camera, FloatArray, Images, Intrinsics, JsonObject, Mounting, frozen_array
 
 
 class TooManyBadClips(LongDWMError):
@@ -19,7 +19,7 @@ class TooManyBadClips(LongDWMError):
 
 
 class BadClip(LongDWMError):
-    """One clip cannot be read; whoever walks over a data set reports it and goes on."""
+    """One clip cannot be read; a walk over a data set reports it and goes on."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Clip:
         prompt: caption in the four-line form; may be empty.
         labels: named ground truth per frame, each (T,) float32; NaN where not defined.
         layout: what a map says is painted on the road, in the frame of ``poses``; None where there is no map.
-        actors: boxes of the other road users at these frames, in the frame of ``poses``; None where nobody marked them.
+        actors: boxes of the other road users at these frames, in the frame of ``poses``; None where none were marked.
         scenery: what stands beside the road, in the frame of ``poses``; None where no map knows.
         later_prompts: (frame, caption), ascending: what is said of starts from that frame on, in place of ``prompt``.
     """
@@ -129,7 +129,7 @@ def camera_as_json(camera: Camera) -> dict[str, object]:
     }
 
 
-def camera_from_json(value: dict[str, Any]) -> Camera:
+def camera_from_json(value: JsonObject) -> Camera:
     """The camera that ``camera_as_json`` wrote."""
     fx, fy, cx, cy, width, height = value["intrinsics"]
     mounting = Mounting(tuple(value["translation_m"]), tuple(value["rotation_wxyz"]))

@@ -136,7 +136,7 @@ class NuScenesClips:
         return NuScenesScenes(self.dataroot, skip_missing=True)
 
     def check_there(self, bad_share: float) -> None:
-        """Refuse a split of which more scenes lack pictures than may be skipped: a download that is not whole.
+        """Reject a split of which more scenes lack pictures than may be skipped: a download that is not whole.
 
         Args:
             bad_share: of the scenes, and always one.
@@ -221,7 +221,7 @@ class NuScenesClips:
 
 
 def _actors(scene: Scene, part: _Part) -> ActorTracks | None:
-    """The annotated road users at the frames of a part; nobody before the scene's start, where none are read."""
+    """The annotated road users at the frames of a part; none before the scene's start, where none are read."""
     if scene.actors is None:
         return None
     first = part.first - scene.log.num_past

@@ -2,12 +2,12 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.training.data.encoded.latents import LatentStore
+from longdwm_env.types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Segment:
 def segments_of(store: LatentStore, clip: int) -> list[Segment]:
     """All segments of a clip: first its intervals, then those of further phases, phase by phase."""
     facts = store.entries[clip].facts
-    whole_seconds: dict[str, Any] = {"offset": 0, "count": facts["intervals"], "ends": "keyframes.0", "suffix": ""}
+    whole_seconds: JsonObject = {"offset": 0, "count": facts["intervals"], "ends": "keyframes.0", "suffix": ""}
     return [
         Segment(grid["offset"] + FRAMES_PER_INTERVAL * row, row, grid["suffix"], grid["ends"])
         for grid in facts.get("segments", [whole_seconds])

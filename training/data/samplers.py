@@ -38,7 +38,9 @@ class CoarseSampler:
         self._twins |= {twin: clip for clip, twin in self._twins.items()}
         self.windows = tuple(window for window in self.windows if self._twins or not window.needs_twin)
         if not self.windows:
-            raise InvalidConfig(f"switched and redrawn windows need clips with twins, and {store.folder} has none")
+            raise InvalidConfig(
+                f"prompt-switched and restyled windows need paired clips (twins), and {store.folder} has none"
+            )
         for window in self.windows:
             length = window.history + window.future
             if (length, window.needs_twin) not in self._places:
@@ -79,7 +81,7 @@ class CoarseSampler:
 
     def at(self, places: Sequence[tuple[int, int, int]], window: Window, counts: Sequence[int]) -> CoarseBatch:
         """The samples at (clip, phase, first keyframe)."""
-        if window.redrawn:
+        if window.restyled:
             return self._redrawn(places, counts)
         store, length, last = self.store, window.history + window.future, window.history - 1
         clean = torch.stack([store.rows(c, f"keyframes.{p}", slice(k, k + length)) for c, p, k in places])
@@ -88,11 +90,11 @@ class CoarseSampler:
         cameras = tuple(store.camera(c) for c, _, _ in places)
         if not store.has_poses:
             return CoarseBatch(
-                tuple(counts), clean, window.history, text, None, None, None, None, cameras, window.rolled
+                tuple(counts), clean, window.history, text, None, None, None, None, cameras, window.self_rollout
             )
         poses = np.stack([self._poses(*place, length) for place in places])
         seen = list(places)
-        if window.switched:
+        if window.prompt_switched:
             for row, ((clip, phase, start), count) in enumerate(zip(places, counts, strict=True)):
                 # Half of the samples are the moment of change, when nothing seen so far looks like the prompt.
                 rng = numbers(self.seed, count, "switch")
@@ -120,7 +122,7 @@ class CoarseSampler:
             motion,
             poses,
             cameras,
-            window.rolled,
+            window.self_rollout,
             views[:, :, 1:] if views.shape[2] > 1 else None,
             torch.stack([layout for layout, _ in layouts]),
             torch.stack([known for _, known in layouts]),
@@ -129,7 +131,7 @@ class CoarseSampler:
         )
 
     def _redrawn(self, places: Sequence[tuple[int, int, int]], counts: Sequence[int]) -> CoarseBatch:
-        """The first keyframes at (clip, phase, first keyframe), each after its twin, which nobody has moved from."""
+        """The first keyframes at (clip, phase, first keyframe), each after its twin, seen from the same place."""
         store = self.store
         made = [(c, p, slice(k, k + 1)) for c, p, k in places]
         drawn = torch.stack([store.rows(c, f"keyframes.{p}", keyframe) for c, p, keyframe in made])
@@ -328,7 +330,7 @@ class DistillSampler:
         segments = [(clip, first + k) for clip, _, _, first in drawn for k in range(between)]
         coarse = self._coarse.at([(clip, phase, start) for clip, phase, start, _ in drawn], self.window, counts)
         fine = self._fine.at(segments, [n for n in counts for _ in range(between)])
-        # Student and teacher are told the same.
+        # Student and teacher are given the same.
         return DistillBatch(tuple(counts), coarse, replace(fine, text=coarse.text.repeat_interleave(between, dim=0)))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_path, atomic_write_json, one_writer
 from longdwm_env.training.data.clip import BadClip, TooManyBadClips
+from longdwm_env.types import JsonObject
 
 LAYOUT_VERSION = 2
 MANIFEST, ASKED = "manifest.json", "asked.json"
@@ -38,7 +39,7 @@ class Entry:
 
     shard: Path
     place: int
-    facts: Mapping[str, Any]
+    facts: JsonObject
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class BadLimit:
             )
 
 
-def said(path: Path) -> dict[str, Any]:
+def said(path: Path) -> JsonObject:
     """What a JSON file beside the shards says.
 
     Raises:
@@ -77,7 +78,7 @@ def said(path: Path) -> dict[str, Any]:
     return found
 
 
-def made_from(manifest: Path) -> dict[str, Any]:
+def made_from(manifest: Path) -> JsonObject:
     """What the contents of a folder of shards were made from, by its manifest.
 
     Raises:
@@ -108,7 +109,7 @@ class Rows(Protocol):
 
 
 class ShardFolder:
-    """A folder of shards. Opening one whose manifest differs from ``made_from`` is refused.
+    """A folder of shards. Opening one whose manifest differs from ``made_from`` is rejected.
 
     Args:
         folder: created with its manifest when missing.
@@ -121,7 +122,7 @@ class ShardFolder:
     def __init__(self, folder: Path, made_from: Mapping[str, object]) -> None:
         self.folder = folder
         self._open: dict[Path, ShardFile] = {}
-        self.made_from: dict[str, Any] = json.loads(json.dumps(made_from))
+        self.made_from: JsonObject = json.loads(json.dumps(made_from))
         manifest = {"layout": LAYOUT_VERSION, "made_from": self.made_from}
         path = folder / MANIFEST
         if path.is_file():
@@ -293,7 +294,7 @@ def _differences(found: object, wanted: object, name: str = "") -> list[str]:
     return [] if found == wanted else [f"{name} was {found!r} and is now {wanted!r}"]
 
 
-def _described(metadata: Mapping[str, str]) -> tuple[int, list[dict[str, Any]]]:
+def _described(metadata: Mapping[str, str]) -> tuple[int, list[JsonObject]]:
     """Of how many clips a shard was made, and the facts of each entry; an earlier version kept the facts alone."""
     found = json.loads(metadata["entries"])
     if isinstance(found, list):

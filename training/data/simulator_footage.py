@@ -43,7 +43,7 @@ from longdwm_env.types import ActorTracks, EgoState, FloatArray, ImageSize, wrap
 from longdwm_env.worlds.simulator_world import actor_tracks
 
 FRAMES_AFTER_CRASH = 6
-"""How long footage goes on after the ego has hit somebody: long enough to show it, before it becomes unphysical."""
+"""How long footage goes on after a collision of the ego: long enough to show it, before it becomes unphysical."""
 LEAST_INTERVALS = 2
 SCENERY_REACH_M = 300.0
 """How far from the drive a clip knows what stands beside the road: as far as the simulator draws it."""
@@ -191,7 +191,7 @@ class SimulatorClips:
         return traffics
 
     def _excursion(self, now: Traffic, before: Traffic, rng: np.random.Generator) -> list[tuple[FloatArray, float]]:
-        """A plan that regards nobody: (pose in the world, speed) for each of its frames."""
+        """A plan that ignores other road users: (pose in the world, speed) for each of its frames."""
         start = ego_pose(now)
         speed = float(now.speeds_mps[EGO])
         yaw_rate = float(wrap_angle(start[2] - ego_pose(before)[2])) * FPS
@@ -241,7 +241,7 @@ class SimulatorClips:
 
 
 def labels_from_traffic(built_in: Episode, traffics: list[Traffic], poses: FloatArray) -> dict[str, np.ndarray]:
-    """Ground truth per frame: motion of the ego, how it lies in its lane, how soon it would hit somebody."""
+    """Ground truth per frame: motion of the ego, how it lies in its lane, how soon it would hit another."""
     speeds = np.array([traffic.speeds_mps[EGO] for traffic in traffics])
     turned = wrap_angle(np.diff(poses[:, 2], prepend=poses[0, 2]))
     road = LaneRoadMap(built_in.road.table)

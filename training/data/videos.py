@@ -1,4 +1,4 @@
-"""A folder of driving videos as footage: anybody's dashcam, with ego poses where a file of them lies beside the video.
+"""A folder of driving videos as footage: of any dashcam, with ego poses where a file of them lies beside the video.
 
 Beside ``drive.mp4`` may lie ``drive.json`` or ``drive.txt`` with poses (``routes.read_poses``: JSON, TUM or KITTI
 rows), and what scenes read too: ``drive.camera.json`` or ``camera.json`` (``scenes.sidecar``). Videos are cut into

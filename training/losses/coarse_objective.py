@@ -15,19 +15,20 @@ from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.draws import uniform
 from longdwm_env.training.losses.high_pass import high_pass
+from longdwm_env.training.losses.history_augmentation import augmented_history
 from longdwm_env.training.losses.objective import (
     NoiseChoices,
     Objective,
     draw_noise,
     draw_timesteps,
     dropped_text,
+    dropped_views,
     error_weights,
     squared_error,
 )
 from longdwm_env.training.losses.self_rollout import Rollout, roll_history
 from longdwm_env.training.losses.texture_loss import contrast, texture_loss
 from longdwm_env.training.losses.vehicle_loss import vehicle_copy_loss
-from longdwm_env.training.losses.wear import worn
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class CoarseObjective(Objective):
         seed: of the run.
         use_warp: give the model the warped keyframe; False is the ablation without warp guidance.
         channel_weights: (C,) with mean 1, or None.
-        rollout: how batches marked as rolled are rolled, or None where there are none.
+        rollout: how self-rollouts are made, or None where there are none.
     """
 
     component = "coarse"
@@ -124,10 +125,10 @@ class CoarseObjective(Objective):
 
     def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eq. 5 of one batch, and the losses on texture and vehicles where these have a weight."""
-        rolled = batch.rolled
-        if rolled:
+        self_rollout = batch.self_rollout
+        if self_rollout:
             if self.rollout is None:
-                raise InvalidConfig("a rolled window needs the codec and the settings to roll with")
+                raise InvalidConfig("a self-rollout needs the codec and the settings to roll with")
             batch = roll_history(self.model, batch, self.rollout, self.seed)
         conditioning = self.conditioning(batch)
         noise = draw_noise(self.seed, batch.counts, batch.clean)
@@ -153,12 +154,12 @@ class CoarseObjective(Objective):
             total, parts["texture"] = total + self.choices.texture_weight * texture, texture.detach()
         if self.choices.vehicle_copy_weight > 0 and self.use_warp:
             # In the model's own drives vehicles are elsewhere, and a copy of what it made of them brings nothing back.
-            vehicles = loss.total.new_zeros(()) if rolled else self._vehicles(predicted, batch)
+            vehicles = loss.total.new_zeros(()) if self_rollout else self._vehicles(predicted, batch)
             total, parts["vehicles"] = total + self.choices.vehicle_copy_weight * vehicles, vehicles.detach()
         return total, parts
 
     def _vehicles(self, predicted: Tensor, batch: CoarseBatch) -> Tensor:
-        """How far vehicles are from a copy; 0 without warps, or where nobody marked vehicles."""
+        """How far vehicles are from a copy; 0 without warps, or where vehicles were not marked."""
         if batch.vehicles is None or batch.warp is None:
             return predicted.new_zeros(())
         views = batch.warp[:, :, None]
@@ -172,25 +173,25 @@ class CoarseObjective(Objective):
         return vehicle_copy_loss(made, wanted, views, shown, self.channel_weights)
 
     def conditioning(self, batch: CoarseBatch) -> Conditioning:
-        """What the model is told of a batch, with this run's drops and noise."""
+        """What the model is given of a batch, with this run's drops and noise."""
         counts, choices = batch.counts, self.choices
-        told = coarse_conditioning(
+        given = coarse_conditioning(
             batch.clean[:, : batch.history],
             batch.clean.shape[1],
             dropped_text(batch.text, self.empty_text, choices.text_drop_ratio, self.seed, counts),
             **batch.views(with_layout=self.transformer.config.layout_view, with_warp=self.use_warp),
         )
-        if self.use_warp and self.transformer.config.layout_view and choices.layout_drop_ratio > 0:
-            told = told.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
-        if self.use_warp and choices.warp_drop_ratio > 0:
-            told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
+        if self.use_warp:
+            given = dropped_views(given, choices, self.seed, counts, self.transformer.config.layout_view)
         if choices.wear_ratio > 0:
-            told = worn(told, self.seed, counts, choices.wear_ratio, with_layout=self.transformer.config.layout_view)
+            given = augmented_history(
+                given, self.seed, counts, choices.wear_ratio, with_layout=self.transformer.config.layout_view
+            )
         if choices.history_noise_max > 0:
             strength = choices.history_noise_max * uniform(self.seed, counts, "history strength")
             noise = draw_noise(self.seed, counts, batch.clean, "history")
-            told = noised_history(told, noise, strength.to(noise.device))
-        return told
+            given = noised_history(given, noise, strength.to(noise.device))
+        return given
 
 
 __all__ = ["CoarseLoss", "CoarseObjective", "coarse_loss"]

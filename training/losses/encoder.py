@@ -27,7 +27,7 @@ from longdwm_env.types import FloatArray, Images
 LABELS = ("speed_mps", "yaw_rate_radps", "lateral_m", "heading_error_rad", "weather", "time_of_day")
 JUDGED = ("drivable", "collided", "time_to_collision_s")
 DANGER_S = 2.0
-"""Somebody would be touched within this time if nobody did anything."""
+"""A road user would be touched within this time if all went on as they do."""
 
 
 @dataclass(frozen=True)

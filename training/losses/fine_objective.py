@@ -20,6 +20,7 @@ from longdwm_env.training.losses.objective import (
     draw_noise,
     draw_timesteps,
     dropped_text,
+    dropped_views,
     error_weights,
     squared_error,
 )
@@ -134,11 +135,11 @@ class FineObjective(Objective):
         return total, parts
 
     def conditioning(self, batch: FineBatch) -> Conditioning:
-        """What the model is told of a batch, with this run's drops and noise."""
+        """What the model is given of a batch, with this run's drops and noise."""
         counts, choices = batch.counts, self.choices
         keep_warp = self.use_warp and batch.warps is not None
         knows_layout = self.transformer.config.layout_view
-        told = fine_conditioning(
+        given = fine_conditioning(
             self._noised(batch.first, counts, "first"),
             None if self.autoregressive else self._noised(batch.last, counts, "last"),
             batch.clean.shape[1],
@@ -149,11 +150,7 @@ class FineObjective(Objective):
             held_ends=self.transformer.config.held_views,
             **batch.views(with_last=not self.autoregressive, with_layout=knows_layout, with_warp=keep_warp),
         )
-        if keep_warp and knows_layout and choices.layout_drop_ratio > 0:
-            told = told.without_layout(uniform(self.seed, counts, "layout") >= choices.layout_drop_ratio)
-        if keep_warp and choices.warp_drop_ratio > 0:
-            told = told.without_warp(uniform(self.seed, counts, "warp") >= choices.warp_drop_ratio)
-        return told
+        return dropped_views(given, choices, self.seed, counts, knows_layout) if keep_warp else given
 
     def _noised(self, latents: Tensor, counts: tuple[int, ...], which: str) -> Tensor:
         if self.end_noise_max == 0:

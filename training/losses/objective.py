@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
 from longdwm_env.models.network.sampler import Scheduler
+from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.draws import normal, uniform
 
 
@@ -98,6 +100,17 @@ def dropped_text(text: Tensor, empty: Tensor, ratio: float, seed: int, counts: S
     """The prompts' embeddings (B, W, D), a share of them replaced by the empty prompt's (W, D)."""
     drop = (uniform(seed, counts, "text") < ratio).to(text.device)
     return torch.where(drop[:, None, None], empty.to(text), text)
+
+
+def dropped_views(
+    given: Conditioning, choices: OpenChoices, seed: int, counts: Sequence[int], with_layout: bool
+) -> Conditioning:
+    """The same conditioning without the map's layout, or without any warp, in a share of the samples."""
+    if with_layout and choices.layout_drop_ratio > 0:
+        given = given.without_layout(uniform(seed, counts, "layout") >= choices.layout_drop_ratio)
+    if choices.warp_drop_ratio > 0:
+        given = given.without_warp(uniform(seed, counts, "warp") >= choices.warp_drop_ratio)
+    return given
 
 
 def squared_error(

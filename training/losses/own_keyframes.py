@@ -1,4 +1,4 @@
-"""Gaps as the Fine model meets them when somebody drives: their later keyframe made by the Coarse model.
+"""Gaps as the Fine model meets them in a drive: their later keyframe made by the Coarse model.
 
 A recorded keyframe is sharp, and everything in it is where the earlier one leads. The Coarse model's own is softer, and
 what moves in it is a little elsewhere, so a model that has only filled recorded gaps blends the two into a blur, which

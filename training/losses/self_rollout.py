@@ -55,8 +55,8 @@ def next_keyframe(model: CoarseModel, batch: CoarseBatch, steps: int, seed: int,
     """
     views = batch.views(with_layout=model.transformer.config.layout_view)
     known = batch.clean[:, : batch.history]
-    told = coarse_conditioning(known, batch.history + 1, batch.text, **views)
-    return model.sample(told, draw_noise(seed, batch.counts, told.known, purpose), steps)[:, -1:]
+    given = coarse_conditioning(known, batch.history + 1, batch.text, **views)
+    return model.sample(given, draw_noise(seed, batch.counts, given.known, purpose), steps)[:, -1:]
 
 
 @torch.no_grad()
@@ -96,7 +96,7 @@ def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed:
             motion=motion,
             further=further,
             poses=None,
-            rolled=False,
+            self_rollout=False,
             boxes=(),
         )
         if present > batch.history and (last - present) % LEARN_EVERY == 0:

@@ -1,4 +1,4 @@
-"""A loss for how frames look where nobody can know what they show.
+"""A loss for how frames look where what they show cannot be known.
 
 Squared error is least for the mean of everything that may come into view: a blur. In a closed loop the blur is what the
 next second is made from, and after a few seconds nothing is left of houses and trees. The Gram matrices of a picture's

@@ -32,7 +32,7 @@ def vehicle_copy_loss(
     Args:
         predicted: (N, C, h, w) of the model.
         clean: (N, C, h, w) recorded.
-        views: (N, V, C, h, w) of the last known keyframe; as they are, even where the model was shown worn ones.
+        views: (N, V, C, h, w) of the last known keyframe; as they are, even where the model was given augmented ones.
         vehicles: (N, h, w) how much of each latent shows vehicles, 0 for samples whose views mean nothing.
         channel_weights: (C,) with mean 1, how much each channel counts; None for all alike.
     """

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_json
+from longdwm_env.types import JsonObject
 
 FILE = "hour.json"
 NOTED_EVERY_S = 5.0
@@ -33,7 +33,7 @@ class Hour:
         if not 1 <= minutes <= 7 * 24 * 60:
             raise InvalidConfig(f"minutes is from 1 to a week, got {minutes:g}")
         self._path, self.minutes, self._say = folder / FILE, minutes, say
-        found: dict[str, Any] = json.loads(self._path.read_text()) if self._path.is_file() else {}
+        found: JsonObject = json.loads(self._path.read_text()) if self._path.is_file() else {}
         self.spent_s: dict[str, float] = found.get("spent_s", {})
 
     @property

@@ -147,7 +147,7 @@ def estimate_poses(videos: MyVideos, options: Options, say: Callable[[str], None
         kept.append((file, length))
     if not kept or kept[-1][0] != videos.files[-1]:
         raise InvalidConfig(
-            f"the motion in {videos.files[-1].name} cannot be told from its pictures, and it is to be measured with: "
+            f"the motion in {videos.files[-1].name} cannot be read from its pictures, and it is to be measured with: "
             "give --height, --fov, --horizon or --mask where you know them, or another video last"
         )
     files, lengths = zip(*kept, strict=True)

@@ -60,7 +60,7 @@ def moments_as_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
     return stored
 
 
-def put_moments_back(model: nn.Module, optimizer: Any, stored: Mapping[str, Tensor]) -> None:
+def put_moments_back(model: nn.Module, optimizer: torch.optim.Optimizer, stored: Mapping[str, Tensor]) -> None:
     """The inverse of ``moments_as_tensors``.
 
     Raises:
@@ -69,7 +69,7 @@ def put_moments_back(model: nn.Module, optimizer: Any, stored: Mapping[str, Tens
     for name, parameter in _trained(model):
         if f"{name}/step" not in stored:
             continue
-        made = {moment: optimizer._new_buffer(parameter, signed) for moment, signed in _SIGNED.items()}
+        made = {moment: _new_buffer(optimizer, parameter, signed) for moment, signed in _SIGNED.items()}
         for moment, tensor in made.items():
             for part, inner in _parts(tensor).items():
                 found = stored.get(f"{name}/{moment}{part}")
@@ -82,12 +82,18 @@ def put_moments_back(model: nn.Module, optimizer: Any, stored: Mapping[str, Tens
         optimizer.state[parameter] = {"step": stored[f"{name}/step"].clone(), **made}
 
 
-def _parts(tensor: Any) -> dict[str, Tensor]:
+def _parts(tensor: Tensor) -> dict[str, Tensor]:
     """A tensor's own, or those that a tensor of eight bits stands for."""
     if not hasattr(tensor, "__tensor_flatten__"):
         return {"": tensor}
     names, _ = tensor.__tensor_flatten__()
     return {f".{name}": getattr(tensor, name) for name in names}
+
+
+def _new_buffer(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, signed: bool) -> Tensor:
+    """An empty moment of eight bits, as torchao's optimizer makes it."""
+    made: Tensor = optimizer._new_buffer(parameter, signed)  # type: ignore[attr-defined]
+    return made
 
 
 def _trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

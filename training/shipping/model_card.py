@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import parameter_counts
@@ -12,6 +11,7 @@ from longdwm_env.training.data.encoded.latents import weights_hash
 from longdwm_env.training.rebuild import hours
 from longdwm_env.training.stage_list import STAGES
 from longdwm_env.training.workspace import Workspace
+from longdwm_env.types import JsonObject
 
 CARD = "MODEL_CARD.md"
 NOT_MEASURED = "Not measured."
@@ -71,7 +71,7 @@ class ModelFacts:
     weights: str
     image_size: tuple[int, int]
     steps: tuple[int, int]
-    footage: dict[str, Any]
+    footage: JsonObject
     simulated: bool
     clips: int | None
     clip_frames: int | None
@@ -113,7 +113,7 @@ def is_simulated(workspace: Workspace) -> bool:
     return _footage(workspace).get("source") == "simulator"
 
 
-def results_in(folder: Path | None) -> list[dict[str, Any]]:
+def results_in(folder: Path | None) -> list[JsonObject]:
     """Tables of results (``evaluation.report.Table`` as JSON) of a folder, in the order of their files' names."""
     if folder is None or not folder.is_dir():
         return []
@@ -121,7 +121,7 @@ def results_in(folder: Path | None) -> list[dict[str, Any]]:
     return [table for table in found if isinstance(table.get("rows"), list) and "title" in table]
 
 
-def model_card(facts: ModelFacts, weights_bytes: int, results: Sequence[dict[str, Any]], note: str = "") -> str:
+def model_card(facts: ModelFacts, weights_bytes: int, results: Sequence[JsonObject], note: str = "") -> str:
     """The card, in markdown.
 
     Args:
@@ -181,15 +181,15 @@ _LIMITS = """
 ## Limits
 
 - It has never seen a real street. A photograph as a start is outside of what it was trained on.
-- Where a scene has a map, it is shown what is painted on the road (docs/decisions/road-layout.md), and draws roads,
+- Where a scene has a map, it is given what is painted on the road (docs/decisions/road-layout.md), and draws roads,
   lanes and crossings from that. Without a map, as from a photograph, it loses the lanes after a few seconds.
-- Without a map, as from a photograph, houses and trees blur within seconds, and road users, whom nothing marks, fade.
+- Without a map, as from a photograph, houses and trees blur within seconds, and road users, which nothing marks, fade.
 - Other road users react to the camera's car where a scene has lanes and marks them; in built-in scenes new ones come
   (docs/decisions/reactive-traffic.md); recorded ones follow their log first, and no others come there.
 - It knows the simulator's roads, vehicles, weather and light, and no others; there are no pedestrians or bicycles.
 - Of a prompt it understands weather (clear, rainy, foggy) and time of day (daytime, dusk, nighttime), in the words of
   docs/environment.md. It has also seen captions of road and objects, but a prompt builds no road and places no car.
-- Nobody knows what else is behind the pixels: what is in them beside the marked road users is judged by a learned
+- What else is behind the pixels is unknown: what is in them beside the marked road users is judged by a learned
   scorer, or not at all.
 - It was made for research on world models. No safety decision may rest on it.
 """
@@ -218,7 +218,7 @@ def _known(value: int | None) -> str:
     return "not recorded" if value is None else f"{value:,}"
 
 
-def _result(table: dict[str, Any]) -> str:
+def _result(table: JsonObject) -> str:
     rows = [row for row in table["rows"] if row.get("from", "here") == "here"]
     columns = [name for name in rows[0] if name != "from"] if rows else []
     lines = [f"### {table['title']}", ""]
@@ -241,7 +241,7 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _hours(lines: Sequence[dict[str, Any]], batch_size: int | None) -> float | None:
+def _hours(lines: Sequence[JsonObject], batch_size: int | None) -> float | None:
     """Hours of training from logged samples per second; steps that were made twice after a kill count once."""
     if not lines or batch_size is None:
         return None
@@ -262,17 +262,17 @@ def _clips(latents: Path) -> int | None:
     return len(LatentStore(latents)) if any(latents.glob("shard-*.safetensors")) else None
 
 
-def _footage(workspace: Workspace) -> dict[str, Any]:
+def _footage(workspace: Workspace) -> JsonObject:
     made_from = _json(workspace.footage / "manifest.json").get("made_from")
     return made_from if isinstance(made_from, dict) else {}
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> JsonObject:
     value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return value if isinstance(value, dict) else {}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[JsonObject]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

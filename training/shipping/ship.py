@@ -33,7 +33,7 @@ def ship(
     """Write a workspace's pipeline in bfloat16 with its model card, whole or not at all.
 
     What reads pictures, beside the target, counts towards the limit. A pipeline that has seen nothing but the simulator
-    is told of a prompt what it can know: weather and time of day.
+    is given of a prompt what it can know: weather and time of day.
 
     Args:
         workspace: of the trained pipeline.
@@ -85,7 +85,7 @@ def ship(
 
 
 def _save(pipeline: LongDWMPipeline, folder: Path) -> None:
-    """Readable by others; where the workspace lies is nobody's business."""
+    """Readable by others; where the workspace lies is private."""
     parts = (pipeline, pipeline.text_encoder, pipeline.vae, pipeline.coarse, pipeline.fine, pipeline.scheduler)
     for part in (*parts, pipeline.compositor):
         if part is not None:
@@ -102,7 +102,7 @@ def _save(pipeline: LongDWMPipeline, folder: Path) -> None:
 def _store_blocks_in_eight_bits(component: Path) -> None:
     """Rewrite a transformer's file with the matrices of its blocks as float8 (e4m3); it loads in any type as before.
 
-    Of the Fine model nobody sees it: 63 dB between its frames and those of bfloat16 (docs/decisions/eight-bits.md).
+    In the Fine model it cannot be seen: 63 dB between its frames and those of bfloat16 (docs/decisions/eight-bits.md).
     """
     path = component / "diffusion_pytorch_model.safetensors"
     tensors = load_file(path)

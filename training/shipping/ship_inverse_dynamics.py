@@ -1,10 +1,10 @@
 """A trained inverse-dynamics model as it is shipped; see ``ship_scorer``."""
 
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.models.readers.inverse_dynamics import load_inverse_dynamics
 from longdwm_env.training.shipping.ship_scorer import ship_network
+from longdwm_env.types import JsonObject
 
 _ABOUT = """\
 # The inverse-dynamics model of LongDWM
@@ -23,6 +23,6 @@ what it says of photographs and of real video has not been measured. No safety d
 """
 
 
-def ship_inverse_dynamics(source: Path, target: Path, training: dict[str, Any], quality: str | None = None) -> str:
+def ship_inverse_dynamics(source: Path, target: Path, training: JsonObject, quality: str | None = None) -> str:
     """Write a trained reader in bfloat16, with its configuration and card; see ``ship_network``."""
     return ship_network(load_inverse_dynamics, _ABOUT, "inverse-dynamics", source, target, training, quality)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.models.modeling_utils import ModelMixin
@@ -16,13 +15,14 @@ from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
 from longdwm_env.models.readers.scorer import load_scorer
 from longdwm_env.training.data.encoded.latents import weights_hash
 from longdwm_env.training.shipping.model_card import CARD, NOT_MEASURED
+from longdwm_env.types import JsonObject
 
 _ABOUT = """\
 # The scorer of LongDWM
 
 A small video encoder that looks at one second of driving (12 frames of 96 x 144) and says how fast the car moves and
 turns, how it lies in its lane, what weather and time of day it is, whether the picture is damaged, whether the car has
-left the road, and whether it touches somebody or would within two seconds. Class:
+left the road, and whether it touches a road user or would within two seconds. Class:
 `longdwm_env.models.readers.scorer.DrivingEncoder`.
 
 ## What it is for
@@ -36,7 +36,7 @@ measured. No safety decision may rest on it.
 """
 
 
-def ship_scorer(source: Path, target: Path, training: dict[str, Any], quality: str | None = None) -> str:
+def ship_scorer(source: Path, target: Path, training: JsonObject, quality: str | None = None) -> str:
     """Write a trained scorer in bfloat16, with its configuration and card; see ``ship_network``."""
     return ship_network(load_scorer, _ABOUT, "scorer", source, target, training, quality)
 
@@ -47,7 +47,7 @@ def ship_network(
     stage: str,
     source: Path,
     target: Path,
-    training: dict[str, Any],
+    training: JsonObject,
     quality: str | None,
 ) -> str:
     """Write a trained network in bfloat16, with its configuration and card.
@@ -90,9 +90,9 @@ def ship_network(
     return exported
 
 
-def training_facts(stage: Path) -> dict[str, Any]:
+def training_facts(stage: Path) -> JsonObject:
     """What a network's training folder remembers: recipe, steps, loss, and what its footage was made from."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for name, keys in (("run.json", ("recipe", "size", "data")), ("done.json", ("steps", "loss"))):
         path = stage / name
         if path.is_file():

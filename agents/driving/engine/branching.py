@@ -9,7 +9,7 @@ import numpy as np
 from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
-from longdwm_env.agents.driving.input.pedals import Wish, next_controls
+from longdwm_env.agents.driving.input.pedals import DriverInput, next_controls
 from longdwm_env.clock import FPS
 from longdwm_env.types import Images
 
@@ -50,8 +50,8 @@ def branches_of(
             moment = driven[index][-1] if driven[index] else start
             if not moment.over:
                 # A little throttle, against the engine's drag: the three differ in nothing but the wheel.
-                wish = Wish(steer, throttle=0.15)
-                controls = next_controls(moment.controls, wish, moment.state.ego.speed_mps, period_s)
+                driver_input = DriverInput(steer, throttle=0.15)
+                controls = next_controls(moment.controls, driver_input, moment.state.ego.speed_mps, period_s)
                 action = np.array([controls.steering_rad, controls.acceleration_mps2], np.float32)
                 asked[index] = Drive(moment, Act("control", action, frames), controls)
         if not asked:
@@ -66,7 +66,7 @@ def ask_branches(session: Session, take: Callable[[Moment, tuple[Branch, ...]], 
 
     Args:
         session: whose drive it is.
-        take: told the moment and its branches, when they are there.
+        take: called with the moment and its branches, when they are there.
     """
     assert session.trip is not None
     start, generator = session.trip.present, session.generator
@@ -89,5 +89,5 @@ def go_on(session: Session, start: Moment, branch: Branch) -> bool:
         if session.recorder is not None:
             session.recorder.write(moment.frames)
     session.playback.hold(len(branch.moments[-1].frames))
-    session.paused, session.waiting = False, session.at_wheel == "hands"
+    session.paused, session.waiting = False, session.at_wheel == "driver"
     return True

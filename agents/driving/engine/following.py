@@ -1,4 +1,4 @@
-"""Following a recorded drive, step by step, in the same session that a driver's hands would move."""
+"""Following a recorded drive, step by step, in the same session that a driver's input would move."""
 
 from typing import Protocol
 

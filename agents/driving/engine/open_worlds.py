@@ -43,7 +43,7 @@ FIRST_SHOWN = 2
 """Of a clip in a world that makes its frames one by one: these are shown while the others are made."""
 
 LONGEST_DRIVE_S = 24 * 3600.0
-"""Nobody is stopped by the clock when driving for pleasure."""
+"""The clock stops no drive that is for pleasure."""
 
 REFERENCE_WORLD = "simulator"
 """The world that knows only its own scenes: it cannot start from a picture, but it can drive the same way again."""
@@ -124,7 +124,7 @@ class Generator:
         self.on_progress: Callable[[str, float], None] = lambda what, share: None
 
     def open_scene(self, request: OpenScene) -> Moment:
-        """The start of a scene. The world draws one clip from there that nobody sees, so that its caches are warm."""
+        """The start of a scene. The world draws one clip from there that is not shown, so that its caches are warm."""
         rules = self.rules(request.world, "control", self.frames_of(request.world))
         options: dict[str, object] = {} if request.scene is None else {"scene": request.scene}
         if request.prompt is not None:
@@ -223,7 +223,7 @@ class Generator:
                 return opened
             opened = make_world(name, self.sizes.of(name), None if built_in else self._device)
             if isinstance(opened, FinishingWorld):
-                # Hands that keep still need no new keyframe twice a second.
+                # Input that stays the same needs no new keyframe twice a second.
                 opened.finish_seconds = True
             # States carry the name that a world gives itself, which for a folder may be shorter than its path.
             self._worlds[name] = self._worlds[opened.name] = opened

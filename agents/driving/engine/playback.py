@@ -1,6 +1,6 @@
 """Playing generated clips while the next one is made: when to show which frame, and when to ask for more.
 
-The player of a world with latency has one decision: when to read the driver's hands for the next clip. Early, and the
+The player of a world with latency has one decision: when to read the driver's input for the next clip. Early, and the
 clip is ready in good time but answers late; late, and the picture waits. ``Playback`` asks just in time: as late as
 the measured generation time allows. A world that is slower than real time is played slower, so that the picture keeps
 moving instead of stopping and jumping.

@@ -11,7 +11,7 @@ _TICKETS = itertools.count(1)
 
 
 class Requests:
-    """Hands tasks to a worker and answers to whoever asked, unless the request was dropped meanwhile."""
+    """Gives tasks to a worker and answers to their callers, unless the request was dropped meanwhile."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker

@@ -1,6 +1,6 @@
 """A drive as it happens: who is at the wheel, what plays now and what is asked for next.
 
-Knows no window: it is told what time it is and what the driver's hands do, and says what there is to see. So the same
+Knows no window: it is given the time and the driver's input, and says what there is to see. So the same
 session runs under a window, under tests with a clock of their own, and on a machine with no display.
 """
 
@@ -20,7 +20,7 @@ from longdwm_env.agents.driving.engine.requests import Requests
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
 from longdwm_env.agents.driving.engine.trip import Trip
 from longdwm_env.agents.driving.engine.world_worker import Task, Worker
-from longdwm_env.agents.driving.input.pedals import FEEL, Controls, Feel, Wish, next_controls
+from longdwm_env.agents.driving.input.pedals import FEEL, Controls, DriverInput, Feel, next_controls
 from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving.recording.video_recorder import Recorder
@@ -36,17 +36,17 @@ LONGEST_TICK_S = 0.25
 SLOW_RATE, SLOW_ANSWERS = 0.8, 8
 """Of a world that is slower than this share of real time, after so many answers, it is said that it is slow."""
 
-AtWheel = Literal["hands", "policy", "replay"]
+AtWheel = Literal["driver", "policy", "replay"]
 
 
-class Hands(Protocol):
-    """What the driver's hands do."""
+class InputSource(Protocol):
+    """Where the driver's input comes from."""
 
-    def peek(self) -> Wish:
+    def peek(self) -> DriverInput:
         """What is asked for at this instant."""
         ...
 
-    def look(self, now_s: float) -> Wish:
+    def look(self, now_s: float) -> DriverInput:
         """What was asked for since the last look."""
         ...
 
@@ -84,16 +84,16 @@ class Session:
     Attributes:
         generator: the worlds.
         worker: where they are asked.
-        hands: the driver's.
+        inputs: where the driver's input comes from.
         worlds: names that the driver can change between, in order.
         opening: the scene to begin with.
         scenes: path of the scene source for the replay file; None for the built-in scenes.
         out: folder for recordings.
-        policy: who drives instead of the hands, if anybody.
+        policy: drives instead of the driver's input, if there is one.
         script: a recorded drive to follow first, if there is one.
         feel: how the car answers.
         trip: the drive; None until the first scene is open.
-        paused: the driver stopped time. waiting: it goes on as soon as the hands do something.
+        paused: the driver stopped time. waiting: it goes on as soon as there is input.
         pause_at: how many frames are driven when time stops.
         fault: why the drive could not go on, last; None where it always could.
         tried_world: the world last changed to, and from which moment.
@@ -103,7 +103,7 @@ class Session:
 
     generator: Generator
     worker: Worker
-    hands: Hands
+    inputs: InputSource
     worlds: tuple[str, ...]
     opening: OpenScene
     scenes: str | None
@@ -116,14 +116,14 @@ class Session:
     playback: Playback = field(default_factory=Playback)
     latency: LatencyMeter = field(default_factory=LatencyMeter)
     recorder: Recorder | None = None
-    at_wheel: AtWheel = "hands"
+    at_wheel: AtWheel = "driver"
     paused: bool = False
     waiting: bool = True
     pause_at: int | None = None
     note: Note | None = None
     fault: LongDWMError | None = None
     busy: str = ""
-    wish: Wish = field(default_factory=Wish)
+    driver_input: DriverInput = field(default_factory=DriverInput)
     tried_world: tuple[Moment, str] | None = None
     frames_shown: int = 0
     ran_s: float = 0.0
@@ -138,8 +138,8 @@ class Session:
         self._asked_frames = 0
         self._slow: set[str] = set()
         self._ready: deque[Ready] = deque()
-        self.at_wheel = "replay" if self.script is not None else "policy" if self.policy is not None else "hands"
-        self.waiting = self.at_wheel == "hands"
+        self.at_wheel = "replay" if self.script is not None else "policy" if self.policy is not None else "driver"
+        self.waiting = self.at_wheel == "driver"
         self.generator.on_progress = self._progress
         self.open_scene(self.opening)
 
@@ -166,16 +166,16 @@ class Session:
         """Who is at the wheel, in words."""
         if self.at_wheel == "policy" and self.policy is not None:
             return self.policy.name
-        return "you" if self.at_wheel == "hands" else "replay"
+        return "you" if self.at_wheel == "driver" else "replay"
 
     @property
     def next_controls(self) -> Controls:
-        """Where steering wheel and pedals will be in the next clip if the hands stay as they are."""
+        """Where steering wheel and pedals will be in the next clip if the driver's input stays as it is."""
         if self.trip is None:
             return Controls()
-        if self.at_wheel != "hands":
+        if self.at_wheel != "driver":
             return self.trip.present.controls
-        return self._controls_after(self.newest(self.trip), self.wish)
+        return self._controls_after(self.newest(self.trip), self.driver_input)
 
     def newest(self, trip: Trip) -> Moment:
         """The moment up to which the drive is made, though it may not be shown yet: the next clip follows it."""
@@ -202,7 +202,7 @@ class Session:
         """
         elapsed = min(max(now_s - self.now_s, 0.0), LONGEST_TICK_S)
         self.now_s = now_s
-        self.wish = self.hands.peek()
+        self.driver_input = self.inputs.peek()
         waited_for = self._requests.open
         error = self._requests.receive()
         if waited_for and not self._requests.open:
@@ -217,7 +217,7 @@ class Session:
                 self._ask(self.trip)
 
     def _play(self, trip: Trip, elapsed_s: float) -> None:
-        if self.waiting and self.at_wheel == "hands" and not self.wish.idle:
+        if self.waiting and self.at_wheel == "driver" and not self.driver_input.idle:
             self.waiting = False
         if self.running:
             self.playback.advance(elapsed_s)
@@ -251,7 +251,7 @@ class Session:
 
     def touched(self, at_s: float) -> None:
         """The driver moved a control at this time: the latency of what it changes is measured."""
-        if self.at_wheel == "hands" and self.running:
+        if self.at_wheel == "driver" and self.running:
             self.latency.event(at_s)
 
     def flipped(self, now_s: float) -> float | None:
@@ -283,7 +283,7 @@ class Session:
 
         Args:
             opening: which.
-            then: told its first moment, once it is there.
+            then: called with its first moment, once it is there.
         """
 
         def take(moment: Moment) -> None:
@@ -298,7 +298,7 @@ class Session:
         Args:
             world: where.
             prompt: under which prompt.
-            then: told whether the world and the prompt are others, once it is there.
+            then: called with whether the world and the prompt are others, once it is there.
         """
         assert self.trip is not None
         trip, request = self.trip, self.trip.change_to(world, prompt)
@@ -333,7 +333,7 @@ class Session:
         """Hand the wheel over where the recorded drive cannot be followed any further."""
         if self.script is not None:
             self.script.stop()
-        self.at_wheel = "hands" if self.policy is None else "policy"
+        self.at_wheel = "driver" if self.policy is None else "policy"
         self.waiting = True
         self.say(why, warning=True)
 
@@ -352,7 +352,7 @@ class Session:
 
     @property
     def _most_waiting(self) -> int:
-        """How many answers may wait when the next is asked for: of hands none, so that they are read late."""
+        """How many answers may wait when the next is asked for: of a driver none, so that the input is read late."""
         if not self.following or self.script is None:
             return 0
         # What a recorded driver did is known beforehand; but what needs the picture on screen waits until it is there.
@@ -366,15 +366,15 @@ class Session:
             policy = self.policy
             self._ask_clip(lambda: policy.drive(present))
         else:
-            controls = self._controls_after(present, self.hands.look(self.now_s))
+            controls = self._controls_after(present, self.inputs.look(self.now_s))
             action = np.array([controls.steering_rad, controls.acceleration_mps2], np.float32)
             self._event_asked_s = self.latency.take()
             drive = Drive(present, Act("control", action, self.generator.frames_of(present.state.world)), controls)
             self._ask_clip(lambda: self.generator.drive_in_parts(drive), drive.act.frames)
 
-    def _controls_after(self, present: Moment, wish: Wish) -> Controls:
+    def _controls_after(self, present: Moment, driver_input: DriverInput) -> Controls:
         period_s = self.generator.frames_of(present.state.world) / FPS
-        return next_controls(present.controls, wish, present.state.ego.speed_mps, period_s, self.feel)
+        return next_controls(present.controls, driver_input, present.state.ego.speed_mps, period_s, self.feel)
 
     def ask_clip(self, drive: Drive) -> None:
         """Ask for the clip that an action leads to."""
@@ -394,7 +394,7 @@ class Session:
         self.say(str(error), warning=True)
         if self.at_wheel == "replay":
             self.end_of_replay(str(error))
-        self.paused = self.at_wheel != "hands"
+        self.paused = self.at_wheel != "driver"
         self.waiting = not self.paused
 
     def _clip_ready(self, moment: Moment) -> None:
@@ -427,7 +427,7 @@ class Session:
             journal.note("scene", scene=state.scene, seed=opening.seed, prompt=opening.prompt)
         self.trip = Trip(Timeline(moment), journal)
         self.playback.hold(len(moment.frames))
-        self.waiting, self.paused, self.pause_at = self.at_wheel == "hands", False, None
+        self.waiting, self.paused, self.pause_at = self.at_wheel == "driver", False, None
 
     def _progress(self, what: str, share: float) -> None:
         # Called from the generation thread: one assignment, which is atomic.

@@ -83,8 +83,8 @@ def _change_prompt(changed: Callable[[str], str]) -> Callable[[Session, Trip], N
     def go(session: Session, trip: Trip) -> None:
         state = trip.present.state
         prompt = changed(state.prompt)
-        told = prompts.conditions_of(prompt)
-        said = f"{told.weather}, {told.time_of_day}"
+        conditions = prompts.conditions_of(prompt)
+        said = f"{conditions.weather}, {conditions.time_of_day}"
         if state.world == "warp":
             said += ": warp only moves the picture; other worlds will show it"
         session.change(state.world, prompt, lambda *_: session.say(said))
@@ -98,9 +98,9 @@ def _new_scene(session: Session, trip: Trip) -> None:
 
     def say(moment: Moment) -> None:
         # What the driver chose with V and T was of the scene before: a new one brings its own.
-        told = prompts.conditions_of(moment.state.prompt)
-        kept = "" if told == left else "   V and T change it"
-        session.say(f"new scene: {told.weather}, {told.time_of_day}{kept}")
+        conditions = prompts.conditions_of(moment.state.prompt)
+        kept = "" if conditions == left else "   V and T change it"
+        session.say(f"new scene: {conditions.weather}, {conditions.time_of_day}{kept}")
 
     session.open_scene(OpenScene(state.world, state.seed + 1), say)
 
@@ -121,9 +121,9 @@ def _record(session: Session, trip: Trip) -> None:
 
 
 def _take_wheel(session: Session, trip: Trip) -> None:
-    if session.at_wheel != "hands":
+    if session.at_wheel != "driver":
         session.drop_asked()
-        session.at_wheel, session.waiting = "hands", False
+        session.at_wheel, session.waiting = "driver", False
         session.say("the wheel is yours")
     elif session.policy is None:
         session.say("the wheel is yours already: no policy was named (--policy)")

@@ -25,14 +25,14 @@ def retold(moment: Moment, start: Moment) -> Moment:
 
     Its frames are the old ones, resized: the next clip is the first that is drawn anew.
     """
-    state, told = moment.state, start.state
-    values = {**told.world_state.values, **{name: state.world_state.values[name] for name in OF_THE_DRIVE}}
+    state, begun = moment.state, start.state
+    values = {**begun.world_state.values, **{name: state.world_state.values[name] for name in OF_THE_DRIVE}}
     state = replace(
         state,
-        prompt=told.prompt,
-        image_size=told.image_size,
-        camera=told.camera,
-        clip=Frames.of(fit_images(state.frames, told.image_size)),
+        prompt=begun.prompt,
+        image_size=begun.image_size,
+        camera=begun.camera,
+        clip=Frames.of(fit_images(state.frames, begun.image_size)),
         world_state=WorldState(state.world_state.arrays, values, state.world_state.actors),
     )
     return replace(moment, state=made_here(state))

@@ -7,7 +7,7 @@ from longdwm_env.agents.driving.engine.following import Script
 from longdwm_env.agents.driving.engine.open_worlds import REFERENCE_WORLD, Generator, OpenScene
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadWorker, Worker
-from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.driver_input import DriverInputs
 from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
@@ -48,12 +48,12 @@ def open_session(
     inline: bool = False,
     journal: Journal | None = None,
     before: Session | None = None,
-) -> tuple[Session, DriverHands]:
+) -> tuple[Session, DriverInputs]:
     """A session with its worlds and drivers.
 
     Args:
         options: what was asked for.
-        inline: generate in the caller's thread, for drives without a window. Somebody must drive then: without a
+        inline: generate in the caller's thread, for drives without a window. A policy must drive then: without a
             policy or a replay, one of ours does.
         journal: a drive to watch again; else the one that ``options.replay`` names, if it names one.
         before: a session that this one takes the place of: its open worlds and its thread are used on. It must not be
@@ -79,11 +79,11 @@ def open_session(
     worker: Worker = before.worker if before is not None else InlineWorker() if inline else ThreadWorker()
     if before is not None:
         before.drop_asked()
-    hands = DriverHands()
+    inputs = DriverInputs()
     session = Session(
         generator=generator,
         worker=worker,
-        hands=hands,
+        inputs=inputs,
         worlds=_worlds(opening.world, options.also, builtin=scenes is None),
         opening=opening,
         scenes=scenes,
@@ -91,7 +91,7 @@ def open_session(
         policy=None if options.policy is None else PolicyDriver(options.policy, generator),
         script=None if journal is None else Script(journal),
     )
-    return session, hands
+    return session, inputs
 
 
 def _control_frames(options: DriveOptions) -> int | None:

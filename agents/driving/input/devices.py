@@ -1,8 +1,8 @@
-"""Gamepads and steering wheels: what the driver's hands do with them. Only the window needs pygame for it."""
+"""Gamepads and steering wheels: what they read. Only the window needs pygame for it."""
 
 from typing import Any, Protocol
 
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 
 DEAD_ZONE = 0.1
 """Sticks rest this far from their middle."""
@@ -19,7 +19,7 @@ class Device(Protocol):
 
     name: str
 
-    def wish(self) -> Wish:
+    def read(self) -> DriverInput:
         """What it asks for now."""
         ...
 
@@ -30,11 +30,11 @@ def shaped(value: float, dead_zone: float, exponent: float) -> float:
     return 0.0 if beyond <= 0 else (1 if value > 0 else -1) * beyond**exponent
 
 
-def gamepad_wish(stick: float, gas: float, brake: float) -> Wish:
+def gamepad_input(stick: float, gas: float, brake: float) -> DriverInput:
     """What a stick (-1 left to 1 right) and two triggers (0 to 1) ask for."""
     # The stick's axis points right, steering points left.
     steer = -shaped(stick, DEAD_ZONE, STICK_CURVE)
-    return Wish(steer, max(0.0, shaped(gas, 0.03, 1.0)), max(0.0, shaped(brake, 0.03, 1.0)), direct=True)
+    return DriverInput(steer, max(0.0, shaped(gas, 0.03, 1.0)), max(0.0, shaped(brake, 0.03, 1.0)), direct=True)
 
 
 class Gamepad:
@@ -44,7 +44,7 @@ class Gamepad:
         self.name = name
         self._controller = controller
 
-    def wish(self) -> Wish:
+    def read(self) -> DriverInput:
         """See ``Device``."""
         import pygame
 
@@ -56,7 +56,7 @@ class Gamepad:
                 pygame.CONTROLLER_AXIS_TRIGGERLEFT,
             )
         )
-        return gamepad_wish(stick, gas, brake)
+        return gamepad_input(stick, gas, brake)
 
 
 class SteeringWheel:
@@ -71,11 +71,11 @@ class SteeringWheel:
         self._axes = tuple(axis for axis in pedal_axes if axis < joystick.get_numaxes())
         self._moved: set[int] = set()
 
-    def wish(self) -> Wish:
+    def read(self) -> DriverInput:
         """See ``Device``."""
         steer = -shaped(self._joystick.get_axis(0), WHEEL_DEAD_ZONE, 1.0)
         throttle, brake = ([*(self._pedal(axis) for axis in self._axes), 0.0, 0.0])[:2]
-        return Wish(steer, throttle, brake, direct=True)
+        return DriverInput(steer, throttle, brake, direct=True)
 
     def _pedal(self, axis: int) -> float:
         value = self._joystick.get_axis(axis)

@@ -1,29 +1,29 @@
-"""The driver's hands: keys, gamepads and wheels together."""
+"""The driver's input: keys, gamepads and wheels together."""
 
 from longdwm_env.agents.driving.input.devices import Device
 from longdwm_env.agents.driving.input.held_keys import HeldKeys
-from longdwm_env.agents.driving.input.pedals import Wish, differ, merged
+from longdwm_env.agents.driving.input.pedals import DriverInput, differ, merged
 
 
-class DriverHands:
+class DriverInputs:
     """Merges the keys that are held with whatever devices are plugged in."""
 
     def __init__(self) -> None:
         self.keys = HeldKeys()
         self.devices: list[Device] = []
-        self._noticed = Wish()
+        self._noticed = DriverInput()
 
-    def peek(self) -> Wish:
+    def peek(self) -> DriverInput:
         """What is asked for at this instant."""
-        return merged([*(device.wish() for device in self.devices), self.keys.peek()])
+        return merged([*(device.read() for device in self.devices), self.keys.peek()])
 
-    def look(self, now_s: float) -> Wish:
+    def look(self, now_s: float) -> DriverInput:
         """What was asked for since the last look."""
-        return merged([*(device.wish() for device in self.devices), self.keys.look(now_s)])
+        return merged([*(device.read() for device in self.devices), self.keys.look(now_s)])
 
     def device_moved(self) -> bool:
         """Whether a device was moved noticeably since this was last true."""
-        present = merged([device.wish() for device in self.devices])
+        present = merged([device.read() for device in self.devices])
         moved = differ(present, self._noticed)
         if moved:
             self._noticed = present

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 
 LEFT, RIGHT, UP, DOWN = "left", "right", "up", "down"
 DIRECTIONS = (LEFT, RIGHT, UP, DOWN)
@@ -43,11 +43,11 @@ class HeldKeys:
         """Directions whose key is down right now."""
         return frozenset(self._pressed_since)
 
-    def peek(self) -> Wish:
+    def peek(self) -> DriverInput:
         """What the keys that are down ask for, without ending the period."""
-        return _wish(dict.fromkeys(self._pressed_since, 1.0))
+        return _input_of(dict.fromkeys(self._pressed_since, 1.0))
 
-    def look(self, now_s: float) -> Wish:
+    def look(self, now_s: float) -> DriverInput:
         """What was asked for since the last look; begins a new period.
 
         A key that is down counts fully, however recently it was pressed: waiting for a share of the period would only
@@ -62,9 +62,9 @@ class HeldKeys:
         strengths |= dict.fromkeys(self._pressed_since, 1.0)
         self._held_s.clear()
         self._looked_at_s = now_s
-        return _wish(strengths)
+        return _input_of(strengths)
 
 
-def _wish(strengths: dict[str, float]) -> Wish:
+def _input_of(strengths: dict[str, float]) -> DriverInput:
     steer = strengths.get(LEFT, 0.0) - strengths.get(RIGHT, 0.0)
-    return Wish(steer=steer, throttle=strengths.get(UP, 0.0), brake=strengths.get(DOWN, 0.0))
+    return DriverInput(steer=steer, throttle=strengths.get(UP, 0.0), brake=strengths.get(DOWN, 0.0))

@@ -1,13 +1,13 @@
-"""From what the driver's hands and feet ask for to a steering angle and an acceleration: pure functions of values."""
+"""From the driver's input to a steering angle and an acceleration: pure functions of values."""
 
 import math
 from dataclasses import dataclass
 
-from longdwm_env.geometry.kinematics import CAR
+from longdwm_env.geometry.kinematics import CAR, check_positive
 
 
 @dataclass(frozen=True)
-class Wish:
+class DriverInput:
     """What the driver asks for over one control period.
 
     Attributes:
@@ -31,7 +31,7 @@ class Wish:
 
     @property
     def idle(self) -> bool:
-        """Nobody touches anything."""
+        """No key, pedal or wheel is touched."""
         return self.steer == 0 and self.throttle == 0 and self.brake == 0
 
 
@@ -71,10 +71,7 @@ class Feel:
     top_speed_mps: float = 30.0
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = self.__dict__[name]
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be finite and above zero, got {value!r}")
+        check_positive(self)
 
 
 FEEL = Feel()
@@ -92,32 +89,34 @@ def full_turn_rad(speed_mps: float, feel: Feel = FEEL) -> float:
     return min(feel.full_steering_rad, by_tyres)
 
 
-def next_controls(controls: Controls, wish: Wish, speed_mps: float, period_s: float, feel: Feel = FEEL) -> Controls:
+def next_controls(
+    controls: Controls, driver_input: DriverInput, speed_mps: float, period_s: float, feel: Feel = FEEL
+) -> Controls:
     """The controls that the car holds over the next period.
 
     Steering and pedals approach what is wished with a time constant each. They move in the car's time, not the clock's:
-    the same wishes give the same drive at any frame rate, and already the first period after a key shows it.
+    the same inputs give the same drive at any frame rate, and already the first period after a key shows it.
 
     Args:
         controls: those of the last period.
-        wish: what the driver asks for.
+        driver_input: what the driver asks for.
         speed_mps: present speed.
         period_s: how long the new controls will be held.
         feel: how the car answers.
     """
-    target = wish.steer * full_turn_rad(speed_mps, feel)
+    target = driver_input.steer * full_turn_rad(speed_mps, feel)
     returning = abs(target) < abs(controls.steering_rad)
     keys_s = feel.return_s if returning else feel.steering_s
-    steering = _approach(controls.steering_rad, target, period_s, feel.direct_s if wish.direct else keys_s)
+    steering = _approach(controls.steering_rad, target, period_s, feel.direct_s if driver_input.direct else keys_s)
     if target == 0 and abs(steering) < CENTRED_RAD:
         steering = 0.0
     # The wheel may have been turned at a lower speed.
     most = full_turn_rad(speed_mps, feel)
     steering = min(max(steering, -most), most)
 
-    pull = wish.throttle * feel.throttle_mps2 * min(1.0, max(0.0, (feel.top_speed_mps - speed_mps) / 3.0))
-    drag = feel.coast_mps2 if wish.throttle == 0 and speed_mps > 0 else 0.0
-    pedals = pull - wish.brake * feel.brake_mps2 - drag
+    pull = driver_input.throttle * feel.throttle_mps2 * min(1.0, max(0.0, (feel.top_speed_mps - speed_mps) / 3.0))
+    drag = feel.coast_mps2 if driver_input.throttle == 0 and speed_mps > 0 else 0.0
+    pedals = pull - driver_input.brake * feel.brake_mps2 - drag
     return Controls(steering, _approach(controls.acceleration_mps2, pedals, period_s, feel.pedal_s))
 
 
@@ -125,20 +124,20 @@ def _approach(value: float, target: float, duration_s: float, time_constant_s: f
     return target + (value - target) * math.exp(-duration_s / time_constant_s)
 
 
-def merged(wishes: list[Wish]) -> Wish:
-    """Several controls at once: whoever steers hardest steers, and the deepest pedal counts."""
-    if not wishes:
-        return Wish()
-    steering = max(wishes, key=lambda wish: abs(wish.steer))
-    return Wish(
+def merged(inputs: list[DriverInput]) -> DriverInput:
+    """Several controls at once: the hardest steering and the deepest pedal count."""
+    if not inputs:
+        return DriverInput()
+    steering = max(inputs, key=lambda one: abs(one.steer))
+    return DriverInput(
         steering.steer,
-        max(wish.throttle for wish in wishes),
-        max(wish.brake for wish in wishes),
+        max(one.throttle for one in inputs),
+        max(one.brake for one in inputs),
         direct=steering.direct,
     )
 
 
-def differ(one: Wish, other: Wish) -> bool:
-    """Whether two wishes differ noticeably."""
+def differ(one: DriverInput, other: DriverInput) -> bool:
+    """Whether two inputs differ noticeably."""
     pairs = ((one.steer, other.steer), (one.throttle, other.throttle), (one.brake, other.brake))
     return any(abs(a - b) > NOTICEABLE for a, b in pairs)

@@ -25,7 +25,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Pedal:
-    """How far a pedal is down: in the clip that plays, and as the hands now ask for; each 0 to 1."""
+    """How far a pedal is down: in the clip that plays, and as the driver now asks for; each 0 to 1."""
 
     name: str
     share: float

@@ -46,7 +46,7 @@ class OnRoad:
     Attributes:
         lane: the motion commanded for the clip that plays; None at a scene's start.
         braking: it brakes.
-        wheels: where the front wheels will point in the next clip; None unless hands are at the wheel.
+        wheels: where the front wheels will point in the next clip; None unless the driver is at the wheel.
     """
 
     lane: Ribbon | None

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import LongDWMError
 from longdwm_env.io.files import atomic_write_json
-from longdwm_env.types import ImageSize
+from longdwm_env.types import ImageSize, JsonObject
 
 FORMAT = "longdwm-drive"
 VERSION = 2
@@ -36,7 +35,7 @@ STEP_FIELDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
 }
 """The kinds of steps and the JSON types of their fields."""
 
-Step = dict[str, Any]
+Step = JsonObject
 
 
 class InvalidReplay(LongDWMError, ValueError):
@@ -87,7 +86,7 @@ class Journal:
         """Write the replay file, whole or not at all."""
         atomic_write_json(path, self.record())
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JsonObject:
         """What the replay file holds, as JSON values."""
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
         return {"format": FORMAT, "version": VERSION, **fields}
@@ -118,7 +117,7 @@ def act_of(step: Step) -> Act:
     return Act(step["mode"], np.asarray(action, np.float32 if isinstance(action, list) else np.int64), step["frames"])
 
 
-def journal_of(record: Any) -> Journal:
+def journal_of(record: object) -> Journal:
     """The journal that ``Journal.record`` described; the record may come from a stranger.
 
     Raises:
@@ -157,9 +156,9 @@ def journal_of(record: Any) -> Journal:
     return Journal(**record | {"image_size": None if size is None else (size[0], size[1])})
 
 
-def _check_step(name: str, step: Any) -> None:
+def _check_step(name: str, step: object) -> None:
     kind = step.get("do") if isinstance(step, dict) else None
-    if not isinstance(kind, str) or kind not in STEP_FIELDS:
+    if not isinstance(step, dict) or not isinstance(kind, str) or kind not in STEP_FIELDS:
         raise InvalidReplay(f"{name}: {kind!r} is none of {', '.join(STEP_FIELDS)}")
     _check_fields(name, {key: value for key, value in step.items() if key != "do"}, STEP_FIELDS[kind])
     if kind == "drive":
@@ -172,7 +171,7 @@ def _check_step(name: str, step: Any) -> None:
             raise InvalidReplay(f"{name}: {error}") from error
 
 
-def _check_fields(name: str, record: dict[str, Any], types: Mapping[str, tuple[type, ...]]) -> None:
+def _check_fields(name: str, record: JsonObject, types: Mapping[str, tuple[type, ...]]) -> None:
     if set(record) != set(types):
         raise InvalidReplay(f"{name} has the fields {sorted(record)}, expected {sorted(types)}")
     for key, allowed in types.items():

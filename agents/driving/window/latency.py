@@ -10,7 +10,7 @@ import pygame
 
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, of_those_made
 from longdwm_env.agents.driving.engine.session import Session
-from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.driver_input import DriverInputs
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
 
 BETWEEN_KEYS_S = (0.45, 1.1)
@@ -43,19 +43,19 @@ class Answer:
         return float(np.quantile(self.latencies_s, share)) if self.latencies_s else float("nan")
 
 
-def measure(session: Session, hands: DriverHands, settings: WindowSettings, seconds: float) -> Answer:
-    """Drive for a while, steering a little to either side, with nobody at the keys.
+def measure(session: Session, inputs: DriverInputs, settings: WindowSettings, seconds: float) -> Answer:
+    """Drive for a while, steering a little to either side, without a person at the keys.
 
     Where the drive ends in a collision or beside the road it goes back, as a driver would.
 
     Args:
         session: with a thread for its worker, just opened.
-        hands: its hands.
+        inputs: its driver's.
         settings: of the window.
         seconds: how long to measure, after a warm-up.
     """
     session.latency = LatencyMeter(window=100_000)
-    window = Window(session, hands, settings)
+    window = Window(session, inputs, settings)
     keys = threading.Thread(target=_press_keys, args=(session, seconds), daemon=True)
     keys.start()
     window.run()

@@ -22,8 +22,8 @@ class Screen:
         moment: the clip that plays, and the frame of it that is shown; None while the first scene opens.
         frame: index of that frame.
         driver, conditions: who drives; weather and time of day.
-        next_steering_rad: where the front wheels will point as the hands now are.
-        steer, throttle, brake: what the hands ask for.
+        next_steering_rad: where the front wheels will point by the present input.
+        steer, throttle, brake: what the driver asks for.
         status: "", or why time stands still.
         banner, hint: a large line and a small one in the middle; empty for none.
         note: a passing note.
@@ -69,7 +69,7 @@ class Screen:
 
     @property
     def shown_steering_rad(self) -> float | None:
-        """Where the front wheels will point, if it is shown: hands are at the wheel."""
+        """Where the front wheels will point, if it is shown: the driver is at the wheel."""
         return round(self.next_steering_rad, 4) if self.driver == "you" else None
 
 
@@ -89,9 +89,9 @@ def screen_of(session: Session, drawn_fps: float) -> Screen:
         driver=session.driver,
         conditions=f"{conditions.weather}, {conditions.time_of_day}" if state.prompt else "",
         next_steering_rad=next_controls.steering_rad,
-        steer=session.wish.steer,
-        throttle=session.wish.throttle,
-        brake=session.wish.brake,
+        steer=session.driver_input.steer,
+        throttle=session.driver_input.throttle,
+        brake=session.driver_input.brake,
         status=status,
         banner=banner,
         hint=hint,
@@ -117,7 +117,7 @@ def _standing(session: Session, moment: Moment) -> tuple[str, str, str]:
         return ENDINGS[moment.state.reason], "Backspace: back 1 s and drive it again      N: new scene", "ended"
     if session.paused:
         return "Paused", "Space: go on      .: one second", "paused"
-    if session.waiting and moment.number == 0 and session.at_wheel == "hands":
+    if session.waiting and moment.number == 0 and session.at_wheel == "driver":
         return "Ready", "Arrow keys or WASD to drive      H: all keys", "ready"
     if session.waiting:
         return "", "drive on with any arrow key, or Space", "waiting"

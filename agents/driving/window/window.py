@@ -8,7 +8,7 @@ import pygame
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
 from longdwm_env.agents.driving.input.devices import connected_devices
-from longdwm_env.agents.driving.input.driver_input import DriverHands
+from longdwm_env.agents.driving.input.driver_input import DriverInputs
 from longdwm_env.agents.driving.input.key_commands import Command, binding_of
 from longdwm_env.agents.driving.window.screen import screen_of
 from longdwm_env.agents.driving.window.window_view import View
@@ -40,8 +40,8 @@ class Window:
         ran_s: in how many seconds.
     """
 
-    def __init__(self, session: Session, hands: DriverHands, settings: WindowSettings) -> None:
-        self._session, self._hands, self._settings = session, hands, settings
+    def __init__(self, session: Session, inputs: DriverInputs, settings: WindowSettings) -> None:
+        self._session, self._inputs, self._settings = session, inputs, settings
         self._view = View()
         self._open = True
         self._polled_s = 0.0
@@ -76,7 +76,7 @@ class Window:
                 clock.tick(self._settings.max_fps)
                 surface = pygame.display.get_surface() or surface
         finally:
-            # The window closes when it is told to, not when the world comes back from what it does. Not pygame.quit()
+            # The window closes at once, not when the world comes back from what it does. Not pygame.quit()
             # though: fonts and whatever else the program uses stay.
             pygame.display.quit()
             finish_recording(self._session)
@@ -95,12 +95,12 @@ class Window:
             elif event.type == pygame.KEYUP:
                 self._key_up(event.key, happened_s)
             elif event.type == pygame.WINDOWFOCUSLOST:
-                self._hands.keys.release_all()
+                self._inputs.keys.release_all()
             elif event.type in (pygame.JOYDEVICEADDED, pygame.JOYDEVICEREMOVED):
-                self._hands.devices = connected_devices(self._settings.pedal_axes)
-                names = ", ".join(device.name for device in self._hands.devices)
+                self._inputs.devices = connected_devices(self._settings.pedal_axes)
+                names = ", ".join(device.name for device in self._inputs.devices)
                 self._session.say(f"driving with {names} and keys" if names else "driving with keys")
-        if self._hands.device_moved():
+        if self._inputs.device_moved():
             self._session.touched(earliest_s)
 
     def _key_down(self, key: int, at_s: float) -> None:
@@ -108,7 +108,7 @@ class Window:
         if binding is None:
             return
         if isinstance(binding.does, str):
-            self._hands.keys.press(binding.does, self._polled_s)
+            self._inputs.keys.press(binding.does, self._polled_s)
             # A press that sets a waiting car off is not counted: the picture stood, and nothing was due.
             self._session.touched(at_s)
         elif binding.does is Command.QUIT:
@@ -126,5 +126,5 @@ class Window:
     def _key_up(self, key: int, at_s: float) -> None:
         binding = binding_of(pygame.key.name(key))
         if binding is not None and isinstance(binding.does, str):
-            self._hands.keys.release(binding.does, self._polled_s)
+            self._inputs.keys.release(binding.does, self._polled_s)
             self._session.touched(at_s)

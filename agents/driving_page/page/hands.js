@@ -1,4 +1,4 @@
-// Keys, gamepads and fingers: what the driver's hands do, told to the server as it happens.
+// Keys, gamepads and fingers: the driver's input, sent to the server as it happens.
 
 // The server's table of keys has the names that pygame gives them.
 const NAMES = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", " ": "space", Backspace: "backspace", Tab: "tab", Home: "home", F1: "f1" };
@@ -60,14 +60,14 @@ export class Hands {
     const round = (value) => Math.round(value * 500) / 500;
     const present = [...(navigator.getGamepads?.() ?? [])].filter((pad) => pad?.connected);
     for (const pad of present) {
-      const told = {
+      const order = {
         do: "pad", id: pad.id.slice(0, 150), standard: pad.mapping === "standard",
         axes: [...pad.axes].slice(0, 16).map(round), buttons: [...pad.buttons].slice(0, 32).map((b) => round(b.value)),
       };
-      const text = JSON.stringify(told);
+      const text = JSON.stringify(order);
       if (this.pads.get(pad.id) === text) continue;
       this.pads.set(pad.id, text);
-      this.say(told);
+      this.say(order);
     }
     for (const id of this.pads.keys()) {
       if (present.some((pad) => pad.id === id)) continue;
@@ -112,10 +112,10 @@ export class Hands {
   sayTouch() {
     this.moveKnob();
     const at = (kind) => Math.round((this.fingers.get(kind) ?? 0) * 200) / 200;
-    const told = { do: "touch", steer: at("steer"), throttle: at("throttle"), brake: at("brake") };
-    const text = JSON.stringify(told);
+    const order = { do: "touch", steer: at("steer"), throttle: at("throttle"), brake: at("brake") };
+    const text = JSON.stringify(order);
     if (text === this.lastTouch) return;
     this.lastTouch = text;
-    this.say(told);
+    this.say(order);
   }
 }

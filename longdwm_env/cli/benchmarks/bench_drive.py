@@ -14,7 +14,7 @@ def bench_drive(
 ) -> int:
     """Measure latency from key to picture, and frame rates, in a real window with keys posted at random times.
 
-    With SDL_VIDEODRIVER=dummy in a window that nobody sees, which costs the machine a little less.
+    With SDL_VIDEODRIVER=dummy in a window that is not on the screen, which costs the machine a little less.
 
     Args:
         worlds: warp, simulator, or saved pipelines.
@@ -40,7 +40,7 @@ def bench_drive(
     if not unseen and (reason := no_window()):
         raise InvalidConfig(
             f"latency is measured in a window, and none can open ({reason}): xvfb-run longdwm bench drive, or with "
-            "SDL_VIDEODRIVER=dummy a window that nobody sees"
+            "SDL_VIDEODRIVER=dummy a window that is not on the screen"
         )
     print(f"cores {os.cpu_count()}, load {os.getloadavg()[0]:.1f}")
     print(f"{'world':<16}{'size':>12}{'period':>9}{'latency ms: median':>20}{'95%':>7}{'keys':>6}", end="")
@@ -52,8 +52,8 @@ def bench_drive(
             options = DriveOptions(
                 world=world, seed=seed, control_period_s=frames / FPS, image_size=image_size, device=device
             )
-            session, hands = open_session(options)
-            answer = measure(session, hands, WindowSettings(window), seconds)
+            session, inputs = open_session(options)
+            answer = measure(session, inputs, WindowSettings(window), seconds)
             print(
                 f"{world:<16}{f'{height} x {width}':>12}{1000 * frames / FPS:>6.0f} ms"
                 f"{1000 * answer.quantile_s(0.5):>20.0f}"

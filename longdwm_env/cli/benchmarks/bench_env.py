@@ -16,7 +16,7 @@ IMPORT = "import time; t = time.perf_counter(); import longdwm_env; print(time.p
 def bench_env(world: str = "simulator", steps: int = 10, futures: int = 8, repeats: int = 20) -> dict[str, float]:
     """Print seconds for import, make and reset, and for one step, fork, restore and imagined batch.
 
-    Frames that nobody looks at need not be drawn: so batches are imagined once with their frames and once for their
+    Frames that are not looked at need not be drawn: so batches are imagined once with their frames and once for their
     rewards only, and a step is taken in obs_mode "video" and in "frame". The ratios at the end compare with the plain
     step of the same run, so that they mean something on a busy machine.
 

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from longdwm_env.types import JsonObject
 
 from longdwm_env.cli.destination import holding_its
 
@@ -40,14 +42,14 @@ class Check:
 
     out: Path
     until: float
-    facts: dict[str, Any]
-    drives: list[dict[str, Any]] = field(default_factory=list)
-    training: list[dict[str, Any]] = field(default_factory=list)
-    tests: dict[str, Any] = field(default_factory=dict)
+    facts: JsonObject
+    drives: list[JsonObject] = field(default_factory=list)
+    training: list[JsonObject] = field(default_factory=list)
+    tests: JsonObject = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def attempt(self, what: str, seconds: float | None, part: Callable[[], None]) -> None:
-        """Do a part if there is time for it; one that fails is told and stops no other.
+        """Do a part if there is time for it; one that fails is noted and stops no other.
 
         Args:
             what: in words.
@@ -64,8 +66,8 @@ class Check:
             try:
                 part()
             except Exception as error:
-                told = str(error).partition("\n")[0]
-                self.left_out.append(f"{what}: {type(error).__name__}: {told}")
+                message = str(error).partition("\n")[0]
+                self.left_out.append(f"{what}: {type(error).__name__}: {message}")
                 print(f"failed: {self.left_out[-1]}")
         atomic_write_json(self.out, self.as_json())
 

@@ -1,14 +1,14 @@
 """What ``longdwm bench gpu`` found, as tables in a document."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from longdwm_env.types import JsonObject
 
 BEGIN, END = "<!-- gpu check: begin -->", "<!-- gpu check: end -->"
 """Between them stands the table in a document."""
 
 
-def as_markdown(found: Mapping[str, Any]) -> str:
+def as_markdown(found: JsonObject) -> str:
     """The results as tables."""
     facts = found["facts"]
     lines = [

@@ -2,11 +2,12 @@
 
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.extras import need
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.types import JsonObject
 
 if TYPE_CHECKING:
     from longdwm_env.agents.driving_page.page_latency import Measured
@@ -79,7 +80,7 @@ def bench_serve(
             server.stop()
             thread.join(30.0)
     alone, watched = measured[::2], measured[1::2]
-    results: dict[str, Any] = {
+    results: JsonObject = {
         "world": world,
         "image_size": [height, width],
         "control_frames": frames,
@@ -100,7 +101,7 @@ def _mean(measured: "list[Measured]", name: str) -> float:
     return statistics.fmean(getattr(each, name) for each in measured)
 
 
-def _as_json(measured: "Measured") -> dict[str, Any]:
+def _as_json(measured: "Measured") -> JsonObject:
     latencies = sorted(measured.latencies_s)
     return {
         "viewers": measured.viewers,
@@ -114,7 +115,7 @@ def _as_json(measured: "Measured") -> dict[str, Any]:
     }
 
 
-def _print(results: dict[str, Any]) -> None:
+def _print(results: JsonObject) -> None:
     height, width = results["image_size"]
     print(
         f"{results['world']}, pictures {width} x {height}, {results['control_frames']} frames an action, "

@@ -1,15 +1,14 @@
 """``longdwm bench simulator``: how many frames a second one core draws, traffic included."""
 
 import time
-from typing import Any
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
-from longdwm_env.types import ImageSize
+from longdwm_env.types import ImageSize, JsonObject
 
 SCENES_PER_KIND = 2
 
 
-def bench_simulator(frames: int = 600, image_size: ImageSize = (96, 144)) -> dict[str, Any]:
+def bench_simulator(frames: int = 600, image_size: ImageSize = (96, 144)) -> JsonObject:
     """Measure the simulator world on one core, over all kinds of road.
 
     What is timed is ``SimulatorWorld.advance``: traffic, drawing and everything between; processor time of one thread.
@@ -23,8 +22,6 @@ def bench_simulator(frames: int = 600, image_size: ImageSize = (96, 144)) -> dic
 
     from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed
     from longdwm_env.simulator.scene import builtin_scene
-    from longdwm_env.simulator.traffic.ego_driver import drive
-    from longdwm_env.worlds.simulator_world import SimulatorWorld
 
     seeds: list[int] = []
     for kind in ROAD_KINDS:
@@ -37,13 +34,11 @@ def bench_simulator(frames: int = 600, image_size: ImageSize = (96, 144)) -> dic
     try:
         builtin_scene(seeds[-1] + 1)
         for seed in seeds:
-            rows.append(
-                _one(SimulatorWorld(image_size), builtin_scene, drive, seed, calls) | {"road": kind_of_seed(seed)}
-            )
+            rows.append(_one(image_size, seed, calls) | {"road": kind_of_seed(seed)})
     finally:
         cv2.setNumThreads(threads)
     drawn = sum(row["frames"] for row in rows)
-    result: dict[str, Any] = {
+    result: JsonObject = {
         "image_size": list(image_size),
         "frames": drawn,
         "frames_per_cpu_second": drawn / sum(row["cpu_s"] for row in rows),
@@ -57,7 +52,12 @@ def bench_simulator(frames: int = 600, image_size: ImageSize = (96, 144)) -> dic
     return result
 
 
-def _one(world: Any, builtin_scene: Any, drive: Any, seed: int, calls: int) -> dict[str, Any]:
+def _one(image_size: ImageSize, seed: int, calls: int) -> JsonObject:
+    from longdwm_env.simulator.scene import builtin_scene
+    from longdwm_env.simulator.traffic.ego_driver import drive
+    from longdwm_env.worlds.simulator_world import SimulatorWorld
+
+    world = SimulatorWorld(image_size)
     started = time.perf_counter()
     scene = builtin_scene(seed)
     build_s = time.perf_counter() - started
@@ -84,7 +84,7 @@ def _one(world: Any, builtin_scene: Any, drive: Any, seed: int, calls: int) -> d
     }
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: JsonObject) -> None:
     height, width = result["image_size"]
     print(f"simulator at {width}x{height}, one thread, traffic included")
     print(f"{'road':<14}{'weather':<9}{'time':<8}{'frames/cpu s':>13}{'frames/s':>10}{'build s':>9}{'first s':>9}")

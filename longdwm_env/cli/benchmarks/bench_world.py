@@ -4,7 +4,9 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
+
+from longdwm_env.types import JsonObject
 
 from longdwm_env.cli.destination import holding_its
 
@@ -66,7 +68,7 @@ def bench_world(
         max_episode_s=float(max(seconds, 1) + 1),
     )
     environment.reset(seed=seed)
-    results: dict[str, Any] = {
+    results: JsonObject = {
         "world": world,
         "image_size": list(environment.unwrapped.world.image_size),  # type: ignore[attr-defined]
         "device": str(environment.unwrapped.world.device),  # type: ignore[attr-defined]
@@ -117,7 +119,7 @@ def bench_world(
     return 0
 
 
-def table(results: dict[str, Any]) -> list[str]:
+def table(results: JsonObject) -> list[str]:
     """Rows as docs/benchmarks.md prints them."""
     lines = ["| | |", "|---|---|"]
     for name, value in results.items():
@@ -137,7 +139,7 @@ def _timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _memory(base: "LongDWMEnv", state: "EnvState", seconds: int) -> dict[str, Any]:
+def _memory(base: "LongDWMEnv", state: "EnvState", seconds: int) -> JsonObject:
     """Memory of the process during a drive: after a fifth of it, at its most after that, and by how much that is more.
 
     Positions of the first fifth are left out because caches fill in the beginning.

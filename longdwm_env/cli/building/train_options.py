@@ -9,7 +9,7 @@ import tyro
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What every training command can be told.
+    """The options of every training command.
 
     Attributes:
         recipe: mini-simulator, mini-nuscenes or cogvideox-2b-nuscenes.

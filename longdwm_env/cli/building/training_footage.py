@@ -82,7 +82,7 @@ def encode_asked(recipe: "Recipe", workspace: "Workspace", options: TrainOptions
 
 
 def check_suffices(workspace: "Workspace", asked: Asked, stages: "Mapping[str, StageConfig]") -> None:
-    """Refuse clips that a stage cannot be trained on, before any are made.
+    """Reject clips that a stage cannot be trained on, before any are made.
 
     Raises:
         InvalidConfig: with what each stage needs.

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from longdwm_env.cli.destination import holding_its
 
 if TYPE_CHECKING:
+    from longdwm_env.env import LongDWMEnv
     from longdwm_env.io.figures import DrivenPath, SheetRow
     from longdwm_env.types import FloatArray, Images
 
@@ -142,7 +143,7 @@ def drive(
         "longdwm_env:LongDWM-v0", world=world, scenes=scenes, max_episode_s=seconds, image_size=size, camera=camera
     )
     observation, info = environment.reset(seed=seed)
-    base: Any = environment.unwrapped
+    base = cast("LongDWMEnv", environment.unwrapped)
     ego = base.get_state().ego
     context = PolicyContext.of(environment)
     policy = (

@@ -88,8 +88,8 @@ def drive(
         speed_mps=speed,
     )
     if display and not reason:
-        session, hands = open_session(options)
-        Window(session, hands, WindowSettings(window, pedal_axes=pedals)).run()
+        session, inputs = open_session(options)
+        Window(session, inputs, WindowSettings(window, pedal_axes=pedals)).run()
         return 0
     print(f"{reason}: recording instead" if display else "recording", file=sys.stderr)
     written = record_drive(open_session(options, inline=True)[0], out, seconds, window)

@@ -1,10 +1,12 @@
 """``longdwm media``: the pictures of README and model cards, from any world."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.types import Images, JsonObject
 
 if TYPE_CHECKING:
     from longdwm_env.evaluation.drives.recorder import Drive
@@ -74,12 +76,12 @@ def media(
     size = driver.world.image_size
     simulator = driver if world == "simulator" else Driver("simulator", size)
     name = Path(world).name
-    facts: dict[str, Any] = {"world": name, "image_size": list(size)}
+    facts: JsonObject = {"world": name, "image_size": list(size)}
     files: list[Path] = []
 
     bar = tqdm(total=len(parts), desc="media", unit="part")
 
-    def write(part: str, sheet: Any, film: list[Any]) -> None:
+    def write(part: str, sheet: Images, film: Sequence[Images]) -> None:
         files.extend([out / f"{part}-sheet.webp", out / f"{part}.webp"])
         write_picture(files[-2], sheet, quality)
         write_animation(files[-1], film, quality, FIRST_STAYS_S, LAST_STAYS_S)

@@ -5,7 +5,7 @@ keyframe (LongDWM, appendix D). A part is one such rollout; what is kept between
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,8 +14,14 @@ from longdwm_env.cli.drives.rollout_run import LANE, Request, Run, inputs_of, op
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from longdwm_env.env import LongDWMEnv
+    from longdwm_env.models.closed_loop.generation import Generation
     from longdwm_env.models.closed_loop.long_video import Drive, Standing
+    from longdwm_env.models.closed_loop.samples import Sampling
     from longdwm_env.models.pipeline import LongDWMPipeline
+    from longdwm_env.models.world import DiffusionWorld
     from longdwm_env.state import EnvState
     from longdwm_env.types import FloatArray
 
@@ -40,9 +46,8 @@ class KeyframeRun(Run):
         from longdwm_env.models.closed_loop.long_video import begun
         from longdwm_env.models.world import DiffusionWorld
 
-        environment = open_environment(self.request)
-        env: Any = environment.unwrapped
-        start: EnvState = env.get_state()
+        environment, env = open_environment(self.request)
+        start = env.get_state()
         if not isinstance(env.world, DiffusionWorld):
             raise InvalidConfig(
                 f"mode=keyframes needs a world with a Coarse and a Fine model, such as mini or a saved pipeline; "
@@ -78,7 +83,9 @@ class KeyframeRun(Run):
             return route.poses_at(np.arange(1, frames + 1)), ""
         return _lane_ahead(self.request, start, frames)
 
-    def _rollout(self, generation: Any, drive: "Drive", sampling: Any, standing: "Standing", rate: Any) -> "Standing":
+    def _rollout(
+        self, generation: "Generation", drive: "Drive", sampling: "Sampling", standing: "Standing", rate: "tqdm"
+    ) -> "Standing":
         """One rollout, put beside the others; then what the next one goes on from."""
         from longdwm_env.io.video import VideoWriter
         from longdwm_env.models.closed_loop.long_video import rolled_on
@@ -134,7 +141,9 @@ class KeyframeRun(Run):
             raise InvalidConfig(f"{path} is damaged ({error}); give --restart to begin again") from error
 
 
-def _drive(pipeline: "LongDWMPipeline", env: Any, start: "EnvState", poses: "FloatArray", seed: int) -> "Drive":
+def _drive(
+    pipeline: "LongDWMPipeline", env: "LongDWMEnv", start: "EnvState", poses: "FloatArray", seed: int
+) -> "Drive":
     """The video to make: from the world's own first frames, under its own prompt, with the map where there is one."""
     from longdwm_env.geometry.layout import DrawnRoadMap
     from longdwm_env.models.inputs import drive_from
@@ -144,7 +153,7 @@ def _drive(pipeline: "LongDWMPipeline", env: Any, start: "EnvState", poses: "Flo
     if settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
         layout = scene.road_map.layout(start.ego.pose[:2], LAYOUT_REACH_M).seen_from(start.ego.pose)
     text = pipeline.encode_text([start.world_state.values["prompt"]])[0].to(pipeline.coarse.dtype)
-    frames = env.world.recent_frames(start.world_state, len(start.world_state.arrays["frames"]))
+    frames = cast("DiffusionWorld", env.world).recent_frames(start.world_state, len(start.world_state.arrays["frames"]))
     seconds = len(poses) / clock.FPS
     return drive_from(settings, frames, poses, seconds, start.camera, text, seed, None, layout)
 
@@ -157,11 +166,10 @@ def _lane_ahead(request: Request, start: "EnvState", frames: int) -> "tuple[Floa
     from longdwm_env.agents.policy import PolicyContext
     from longdwm_env.geometry.pose import relative_to
 
-    environment = open_environment(replace(request, world="warp", device=None, image_size=start.image_size))
-    env: Any = environment.unwrapped
+    environment, env = open_environment(replace(request, world="warp", device=None, image_size=start.image_size))
     keeper = LaneKeeping(PolicyContext.of(environment))
     keeper.reset(None, {})
-    driven: list[Any] = []
+    driven: list[FloatArray] = []
     reason = ""
     while len(driven) < frames and not reason:
         _, _, terminated, _, info = env.step(keeper.act(None, {}))

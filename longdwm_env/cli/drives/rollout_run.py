@@ -3,17 +3,24 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from longdwm_env.errors import InvalidConfig, InvalidState
 from longdwm_env.factory import DEFAULT_WORLD, shown_image_size
 from longdwm_env.io.files import content_hash
+from longdwm_env.types import JsonObject
 
 if TYPE_CHECKING:
+    import gymnasium as gym
+    import numpy as np
+
+    from longdwm_env.env import LongDWMEnv
+    from longdwm_env.io.routes import Route
     from longdwm_env.state import EnvState
+    from longdwm_env.types import Images
 
 PART_S = 5
 """Seconds in a part: what an interrupted run loses at most."""
@@ -41,8 +48,8 @@ class Request:
     mode: Mode = "second"
 
 
-def open_environment(request: Request) -> Any:
-    """The environment of a request, reset to where it starts."""
+def open_environment(request: Request) -> "tuple[gym.Env, LongDWMEnv]":
+    """The environment of a request, reset to where it starts: with its wrappers, and without."""
     import gymnasium as gym
 
     built_in = request.image.startswith(BUILT_IN)
@@ -61,7 +68,7 @@ def open_environment(request: Request) -> Any:
     )
     scene = {"scene": _built_in_seed(request.image)} if built_in else {"scene": 0}
     environment.reset(seed=request.seed, options=scene)
-    return environment
+    return environment, cast("LongDWMEnv", environment.unwrapped)
 
 
 class Run:
@@ -97,8 +104,7 @@ class Run:
         from longdwm_env.io.video import VideoWriter
 
         request = self.request
-        environment = open_environment(request)
-        env: Any = environment.unwrapped
+        environment, env = open_environment(request)
         start = env.get_state()
         self.inputs = inputs_of(request, start)
         plan = self._plan(environment, start)
@@ -107,7 +113,7 @@ class Run:
         rate = tqdm(total=total, initial=self.frames, unit="frame", desc=request.world, smoothing=0.1)
         reason = self.ended
 
-        def seen(clip: Any) -> None:
+        def seen(clip: "Images") -> None:
             preview.write(clip)
             rate.update(len(clip))
 
@@ -119,7 +125,7 @@ class Run:
         environment.close()
         return reason
 
-    def _plan(self, environment: Any, start: "EnvState") -> "Callable[[EnvState], Any]":
+    def _plan(self, environment: "gym.Env", start: "EnvState") -> "Callable[[EnvState], np.ndarray]":
         """What to ask for at a state: a function of the state alone, so that a run can go on anywhere."""
         from longdwm_env.agents.policies.privileged import LaneKeeping
         from longdwm_env.agents.policy import PolicyContext
@@ -133,7 +139,13 @@ class Run:
         route = open_route(request.trajectory, request.seconds, start_speed_mps=start.ego.speed_mps or None)
         return lambda state: route_action(route, start, state)
 
-    def _part(self, env: Any, plan: "Callable[[EnvState], Any]", wanted: int, seen: Callable[[Any], None]) -> str:
+    def _part(
+        self,
+        env: "LongDWMEnv",
+        plan: "Callable[[EnvState], np.ndarray]",
+        wanted: int,
+        seen: "Callable[[Images], None]",
+    ) -> str:
         """Drive one part and put it beside the others, then the state after it."""
         from longdwm_env.io.video import VideoWriter
 
@@ -141,6 +153,7 @@ class Run:
         with VideoWriter(self._part_path(self.parts), env.get_state().image_size) as video:
             while made < wanted and not reason:
                 observation, _, terminated, _, _ = env.step(plan(env.get_state()))
+                assert isinstance(observation, Mapping)
                 clip = observation["frames"]
                 video.write(clip)
                 seen(clip)
@@ -238,7 +251,7 @@ def _changed(before: dict[str, str] | None, now: dict[str, str]) -> str:
     return f"from before {' and '.join(names)} changed"
 
 
-def route_action(route: Any, start: "EnvState", now: "EnvState") -> Any:
+def route_action(route: "Route", start: "EnvState", now: "EnvState") -> "np.ndarray":
     """Waypoints (4, 2) to where the route will be, from where the car really is, so that errors do not add up."""
     import numpy as np
 
@@ -284,7 +297,7 @@ def _built_in_seed(image: str) -> int:
     return int(number)
 
 
-def _as_json(request: Request) -> dict[str, Any]:
+def _as_json(request: Request) -> JsonObject:
     from dataclasses import asdict
 
     values = asdict(request)

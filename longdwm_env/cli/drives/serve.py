@@ -28,7 +28,7 @@ def serve(
 ) -> int:
     """Drive in a browser with keys, gamepad or touch; others may look on. Stops with Ctrl-C.
 
-    Prints the address, which holds a token: whoever has it can drive, and nobody else.
+    Prints the address, which holds a token: only who has the token can drive.
 
     Args:
         world: mini, simulator, warp, or the folder or hub id of a saved pipeline. Default: mini; where the scene is a

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
-from longdwm_env.cli.measuring.world_quality import FIRST_SEALED_SEED, WorldOptions, long_plan, run_of
+from longdwm_env.cli.measuring.world_quality import WorldOptions, long_plan, run_of
 from longdwm_env.cli.tables import command_line
+from longdwm_env.episodes.kept_seeds import FIRST_SEALED_SEED
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import tyro
 
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
+
 
 def evaluate(
     policy: Annotated[list[str], tyro.conf.UseAppendAction],
@@ -73,7 +75,6 @@ def evaluate(
     from longdwm_env.evaluation.policies.runner import evaluate as run
     from longdwm_env.evaluation.policies.validation import validate as run_validation
     from longdwm_env.scenes.made_roads import with_words
-    from longdwm_env.simulator.scene import TEST_SEEDS_START
 
     scenes = with_words(scenes, road, speed)
     config = EvaluationConfig(
@@ -81,7 +82,7 @@ def evaluate(
         world=world,
         scenes=scenes,
         episodes=episodes,
-        first_scene=(TEST_SEEDS_START if scenes is None else 0) if first_scene is None else first_scene,
+        first_scene=(FIRST_TEST_SEED if scenes is None else 0) if first_scene is None else first_scene,
         seed=seed,
         control_period_s=control_period_s,
         max_episode_s=max_episode_s,

@@ -10,6 +10,7 @@ import tyro
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.extras import need
 from longdwm_env.cli.tables import command_line, written
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 
 if TYPE_CHECKING:
     from longdwm_env.evaluation.networks import Networks
@@ -66,7 +67,7 @@ class ProtocolOptions:
     scenes: Path | None = None
     split: str = "val"
     samples: int | None = None
-    first_seed: int = 1_000_000
+    first_seed: int = FIRST_TEST_SEED
     out: Path = Path("outputs/metrics")
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -205,7 +206,10 @@ def distillation_steps(
 
 @holding_its("folder")
 def scorer(
-    encoder: Path | None = None, samples: int = 40, first_seed: int = 1_000_000, out: Path = Path("outputs/metrics")
+    encoder: Path | None = None,
+    samples: int = 40,
+    first_seed: int = FIRST_TEST_SEED,
+    out: Path = Path("outputs/metrics"),
 ) -> int:
     """How well the scorer reads simulator footage that nothing was trained on.
 
@@ -223,7 +227,10 @@ def scorer(
 
 @holding_its("folder")
 def inverse_dynamics(
-    reader: Path | None = None, samples: int = 40, first_seed: int = 1_000_000, out: Path = Path("outputs/metrics")
+    reader: Path | None = None,
+    samples: int = 40,
+    first_seed: int = FIRST_TEST_SEED,
+    out: Path = Path("outputs/metrics"),
 ) -> int:
     """How well the inverse-dynamics model reads simulator footage that nothing was trained on.
 

@@ -7,6 +7,7 @@ import tyro
 
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.tables import command_line, written
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 
 
@@ -17,7 +18,7 @@ def steps(
     frames: int = 24,
     scenes: Path | None = None,
     split: str = "val",
-    first_seed: int = 1_000_000,
+    first_seed: int = FIRST_TEST_SEED,
     encoder: Path | None = None,
     device: str | None = None,
     out: Path = Path("outputs/metrics"),

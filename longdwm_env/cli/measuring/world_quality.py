@@ -8,6 +8,7 @@ import tyro
 
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.tables import command_line, written
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 ActionMode = Literal["trajectory", "control", "command", "goal"]
 """Those of ``actions``, whose import would delay every ``--help``."""
-
-FIRST_TEST_SEED, FIRST_SEALED_SEED = 1_000_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -97,22 +96,22 @@ def obey(
     from longdwm_env.evaluation.drives.plans import VariedPlan
     from longdwm_env.evaluation.networks import Networks, opened_reader
     from longdwm_env.evaluation.sheets import spread
-    from longdwm_env.evaluation.worlds.controllability import Obedience
+    from longdwm_env.evaluation.worlds.controllability import Controllability
 
     reader = opened_reader(options.reader, needed=True)
     assert reader is not None
-    obedience, run = Obedience(reader), run_of(options)
+    controllability, run = Controllability(reader), run_of(options)
     facts: dict[str, object] = {}
     for number, mode in enumerate(modes):
         drives = run.opened(VariedPlan(mode))
         seeds = drives.seeds(scenes)
         for real, made in run.driven(drives, seeds, "obey", SECONDS, spread(seeds[number % scenes :], sheets)):
-            obedience.add({SIMULATOR: real, **made})
+            controllability.add({SIMULATOR: real, **made})
         own = run.facts(drives, seeds)
         facts |= {f"seeds, {mode}": own.pop("seeds"), f"scenes passed over, {mode}": own.pop("scenes passed over")}
         facts = own | facts
     facts |= Networks(reader=reader, reader_from=str(options.reader or "bundled")).facts()
-    return _finished(run, obedience.table(run.world, facts), rows_a_page=9)
+    return _finished(run, controllability.table(run.world, facts), rows_a_page=9)
 
 
 @holding_its("folder")
@@ -128,13 +127,11 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
     """
     from longdwm_env.evaluation.drives.drive_set import SIMULATOR
     from longdwm_env.evaluation.sheets import sheet_rows
-    from longdwm_env.evaluation.worlds.stability import EARLY_S, Endurance
+    from longdwm_env.evaluation.worlds.stability import EARLY_S, Stability
 
     if seconds < 2 * EARLY_S[1]:
-        raise InvalidConfig(
-            f"--seconds {seconds}: early and late are told apart in drives of {2 * EARLY_S[1]} s or more"
-        )
-    found, run = Endurance(_scorer(options, needed=False), seconds), run_of(options)
+        raise InvalidConfig(f"--seconds {seconds}: early and late differ in drives of {2 * EARLY_S[1]} s or more")
+    found, run = Stability(_scorer(options, needed=False), seconds), run_of(options)
     drives = run.opened(long_plan(seconds))
     seeds = drives.seeds(scenes)
     times = tuple(round(part * seconds / 6, 1) for part in range(7))
@@ -301,7 +298,7 @@ def long_plan(seconds: int) -> "LogPlan":
 
 
 def _finished(run: "WorldRun", table: "Table", *further: "Table", rows_a_page: int | None = None) -> int:
-    """Write what was found; three scenes on a page of a contact sheet unless told otherwise."""
+    """Write what was found; three scenes on a page of a contact sheet unless given."""
     for path in run.write(further, rows_a_page or 3 * (1 + len(run.worlds.names))):
         print(f"  {path}")
     return written(table, run.out)

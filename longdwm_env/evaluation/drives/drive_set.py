@@ -13,7 +13,7 @@ from tqdm import tqdm
 from longdwm_env.agents.driving.engine.prompt_cycling import with_conditions
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.drive_store import DriveStore
-from longdwm_env.evaluation.drives.plans import Refused
+from longdwm_env.evaluation.drives.plans import Rejected
 from longdwm_env.evaluation.drives.recorder import Drive, Driver
 from longdwm_env.evaluation.worlds.flat_world import FLAT, FlatWorld
 from longdwm_env.factory import BUILT_IN_WORLDS
@@ -44,7 +44,7 @@ class Plan(Protocol):
         ...
 
     def drive(self, simulator: Driver, seed: int) -> Drive:
-        """Drive a scene, or raise ``Refused``."""
+        """Drive a scene, or raise ``Rejected``."""
         ...
 
 
@@ -64,7 +64,7 @@ class DriveSet:
     ) -> None:
         self.plan, self.drivers, self.store = plan, drivers, store
         self.first_seed, self.quiet = first_seed, quiet
-        self.refused: dict[int, str] = {}
+        self.rejected: dict[int, str] = {}
 
     def seeds(
         self,
@@ -99,16 +99,16 @@ class DriveSet:
         return found
 
     @property
-    def passed_over(self) -> str:
-        """How many scenes the plan has refused so far, and why, in words."""
-        if not self.refused:
+    def skipped(self) -> str:
+        """How many scenes the plan has rejected so far, and why, in words."""
+        if not self.rejected:
             return "none"
-        counted = Counter(reason.split(": ")[-1] for reason in self.refused.values())
+        counted = Counter(reason.split(": ")[-1] for reason in self.rejected.values())
         reasons = ", ".join(f"{reason}: {count}" for reason, count in counted.most_common())
-        return f"{len(self.refused)} ({reasons})"
+        return f"{len(self.rejected)} ({reasons})"
 
     def truth(self, seed: int) -> Drive | None:
-        """The drive in the simulator; None where the plan refuses the scene."""
+        """The drive in the simulator; None where the plan rejects the scene."""
         key = str(seed)
         drive = self.store.read(self.plan.name, SIMULATOR, key)
         if drive is not None:
@@ -117,21 +117,21 @@ class DriveSet:
         if reason is None:
             try:
                 drive = self.plan.drive(self.drivers[SIMULATOR], seed)
-            except Refused as refused:
-                reason = str(refused)
-                self.store.refuse(self.plan.name, SIMULATOR, key, reason)
+            except Rejected as error:
+                reason = str(error)
+                self.store.reject(self.plan.name, SIMULATOR, key, reason)
             else:
                 self.store.write(self.plan.name, SIMULATOR, key, drive)
                 return drive
         assert reason is not None
-        self.refused[seed] = reason
+        self.rejected[seed] = reason
         return None
 
     def again(self, world: str, seed: int) -> Drive:
         """The same scene and actions in another world."""
         if world == SIMULATOR:
             drive = self.truth(seed)
-            assert drive is not None, f"scene {seed} was refused"
+            assert drive is not None, f"scene {seed} was rejected"
             return drive
         original = self.again(SIMULATOR, seed)
         return self.kept(self.plan.name, world, str(seed), lambda: self.drivers[world].again(original))

@@ -1,4 +1,4 @@
-"""Drives on disk, each written whole: whoever measures again, or goes on after a stop, drives nothing twice."""
+"""Drives on disk, each written whole: measuring again, or going on after a stop, drives nothing twice."""
 
 import json
 from dataclasses import asdict
@@ -54,11 +54,11 @@ class DriveStore:
         write_drive(self.path(drives, world, key), drive)
 
     def refusal(self, drives: str, world: str, key: str) -> str | None:
-        """Why there is no such drive and will be none; None where nobody has tried, or there is one."""
+        """Why there is no such drive and will be none; None where it was not tried, or there is one."""
         path = self.path(drives, world, key).with_suffix(".json")
         return str(json.loads(path.read_text())["refused"]) if path.exists() else None
 
-    def refuse(self, drives: str, world: str, key: str, reason: str) -> None:
+    def reject(self, drives: str, world: str, key: str, reason: str) -> None:
         """Keep that there is no such drive."""
         atomic_write_json(self.path(drives, world, key).with_suffix(".json"), {"refused": reason})
 

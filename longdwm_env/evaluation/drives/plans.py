@@ -1,4 +1,4 @@
-"""How the actions of a drive come about. A plan drives the simulator, since only there does everybody react to it.
+"""How the actions of a drive come about. A plan drives the simulator, since only there do all road users react to it.
 
 - ``log``: what the simulator's own driver does, for a few seconds; in every fourth scene with steering and braking
   added that regards neither lanes nor traffic.
@@ -45,7 +45,7 @@ COMMAND_SHARES = (0.4, 0.22, 0.22, 0.16)
 """How often each of ``actions.COMMANDS`` is drawn."""
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """A scene that a plan has no drive for; the message says why."""
 
 
@@ -57,7 +57,7 @@ class LogPlan:
         seconds: to drive.
         style: of the driver; None for one that changes every few seconds, often for the worse.
         perturbed: whether every fourth scene is perturbed.
-        least_mean_speed_mps: scenes in which less is covered are refused.
+        least_mean_speed_mps: scenes in which less is covered are rejected.
     """
 
     seconds: int
@@ -78,7 +78,7 @@ class LogPlan:
         """Drive a scene in the simulator.
 
         Raises:
-            Refused: the drive ends before its time.
+            Rejected: the drive ends before its time.
         """
         kind = "perturbed" if self.perturbs(seed) else "log"
         recorder = Recorder(simulator.environment("trajectory"), seed, kind)
@@ -91,7 +91,7 @@ class LogPlan:
             _step(recorder, _in_space("trajectory", waypoints), second)
         drive = recorder.drive()
         if drive.speeds_mps.mean() < self.least_mean_speed_mps:
-            raise Refused(f"it moves at {drive.speeds_mps.mean():.1f} m/s on average")
+            raise Rejected(f"it moves at {drive.speeds_mps.mean():.1f} m/s on average")
         return drive
 
 
@@ -113,10 +113,10 @@ class VariedPlan:
         return f"varied-{self.action_mode}-{self.seconds}s"
 
     def drive(self, simulator: Driver, seed: int) -> Drive:
-        """Drive a scene in the simulator by the first sequence that stays on the road and hits nobody.
+        """Drive a scene in the simulator by the first sequence that stays on the road without a collision.
 
         Raises:
-            Refused: no sequence does.
+            Rejected: no sequence does.
         """
         environment = simulator.environment(self.action_mode)
         tried = 0
@@ -129,13 +129,13 @@ class VariedPlan:
             try:
                 for second, action in enumerate(actions):
                     _step(recorder, action, second)
-            except Refused:
-                # Whoever hits somebody thrice has no room here: drawing pictures is the dear part.
+            except Rejected:
+                # After three collisions there is no room here: drawing pictures is the dear part.
                 if tried == 3:
                     break
                 continue
             return recorder.drive()
-        raise Refused(f"no sequence of {self.action_mode} actions stays on the road")
+        raise Rejected(f"no sequence of {self.action_mode} actions stays on the road")
 
     def _actions(self, environment: LongDWMEnv, start: EgoState, rng: np.random.Generator) -> list[Action] | None:
         """Actions that stay on the road, none of the road's users considered; None if these do not."""
@@ -205,7 +205,7 @@ def seen_from(ego: EgoState, places: FloatArray) -> FloatArray:
 
 
 def _perturbed(waypoints: FloatArray, ego: EgoState, rng: np.random.Generator) -> FloatArray:
-    """A plan with steering and braking added that regards nobody."""
+    """A plan with steering and braking added that ignores other road users."""
     acceleration = float(rng.uniform(-HARDEST_MPS2, HARDEST_MPS2 / 2)) * float(rng.random())
     aside = float(rng.normal(0, ASIDE_M))
     times = np.array(WAYPOINT_TIMES_S)
@@ -220,7 +220,7 @@ def _perturbed(waypoints: FloatArray, ego: EgoState, rng: np.random.Generator) -
 def _step(recorder: Recorder, action: Action, second: int) -> None:
     reason = recorder.step(action)
     if reason:
-        raise Refused(f"it ends after {second + 1} s at most: {reason}")
+        raise Rejected(f"it ends after {second + 1} s at most: {reason}")
 
 
 def _in_space(mode: ActionMode, action: Action) -> Action:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,18 @@ from longdwm_env.episodes.lazy_frames import Frames
 from longdwm_env.episodes.observation import ObservationMode
 from longdwm_env.factory import make_world
 from longdwm_env.scenes.builtin import KEY_PREFIX, BuiltinScenes
-from longdwm_env.types import LOOKS, ActorTracks, Camera, FloatArray, Images, ImageSize, Scene, SceneSource, wrap_angle
+from longdwm_env.types import (
+    LOOKS,
+    ActorTracks,
+    AnyArray,
+    Camera,
+    FloatArray,
+    Images,
+    ImageSize,
+    Scene,
+    SceneSource,
+    wrap_angle,
+)
 from longdwm_env.world import WorldModel
 
 _STATM = Path("/proc/self/statm")
@@ -35,13 +45,13 @@ class Drive:
         world: in which it was driven.
         kind: how its actions came about; see ``plans``.
         action_mode: what the actions mean.
-        prompt: told to the world.
+        prompt: given to the world.
         camera: of the frames.
         actions: N actions.
         frames: (T, H, W, 3) uint8.
         poses: (T, 3) of the rear axle in the scene's world frame.
         speeds_mps, yaw_rates_radps: (T,) as commanded, which is as driven.
-        actors: (T, ...) everybody else; None in a world that knows nobody.
+        actors: (T, ...) the other road users; None in a world that knows none.
         seconds: (N,) wall clock of each period.
         memory_mb: (N,) memory of the process after each period.
     """
@@ -87,7 +97,7 @@ class Driver:
         Args:
             action_mode: what actions mean.
             scenes: None for the built-in ones.
-            obs_mode: "frame" lets a world that draws when somebody looks draw none of a drive that is given up.
+            obs_mode: "frame" lets a world that draws on demand draw no picture of a drive that is given up.
         """
         return LongDWMEnv(
             world=self.world, scenes=scenes, action_mode=action_mode, max_episode_s=NO_LIMIT_S, obs_mode=obs_mode
@@ -218,7 +228,7 @@ def joined_tracks(parts: Sequence[ActorTracks | None]) -> ActorTracks | None:
     """Tracks over a whole drive from those of each period, whose first entry is the frame before it.
 
     Args:
-        parts: that at the start (one frame), then one for each period; None where a world knows nobody.
+        parts: that at the start (one frame), then one for each period; None where a world knows no road users.
     """
     known = [part for part in parts if part is not None]
     if len(known) != len(parts):
@@ -228,10 +238,10 @@ def joined_tracks(parts: Sequence[ActorTracks | None]) -> ActorTracks | None:
     total = sum(len(part.poses) for part in new)
     poses, speeds = np.full((total, len(ids), 3), np.nan), np.full((total, len(ids)), np.nan)
     sizes = np.zeros((len(ids), 3))
-    # What is known of everybody at every moment.
+    # What is known of all road users at every moment.
     common = [name for name in LOOKS if all(name in part.looks for part in new)]
     shapes: dict[str, tuple[int, ...]] = {"classes": (), "colours": (3,), "lights": (3,)}
-    looks: dict[str, Any] = {
+    looks: dict[str, AnyArray] = {
         name: np.zeros(((total,) if name == "lights" else ()) + (len(ids), *shapes[name]), LOOKS[name])
         for name in common
     }

@@ -1,1 +1,1 @@
-"""Pictures that show a world to somebody who has never driven it: sheets and animations for README and model cards."""
+"""Pictures for people who have never driven a world: sheets and animations for README and model cards."""

@@ -11,11 +11,11 @@ import numpy as np
 from longdwm_env.agents.driving.engine.prompt_cycling import with_conditions
 from longdwm_env.agents.policies.privileged import trace_lane
 from longdwm_env.clock import WAYPOINT_TIMES_S
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.drives.plans import LogPlan, Refused, beside, eased, seen_from
+from longdwm_env.evaluation.drives.plans import LogPlan, Rejected, beside, eased, seen_from
 from longdwm_env.evaluation.drives.recorder import Drive, Driver, Recorder
 from longdwm_env.simulator.conditions import Conditions
-from longdwm_env.simulator.scene import TEST_SEEDS_START
 
 DIRECTIONS: Mapping[str, float] = {"left": 1.0, "straight": 0.0, "right": -1.0}
 """To which side a drive leaves the middle of its lane."""
@@ -30,7 +30,7 @@ SkyStart = Literal["kept", "redrawn"]
 """Whether the frames before the start stay as they were when the prompt changes, or are drawn as it says."""
 
 LEAST_SPEED_MPS = 6.0
-"""Whoever stands at the start sets off; the direction would not show otherwise."""
+"""A car that stands at the start sets off; the direction would not show otherwise."""
 
 
 def log_drive(simulator: Driver, seed: int, seconds: int) -> Drive:
@@ -42,8 +42,8 @@ def log_drive(simulator: Driver, seed: int, seconds: int) -> Drive:
     _check_seed(seed)
     try:
         return LogPlan(seconds, "normal", perturbed=False).drive(simulator, seed)
-    except Refused as refused:
-        raise InvalidConfig(f"scene {seed} has no drive of {seconds} s ({refused}); choose another scene") from refused
+    except Rejected as error:
+        raise InvalidConfig(f"scene {seed} has no drive of {seconds} s ({error}); choose another scene") from error
 
 
 def driven_in_directions(driver: Driver, seed: int, seconds: int, aside_m: float) -> dict[str, Drive]:
@@ -56,7 +56,7 @@ def driven_in_directions(driver: Driver, seed: int, seconds: int, aside_m: float
         aside_m: how far beside the middle of the lane the drives to the sides end.
 
     Raises:
-        InvalidConfig: the scene is not one of the test scenes, or a drive leaves the road or hits somebody.
+        InvalidConfig: the scene is not one of the test scenes, or a drive leaves the road or ends in a collision.
     """
     _check_seed(seed)
     drives = {}
@@ -81,11 +81,11 @@ def driven_in_directions(driver: Driver, seed: int, seconds: int, aside_m: float
 
 
 def driven_under_skies(driver: Driver, drive: Drive, start: SkyStart) -> dict[str, Drive]:
-    """The same actions from the same moment, told sun, fog and night by the prompt."""
+    """The same actions from the same moment, in sun, fog and night by the prompt."""
     prompts = {name: with_conditions(drive.prompt, conditions) for name, conditions in SKIES.items()}
     return {name: driver.again(drive, prompt, redrawn=start == "redrawn") for name, prompt in prompts.items()}
 
 
 def _check_seed(seed: int) -> None:
-    if seed < TEST_SEEDS_START:
-        raise InvalidConfig(f"scene {seed} may have been trained on; those from {TEST_SEEDS_START} on are for showing")
+    if seed < FIRST_TEST_SEED:
+        raise InvalidConfig(f"scene {seed} may have been trained on; those from {FIRST_TEST_SEED} on are for showing")

@@ -1,7 +1,7 @@
 """Human comparison: a page of side-by-side pairs in random order, and win rates from what people chose.
 
 The page is one file: videos, choices and instructions are inside, nothing is loaded from anywhere. Which side is which
-model is not in the page, so nobody can peek: it is in a key file, written beside it, that is needed to count.
+model is not in the page, so it cannot be looked up: it is in a key file, written beside it, that is needed to count.
 """
 
 import base64
@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.report import page
 from longdwm_env.evaluation.statistics import Interval, wilson
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.types import JsonObject
 
 QUESTIONS = {
     "visual": "Which video looks better?",
@@ -114,7 +114,7 @@ def names_of(key: Path) -> tuple[str, str]:
     return first, second
 
 
-def _key_of(path: Path) -> dict[str, Any]:
+def _key_of(path: Path) -> JsonObject:
     try:
         value = json.loads(path.read_text())
         first, second = value["names"]
@@ -125,7 +125,7 @@ def _key_of(path: Path) -> dict[str, Any]:
         raise InvalidConfig(f"{path} is no key of a comparison page: {error}") from error
 
 
-def _answers_of(path: Path, page: str) -> list[dict[str, Any]]:
+def _answers_of(path: Path, page: str) -> list[JsonObject]:
     try:
         value = json.loads(path.read_text())
         if value["page"] != page:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -13,6 +12,7 @@ from safetensors.numpy import save_file
 
 from longdwm_env.io.files import atomic_path, atomic_write_json
 from longdwm_env.io.names import printable
+from longdwm_env.types import JsonObject
 
 Numbers = Mapping[str, np.ndarray]
 """What was read from one video, by name."""
@@ -42,11 +42,11 @@ class KeptNumbers:
         """Where the numbers of a sample lie."""
         return self.folder / f"{place:06d}.safetensors"
 
-    def facts(self, place: int) -> dict[str, Any] | None:
+    def facts(self, place: int) -> JsonObject | None:
         """What was noted of a sample; None where it has not been measured, or its file is damaged."""
         try:
             with safe_open(self.path(place), "np") as file:
-                noted: dict[str, Any] = json.loads(file.metadata()[_FACTS])
+                noted: JsonObject = json.loads(file.metadata()[_FACTS])
                 return noted
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             return None

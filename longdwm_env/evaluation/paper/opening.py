@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.continuations import clips_of
 from longdwm_env.evaluation.paper.protocols import DRIVE_FRAMES
@@ -35,7 +36,7 @@ def opened_pipeline(
     dtype: str = "float32",
     beside: tuple[Path, LongDWMPipeline] | None = None,
 ) -> LongDWMPipeline:
-    """A saved pipeline on a device, told of the trajectory what it was trained with.
+    """A saved pipeline on a device, given of the trajectory what it was trained with.
 
     Args:
         folder: of the pipeline.
@@ -80,7 +81,7 @@ def check_device(device: str) -> None:
 
 
 def check_model_fits(folder: Path, dtype: str, free_bytes: float, device: str, names: list[str] | None = None) -> None:
-    """Refuse a pipeline whose weights and work do not fit a device, before any are loaded.
+    """Reject a pipeline whose weights and work do not fit a device, before any are loaded.
 
     Args:
         folder: of the pipeline.
@@ -113,7 +114,7 @@ def protocol_clips(
     samples: int | None = None,
     split: str = "val",
     vista: Path | None = None,
-    first_seed: int = 1_000_000,
+    first_seed: int = FIRST_TEST_SEED,
     drives: Path | None = None,
 ) -> ClipSource:
     """The clips that a protocol continues.

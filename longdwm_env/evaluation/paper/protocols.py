@@ -69,7 +69,7 @@ class Protocol:
         columns: Sequence[str],
         rows: Sequence[Row],
         found: Gathered,
-        paper: Mapping[Any, Sequence[Cell]],
+        paper: Mapping[str, Sequence[Cell]] | Mapping[int, Sequence[Cell]],
         paper_samples: int,
         notes: tuple[str, ...] = (),
     ) -> Table:
@@ -91,9 +91,9 @@ class Protocol:
         left_out = [f"{metric} is left out: no weights were given." for metric, one in used.items() if one is None]
         blank = len(columns) - 1
         published_rows = tuple((str(key), (*cells, *[None] * (blank - len(cells)))) for key, cells in paper.items())
-        told = (*notes, *left_out, SCALE_NOTE)
+        all_notes = (*notes, *left_out, SCALE_NOTE)
         return Table(
-            name, title, tuple(columns), tuple(rows), len(found.keys), facts, told, published_rows, paper_samples
+            name, title, tuple(columns), tuple(rows), len(found.keys), facts, all_notes, published_rows, paper_samples
         )  # fmt: skip
 
 
@@ -297,7 +297,7 @@ def distillation_steps(
         systems: by distillation steps; 0 is the model before.
         vbench: VBench's scores of a folder of videos by dimension, in [0, 1]; None leaves them out.
         num_frames: of each video.
-        videos: folder for the videos that ``vbench`` is shown; a folder of each system is made in it.
+        videos: folder for the videos that ``vbench`` reads; a folder of each system is made in it.
     """
     found, measured = _measured(
         protocol,

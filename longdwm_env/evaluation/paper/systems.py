@@ -84,14 +84,14 @@ class _UnguidedFine(FineModel):
 
 
 def _unguided(conditioning: Conditioning) -> Conditioning:
-    told = conditioning.without_warp(torch.zeros(len(conditioning)))
-    return replace(told, warp=told.warp[:, :, :1], warp_mask=told.warp_mask[:, :, :1])
+    given = conditioning.without_warp(torch.zeros(len(conditioning)))
+    return replace(given, warp=given.warp[:, :, :1], warp_mask=given.warp_mask[:, :, :1])
 
 
 class ToldAsTrained(LongDWMPipeline):
-    """A pipeline whose Coarse or Fine model, or both, is told neither warps nor motion: one that was trained without.
+    """A pipeline whose Coarse or Fine model, or both, is given neither warps nor motion: one that was trained without.
 
-    What is told in their place is what training with ``use_warp=False`` tells.
+    What is given in their place is what training with ``use_warp=False`` gives.
     """
 
     coarse_with_warp = fine_with_warp = False
@@ -102,7 +102,7 @@ class ToldAsTrained(LongDWMPipeline):
 
         Args:
             pipeline: whose.
-            coarse: whether the Coarse model is told warps and motion.
+            coarse: whether the Coarse model is given warps and motion.
             fine: whether the Fine model is.
         """
         if coarse and fine:
@@ -123,7 +123,7 @@ class ToldAsTrained(LongDWMPipeline):
 
 
 class UnguidedPipeline(ToldAsTrained):
-    """A pipeline whose models are told neither warps nor motion: for models that were trained without."""
+    """A pipeline whose models are given neither warps nor motion: for models that were trained without."""
 
     @classmethod
     def of(cls, pipeline: LongDWMPipeline) -> "UnguidedPipeline":
@@ -285,7 +285,7 @@ class PeerRolledOut:
 
 
 def same_size_baseline(pipeline: LongDWMPipeline, folder: Path | None) -> list[System]:
-    """The trained baseline of a folder, told what it was trained with; none without one."""
+    """The trained baseline of a folder, given what it was trained with; none without one."""
     if folder is None:
         return []
     transformer = (
@@ -296,11 +296,11 @@ def same_size_baseline(pipeline: LongDWMPipeline, folder: Path | None) -> list[S
 
 
 def as_trained(pipeline: LongDWMPipeline, folder: Path) -> LongDWMPipeline:
-    """A pipeline whose models are told warps and motion only where they were trained with them.
+    """A pipeline whose models are given warps and motion only where they were trained with them.
 
     Args:
         pipeline: loaded from the folder.
-        folder: which says how each of its models was trained; where it does not, both are told all.
+        folder: which says how each of its models was trained; where it does not, both are given all.
     """
     with_warp = trained_with_warp(folder)
     return ToldAsTrained.made_of(pipeline, with_warp.get("coarse", True), with_warp.get("fine", True))

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from longdwm_env.evaluation.frechet import (
 )
 from longdwm_env.evaluation.image_quality import psnr_db, ssim
 from longdwm_env.evaluation.networks import Networks
-from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures
+from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures
 from longdwm_env.evaluation.paper.kept_numbers import KeptNumbers, NumbersOf
 from longdwm_env.evaluation.report import Cell
 from longdwm_env.evaluation.statistics import bootstrap
@@ -129,34 +128,6 @@ def fid_of(real: Iterable[np.ndarray], made: Iterable[np.ndarray]) -> float:
     return float(metric.compute())
 
 
-def fid(inception: Path, real: Sequence[Images], generated: Sequence[Images], batch: int = FRAMES_AT_ONCE) -> float:
-    """Frechet Inception distance of the frames of videos; see ``fid_of``.
-
-    Raises:
-        MissingDependency: torchmetrics is not installed.
-        MissingWeights: the network is not there.
-    """
-    network = InceptionFeatures(inception)
-    return fid_of(*((_frame_features(network, video, batch) for video in videos) for videos in (real, generated)))
-
-
-def fvd(i3d: Path, real: Sequence[Images], generated: Sequence[Images]) -> float:
-    """Frechet video distance: one I3D feature per video (Unterthiner et al. 2018).
-
-    Raises:
-        MissingWeights: the network is not there.
-        InvalidConfig: videos differ in length, or are too short.
-    """
-    if len({len(video) for video in [*real, *generated]}) != 1:
-        raise InvalidConfig("FVD compares videos of one length; cut them first")
-    network = VideoFeatures(i3d)
-    features = [
-        torch.cat([network(torch.from_numpy(video[None]).movedim(-1, 2)).cpu() for video in videos])
-        for videos in (real, generated)
-    ]
-    return frechet_distance(*map(gaussian_of, features))
-
-
 def measure(
     real: Sequence[Images], generated: Sequence[Images], networks: Networks, is_paired: bool, fps: int = FPS
 ) -> tuple[dict[str, Cell], dict[str, str]]:
@@ -179,7 +150,7 @@ def measure(
         lengths: set[int] = set()
         long_enough: list[list[int]] = [[], []]
         for place in range(max(len(real), len(generated))):
-            shown: list[Any] = [None, None]
+            shown: dict[int, Images] = {}
             for side, videos in enumerate((real, generated)):
                 if place >= len(videos):
                     continue
@@ -191,7 +162,7 @@ def measure(
                 if networks.encoder is None or len(video) >= WINDOW_FRAMES:
                     long_enough[side].append(place)
             if is_paired:
-                frames = min(map(len, shown))
+                frames = min(map(len, shown.values()))
                 for name, compared in (("PSNR", psnr_db), ("SSIM", ssim)):
                     values[name].append(compared(shown[1][:frames], shown[0][:frames]))
         if not all(long_enough):

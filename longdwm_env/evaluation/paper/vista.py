@@ -8,14 +8,13 @@ now (x to the right, y ahead); and others that are not read here (``speed``, ``a
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.continuations import Command
 from longdwm_env.geometry.spline import plan_trajectory
-from longdwm_env.types import EgoState, FloatArray, frozen_array
+from longdwm_env.types import EgoState, FloatArray, JsonObject, frozen_array
 
 POINT_TIMES_S = (0.5, 1.0, 1.5, 2.0)
 """Of the points after the first, which is where the lidar is."""
@@ -78,7 +77,7 @@ def read_vista(path: Path) -> list[VistaSample]:
     return [_sample(path, number, entry) for number, entry in enumerate(listed)]
 
 
-def _sample(path: Path, number: int, entry: Any) -> VistaSample:
+def _sample(path: Path, number: int, entry: JsonObject) -> VistaSample:
     try:
         first, points = entry["frames"][0], np.array(entry["traj"], np.float64)
         if not isinstance(first, str) or points.shape != (2 * len(POINT_TIMES_S) + 2,) or not np.isfinite(points).all():

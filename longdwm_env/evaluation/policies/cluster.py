@@ -68,8 +68,8 @@ def run_on_cluster(
                 try:
                     yield job, EpisodeResult(*ray.get(reference))
                 except ray.exceptions.WorkerCrashedError:
-                    told = f"its worker died, {RETRIES + 1} times in a row"
-                    yield job, EpisodeResult(failed_record(config, job, told))
+                    reason = f"its worker died, {RETRIES + 1} times in a row"
+                    yield job, EpisodeResult(failed_record(config, job, reason))
     finally:
         if ours:
             ray.shutdown()

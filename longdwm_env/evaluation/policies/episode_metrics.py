@@ -179,7 +179,7 @@ def completion(path: FloatArray, route: FloatArray) -> float:
 def fault(poses: FloatArray, speeds_mps: FloatArray, actors: ActorTracks, road_map: RoadMap | None) -> bool:
     """Whether the ego is at fault for a collision within T frames, as nuPlan and NAVSIM define it.
 
-    At fault: running into somebody who stands, hitting somebody with the front bumper, or a touch at the side while
+    At fault: running into a standing road user, hitting one with the front bumper, or a touch at the side while
     the ego is not wholly in its lane or off the road. Not at fault: standing, or being hit from behind.
 
     Args:

@@ -5,13 +5,13 @@ What was asked is written with the first episode, so that a run that could not b
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, Record, all_jobs
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json, check_output_file, check_output_folder
+from longdwm_env.types import JsonObject
 
 FORMAT = "longdwm-evaluation"
 VERSION = 1
@@ -68,7 +68,7 @@ class EvaluationFolder:
             self._check(self._manifest, self._asked)
             self.refuse_mixed()
 
-    def _check(self, manifest: Path, wanted: Mapping[str, Any]) -> None:
+    def _check(self, manifest: Path, wanted: JsonObject) -> None:
         try:
             found = json.loads(manifest.read_text())
             theirs = EvaluationConfig.from_json(json.dumps(found["config"]))

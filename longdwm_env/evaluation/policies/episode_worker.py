@@ -31,7 +31,7 @@ VIDEO_HEIGHT_PX = 192
 """Small frames are enlarged to about this: a report holds many videos."""
 
 Heartbeat = Callable[[float], None]
-"""Told the seconds driven, when the scene stands and after every step."""
+"""Called with the seconds driven, when the scene stands and after every step."""
 
 
 @runtime_checkable
@@ -129,12 +129,12 @@ class Worker:
         try:
             policy.reset(observation, info)
         except (Exception, SystemExit) as error:  # the policy is the user's
-            return EpisodeResult(_failed(record, _told(error), begun))
+            return EpisodeResult(_failed(record, _reason_of(error), begun))
         while not (state.terminated or state.truncated):
             try:
                 action = policy.act(observation, info)
             except (Exception, SystemExit) as error:  # the policy is the user's
-                failure = _told(error)
+                failure = _reason_of(error)
                 break
             thinking.append(time.perf_counter() - asked)
             try:
@@ -223,11 +223,11 @@ def failed_record(config: EvaluationConfig, job: Job, failure: str) -> Record:
 
 def _failed(record: Record, failure: str, begun: float) -> Record:
     empty: Record = {"scene": None, "seed": None, "ended": "", "numbers": {}, "unavailable": {}, "path": []}
-    told = {"status": "failed", "failure": clean(failure), "wall_s": time.perf_counter() - begun}
-    return {**empty, "speeds_mps": [], "act_s": None, **record, **told}
+    outcome = {"status": "failed", "failure": clean(failure), "wall_s": time.perf_counter() - begun}
+    return {**empty, "speeds_mps": [], "act_s": None, **record, **outcome}
 
 
-def _told(error: BaseException) -> str:
+def _reason_of(error: BaseException) -> str:
     return clean(error) if isinstance(error, PolicyFailure) else f"{type(error).__name__}: {clean(error)}"
 
 

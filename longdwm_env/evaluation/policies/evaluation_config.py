@@ -3,16 +3,16 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.words import clean
+from longdwm_env.types import JsonObject
 
 MOST_POLICIES, MOST_EPISODES, MOST_SECONDS = 1000, 100_000, 1e6
-"""Beyond these a typing error is likelier than a wish, and the list of what is to be driven would fill the memory."""
+"""Beyond these a typing error is likelier than an intention, and the list of drives would fill the memory."""
 
-Record = dict[str, Any]
+Record = JsonObject
 """An episode as JSON values; see ``episode_worker``."""
 
 TRIAL = -1

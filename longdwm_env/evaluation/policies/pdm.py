@@ -10,7 +10,7 @@ larger of the ego's and a reference driver's; where neither makes 5 m, EP is 1 (
 
 Deviations: an episode lasts as long as it does (NAVSIM's is 4 s: ``max_episode_s=4``); the reference is a driver of our
 own (NAVSIM's is PDM-Closed); road users have no classes, so touching something that is no agent costs all of NC, not
-half; TTC takes everybody on at their present velocity, as in nuPlan, where NAVSIM looks up the recorded future.
+half; TTC moves all on at their present velocity, as in nuPlan, where NAVSIM looks up the recorded future.
 """
 
 from collections.abc import Mapping

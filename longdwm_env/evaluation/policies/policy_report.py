@@ -4,7 +4,6 @@ import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from longdwm_env.evaluation.policies.scene_statistics import Estimate
 from longdwm_env.evaluation.policies.summary import PolicySummary, Record, Summary
 from longdwm_env.io.files import atomic_write_bytes
 from longdwm_env.io.words import clean
+from longdwm_env.types import JsonObject
 
 STYLE = """
 :root { color-scheme: light; }
@@ -44,7 +44,7 @@ TERMS_A_TABLE = 6
 
 
 def write_report(
-    folder: Path, config: EvaluationConfig, records: Sequence[Record], summary: Summary, origin: dict[str, Any]
+    folder: Path, config: EvaluationConfig, records: Sequence[Record], summary: Summary, origin: JsonObject
 ) -> None:
     """Write ``report.html``."""
     names = [name for name in FACTS if any(p.terms[name].estimate is not None for p in summary.policies)]
@@ -183,8 +183,8 @@ def _missing_table(summary: Summary, missing: Sequence[str]) -> str:
         for policy in summary.policies:
             for reason, count in policy.terms[name].reasons.items():
                 reasons[reason] = reasons.get(reason, 0) + count
-        told = "; ".join(f"{_shown(reason)} ({count} episodes)" for reason, count in reasons.items())
-        lines.append(f"<li>{_shown(FACTS[name].label)}: {told}</li>")
+        listed = "; ".join(f"{_shown(reason)} ({count} episodes)" for reason, count in reasons.items())
+        lines.append(f"<li>{_shown(FACTS[name].label)}: {listed}</li>")
     return f'<p class="note">Not available here, and not counted:</p><ul>{"".join(lines)}</ul>'
 
 
@@ -217,7 +217,7 @@ def _video(folder: Path, record: Record, word: str, name: str) -> str:
     return f"<figure>{source}<figcaption>{caption}</figcaption></figure>"
 
 
-def _origin(config: EvaluationConfig, origin: dict[str, Any]) -> str:
+def _origin(config: EvaluationConfig, origin: JsonObject) -> str:
     rows = [["command", f"<code>{_shown(origin['command'])}</code>"]]
     rows += [[_shown(name), _shown(version)] for name, version in origin["versions"].items()]
     rows += [[f"SHA-256 of {_shown(name)}", f"<code>{value}</code>"] for name, value in origin["hashes"].items()]

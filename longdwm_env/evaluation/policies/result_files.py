@@ -6,19 +6,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.evaluation.policies.episode_metrics import FACTS
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.scene_statistics import Estimate
 from longdwm_env.evaluation.policies.summary import Record, Summary
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.types import JsonObject
 
 COLUMNS = ("policy", "episode", "scene", "seed", "status", "ended", "failure")
 
 
 def write_tables(
-    folder: Path, config: EvaluationConfig, records: Sequence[Record], summary: Summary, origin: dict[str, Any]
+    folder: Path, config: EvaluationConfig, records: Sequence[Record], summary: Summary, origin: JsonObject
 ) -> None:
     """Write ``episodes.csv`` and ``summary.json``. What is unavailable is empty in the one and named in the other."""
     rows = io.StringIO()
@@ -51,8 +51,8 @@ def as_text(summary: Summary) -> str:
     lines = [f"{'policy':<{width}}  {FACTS[summary.ranked_by].label} with 95% interval"]
     for policy in summary.policies:
         failures = sum(policy.failures.values())
-        told = f"   ({failures} episodes failed)" if failures else ""
-        lines.append(f"{policy.policy:<{width}}  {estimate_text(policy.terms[summary.ranked_by].estimate)}{told}")
+        broken = f"   ({failures} episodes failed)" if failures else ""
+        lines.append(f"{policy.policy:<{width}}  {estimate_text(policy.terms[summary.ranked_by].estimate)}{broken}")
     return "\n".join(lines)
 
 

@@ -157,7 +157,7 @@ def keep(
     """Write each episode as it comes, and show how far the run is.
 
     Raises:
-        NotKept: an episode cannot be written; whoever drives is ended first.
+        NotKept: an episode cannot be written; running workers are ended first.
     """
     title = f"episodes in {Path(config.world).name}"
     # Closed here, not when it is forgotten: an error's traceback remembers it, and workers would go on meanwhile.

@@ -37,7 +37,7 @@ class EvaluationBroken(LongDWMError, RuntimeError):
 
 
 Progress = Callable[[Job, float], None]
-"""Told the seconds driven of a running episode."""
+"""Called with the seconds driven of a running episode."""
 
 
 @dataclass
@@ -100,14 +100,16 @@ def run_in_processes(
                 _stop(worker)
                 if worker.job is None:
                     if not worker.ready:
-                        told = _reason(worker, hangs, limit)
-                        raise InvalidConfig(f"a worker could not load world {config.world!r} and its scenes: it {told}")
+                        reason = _reason(worker, hangs, limit)
+                        raise InvalidConfig(
+                            f"a worker could not load world {config.world!r} and its scenes: it {reason}"
+                        )
                     continue
                 if not hangs and attempts[worker.job.key] < ATTEMPTS:
                     waiting.appendleft((worker.job, attempts[worker.job.key] + 1))
                 else:
-                    told = f"the policy's worker {_reason(worker, hangs, limit)}"
-                    yield worker.job, EpisodeResult(failed_record(config, worker.job, told))
+                    reason = f"the policy's worker {_reason(worker, hangs, limit)}"
+                    yield worker.job, EpisodeResult(failed_record(config, worker.job, reason))
     finally:
         for worker in workers:
             _stop(worker)
@@ -165,7 +167,7 @@ def _finished(worker: _Running) -> Generator[tuple[Job, EpisodeResult], None, No
 
 
 def serve(connection: Connection, config_json: str, threads: int) -> None:
-    """What a worker process does: load the world, then drive what it is told until nobody tells any more."""
+    """What a worker process does: load the world, then drive jobs until there are no more."""
     # Ctrl-C goes to the whole group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -197,7 +199,7 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed ends nobody; a policy that hangs would stay behind for ever."""
+    """A parent that was killed ends no child; a policy that hangs would stay behind for ever."""
     parent = parent_process()
     if parent is not None:
         parent.join()

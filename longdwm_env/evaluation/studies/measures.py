@@ -93,7 +93,7 @@ def last_second(frames: int) -> slice:
     return slice(frames - 1 - WINDOW_FRAMES, frames - 1)
 
 
-# A fiftieth of a distance and a tenth of a decibel are differences that nobody sees.
+# A fiftieth of a distance and a tenth of a decibel are differences that cannot be seen.
 _SHARE, _DB = 0.02, 0.1
 
 SHORTEST, _, LONGEST = LONG_FRAMES

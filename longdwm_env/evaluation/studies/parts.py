@@ -65,7 +65,7 @@ def measured_costs(folder: StudyFolder, scratch: Path, device: str | None = None
 
 
 def _step_s(folder: StudyFolder, part: Part, scratch: Path, device: str | None) -> float:
-    """Of a step of a part, on untrained transformers; what is shown to them does not change what it costs."""
+    """Of a step of a part, on untrained transformers; their inputs do not change what it costs."""
     workspace = Workspace(scratch / part.kind, folder.latents("sweep"))
     _prepare(folder, part, 0, workspace, is_trial=True)
     warm, last = CALIBRATION_STEPS

@@ -200,7 +200,7 @@ STUDIES = {
                 Claim(name, "sweep", measure, OURS) for name in ("fine-sweep", "mini") for measure in ("fds", "psnr")
             ),
             "The rivals are the simple ones named, not the paper's networks. Four seconds of each scene are filled. "
-            "The matched plane sweep uses no network; the Fine models that are shown it should add to it.",
+            "The matched plane sweep uses no network; the Fine models that are given it should add to it.",
         ),
         Study(
             "warp-alone",

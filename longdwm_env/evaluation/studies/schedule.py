@@ -176,7 +176,7 @@ def _measure(folder: StudyFolder, wanted: Measurement, budget: Budget, seconds: 
 def _all_done(work: Sequence[Job], jobs: int, deadline: float | None) -> bool:
     """Do jobs in order; those that have not begun when the time is up are left."""
     if jobs <= 1:
-        return all(_told(job, _begun(job, deadline)) for job in work)
+        return all(_reported(job, _begun(job, deadline)) for job in work)
     with (
         child_environment(threads=1, progress_bars=False),
         ProcessPoolExecutor(
@@ -184,7 +184,7 @@ def _all_done(work: Sequence[Job], jobs: int, deadline: float | None) -> bool:
         ) as pool,
     ):
         waiting = {pool.submit(_begun, job, deadline): job for job in work}
-        done = [_told(waiting[future], future.result()) for future in as_completed(waiting)]
+        done = [_reported(waiting[future], future.result()) for future in as_completed(waiting)]
     return all(done)
 
 
@@ -194,6 +194,6 @@ def _begun(job: Job, deadline: float | None) -> bool:
     return False if seconds is not None and seconds <= 0 else job.work(seconds)
 
 
-def _told(job: Job, is_done: bool) -> bool:
+def _reported(job: Job, is_done: bool) -> bool:
     print(f"{'done' if is_done else 'not finished'}: {job.name}", flush=True)
     return is_done

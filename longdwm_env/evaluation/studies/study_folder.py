@@ -1,9 +1,9 @@
-"""The folder of a study: footage and latents that everybody shares, a workspace for each part and seed, scores.
+"""The folder of a study: footage and latents that all share, a workspace for each part and seed, scores.
 
 source/                the pipeline that codec and text encoder come from, as it was when the study began
 footage/               links to the clips that are trained on, fixed when the study began
 latents-sweep/         links to their latents
-latents-ground/ ...    latents of the same clips for models that are shown other warps, encoded here
+latents-ground/ ...    latents of the same clips for models that are given other warps, encoded here
 parts/NAME-SEED/       a workspace for each transformer that is trained
 test/                  drives of the test seeds
 scores/                what was measured
@@ -14,8 +14,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
 from longdwm_env.evaluation.studies.variants import PARTS, Views
@@ -29,6 +29,7 @@ from longdwm_env.training.data.footage import CLIPS_PER_SHARD, Footage, record_f
 from longdwm_env.training.data.shards import ShardFolder
 from longdwm_env.training.data.simulator_footage import SimulatorClips
 from longdwm_env.training.workspace import Workspace
+from longdwm_env.types import JsonObject
 
 TEST_FRAMES = -(-(max(LONG_FRAMES) - 1) // 12) * 12 + 1
 """Frames of a test drive: the longest video, in whole seconds, and the given frame."""
@@ -49,7 +50,7 @@ class StudyOptions:
     minutes: float = 20.0
     clips: int = 0
     scenes: int = 60
-    first_seed: int = 1_000_000
+    first_seed: int = FIRST_TEST_SEED
     steps: int = 0
 
     def __post_init__(self) -> None:
@@ -83,7 +84,7 @@ class StudyFolder:
         return self.root / "footage"
 
     def latents(self, views: Views) -> Path:
-        """Latents that hold what models of these views are shown; those without views share the ground's."""
+        """Latents that hold what models of these views are given; those without views share the ground's."""
         return self.root / f"latents-{'ground' if views == 'none' else views}"
 
     def part(self, name: str, seed: int) -> Workspace:
@@ -145,9 +146,9 @@ class StudyFolder:
         atomic_write_json(path, {"options": asdict(options), **facts})
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> JsonObject:
         """What the study was made from."""
-        found: dict[str, Any] = json.loads((self.root / "study.json").read_text())
+        found: JsonObject = json.loads((self.root / "study.json").read_text())
         return found
 
     def pipeline(self) -> LongDWMPipeline:
@@ -165,7 +166,7 @@ class StudyFolder:
         return replace(settings, warp_variant="plane") if views == "plane" else settings
 
     def encode(self, views: Views, into: Path | None = None, clips: int | None = None) -> None:
-        """Encode the footage as models of these views are shown it; what is linked is there already.
+        """Encode the footage for models of these views; what is linked is there already.
 
         Args:
             views: which.
@@ -211,7 +212,7 @@ def save_whole(pipeline: LongDWMPipeline, target: Path) -> None:
 def _check(settings: LongDWMSettings, source: Workspace) -> None:
     if settings.warp_variant != "ground" or settings.matched_sweep is None:
         raise InvalidConfig(
-            f"a study compares with the views of a model that is shown ground warps and a matched plane sweep, as mini "
+            f"a study compares with the views of a model that is given ground warps and a matched plane sweep, as mini "
             f"is; {source.pipeline} has {settings}"
         )
     for folder, made in ((source.footage, "footage"), (source.latents, "latents")):

@@ -116,8 +116,8 @@ def study_table(results: Results, study: Study, judged: Sequence[Judged], facts:
     notes = tuple(f"**{one.verdict}**: {sentence(study, one)}" for one in judged)
     columns = ("system", "seeds", *(measure.label for measure in measures))
     scenes = results.folder.options.scenes
-    name, told = f"study-{study.name}", (*notes, study.note, *HOW)
-    return Table(name, study.title, columns, tuple(rows), scenes, facts, told, picture=f"{name}.png")
+    name, shown = f"study-{study.name}", (*notes, study.note, *HOW)
+    return Table(name, study.title, columns, tuple(rows), scenes, facts, shown, picture=f"{name}.png")
 
 
 def _shown(found: Estimate, measure: Measure) -> Interval:
@@ -157,8 +157,8 @@ def write_report(results: Results, studies: Sequence[Study], out: Path, facts: M
         judged = [results.judged(study, claim) for claim in study.claims]
         everything += [(study, one) for one in judged]
         # Nothing is trained for warps alone.
-        told = facts if study.kind != "warps" else {name: facts[name] for name in ("command", "test seeds")}
-        table = study_table(results, study, judged, told)
+        shown = facts if study.kind != "warps" else {name: facts[name] for name in ("command", "test seeds")}
+        table = study_table(results, study, judged, shown)
         atomic_write_bytes(out / table.picture, plot_study(results, study, judged))
         written += [*table.write(out), out / table.picture]
     if not everything:

@@ -7,8 +7,8 @@ from longdwm_env.errors import InvalidConfig
 
 PartKind = Literal["coarse", "fine", "autoregressive", "distill", "longer"]
 Views = Literal["none", "ground", "plane", "sweep"]
-"""What a transformer is shown of the trajectory: nothing; the warp that uses the road where it is nearer; the paper's
-plane at one depth (Eq. 9); all that the source's models are shown, with its sweep of planes."""
+"""What a transformer is given of the trajectory: nothing; the warp that uses the road where it is nearer; the paper's
+plane at one depth (Eq. 9); all that the source's models are given, with its sweep of planes."""
 
 SNAPSHOTS = (50, 100, 200)
 """Distillation steps after which the student is looked at (LongDWM, Table 10, and what a small model needs)."""

@@ -2,14 +2,14 @@
 
 Every frame is described by a few logarithms of statistics, ``DESCRIPTION``, less their mean over the drive's first
 second, which was or continues a given picture. How far a frame is from what the simulator's drives come to, in units of
-their own spread (Mahalanobis distance), is its *strangeness*. How much it differs from the frame a quarter of a second
-before, over its mean slope, is its *stir*, about how many pixels the picture has moved. Over slope and not contrast: a
+their own spread (Mahalanobis distance), is its *anomaly*. How much it differs from the frame a quarter of a second
+before, over its mean slope, is its *motion*, about how many pixels the picture has moved. Over slope, not contrast: a
 soft picture that moves as it should changes less from frame to frame than a sharp one. It counts only while the car
 drives.
 
-A drive has collapsed when for more than ``LONGEST_S`` every frame is stranger than a threshold (blurred, washed out, of
-one colour, noise, sky and road gone), or stirs less than a share of what the simulator's pictures usually do (frozen).
-The threshold of strangeness is put where the simulator's drives would cross it in ``FALSE_ALARMS`` of cases, by a
+A drive has collapsed when for more than ``LONGEST_S`` every frame is above a threshold of anomaly (blurred, washed out,
+of one colour, noise, sky and road gone), or moves less than a share of what the simulator's pictures usually do
+(frozen). The threshold of anomaly is put where the simulator's drives would cross it in ``FALSE_ALARMS`` of cases, by a
 normal distribution fitted to the logarithm of the worst that each of them comes to.
 """
 
@@ -31,19 +31,19 @@ DESCRIPTION = (
     "blue over green", "colours", "difference of left and right",
 )  # fmt: skip
 LONGEST_S = 2.0
-STIR_S = 0.25
+MOTION_S = 0.25
 LEAST_SPEED_MPS = 3.0
 """A slower car may see a picture that stands still."""
 LEAST_SLOPE = 0.25
 """Grey levels a pixel that are added to a picture's slope, so that one without any does not divide by nothing."""
 
 FALSE_ALARMS = 0.005
-"""Of strangeness."""
+"""Of anomaly."""
 FROZEN_SHARE = 0.25
-"""Of the simulator's median stir. Not a quantile of it: that would call soft scenery frozen, which stirs less."""
+"""Of the simulator's median motion. Not a quantile of it: that would call soft scenery frozen, which moves less."""
 
 _RUN = round(LONGEST_S * FPS)
-_STIR = round(STIR_S * FPS)
+_MOTION = round(MOTION_S * FPS)
 
 
 def described(frames: Images) -> FloatArray:
@@ -93,23 +93,23 @@ class Course:
 
     Attributes:
         change: (T, K) descriptions less their mean over the first second.
-        stir: (T,) NaN where the car is slow.
+        motion: (T,) NaN where the car is slow.
     """
 
     change: FloatArray
-    stir: FloatArray
+    motion: FloatArray
 
 
 def course(frames: Images, speeds_mps: FloatArray) -> Course:
     """Describe a drive, frames (T, H, W, 3) at speeds (T,)."""
     description = described(frames)
     greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
-    stir = np.full(len(frames), np.nan)
-    for index in range(_STIR, len(frames)):
-        if speeds_mps[index - _STIR : index + 1].min() > LEAST_SPEED_MPS:
-            moved = float(np.abs(greys[index] - greys[index - _STIR]).mean())
-            stir[index] = moved / (float(_slope(greys[index]).mean()) / 8 + LEAST_SLOPE)
-    return Course(description - description[:FPS].mean(axis=0), stir)
+    motion = np.full(len(frames), np.nan)
+    for index in range(_MOTION, len(frames)):
+        if speeds_mps[index - _MOTION : index + 1].min() > LEAST_SPEED_MPS:
+            moved = float(np.abs(greys[index] - greys[index - _MOTION]).mean())
+            motion[index] = moved / (float(_slope(greys[index]).mean()) / 8 + LEAST_SLOPE)
+    return Course(description - description[:FPS].mean(axis=0), motion)
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,14 @@ class Detector:
     Attributes:
         mean: (K,) of their changes.
         whitening: (K, K) that makes their spread 1 in every direction.
-        most_strange: the first threshold.
-        least_stir: the second.
+        most_anomalous: the first threshold.
+        least_motion: the second.
     """
 
     mean: FloatArray
     whitening: FloatArray
-    most_strange: float
-    least_stir: float
+    most_anomalous: float
+    least_motion: float
 
     @classmethod
     def fitted(cls, courses: Sequence[Course]) -> "Detector":
@@ -135,43 +135,43 @@ class Detector:
         Raises:
             InvalidConfig: there are fewer, or they are too short.
         """
-        if len(courses) < 3 or min(len(one.stir) for one in courses) <= _RUN:
+        if len(courses) < 3 or min(len(one.motion) for one in courses) <= _RUN:
             raise InvalidConfig(f"a detector of collapse is set on at least 3 drives of more than {LONGEST_S:g} s")
         changes = np.concatenate([one.change for one in courses])
         # A little is added to the spread, so that a direction in which the simulator hardly varies does not decide all.
         covariance = np.cov(changes, rowvar=False) + 0.05**2 * np.eye(changes.shape[1])
         whitening = np.linalg.inv(np.linalg.cholesky(covariance))
         plain = cls(changes.mean(axis=0), whitening, np.inf, -np.inf)
-        strange = np.array([plain.worst(one)[0] for one in courses])
-        stirs = np.concatenate([one.stir for one in courses])
-        moving = stirs[np.isfinite(stirs)]
+        anomaly = np.array([plain.worst(one)[0] for one in courses])
+        motions = np.concatenate([one.motion for one in courses])
+        moving = motions[np.isfinite(motions)]
         usual = float(np.median(moving)) if len(moving) else -np.inf
-        return cls(plain.mean, whitening, _quantile(strange, 1 - FALSE_ALARMS), FROZEN_SHARE * usual)
+        return cls(plain.mean, whitening, _quantile(anomaly, 1 - FALSE_ALARMS), FROZEN_SHARE * usual)
 
-    def strangeness(self, one: Course) -> FloatArray:
+    def anomaly(self, one: Course) -> FloatArray:
         """(T,) Mahalanobis distances over the root of K: about 1 for the simulator's frames."""
         apart = (one.change - self.mean) @ self.whitening.T
         return np.sqrt((apart**2).mean(axis=1))
 
     def worst(self, one: Course) -> tuple[float, float]:
-        """The greatest strangeness, and the least stir, that a drive keeps up for ``LONGEST_S``; NaN if it never moves.
+        """The greatest anomaly, and the least motion, that a drive keeps up for ``LONGEST_S``; NaN if it never moves.
 
-        That is, the greatest threshold that its strangeness exceeds for so long.
+        That is, the greatest threshold that its anomaly exceeds for so long.
         """
-        strange, stir = self._held(one)
-        moving = stir[np.isfinite(stir)]
-        return float(strange.max()), float(moving.min()) if len(moving) else float("nan")
+        anomaly, motion = self._held(one)
+        moving = motion[np.isfinite(motion)]
+        return float(anomaly.max()), float(moving.min()) if len(moving) else float("nan")
 
     def collapse_s(self, one: Course) -> float | None:
         """When a drive has collapsed: the end of the first ``LONGEST_S`` beyond a threshold; None if it never does."""
-        strange, stir = self._held(one)
-        beyond = np.flatnonzero((strange > self.most_strange) | (stir < self.least_stir))
+        anomaly, motion = self._held(one)
+        beyond = np.flatnonzero((anomaly > self.most_anomalous) | (motion < self.least_motion))
         return float((beyond[0] + _RUN) / FPS) if len(beyond) else None
 
     def _held(self, one: Course) -> tuple[FloatArray, FloatArray]:
-        """For each run of ``LONGEST_S``, by its first frame: the least strangeness, the greatest stir or infinity."""
-        stir = np.where(np.isfinite(one.stir), one.stir, np.inf)
-        runs = [sliding_window_view(series, _RUN + 1) for series in (self.strangeness(one), stir)]
+        """For each run of ``LONGEST_S``, by its first frame: the least anomaly, the greatest motion or infinity."""
+        motion = np.where(np.isfinite(one.motion), one.motion, np.inf)
+        runs = [sliding_window_view(series, _RUN + 1) for series in (self.anomaly(one), motion)]
         return runs[0].min(axis=1), runs[1].max(axis=1)
 
 

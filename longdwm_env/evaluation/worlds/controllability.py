@@ -16,7 +16,7 @@ MOST_SPEED_ERROR, LEAST_CORRELATION = 0.10, 0.9
 
 
 @dataclass
-class Obedience:
+class Controllability:
     """What was read of drives of several worlds in several action modes, gathered one drive at a time."""
 
     reader: InverseDynamics

@@ -17,7 +17,7 @@ FLAT = "flat"
 class FlatWorld(DiffusionWorld):
     """Road, scenery and road users as a map's picture shows them, without light, weather or texture.
 
-    What a model achieves beyond it is not told by the map. Its traffic is that of the learned world beside it.
+    What a model achieves beyond it does not come from the map. Its traffic is that of the learned world beside it.
     """
 
     def _generated(

@@ -47,14 +47,14 @@ LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Match:
     """The best match of a search: its correlation, and its size over the expected one."""
 
     score: float
     scale: float
 
 
-def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatArray) -> Sighting:
+def best_match(start: Images, start_box: FloatArray, frame: Images, boxes: FloatArray) -> Match:
     """Look for the vehicle of a start frame in another frame.
 
     Args:
@@ -68,7 +68,7 @@ def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatAr
     width, height = (max(4, round(float(side) / step)) for side in sides)
     template = sampled(start, (start_box[:2] + start_box[2:]) / 2, width, height, step)
     contrast = max(float(template.std(axis=(0, 1)).mean()), 1e-3)
-    best = Sighting(-1.0, float("nan"))
+    best = Match(-1.0, float("nan"))
     for box in boxes:
         own = box[2:] - box[:2]
         size = float(np.sqrt(own.prod() / (start_box[2:] - start_box[:2]).prod()))
@@ -86,7 +86,7 @@ def sighting(start: Images, start_box: FloatArray, frame: Images, boxes: FloatAr
             if found[row, column] > best.score:
                 place = area[row : row + height, column : column + width]
                 if place.std(axis=(0, 1)).mean() >= LEAST_CONTRAST * contrast:
-                    best = Sighting(float(found[row, column]), scale)
+                    best = Match(float(found[row, column]), scale)
     return best
 
 
@@ -102,22 +102,22 @@ def sampled(image: Images, centre: FloatArray, columns: int, rows: int, step: fl
 
 
 @dataclass(frozen=True)
-class Sightings:
+class Matches:
     """What was found in a drive at each of ``SECONDS``: (S,) correlations and sizes over the expected ones."""
 
     scores: FloatArray
     scales: FloatArray
 
 
-def sightings(frames: Images, boxes: FloatArray) -> Sightings:
+def matches(frames: Images, boxes: FloatArray) -> Matches:
     """Look for a vehicle through a drive.
 
     Args:
         frames: (S + 1, H, W, 3) the start, and the frames at ``SECONDS``.
         boxes: (P, S + 1, 4) where it may be at these instants; the first are all the same.
     """
-    found = [sighting(frames[0], boxes[0, 0], frame, boxes[:, i + 1]) for i, frame in enumerate(frames[1:])]
-    return Sightings(np.array([one.score for one in found]), np.array([one.scale for one in found]))
+    found = [best_match(frames[0], boxes[0, 0], frame, boxes[:, i + 1]) for i, frame in enumerate(frames[1:])]
+    return Matches(np.array([one.score for one in found]), np.array([one.scale for one in found]))
 
 
 @dataclass
@@ -131,8 +131,8 @@ class Persistence:
     """
 
     seeds: list[int] = field(default_factory=list)
-    absent: list[Sightings] = field(default_factory=list)
-    worlds: dict[str, list[Sightings]] = field(default_factory=dict)
+    absent: list[Matches] = field(default_factory=list)
+    worlds: dict[str, list[Matches]] = field(default_factory=dict)
 
     def add(self, truth: Drive, made: Mapping[str, Drive], boxes: FloatArray, absent: Images) -> None:
         """One scene.
@@ -140,13 +140,13 @@ class Persistence:
         Args:
             truth: a drive in the simulator.
             made: the same in each world.
-            boxes: see ``sightings``.
+            boxes: see ``matches``.
             absent: (S + 1, H, W, 3) the truth without the vehicle, which is looked for by its picture at the start.
         """
         self.seeds.append(truth.seed)
-        self.absent.append(sightings(np.concatenate([truth.frames[:1], absent[1:]]), boxes))
+        self.absent.append(matches(np.concatenate([truth.frames[:1], absent[1:]]), boxes))
         for world, drive in {TRUTH: truth, **made}.items():
-            self.worlds.setdefault(world, []).append(sightings(drive.frames[MOMENTS], boxes))
+            self.worlds.setdefault(world, []).append(matches(drive.frames[MOMENTS], boxes))
 
     def thresholds(self) -> FloatArray:
         """(N,) for each scene, from the other half of the scenes, so that no scene decides about itself."""
@@ -194,7 +194,7 @@ class Persistence:
         return scenes_table("cars-scenes", "Scene by scene", columns, self.seeds, worlds, tuple)
 
 
-def persistence_cells(found: Sequence[Sightings], thresholds: FloatArray) -> tuple[Cell, ...]:
+def persistence_cells(found: Sequence[Matches], thresholds: FloatArray) -> tuple[Cell, ...]:
     """A row of the table."""
     there = np.stack([one.scores for one in found]) > thresholds[:, None]
     always = there.all(axis=1)

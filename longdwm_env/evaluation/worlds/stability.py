@@ -27,7 +27,7 @@ from longdwm_env.types import FloatArray, Images
 
 EARLY_S, LATE_S = (0, 10), (60, 90)
 PART_S = 10
-"""The course over time is told in parts of this length."""
+"""The course over time is given in parts of this length."""
 
 WINDOWS_A_PART = 19
 """Of a second each, in every part, and in the late one too: Frechet distances of more features are smaller."""
@@ -79,7 +79,7 @@ def spread_windows(frames: Images, span_s: tuple[int, int], count: int = WINDOWS
 
 
 @dataclass
-class Endurance:
+class Stability:
     """Long drives of several worlds, gathered one drive at a time; the same drives in the simulator are the truth.
 
     Attributes:
@@ -145,7 +145,7 @@ class Endurance:
         columns = (
             "world", "drives", f"FDS, {early}", f"FDS, {late}", "ratio", "collapsed", "collapsed, share",
             "first collapse (s)", "wall clock for a second (s)", "memory growth, mean", "memory growth, worst",
-            "strangeness, {} to {} s".format(*self.settled_s), f"strangeness, {late}",
+            "anomaly, {} to {} s".format(*self.settled_s), f"anomaly, {late}",
         )  # fmt: skip
         cells = {name: self._cells(name) for name in self.worlds}
         rows = [(name, found) for name, found in cells.items() if name != TRUTH]
@@ -170,15 +170,15 @@ class Endurance:
             wilson(len(when), len(found)),
             min(when, default=None),
             *cost,
-            *self._strangeness(world),
+            *self._anomaly(world),
         )
 
-    def _strangeness(self, world: str) -> tuple[Cell, Cell]:
-        """Means over drives of the median strangeness, soon after the start and in the last third."""
+    def _anomaly(self, world: str) -> tuple[Cell, Cell]:
+        """Means over drives of the median anomaly, soon after the start and in the last third."""
         detector = self._detector()
-        strange = [detector.strangeness(drive.course) for drive in self.worlds[world]]
+        anomalies = [detector.anomaly(drive.course) for drive in self.worlds[world]]
         spans = [slice(first * FPS, last * FPS) for first, last in (self.settled_s, self.late_s)]
-        soon, late = (np.array([np.median(one[span]) for one in strange]) for span in spans)
+        soon, late = (np.array([np.median(one[span]) for one in anomalies]) for span in spans)
         return mean_interval(soon), mean_interval(late)
 
     def _compared(self, world: str) -> tuple[list[LongDrive], list[LongDrive]]:
@@ -211,15 +211,15 @@ class Endurance:
             "FDS: between the world's and the simulator's footage of the same drives and the same seconds, "
             f"{WINDOWS_A_PART} windows of a second a drive in either span. The simulator's row is the distance between "
             "one half of its drives and the other: what is left if the pictures are perfect.",
-            "Collapse: for more than 2 s every frame is stranger than "
-            f"{detector.most_strange:.2f} spreads of the simulator's drives (sharpness, contrast, light, colours and "
+            "Collapse: for more than 2 s the anomaly of every frame is above "
+            f"{detector.most_anomalous:.2f} spreads of the simulator's drives (sharpness, contrast, light, colours and "
             f"the step at the horizon, relative to the drive's first second), or hardly changes (less than "
-            f"{detector.least_stir:.2f} of its mean slope in a quarter of a second, {FROZEN_SHARE:g} of the "
+            f"{detector.least_motion:.2f} of its mean slope in a quarter of a second, {FROZEN_SHARE:g} of the "
             "simulator's median) though the car drives. The first threshold is where "
             f"{FALSE_ALARMS:.1%} of the simulator's drives would cross it; its row counts "
             "drives that a detector set on all the others takes for collapsed.",
-            "Strangeness: how many of those spreads the pictures are from the simulator's, median over the seconds and "
-            "mean over drives; a drive that goes on falling apart is stranger late than soon after its start.",
+            "Anomaly: how many of those spreads the pictures are from the simulator's, median over the seconds and "
+            "mean over drives; a drive that goes on falling apart has a greater one late than soon after its start.",
             f"The detector on simulator drives damaged on purpose from half time on: {'; '.join(noticed)}.",
             "Memory growth: the process in the last 10 s over that in seconds 10 to 20. Wall clock: of the "
             "environment's step, pictures included.",
@@ -245,7 +245,7 @@ class Endurance:
     def drives_table(self) -> Table:
         """Every drive by itself."""
         detector = self._detector()
-        columns = ("collapsed at (s)", "greatest strangeness held", "least stir held", "memory growth")
+        columns = ("collapsed at (s)", "greatest anomaly held", "least motion held", "memory growth")
         worlds = {
             world: [
                 (when, *detector.worst(drive.course), drive.memory_growth)

@@ -121,7 +121,7 @@ def redrawn(drive: Drive, wanted: Sequence[tuple[int, str | None]]) -> list[Imag
 
 
 def _kept_on(actors: ActorTracks) -> ActorTracks:
-    """Where everybody would be at ``MOMENTS`` had he kept speed and heading since the start, one frame each."""
+    """Where all road users would be at ``MOMENTS`` had each kept speed and heading since the start, one frame each."""
     poses = straight_on(actors.poses[0], actors.speeds_mps[0], np.array(MOMENTS) / FPS).swapaxes(0, 1)
     speeds = np.repeat(actors.speeds_mps[:1], len(MOMENTS), axis=0)
     return replace(actors, poses=poses, speeds_mps=speeds, lights=None)

@@ -85,7 +85,7 @@ class WorldRun:
         facts: dict[str, object] = {
             "command": self.command,
             "seeds": f"{seeds[0]} to {seeds[-1]}, {len(seeds)} scenes",
-            "scenes passed over": drives.passed_over,
+            "scenes skipped": drives.skipped,
             "simulator": simulator_hash(),
             "image size": "{} x {}".format(*drives.drivers[SIMULATOR].world.image_size),
         }

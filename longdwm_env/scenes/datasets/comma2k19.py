@@ -65,7 +65,7 @@ def _level_poses(positions: FloatArray, turns: FloatArray) -> FloatArray:
 
 def _array(path: Path, dimensions: int) -> NDArray[np.float64]:
     try:
-        # Plain .npy files without the suffix; pickled ones are refused. Mapped, a file gives no more than it holds.
+        # Plain .npy files without the suffix; pickled ones are rejected. Mapped, a file gives no more than it holds.
         values = np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float64)
     except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise InvalidScene(f"{path} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""A drive of somebody else's data set, and how it is written in the form that training reads."""
+"""A drive of another data set, and how it is written in the form that training reads."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from longdwm_env.io.names import inside
 from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.ego_motion.poses_file import integrated
 from longdwm_env.scenes.media.video_frames import numbered_frames
-from longdwm_env.types import FloatArray
+from longdwm_env.types import FloatArray, JsonObject
+
+if TYPE_CHECKING:
+    from pyarrow import Table
 
 MOST_ROWS = 20_000_000
 """Of one file: three weeks at ten a second."""
@@ -50,7 +53,7 @@ def lerobot_drives(path: Path, camera: str | None) -> Iterator[Callable[[], Fore
             yield partial(_episode, path, info, key, row)
 
 
-def _episode(path: Path, info: dict[str, Any], key: str, row: dict[str, Any]) -> ForeignDrive:
+def _episode(path: Path, info: JsonObject, key: str, row: JsonObject) -> ForeignDrive:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -88,7 +91,7 @@ def _schema(table: Path) -> list[str]:
     return [str(name) for name in facts.schema.to_arrow_schema().names]
 
 
-def _file(path: Path, template: str, key: str, chunk: Any, number: Any) -> Path:
+def _file(path: Path, template: str, key: str, chunk: int, number: int) -> Path:
     """A file of the data set by its template, as ``{chunk_index:03d}``; no other formatting, and nowhere else."""
     values = {"video_key": str(key), "chunk_index": int(chunk), "file_index": int(number)}
 
@@ -99,7 +102,7 @@ def _file(path: Path, template: str, key: str, chunk: Any, number: Any) -> Path:
     return inside(path, _FIELD.sub(written, template))
 
 
-def _poses(times: FloatArray, rows: Any, features: dict[str, Any]) -> FloatArray | None:
+def _poses(times: FloatArray, rows: "Table", features: JsonObject) -> FloatArray | None:
     """Poses from columns named x_m, y_m and heading_rad, else from speed_mps (or speed_kmh) and yaw_rate_radps.
 
     Other names, such as L2D's plain "speed", say nothing of their unit; such episodes come without poses, which

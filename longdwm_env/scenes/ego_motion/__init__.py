@@ -83,7 +83,7 @@ def write_video_poses(
     Args:
         video: the file.
         options: what is known of its camera and speed.
-        watch: told the time of each frame that is read; all are read twice.
+        watch: called with the time of each frame that is read; all are read twice.
 
     Raises:
         InvalidScene: the video cannot be read, is too short, or most of its frames cannot be trusted; nothing is

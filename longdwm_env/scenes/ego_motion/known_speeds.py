@@ -1,4 +1,4 @@
-"""Speeds that somebody measured: one number, a csv, or what a camera wrote into the file as subtitles."""
+"""Speeds that were measured: one number, a csv, or what a camera wrote into the file as subtitles."""
 
 import csv
 import math
@@ -13,7 +13,7 @@ from longdwm_env.scenes.media.video_frames import NOTHING_ELSE
 from longdwm_env.types import FloatArray
 
 _UNITS = {"speed_mps": 1.0, "speed_kmh": 1 / 3.6, "speed_mph": 0.44704}
-# Nothing in these repeats without a bound: whoever wrote a text must not decide how long it is looked at.
+# Nothing in these repeats without a bound: the text must not decide how long it is searched.
 _WRITTEN = re.compile(r"(?<![\d.])(-?\d{1,6}(?:[.,]\d{1,15})?)\s{0,3}(km/?h|kph|mph|m/s)\b", re.IGNORECASE)
 _DEGREES = r"(-?\d{1,3}\.\d{3,15})[\s°]{0,3}([NSEW]?)"
 _PLACE = re.compile(rf"(?<!\d){_DEGREES}[,\s;][^\d-]{{0,40}}{_DEGREES}")

@@ -44,7 +44,7 @@ class VideoFootage:
 
     Args:
         path: of the video.
-        watch: told the time of each frame that is read.
+        watch: called with the time of each frame that is read.
 
     Raises:
         InvalidScene: it cannot be read; the message names it.

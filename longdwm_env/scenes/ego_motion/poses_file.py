@@ -15,7 +15,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -66,7 +65,7 @@ def read_trust(path: Path) -> Trust:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        content: Any = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
         entries = content if isinstance(content, dict) else {}
         lists = [
             np.array(entries.get(name, []), np.float64) for name in ("confidence", "speeds_mps", "yaw_rates_radps")

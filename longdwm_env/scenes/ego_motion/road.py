@@ -164,7 +164,7 @@ def points_agreement(
             speeds
         )
     used = (down > view.height_m / _FARTHEST_POINT_M) & (down_after > down * 0.9) & (np.abs(side_m) < _SIDE_M)
-    # Corners along an unbroken line stay where they are, as do reflections; whether the car stands is told elsewhere.
+    # Corners along an unbroken line stay where they are, as do reflections; whether the car stands is found elsewhere.
     used &= np.hypot(*(after_px - before_px).T) > STILL_PX * view.size[1] / 640
     used &= np.isfinite(speeds) & (spread < 0.25 * np.abs(speeds) + 1.5) & (speeds > -3)
     if used.sum() < 4:

@@ -23,7 +23,7 @@ MAX_IMAGE_SIDE_PX = 16384
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif", ".jp2"}
 )
-"""What is taken for an image, those that are refused with what to do included."""
+"""What is taken for an image, those that are rejected with what to do included."""
 
 HEAD_BYTES = 64
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "AVIF")
@@ -97,7 +97,7 @@ def refuse_huge(name: str, width: int, height: int) -> None:
 
 
 def starts_like_an_image(head: bytes) -> bool:
-    """Whether the first ``HEAD_BYTES`` of a file are an image's, of a kind that is read or of one that is refused."""
+    """Whether the first ``HEAD_BYTES`` of a file are an image's, of a kind that is read or of one that is rejected."""
     return (
         head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6"))
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")

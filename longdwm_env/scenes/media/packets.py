@@ -10,7 +10,7 @@ SET_BACK_S = 10.0
 """Packets come in the order of decoding, so their times go back a little; so far back only where a clock was reset."""
 
 _MISSING_S = 0.5
-"""Headers round lengths; less than this is nobody's loss."""
+"""Headers round lengths; less than this does not matter."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.types import Camera, ImageSize, Intrinsics, Mounting
+from longdwm_env.types import Camera, ImageSize, Intrinsics, JsonObject, Mounting
 
 FOLDER_SIDECAR = "camera.json"
 FILE_SUFFIX = ".camera.json"
@@ -77,7 +76,7 @@ def mounting_from(translation_m: Sequence[float], rotation_wxyz: Sequence[float]
     return Mounting((float(x), float(y), float(z)), (float(w), float(a), float(b), float(c)))
 
 
-def _parse(entries: Any, image_size: ImageSize) -> Sidecar:
+def _parse(entries: object, image_size: ImageSize) -> Sidecar:
     if not isinstance(entries, dict):
         raise ValueError("a camera file holds one JSON object")
     unknown = sorted(set(entries) - set(_ENTRIES))
@@ -104,7 +103,7 @@ def _parse(entries: Any, image_size: ImageSize) -> Sidecar:
     return Sidecar(None if intrinsics is None else Camera(intrinsics, mounting), prompt, speed)
 
 
-def _intrinsics(entries: dict[str, Any], image_size: ImageSize) -> Intrinsics | None:
+def _intrinsics(entries: JsonObject, image_size: ImageSize) -> Intrinsics | None:
     if "intrinsics" in entries and "horizontal_fov_rad" in entries:
         raise ValueError("give intrinsics or horizontal_fov_rad, not both")
     if "horizontal_fov_rad" in entries:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -166,12 +166,12 @@ def _box_problems(folder: Path, tables: Tables) -> Iterator[str]:
             yield f"{where} is no box: its size, place or rotation is broken"
 
 
-def _is_vector(values: list[Any], length: int) -> bool:
+def _is_vector(values: list[float], length: int) -> bool:
     numbers = len(values) == length and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
     return numbers and all(abs(v) < 1e9 for v in values)
 
 
-def _is_rotation(values: list[Any]) -> bool:
+def _is_rotation(values: list[float]) -> bool:
     return _is_vector(values, 4) and abs(sum(v * v for v in values) - 1) < 1e-2
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.io.names import inside
+from longdwm_env.types import JsonObject
 
-Record = dict[str, Any]
+Record = JsonObject
 Tables = dict[str, list[Record]]
 
 _NUMBER, _TEXT, _LIST, _FLAG = (int, float), (str,), (list,), (bool,)
@@ -169,7 +170,7 @@ def load_tables(folder: Path, problems: list[str]) -> Tables:
     return tables
 
 
-def _record_problem(table: str, record: Any) -> str | None:
+def _record_problem(table: str, record: object) -> str | None:
     if not isinstance(record, dict) or not isinstance(record.get("token"), str):
         return "is not an object with a token"
     for field, types in FIELDS[table].items():

@@ -120,7 +120,7 @@ def _lay_turns(network: Any, middle: np.ndarray, name: str, arm: int, arms: list
 
 
 def roundabout_network(rng: np.random.Generator) -> tuple[Any, RoadNames, RoadNames]:
-    """HighwayEnv's roundabout, its four arms joined in pairs by wide bends, so that whoever leaves comes back.
+    """HighwayEnv's roundabout, its four arms joined in pairs by wide bends, so that a car that leaves comes back.
 
     Returns:
         the network, the roads of the ring with its entries, and the roads that lead to it.

@@ -43,7 +43,7 @@ class PaintedRoadMap(LaneRoadMap):
 def road_layout(road: RoadPlan) -> RoadLayout:
     """Asphalt, lines and crossings of a road, in the world frame of its scene."""
     names = ("shoulder", "asphalt", "track", "patch", "tar", "white", "yellow", "kerb")
-    # The kind takes the place of the colour, so that what is told can never differ from what is drawn.
+    # The kind takes the place of the colour, so that the layout can never differ from what is drawn.
     paint = road_paint(road, 0, {name: (_KIND_OF_COLOUR.get(name, _OTHER),) * 3 for name in names})
     kinds = paint.colours[:, 0]
     told = np.isin(kinds, list(_KIND_OF_COLOUR.values()))

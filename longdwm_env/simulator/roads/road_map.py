@@ -36,7 +36,7 @@ class LaneRoadMap:
     def fit_lanes(self, poses: FloatArray) -> LaneFit:
         """The lane whose direction agrees with each of (N, 3) poses; NaN off the road.
 
-        Whoever drives on the wrong side of a two-way road is measured against the lane of the right direction, so the
+        A car on the wrong side of a two-way road is measured against the lane of the right direction, so the
         lateral offset is then larger than half a lane. Where no lane of the road leads the pose's way within
         8 m (turned round on a one-way road), the nearest lane counts.
         """

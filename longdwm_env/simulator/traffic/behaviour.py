@@ -99,14 +99,14 @@ def decide(table: LaneTable, traffic: Traffic, frame: int) -> Decision:
 
 
 def _follow_road(scene: Outlook, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """Lanes and targets after whoever reached the end of one has gone on to the next."""
+    """Lanes and targets after vehicles at the end of one have gone on to the next."""
     table, traffic = scene.table, scene.traffic
     targets = traffic.targets
     ended = scene.along_m[targets, rows] > table.lengths_m[targets] - 0.01
     following = table.following(targets, traffic.routes)
     targets = np.where(ended & (following != NO_LANE), following, targets)
     lanes = traffic.lanes
-    # Whoever is nearer to the lane aimed at than to the lane driven in has arrived there.
+    # A vehicle nearer to the lane aimed at than to the lane driven in has arrived there.
     beyond = np.maximum(scene.along_m - table.lengths_m[:, None], 0) + np.maximum(-scene.along_m, 0)
     distance = np.abs(scene.lateral_m) + beyond
     lanes = np.where(distance[targets, rows] <= distance[lanes, rows] + 1e-9, targets, lanes)
@@ -140,7 +140,7 @@ def _idm_to_point(scene: Outlook, desired_mps: FloatArray, gaps_m: FloatArray) -
     """IDM towards points where one must stop; inf where there are none."""
     speeds = scene.traffic.speeds_mps
     stop = _idm_formula(scene, np.arange(len(speeds)), speeds, desired_mps, gaps_m, speeds, jam_gap_m=0.8)
-    # Whoever can no longer stop comfortably goes on.
+    # A vehicle that can no longer stop comfortably goes on.
     feasible = speeds**2 / (2 * EMERGENCY_MPS2) < gaps_m
     return np.where(np.isfinite(gaps_m) & feasible, stop, np.inf)
 
@@ -180,7 +180,7 @@ def _stops(scene: Outlook, lanes: IntArray, paths: IntArray, offsets: FloatArray
     times = np.arange(1, 10) * 0.45
     speeds = np.where(enters, np.maximum(traffic.speeds_mps, 4.0), traffic.speeds_mps)
     futures = futures_of(scene, paths, offsets, scene.along_m[lanes, rows], speeds, times)
-    # Nobody knows the ego's plans: it is expected to go straight on.
+    # The ego's plans are unknown: it is expected to go straight on.
     futures[0] = traffic.positions_m[0] + scene.velocities[0] * times[:, None]
     arrival_s = np.maximum(to_end, 0.0) / speeds.clip(1.0)
     mine = futures[waiting]
@@ -222,7 +222,7 @@ def _change_lanes(
         candidates = side[lanes[due]]
         here = scene.along_m[candidates, due]
         reachable = (candidates != NO_LANE) & (here >= 0) & (here < table.lengths_m[candidates])
-        # Nobody moves over to a lane that is about to end; whoever is in one may leave it at a crawl.
+        # No vehicle moves over to a lane that is about to end; one that is in it may leave it at a crawl.
         reachable &= ~table.closing[candidates] & ((traffic.speeds_mps[due] >= 1) | table.closing[lanes[due]])
         movers, new = due[reachable], candidates[reachable]
         if not len(movers):

@@ -57,7 +57,7 @@ def paths_of(table: LaneTable, lanes: IntArray, routes: IntArray) -> tuple[IntAr
 def leaders_of(
     scene: Outlook, rows: IntArray, paths: IntArray, offsets: FloatArray, here_m: FloatArray
 ) -> tuple[FloatArray, IntArray]:
-    """Bumper-to-bumper gap to whoever is next on each path, (M,) inf where nobody, and that vehicle's row."""
+    """Bumper-to-bumper gap to the next vehicle on each path, (M,) inf where none, and that vehicle's row."""
     ahead = offsets[:, :, None] + scene.along_m[paths] - here_m[:, None, None]
     seen = scene.on_lane[paths] & (paths != NO_LANE)[:, :, None] & (ahead > 1e-6)
     seen[np.arange(len(rows)), :, rows] = False
@@ -74,7 +74,7 @@ def leaders_of(
 
 
 def followers_of(scene: Outlook, movers: IntArray, lanes: IntArray, here_m: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Gap to whoever comes next behind a place in a lane, also from beyond the lane's start; (M,) and rows."""
+    """Gap to the next vehicle behind a place in a lane, also from beyond the lane's start; (M,) and rows."""
     behind = here_m[:, None] - scene.along_m[lanes]
     width = scene.table.widths_m[lanes][:, None] / 2 + BESIDE_M
     seen = (np.abs(scene.lateral_m[lanes]) <= width) & (behind >= 0) & (behind < 90.0)

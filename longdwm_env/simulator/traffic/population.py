@@ -128,7 +128,7 @@ def _put(
 def first_vehicles(
     road: RoadPlan, rng: np.random.Generator, ego_driver: list[float], ego_lane: int, ego_along_m: float
 ) -> dict[str, np.ndarray]:
-    """The arrays of a scene's first traffic, the ego in row 0, nobody closer to anybody than is decent."""
+    """The arrays of a scene's first traffic, the ego in row 0, no two vehicles closer than is decent."""
     table = road.table
     lanes, _, positions, headings = road.places
     count = 1 + round(road.traffic * rng.uniform(0.45, 1.0))

@@ -1,6 +1,6 @@
 """One step of the traffic: a vectorised equivalent of HighwayEnv's road with IDM vehicles.
 
-The ego is moved by whoever drives it, and every other vehicle sees it like any vehicle; only a scripted driver
+The ego is moved by its driver, and every other vehicle sees it like any vehicle; only a scripted driver
 (``driver.py``) lets the same control laws move it.
 """
 
@@ -64,7 +64,7 @@ def step(
 
 
 def _with_collisions(traffic: Traffic) -> Traffic:
-    """Mark those who touch somebody as crashed; as in HighwayEnv they then roll to a stop."""
+    """Mark vehicles that touch as crashed; as in HighwayEnv they then roll to a stop."""
     reach = traffic.sizes_m[:, :2].sum(-1) / 2
     gaps = np.abs(traffic.positions_m[:, None] - traffic.positions_m[None]).max(-1)
     first, second = np.nonzero(np.triu(gaps < reach[:, None] + reach[None], 1))

@@ -28,7 +28,7 @@ COLOUR_SHARES: FloatArray = np.array([0.2, 0.14, 0.12, 0.1, 0.12, 0.1, 0.04, 0.0
 
 @dataclass(frozen=True)
 class Driver:
-    """How somebody drives. The first six are HighwayEnv's IDM and MOBIL parameters; the rest is bad habits.
+    """How a driver drives. The first six are HighwayEnv's IDM and MOBIL parameters; the rest is bad habits.
 
     Attributes:
         speed_factor: desired speed over the speed limit.

@@ -11,7 +11,7 @@ import pytest
 from longdwm_env.agents.driving.engine.open_worlds import Generator, OpenScene
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.types import Camera, EgoState, Images, Scene, Trajectory, WorldState
@@ -70,38 +70,38 @@ class GreyWorld:
 
 
 @dataclass
-class StillHands:
-    """Hands that hold what the test puts in them."""
+class StillInputs:
+    """Input that the test sets."""
 
-    wish: Wish = field(default_factory=Wish)
+    driver_input: DriverInput = field(default_factory=DriverInput)
     looks: int = 0
 
-    def peek(self) -> Wish:
-        return self.wish
+    def peek(self) -> DriverInput:
+        return self.driver_input
 
-    def look(self, now_s: float) -> Wish:
+    def look(self, now_s: float) -> DriverInput:
         self.looks += 1
-        return self.wish
+        return self.driver_input
 
 
 @pytest.fixture
-def grey_session(tmp_path: Path) -> Callable[..., tuple[Session, StillHands]]:
-    """A session in tiny worlds, with hands that the test moves."""
+def grey_session(tmp_path: Path) -> Callable[..., tuple[Session, StillInputs]]:
+    """A session in tiny worlds, with input that the test sets."""
 
-    def make(frames: int = 3, worker: Any = None, **changes: Any) -> tuple[Session, StillHands]:
-        hands = StillHands()
+    def make(frames: int = 3, worker: Any = None, **changes: Any) -> tuple[Session, StillInputs]:
+        inputs = StillInputs()
         worlds = {"grey": GreyWorld("grey"), "other": GreyWorld("other", step=2, image_size=(16, 24))}
         session = Session(
             generator=Generator([grey_scene("one"), grey_scene("two")], None, frames, worlds=worlds),
             worker=worker or InlineWorker(),
-            hands=hands,
+            inputs=inputs,
             worlds=("grey", "other"),
             opening=OpenScene("grey", 0),
             scenes=None,
             out=tmp_path,
             **changes,
         )
-        return session, hands
+        return session, inputs
 
     return make
 
@@ -118,12 +118,12 @@ def run() -> Callable[..., None]:
 
 
 @pytest.fixture
-def started(grey_session: Any, run: Any) -> Callable[..., tuple[Session, StillHands]]:
+def started(grey_session: Any, run: Any) -> Callable[..., tuple[Session, StillInputs]]:
     """A session whose first scene is open."""
 
-    def start(**changes: Any) -> tuple[Session, StillHands]:
-        session, hands = grey_session(**changes)
+    def start(**changes: Any) -> tuple[Session, StillInputs]:
+        session, inputs = grey_session(**changes)
         run(session, 0.1)
-        return session, hands
+        return session, inputs
 
     return start

@@ -1,4 +1,4 @@
-"""``longdwm bench drive``: a whole measurement, tiny, in a window that nobody sees."""
+"""``longdwm bench drive``: a whole measurement, tiny, in a window that is not on the screen."""
 
 import pytest
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from longdwm_env.actions import checked_action
 from longdwm_env.agents.driving.input.held_keys import DOWN, LEFT, RIGHT, SHORTEST_TAP, UP, HeldKeys
-from longdwm_env.agents.driving.input.pedals import FEEL, Controls, Feel, Wish, full_turn_rad, next_controls
+from longdwm_env.agents.driving.input.pedals import FEEL, Controls, DriverInput, Feel, full_turn_rad, next_controls
 
 steers = st.floats(-1, 1)
 pedals = st.floats(0, 1)
@@ -16,23 +16,23 @@ speeds = st.floats(0, 40)
 
 @given(steers, pedals, pedals, speeds, st.floats(-0.6, 0.6), st.floats(-8, 4), st.floats(1 / 12, 1))
 def test_controls_are_always_an_allowed_action(steer, throttle, brake, speed, steering, acceleration, period):
-    after = next_controls(Controls(steering, acceleration), Wish(steer, throttle, brake), speed, period)
+    after = next_controls(Controls(steering, acceleration), DriverInput(steer, throttle, brake), speed, period)
     checked_action("control", [after.steering_rad, after.acceleration_mps2])
 
 
 @given(steers, speeds, st.floats(-0.5, 0.5), st.floats(0.01, 0.5))
 def test_steering_does_not_depend_on_how_time_is_cut(steer, speed, steering, period):
     start = min(max(steering, -full_turn_rad(speed)), full_turn_rad(speed))
-    whole = next_controls(Controls(start), Wish(steer, direct=True), speed, 2 * period)
-    half = next_controls(Controls(start), Wish(steer, direct=True), speed, period)
-    again = next_controls(half, Wish(steer, direct=True), speed, period)
+    whole = next_controls(Controls(start), DriverInput(steer, direct=True), speed, 2 * period)
+    half = next_controls(Controls(start), DriverInput(steer, direct=True), speed, period)
+    again = next_controls(half, DriverInput(steer, direct=True), speed, period)
     assert again.steering_rad == pytest.approx(whole.steering_rad, abs=2e-3)
 
 
 @given(steers, speeds)
 def test_left_and_right_are_mirror_images(steer, speed):
-    left = next_controls(Controls(0.1), Wish(steer), speed, 0.25)
-    right = next_controls(Controls(-0.1), Wish(-steer), speed, 0.25)
+    left = next_controls(Controls(0.1), DriverInput(steer), speed, 0.25)
+    right = next_controls(Controls(-0.1), DriverInput(-steer), speed, 0.25)
     assert left.steering_rad == pytest.approx(-right.steering_rad)
 
 
@@ -40,14 +40,14 @@ def test_wheel_returns_to_straight_when_let_go():
     controls = Controls(0.4)
     angles = []
     for _ in range(20):
-        controls = next_controls(controls, Wish(), 5.0, 0.25)
+        controls = next_controls(controls, DriverInput(), 5.0, 0.25)
         angles.append(controls.steering_rad)
     assert all(after <= before for before, after in itertools.pairwise(angles))
     assert angles[-1] == 0.0
 
 
 def test_first_period_after_a_key_already_steers():
-    after = next_controls(Controls(), Wish(steer=1.0), 10.0, 1 / 12)
+    after = next_controls(Controls(), DriverInput(steer=1.0), 10.0, 1 / 12)
     assert after.steering_rad > 0.1 * full_turn_rad(10.0)
 
 
@@ -59,14 +59,14 @@ def test_full_turn_keeps_lateral_acceleration():
 
 
 def test_throttle_fades_at_top_speed_and_brake_wins():
-    assert next_controls(Controls(), Wish(throttle=1), 31.0, 10.0).acceleration_mps2 <= 0
-    assert next_controls(Controls(), Wish(throttle=1, brake=1), 10.0, 10.0).acceleration_mps2 < 0
+    assert next_controls(Controls(), DriverInput(throttle=1), 31.0, 10.0).acceleration_mps2 <= 0
+    assert next_controls(Controls(), DriverInput(throttle=1, brake=1), 10.0, 10.0).acceleration_mps2 < 0
 
 
 @pytest.mark.parametrize("bad", [{"steer": 1.5}, {"throttle": -0.1}, {"brake": math.nan}])
 def test_wishes_are_checked(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
-        Wish(**bad)
+        DriverInput(**bad)
 
 
 def test_feel_is_checked():
@@ -97,6 +97,6 @@ def test_opposite_keys_cancel_and_losing_the_keyboard_lets_go():
     keys = HeldKeys()
     for direction in (LEFT, RIGHT, DOWN):
         keys.press(direction, 1.0)
-    assert keys.peek() == Wish(brake=1.0)
+    assert keys.peek() == DriverInput(brake=1.0)
     keys.release_all()
-    assert keys.look(2.0) == Wish()
+    assert keys.look(2.0) == DriverInput()

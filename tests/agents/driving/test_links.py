@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from longdwm_env.agents.driving.engine.branching import WAYS, ask_branches, branches_of, go_on
 from longdwm_env.agents.driving.engine.open_worlds import Drive
 from longdwm_env.agents.driving.engine.timeline import Act
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal, act_of
 from longdwm_env.agents.driving.recording.links import MAX_LINK_CHARS, journal_of_link, link_of
 from longdwm_env.errors import InvalidConfig
@@ -71,8 +71,8 @@ def test_drive_that_is_too_long_for_a_link_says_so():
 
 
 def test_three_drives_begin_at_one_moment_and_are_each_as_if_driven_alone(started, run):
-    session, hands = started()
-    hands.wish = Wish(throttle=0.5)
+    session, inputs = started()
+    inputs.driver_input = DriverInput(throttle=0.5)
     run(session, 1.0)
     start = session.trip.present
     ways = branches_of(session.generator, start)
@@ -89,10 +89,10 @@ def test_three_drives_begin_at_one_moment_and_are_each_as_if_driven_alone(starte
 
 
 def test_going_on_from_a_branch_is_as_if_it_had_been_driven(started, run):
-    session, hands = started()
-    hands.wish = Wish(throttle=0.5)
+    session, inputs = started()
+    inputs.driver_input = DriverInput(throttle=0.5)
     run(session, 1.0)
-    hands.wish = Wish()
+    inputs.driver_input = DriverInput()
     got = []
     ask_branches(session, lambda start, ways: got.append((start, ways)))
     run(session, 0.1)
@@ -103,6 +103,6 @@ def test_going_on_from_a_branch_is_as_if_it_had_been_driven(started, run):
     assert len(session.trip.path) == session.trip.present.number == len(session.trip.journal.steps)
     assert session.waiting
     assert not go_on(session, start, ways[1])
-    hands.wish = Wish(throttle=0.5)
+    inputs.driver_input = DriverInput(throttle=0.5)
     run(session, 1.0)
     assert session.trip.present.number > ways[0].moments[-1].number

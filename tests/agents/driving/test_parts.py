@@ -9,12 +9,12 @@ from longdwm_env.agents.driving.engine.session_commands import perform
 from longdwm_env.agents.driving.engine.timeline import Act, Moment
 from longdwm_env.agents.driving.engine.world_worker import _performed
 from longdwm_env.agents.driving.input.key_commands import Command
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 
-from .conftest import GreyWorld, StillHands, grey_scene
+from .conftest import GreyWorld, StillInputs, grey_scene
 
 FRAMES = 4
-GAS = Wish(throttle=0.5)
+GAS = DriverInput(throttle=0.5)
 
 
 class FinishingGreyWorld(GreyWorld):
@@ -53,13 +53,13 @@ class HeldWorker:
 
 @pytest.fixture
 def held(tmp_path):
-    worker, hands = HeldWorker(), StillHands()
+    worker, inputs = HeldWorker(), StillInputs()
     generator = Generator([grey_scene("one")], None, FRAMES, worlds={"grey": FinishingGreyWorld()})
-    session = Session(generator, worker, hands, ("grey",), OpenScene("grey", 0), None, tmp_path)
+    session = Session(generator, worker, inputs, ("grey",), OpenScene("grey", 0), None, tmp_path)
     worker.let()
     session.tick(0.0)
-    hands.wish = GAS
-    return session, worker, hands
+    inputs.driver_input = GAS
+    return session, worker, inputs
 
 
 def tick(session, seconds, step_s=1 / 60):
@@ -83,28 +83,28 @@ def test_first_frames_are_shown_while_the_others_are_made(held):
     assert (session.trip.present.number, session.trip.present.state.frames_driven) == (2, FRAMES)
 
 
-def test_both_parts_are_one_action_and_hands_are_read_once(held):
-    session, worker, hands = held
+def test_both_parts_are_one_action_and_input_is_read_once(held):
+    session, worker, inputs = held
     tick(session, 0.1)
-    looks = hands.looks
-    hands.wish = Wish(steer=1.0)
+    looks = inputs.looks
+    inputs.driver_input = DriverInput(steer=1.0)
     worker.let()
     worker.let()
     tick(session, 0.02)
     first, second = session.trip.journal.steps[:1], session._ready
-    assert hands.looks == looks
+    assert inputs.looks == looks
     assert first[0]["frames"] == FIRST_SHOWN
     assert np.array_equal(second[0].moment.act.action, np.float32(first[0]["action"]))
     assert (second[0].moment.act.frames, second[0].first) == (FRAMES - FIRST_SHOWN, False)
 
 
 def test_next_answer_follows_the_part_that_waits_and_only_one_answer_is_ahead(held):
-    session, worker, hands = held
+    session, worker, inputs = held
     tick(session, 0.1)
     worker.let()
     worker.let()
     tick(session, 2 / 12)
-    hands.wish = Wish(steer=1.0)
+    inputs.driver_input = DriverInput(steer=1.0)
     tick(session, 2 / 12 - 0.02)
     assert session.trip.present.number == 2
     worker.let()

@@ -7,45 +7,45 @@ from longdwm_env.agents.driving.engine.following import Script
 from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadWorker
 from longdwm_env.agents.driving.input.key_commands import Command
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.clock import FPS
 
-GAS = Wish(throttle=0.5)
+GAS = DriverInput(throttle=0.5)
 
 
 def test_car_waits_for_the_driver_then_drives_in_real_time(started, run):
-    session, hands = started()
+    session, inputs = started()
     run(session, 1.0)
     assert session.waiting
     assert session.trip.present.number == 0
-    hands.wish = GAS
+    inputs.driver_input = GAS
     run(session, 2.0)
     assert session.trip.present.time_s == pytest.approx(2.0, abs=0.3)
     assert not session.waiting
 
 
 def test_rewound_moment_is_the_same_and_drives_differently(started, run):
-    session, hands = started()
-    hands.wish = GAS
+    session, inputs = started()
+    inputs.driver_input = GAS
     run(session, 3.0)
     before = {moment.number: moment for moment in session.trip.timeline.moments}
-    hands.wish = Wish()
+    inputs.driver_input = DriverInput()
     perform(session, Command.BACK_1_S)
     present = session.trip.present
     assert present is before[present.number]
     assert before[max(before)].time_s - present.time_s == pytest.approx(1.0, abs=1e-6)
     assert session.waiting
-    hands.wish = Wish(steer=1.0)
+    inputs.driver_input = DriverInput(steer=1.0)
     run(session, 1.0)
     again = session.trip.timeline.moments[-1]
     assert again.state.ego.yaw_rate_radps > 0.1
     assert len(session.trip.path) == again.number
 
 
-def test_same_hands_after_a_rewind_give_the_same_frames(started, run):
-    session, hands = started()
-    hands.wish = Wish(steer=0.3, throttle=0.4)
+def test_same_input_after_a_rewind_give_the_same_frames(started, run):
+    session, inputs = started()
+    inputs.driver_input = DriverInput(steer=0.3, throttle=0.4)
     run(session, 3.0)
     first = session.trip.present
     perform(session, Command.BACK_1_S)
@@ -58,8 +58,8 @@ def test_same_hands_after_a_rewind_give_the_same_frames(started, run):
 
 
 def test_pause_stops_time_and_single_interval_drives_one_second(started, run):
-    session, hands = started()
-    hands.wish = GAS
+    session, inputs = started()
+    inputs.driver_input = GAS
     run(session, 1.0)
     perform(session, Command.PAUSE)
     at = session.trip.present.number, session.playback.position
@@ -73,8 +73,8 @@ def test_pause_stops_time_and_single_interval_drives_one_second(started, run):
 
 
 def test_world_changes_in_place(started, run):
-    session, hands = started()
-    hands.wish = GAS
+    session, inputs = started()
+    inputs.driver_input = GAS
     run(session, 2.0)
     before = session.trip.present
     perform(session, Command.NEXT_WORLD)
@@ -90,7 +90,7 @@ def test_world_changes_in_place(started, run):
     assert begun.log.num_past > len(before.frames)
     run(session, 1.0)
     assert session.trip.present.state.frames.shape[1:3] == (16, 24)
-    hands.wish = Wish()
+    inputs.driver_input = DriverInput()
     for _ in range(20):
         perform(session, Command.BACK_1_S)
     assert session.trip.present.state.world == "grey"
@@ -107,8 +107,8 @@ def test_it_is_said_what_is_waited_for(started, run):
 
 
 def test_prompt_changes_in_place(started, run):
-    session, hands = started()
-    hands.wish = GAS
+    session, inputs = started()
+    inputs.driver_input = GAS
     run(session, 1.0)
     perform(session, Command.NEXT_WEATHER)
     perform(session, Command.NEXT_TIME)
@@ -122,8 +122,8 @@ def test_prompt_changes_in_place(started, run):
 
 
 def test_new_scene_and_restart(started, run):
-    session, hands = started()
-    hands.wish = GAS
+    session, inputs = started()
+    inputs.driver_input = GAS
     run(session, 1.0)
     perform(session, Command.RESTART)
     run(session, 1 / 60)
@@ -134,8 +134,8 @@ def test_new_scene_and_restart(started, run):
 
 
 def test_recorded_drive_is_replayed_frame_by_frame(grey_session, started, run):
-    session, hands = started()
-    hands.wish = Wish(steer=0.5, throttle=0.5)
+    session, inputs = started()
+    inputs.driver_input = DriverInput(steer=0.5, throttle=0.5)
     run(session, 1.5)
     perform(session, Command.RECORD)
     began_at = session.trip.present.number
@@ -168,23 +168,23 @@ def test_recorded_drive_is_replayed_frame_by_frame(grey_session, started, run):
 
 
 def test_wheel_can_be_taken_from_a_replay(tmp_path, grey_session, started, run):
-    session, hands = started()
-    hands.wish = GAS
+    session, inputs = started()
+    inputs.driver_input = GAS
     run(session, 3.0)
     session.trip.journal.save(tmp_path / "drive.json")
-    again, hands = grey_session(script=Script(Journal.load(tmp_path / "drive.json")))
+    again, inputs = grey_session(script=Script(Journal.load(tmp_path / "drive.json")))
     run(again, 1.0)
     assert again.driver == "replay"
     perform(again, Command.BACK_1_S)
     assert "replay" in again.note.text
     perform(again, Command.TAKE_WHEEL)
-    hands.wish = Wish(steer=-1.0)
+    inputs.driver_input = DriverInput(steer=-1.0)
     run(again, 1.0)
     assert again.driver == "you"
     assert again.trip.present.state.ego.yaw_rate_radps < -0.1
 
 
-def test_policy_drives_and_hands_over(grey_session, run):
+def test_policy_drives_and_leaves_the_wheel(grey_session, run):
     class Turning:
         name = "turning"
 
@@ -214,10 +214,10 @@ def test_policy_drives_and_hands_over(grey_session, run):
 
 
 def test_latency_is_from_the_event_to_the_flip_of_its_clip(started, run):
-    session, hands = started()
-    hands.wish = GAS
+    session, inputs = started()
+    inputs.driver_input = GAS
     run(session, 1.0)
-    hands.wish = Wish(steer=1.0)
+    inputs.driver_input = DriverInput(steer=1.0)
     event_s = session.now_s
     session.touched(event_s)
     straight = session.trip.present.number
@@ -248,9 +248,9 @@ class SlowWorker(InlineWorker):
 
 
 def test_picture_keeps_moving_while_a_slow_world_generates(grey_session, run):
-    session, hands = grey_session(frames=6, worker=SlowWorker(late=60))
+    session, inputs = grey_session(frames=6, worker=SlowWorker(late=60))
     run(session, 2.0)
-    hands.wish = GAS
+    inputs.driver_input = GAS
     run(session, 6.0)
     stood = longest = 0
     shown = None
@@ -264,13 +264,13 @@ def test_picture_keeps_moving_while_a_slow_world_generates(grey_session, run):
 
 
 def test_answers_to_a_moment_that_is_no_more_are_dropped(grey_session, run):
-    session, hands = grey_session(worker=SlowWorker(late=10))
+    session, inputs = grey_session(worker=SlowWorker(late=10))
     run(session, 1.0)
-    hands.wish = GAS
+    inputs.driver_input = GAS
     run(session, 4.0)
     while not session.awaits_answer:
         run(session, 1 / 60)
-    hands.wish = Wish()
+    inputs.driver_input = DriverInput()
     perform(session, Command.BACK_1_S)
     number = session.trip.present.number
     run(session, 1.0)
@@ -278,7 +278,7 @@ def test_answers_to_a_moment_that_is_no_more_are_dropped(grey_session, run):
 
 
 def test_error_of_our_own_is_shown_and_another_is_raised(started, run):
-    session, hands = started()
+    session, inputs = started()
     session.worlds = ("grey", "nowhere")
     perform(session, Command.NEXT_WORLD)
     run(session, 1 / 60)
@@ -293,15 +293,15 @@ def test_error_of_our_own_is_shown_and_another_is_raised(started, run):
         raise ZeroDivisionError
 
     session.generator.world("other").advance = broken
-    hands.wish = GAS
+    inputs.driver_input = GAS
     with pytest.raises(ZeroDivisionError):
         run(session, 1.0)
 
 
 def test_thread_worker_answers_beside_and_ends(grey_session):
     worker = ThreadWorker()
-    session, hands = grey_session(worker=worker)
-    hands.wish = GAS
+    session, inputs = grey_session(worker=worker)
+    inputs.driver_input = GAS
     names = set()
     session.generator.drive = _remember_thread(session.generator.drive, names)
     for _ in range(2000):
@@ -324,8 +324,8 @@ def _remember_thread(function, names):
 
 
 def test_frames_and_times_agree(started, run):
-    session, hands = started(frames=2)
-    hands.wish = GAS
+    session, inputs = started(frames=2)
+    inputs.driver_input = GAS
     run(session, 2.0)
     present = session.trip.present
     assert present.time_s * FPS == present.state.frames_driven == 2 * present.number

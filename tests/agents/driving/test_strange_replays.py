@@ -22,7 +22,7 @@ from longdwm_env.agents.driving_page.wire import words_of
 from longdwm_env.errors import LongDWMError
 
 from ..damage import cases, changed
-from .conftest import GreyWorld, StillHands, grey_scene
+from .conftest import GreyWorld, StillInputs, grey_scene
 
 WAYPOINTS = [[3.0, 0.0], [6.0, 0.2], [9.0, 0.5], [12.0, 1.0]]
 WHOLE = {
@@ -95,7 +95,7 @@ def test_strange_replays_are_driven_or_refused(generator, tmp_path):
         session = Session(
             generator=generator,
             worker=InlineWorker(),
-            hands=StillHands(),
+            inputs=StillInputs(),
             worlds=("grey", "other"),
             opening=OpenScene(journal.world, journal.seed, journal.scene, journal.prompt),
             scenes=None,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longdwm_env.agents.driving.engine.session_commands import perform
 from longdwm_env.agents.driving.input.key_commands import BINDINGS, Command, binding_of
-from longdwm_env.agents.driving.input.pedals import Wish
+from longdwm_env.agents.driving.input.pedals import DriverInput
 from longdwm_env.agents.driving.instruments import instruments
 from longdwm_env.agents.driving.instruments.road_path import commanded_poses, held_poses, ribbon
 from longdwm_env.agents.driving.recording.headless import pixels
@@ -91,7 +91,7 @@ def test_keys_have_one_meaning_each_and_every_command_has_a_key():
 
 @pytest.mark.parametrize("size", [(1200, 800), (480, 320), (640, 900)])
 def test_every_state_of_a_drive_can_be_drawn(started, run, size):
-    session, hands = started()
+    session, inputs = started()
     surface, view = pygame.Surface(size), View()
 
     def draw():
@@ -99,7 +99,7 @@ def test_every_state_of_a_drive_can_be_drawn(started, run, size):
         return pixels(surface)
 
     ready = draw()
-    hands.wish = Wish(steer=0.5, throttle=1.0)
+    inputs.driver_input = DriverInput(steer=0.5, throttle=1.0)
     run(session, 1.0)
     driving = draw()
     assert not np.array_equal(ready, driving)
@@ -111,7 +111,7 @@ def test_every_state_of_a_drive_can_be_drawn(started, run, size):
     assert not np.array_equal(paused, bare)
     view.show_help = True
     assert draw().mean() < bare.mean()
-    hands.wish = Wish()
+    inputs.driver_input = DriverInput()
     view.show_help = view.show_instruments = True
     view.show_help = False
     perform(session, Command.BACK_5_S)

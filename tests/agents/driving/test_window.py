@@ -16,8 +16,8 @@ import pytest
 
 from longdwm_env.agents.driving.engine.world_worker import ThreadWorker
 from longdwm_env.agents.driving.input.devices import Gamepad, SteeringWheel, is_wheel, shaped
-from longdwm_env.agents.driving.input.driver_input import DriverHands
-from longdwm_env.agents.driving.input.pedals import Wish, merged
+from longdwm_env.agents.driving.input.driver_input import DriverInputs
+from longdwm_env.agents.driving.input.pedals import DriverInput, merged
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
 from longdwm_env.cli.drives.drive import drive
 from longdwm_env.errors import InvalidConfig, UnknownWorld
@@ -52,8 +52,8 @@ def type_keys(session, script):
 def test_window_drives_by_keys(grey_session, monkeypatch, tmp_path):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     session, _ = grey_session(worker=ThreadWorker())
-    hands = DriverHands()
-    session.hands = hands
+    inputs = DriverInputs()
+    session.inputs = inputs
 
     def at(number):
         return lambda: session.trip is not None and session.trip.present.number >= number
@@ -84,7 +84,7 @@ def test_window_drives_by_keys(grey_session, monkeypatch, tmp_path):
         ("i", False, lambda: session.paused),
     ]
     type_keys(session, script)
-    window = Window(session, hands, SMALL)
+    window = Window(session, inputs, SMALL)
     window.run()
     assert session.paused
     assert window.pictures > 10
@@ -101,10 +101,10 @@ def test_window_drives_by_keys(grey_session, monkeypatch, tmp_path):
 def test_closing_the_window_finishes_the_recording(grey_session, monkeypatch, tmp_path):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     session, _ = grey_session(worker=ThreadWorker())
-    hands = DriverHands()
-    session.hands = hands
+    inputs = DriverInputs()
+    session.inputs = inputs
     type_keys(session, [("r", False, lambda: session.trip is not None), ("up", False, lambda: True)])
-    Window(session, hands, SMALL).run()
+    Window(session, inputs, SMALL).run()
     assert len(list(tmp_path.glob("*.mp4"))) == len(list(tmp_path.glob("*.json"))) == 1
 
 
@@ -113,8 +113,8 @@ import sys
 
 from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
-session, hands = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
-Window(session, hands, WindowSettings((480, 320))).run()
+session, inputs = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
+Window(session, inputs, WindowSettings((480, 320))).run()
 present = session.trip.present
 print(present.number, present.controls.steering_rad > 0, len(session.latency.measurements_s))
 """
@@ -296,18 +296,18 @@ def test_gamepad_steers_left_with_its_stick_to_the_left():
     axes = dict.fromkeys(range(6), 0)
     axes[pygame.CONTROLLER_AXIS_LEFTX] = -32768
     axes[pygame.CONTROLLER_AXIS_TRIGGERRIGHT] = 32767
-    wish = Gamepad(Stick(axes), "pad").wish()
-    assert wish.steer == 1.0
-    assert wish.throttle == pytest.approx(1.0, abs=1e-3)
-    assert (wish.brake, wish.direct) == (0.0, True)
+    driver_input = Gamepad(Stick(axes), "pad").read()
+    assert driver_input.steer == 1.0
+    assert driver_input.throttle == pytest.approx(1.0, abs=1e-3)
+    assert (driver_input.brake, driver_input.direct) == (0.0, True)
 
 
 def test_wheel_pedals_count_only_once_they_moved():
     stick = Stick([0.5, 0.0, 0.0, 0.0])
     wheel = SteeringWheel(stick, (2, 3))
-    assert wheel.wish() == Wish(steer=-shaped(0.5, 0.01, 1.0), direct=True)
+    assert wheel.read() == DriverInput(steer=-shaped(0.5, 0.01, 1.0), direct=True)
     stick.axes[2], stick.axes[3] = -1.0, 1.0
-    assert (wheel.wish().throttle, wheel.wish().brake) == (1.0, 0.0)
+    assert (wheel.read().throttle, wheel.read().brake) == (1.0, 0.0)
     assert is_wheel(wheel.name)
     assert not is_wheel("Xbox 360 Controller")
 
@@ -320,6 +320,6 @@ def test_axes_are_shaped_symmetrically():
 
 
 def test_whoever_steers_hardest_steers():
-    keys, stick = Wish(steer=-1.0, brake=0.2), Wish(steer=0.3, throttle=0.5, direct=True)
-    assert merged([keys, stick]) == Wish(-1.0, 0.5, 0.2, direct=False)
-    assert merged([]) == Wish()
+    keys, stick = DriverInput(steer=-1.0, brake=0.2), DriverInput(steer=0.3, throttle=0.5, direct=True)
+    assert merged([keys, stick]) == DriverInput(-1.0, 0.5, 0.2, direct=False)
+    assert merged([]) == DriverInput()

@@ -77,26 +77,26 @@ def pad(id="Gamepad", standard=True, axes=(0.0, 0.0), buttons=(0.0,) * 8):
 
 def test_gamepad_drives_as_in_the_window():
     device = PagePad(pad())
-    assert device.wish().idle
+    assert device.read().idle
     device.tell(pad(axes=(-1.0, 0.0), buttons=(0.0,) * 6 + (0.0, 1.0)))
-    wish = device.wish()
-    assert (wish.steer, wish.throttle, wish.brake, wish.direct) == (1.0, 1.0, 0.0, True)
+    driver_input = device.read()
+    assert (driver_input.steer, driver_input.throttle, driver_input.brake, driver_input.direct) == (1.0, 1.0, 0.0, True)
     device.tell(pad(axes=(0.05, 0.0), buttons=(0.0,) * 6 + (0.5, 0.0)))
-    assert device.wish().steer == 0
-    assert 0 < device.wish().brake < 1
+    assert device.read().steer == 0
+    assert 0 < device.read().brake < 1
 
 
 def test_steering_wheel_of_a_browser_has_pedals_that_rest_at_one():
     wheel = PagePad(pad("G29 Racing Wheel", False, (0.0, 0.0, 0.0, 0.0), ()))
-    assert wheel.wish().idle
+    assert wheel.read().idle
     wheel.tell(pad("G29 Racing Wheel", False, (-0.5, 0.0, -1.0, 1.0), ()))
-    assert wheel.wish().steer == pytest.approx(0.5, abs=0.02)
-    assert (wheel.wish().throttle, wheel.wish().brake) == (1.0, 0.0)
+    assert wheel.read().steer == pytest.approx(0.5, abs=0.02)
+    assert (wheel.read().throttle, wheel.read().brake) == (1.0, 0.0)
 
 
 def test_pad_that_is_not_known_steers_nothing():
-    assert PagePad(pad(standard=False, axes=(1.0,), buttons=(1.0,) * 8)).wish().idle
-    assert PagePad(pad(axes=(1.0,), buttons=())).wish().throttle == 0
+    assert PagePad(pad(standard=False, axes=(1.0,), buttons=(1.0,) * 8)).read().idle
+    assert PagePad(pad(axes=(1.0,), buttons=())).read().throttle == 0
 
 
 def test_first_who_comes_drives_and_the_next_looks_on():

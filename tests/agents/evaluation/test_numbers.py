@@ -63,7 +63,7 @@ def test_pdm_progress_is_measured_by_the_better_of_both():
     assert pdm_score({**PERFECT, "progress_m": 80.0}, PERFECT)[1]["EP"] == 1.0
     # A reference that crashed made no progress that counts.
     assert pdm_score({**PERFECT, "progress_m": 25.0}, {**PERFECT, "at_fault_collision": 1.0})[1]["EP"] == 1.0
-    # Where nobody can go anywhere, standing is right.
+    # Where there is no way on, standing is right.
     jam = {**PERFECT, "progress_m": 2.0}
     assert pdm_score({**PERFECT, "progress_m": 0.0}, jam)[1]["EP"] == 1.0
     assert pdm_score({**jam, "off_road": 1.0}, jam)[1]["EP"] == 0.0

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +38,7 @@ from longdwm_env.training.data.shards import BadLimit, ShardFolder, shards_to_ma
 from longdwm_env.training.data.visible_vehicles import vehicle_cover
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
+from longdwm_env.types import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ SEGMENTS_AT_ONCE = 8
 """Whose views are drawn before they are encoded."""
 
 KEPT_TEXTS = 16
-"""Embeddings that are remembered: those of T5 have 1.8 MB, and clips that follow one another are told much the same."""
+"""Embeddings that are remembered: those of T5 have 1.8 MB, and successive clips have much the same text."""
 
 
 def encode_latents(
@@ -196,7 +196,7 @@ class _Encoder:
                 f"{clip.key} is {clip.camera.intrinsics.image_size}; the model wants {self.settings.image_size}"
             )
         tensors: dict[str, Tensor] = {}
-        facts: dict[str, Any] = {"keyframes": []}
+        facts: JsonObject = {"keyframes": []}
         for phase, offset in enumerate(self.choices.offsets(self.choices.keyframe_phases)):
             frames = list(range(offset, len(clip.images), clock.FRAMES_PER_INTERVAL))
             facts["keyframes"].append({"offset": offset, "count": len(frames)})

@@ -29,7 +29,7 @@ import json
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
@@ -42,7 +42,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.data.clip import camera_from_json
 from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder, made_from
-from longdwm_env.types import Camera
+from longdwm_env.types import Camera, JsonObject
 
 SEGMENT_FRAMES = clock.FRAMES_PER_INTERVAL + 1
 """K = 13 frames of a segment, both its keyframes included (LongDWM, Eq. 7)."""
@@ -62,7 +62,7 @@ class LatentChoices:
         tiling: encode pictures in overlapping tiles, which takes less memory and changes latents a little near their
             borders; CogVideoX's codec alone.
         images_per_pass: images that go through the codec at once; bounds memory.
-        vehicles_unknown_ratio: share of the clips' grids in whose views other road users are not moved, as if nobody
+        vehicles_unknown_ratio: share of the clips' grids in whose views other road users are not moved, as if none
             had marked them, so that the model also works from a photograph.
     """
 
@@ -133,7 +133,7 @@ class LatentStore:
         if not manifest.is_file():
             raise InvalidConfig(f"{folder} holds no latents (no manifest.json)")
         self.folder = folder
-        self.made_from: dict[str, Any] = made_from(manifest)
+        self.made_from: JsonObject = made_from(manifest)
         self._shards = ShardFolder(folder, self.made_from)
         self._shards.check_complete()
         self.entries: list[Entry] = self._shards.entries(limit)

@@ -27,7 +27,7 @@ class DistillChoices:
     """What the paper leaves open about distillation.
 
     Attributes:
-        teacher_sees_last: whether the teacher is shown each segment's last frame. Open in the paper. False: a teacher
+        teacher_sees_last: whether the teacher is given each segment's last frame. Open in the paper. False: a teacher
             that sees the answer can only repeat it, and Eq. 8 would be Eq. 3 once more; without it, its one-step
             prediction carries the smooth motion that the Coarse model is to learn.
         use_warp: give teacher and student the warps.
@@ -147,15 +147,15 @@ class DistillObjective(Objective):
             targets = torch.cat([targets[:, :1], self._reencoded(teacher)], dim=1)
         student_noise = gather_ends(noise)
         noisy = add_noise(self.scheduler, coarse.clean, student_noise, timesteps)
-        told = coarse_conditioning(
+        given = coarse_conditioning(
             coarse.clean[:, : coarse.history],
             keyframes,
             coarse.text,
             **coarse.views(with_layout=self.transformer.config.layout_view, with_warp=self.choices.use_warp),
         )
-        predicted = self.model.predict_clean(noisy, timesteps, told)
+        predicted = self.model.predict_clean(noisy, timesteps, given)
         loss = distill_loss(targets, predicted)
-        made = 1 - told.exact_mask
+        made = 1 - given.exact_mask
         # How far what is taught, and what the student makes of it, are from the recorded keyframes.
         taught, recorded = (squared_error(keyframes, coarse.clean, made) for keyframes in (targets, predicted.detach()))
         return loss, {"distill": loss.detach(), "taught": taught, "recorded": recorded}
@@ -181,7 +181,7 @@ class DistillObjective(Objective):
         teacher = self._teacher[0]
         teacher.transformer.to(fine.clean.device)
         config = teacher.transformer.config
-        told = fine_conditioning(
+        given = fine_conditioning(
             fine.first,
             fine.last if sees_last else None,
             fine.clean.shape[1],
@@ -192,4 +192,4 @@ class DistillObjective(Objective):
             **fine.views(with_last=sees_last, with_layout=config.layout_view, with_warp=use_warp),
         )
         noisy = add_noise(self.scheduler, fine.clean, noise, timesteps)
-        return teacher.predict_clean(noisy, timesteps, told)
+        return teacher.predict_clean(noisy, timesteps, given)

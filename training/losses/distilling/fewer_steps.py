@@ -145,21 +145,21 @@ class FewStepObjective(Objective):
         self._teacher[0].transformer.to(batch.sample.clean.device)
         self._inner[0].empty_text = self._inner[0].empty_text.to(batch.sample.clean.device)
         with torch.no_grad():
-            told = self._told(batch.sample)
+            given = self._given(batch.sample)
         if not self.training:
-            return self._distance(batch, told)
+            return self._distance(batch, given)
         if batch.step < self.choices.consistency_steps:
-            loss = self._consistency(batch, told)
+            loss = self._consistency(batch, given)
             return loss, {"consistency": loss.detach()}
-        return self._matching(batch, told)
+        return self._matching(batch, given)
 
-    def _told(self, sample: CoarseBatch | FineBatch) -> Conditioning:
+    def _given(self, sample: CoarseBatch | FineBatch) -> Conditioning:
         inner = self._inner[0]
         if isinstance(inner, CoarseObjective):
             return inner.conditioning(cast(CoarseBatch, sample))
         return inner.conditioning(cast(FineBatch, sample))
 
-    def _consistency(self, batch: FewStepBatch, told: Conditioning) -> Tensor:
+    def _consistency(self, batch: FewStepBatch, given: Conditioning) -> Tensor:
         """From anywhere in a phase to where the teacher's path leads, as an error of the clean latent."""
         clean, counts = batch.sample.clean, batch.counts
         begins, nexts, ends = [], [], []
@@ -176,82 +176,82 @@ class FewStepObjective(Objective):
         begin, following, end = (torch.tensor(times, device=clean.device) for times in (begins, nexts, ends))
         noisy = add_noise(self.scheduler, clean, draw_noise(self.seed, counts, clean), begin)
         with torch.no_grad():
-            taught = self._guided(noisy, begin, told)
+            taught = self._guided(noisy, begin, given)
             moved = jump(self.scheduler, noisy, taught, begin, following)
             # Where the next place is the phase's end, nothing is left to guess.
             there = (following == end).reshape(-1, 1, 1, 1, 1)
-            ahead = self.model.predict_clean(moved, following.clamp(min=0), told)
+            ahead = self.model.predict_clean(moved, following.clamp(min=0), given)
             onward = jump(self.scheduler, moved, ahead, following.clamp(min=0), end)
             target = _clean_that_leads(self.scheduler, noisy, onward, begin, end)
             target = torch.where(there, taught, target)
-        predicted = self.model.predict_clean(noisy, begin, told)
-        return squared_error(predicted, target, 1 - told.exact_mask, self._inner[0].channel_weights)
+        predicted = self.model.predict_clean(noisy, begin, given)
+        return squared_error(predicted, target, 1 - given.exact_mask, self._inner[0].channel_weights)
 
-    def _matching(self, batch: FewStepBatch, told: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _matching(self, batch: FewStepBatch, given: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The critic's loss on the student's samples and, where it is the student's turn, the student's own."""
         student_turn = (batch.step - self.choices.consistency_steps) % self.choices.critic_updates == 0
         with torch.set_grad_enabled(student_turn):
-            drawn = self._drawn(batch, told)
+            drawn = self._drawn(batch, given)
         fixed = drawn.detach()
         times, noise = self._times(batch, "critic"), draw_noise(self.seed, batch.counts, drawn, "critic")
         noisy = add_noise(self.scheduler, fixed, noise, times)
-        output = self._critic[0].output(noisy, times, told)
+        output = self._critic[0].output(noisy, times, given)
         # In the network's own parametrization, as it was trained.
         wanted = output_from_clean(self.scheduler, fixed, noise, times)
-        critic = squared_error(output, wanted, 1 - told.exact_mask)
+        critic = squared_error(output, wanted, 1 - given.exact_mask)
         parts = {"critic": critic.detach()}
         if not student_turn:
             return critic, parts
         with torch.no_grad():
             times = self._times(batch, "matching")
             noisy = add_noise(self.scheduler, fixed, draw_noise(self.seed, batch.counts, drawn, "matching"), times)
-            real = self._guided(noisy, times, told)
-            own = self._critic[0].predict_clean(noisy, times, told)
+            real = self._guided(noisy, times, given)
+            own = self._critic[0].predict_clean(noisy, times, given)
             # So that all timesteps pull alike (DMD, Eq. 8).
             size = (fixed - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True).clamp(min=LEAST_SIZE)
             towards = fixed - (own - real) / size
-        matching = 0.5 * squared_error(drawn, towards, 1 - told.exact_mask)
+        matching = 0.5 * squared_error(drawn, towards, 1 - given.exact_mask)
         parts["matching"] = matching.detach()
         total = critic + matching
         if self.choices.anchor_weight > 0:
-            anchor = self._consistency(batch, told)
+            anchor = self._consistency(batch, given)
             total, parts["consistency"] = total + self.choices.anchor_weight * anchor, anchor.detach()
         return total, parts
 
-    def _drawn(self, batch: FewStepBatch, told: Conditioning) -> Tensor:
+    def _drawn(self, batch: FewStepBatch, given: Conditioning) -> Tensor:
         """Samples of the student, drawn as when sampling up to a random step; that one has gradient."""
         steps = len(self.phases)
         last = int(numbers(self.seed, batch.step, "exit").integers(steps))
         x = draw_noise(self.seed, batch.counts, batch.sample.clean, "drawn")
         for index in range(last):
             with torch.no_grad():
-                x = self._stepped(self.model, x, self.phases[index], told)
+                x = self._stepped(self.model, x, self.phases[index], given)
         begin = torch.full((len(x),), self.phases[last][0], device=x.device)
-        clean = self.model.predict_clean(x, begin, told)
-        return torch.where(told.exact_mask[:, :, None, None, None] > 0, told.known.to(clean), clean)
+        clean = self.model.predict_clean(x, begin, given)
+        return torch.where(given.exact_mask[:, :, None, None, None] > 0, given.known.to(clean), clean)
 
-    def _stepped(self, model: Denoiser, x: Tensor, times: Sequence[int], told: Conditioning) -> Tensor:
+    def _stepped(self, model: Denoiser, x: Tensor, times: Sequence[int], given: Conditioning) -> Tensor:
         begin, end = (torch.full((len(x),), time, device=x.device) for time in (times[0], times[-1]))
-        return jump(self.scheduler, x, model.predict_clean(x, begin, told), begin, end)
+        return jump(self.scheduler, x, model.predict_clean(x, begin, given), begin, end)
 
-    def _distance(self, batch: FewStepBatch, told: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _distance(self, batch: FewStepBatch, given: Conditioning) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Mean squared difference of the student's samples in few steps and the teacher's in many, from one noise."""
         noise = draw_noise(self.seed, batch.counts, batch.sample.clean, "drawn")
         x, taught = noise, noise
         for times in self.phases:
-            x = self._stepped(self.model, x, times, told)
+            x = self._stepped(self.model, x, times, given)
             for place in range(len(times) - 1):
                 begin, end = (torch.full((len(x),), time, device=x.device) for time in times[place : place + 2])
-                taught = jump(self.scheduler, taught, self._guided(taught, begin, told), begin, end)
-        distance = squared_error(x, taught, 1 - told.exact_mask, self._inner[0].channel_weights)
+                taught = jump(self.scheduler, taught, self._guided(taught, begin, given), begin, end)
+        distance = squared_error(x, taught, 1 - given.exact_mask, self._inner[0].channel_weights)
         return distance, {"distance": distance}
 
-    def _guided(self, noisy: Tensor, times: Tensor, told: Conditioning) -> Tensor:
+    def _guided(self, noisy: Tensor, times: Tensor, given: Conditioning) -> Tensor:
         """The teacher's clean latents, guided as it draws."""
         teacher, scale = self._teacher[0], self.choices.guidance_scale
-        output = teacher.output(noisy, times, told)
+        output = teacher.output(noisy, times, given)
         if scale != 1:
-            base = teacher.output(noisy, times, told.with_text(self._inner[0].empty_text[None]))
+            base = teacher.output(noisy, times, given.with_text(self._inner[0].empty_text[None]))
             output = base + scale * (output - base)
         return clean_from_output(self.scheduler, output, noisy, times)
 

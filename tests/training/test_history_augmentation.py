@@ -5,12 +5,12 @@ import torch
 
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, coarse_conditioning
 from longdwm_env.models.settings import OpenChoices
-from longdwm_env.training.losses.wear import worn
+from longdwm_env.training.losses.history_augmentation import augmented_history
 
 COUNTS = tuple(range(40))
 
 
-def told() -> Conditioning:
+def given() -> Conditioning:
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> torch.Tensor:
@@ -28,8 +28,8 @@ def changed(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_share_of_the_samples_is_worn_in_known_frames_and_views_alike() -> None:
-    before = told()
-    after = worn(before, 3, COUNTS, 0.5, with_layout=True)
+    before = given()
+    after = augmented_history(before, 3, COUNTS, 0.5, with_layout=True)
     known = changed(before.known, after.known)
     assert 10 < known.sum() < 30
     assert torch.equal(known, changed(before.warp, after.warp))
@@ -42,8 +42,8 @@ def test_a_share_of_the_samples_is_worn_in_known_frames_and_views_alike() -> Non
 
 
 def test_what_is_worn_loses_fine_detail_and_moves_in_its_mean() -> None:
-    before = told()
-    after = worn(before, 0, COUNTS, 1.0, with_layout=True)
+    before = given()
+    after = augmented_history(before, 0, COUNTS, 1.0, with_layout=True)
 
     def detail(latents: torch.Tensor) -> torch.Tensor:
         return (latents[..., 1:] - latents[..., :-1]).square().mean(dim=(1, 2, 3, 4))
@@ -55,16 +55,16 @@ def test_what_is_worn_loses_fine_detail_and_moves_in_its_mean() -> None:
 
 
 def test_wear_depends_on_seed_and_number_alone() -> None:
-    whole = worn(told(), 1, COUNTS, 0.5, with_layout=False)
-    part = worn(told()[7:9], 1, COUNTS[7:9], 0.5, with_layout=False)
+    whole = augmented_history(given(), 1, COUNTS, 0.5, with_layout=False)
+    part = augmented_history(given()[7:9], 1, COUNTS[7:9], 0.5, with_layout=False)
     assert torch.equal(whole.known[7:9], part.known)
     assert torch.equal(whole.warp[7:9], part.warp)
-    other = worn(told(), 2, COUNTS, 0.5, with_layout=False)
+    other = augmented_history(given(), 2, COUNTS, 0.5, with_layout=False)
     assert not torch.equal(whole.known, other.known)
 
 
 def test_never_worn_is_unchanged() -> None:
-    assert torch.equal(worn(told(), 1, COUNTS, 0.0, with_layout=True).known, told().known)
+    assert torch.equal(augmented_history(given(), 1, COUNTS, 0.0, with_layout=True).known, given().known)
 
 
 def test_a_ratio_outside_its_range_is_refused() -> None:
