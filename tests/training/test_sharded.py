@@ -20,7 +20,7 @@ from longdwm_env.training.stages import export, prepare_latents, run_stage
 from longdwm_env.training.workspace import Workspace
 
 from .scenery import PaintedRoad
-from .sharded_run import STAGE, config, debug_recipe
+from .sharded_run import FEW, STAGE, STEPS, config, debug_recipe
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -36,10 +36,14 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workspace.root
 
 
-def curve(workspace: Workspace) -> dict[int, float]:
-    log = workspace.stage(STAGE) / "losses.jsonl"
+def logged(workspace: Workspace, stage: str = STAGE) -> list[dict[str, float]]:
+    log = workspace.stage(stage) / "losses.jsonl"
     lines = log.read_text().splitlines() if log.is_file() else []
-    return {entry["step"]: entry["loss"] for entry in map(json.loads, lines)}
+    return [json.loads(line) for line in lines]
+
+
+def curve(workspace: Workspace) -> dict[int, float]:
+    return {entry["step"]: entry["loss"] for entry in logged(workspace)}
 
 
 def test_two_processes_that_share_the_weights_train_like_one_also_after_a_kill(encoded: Path, tmp_path: Path) -> None:
@@ -48,7 +52,7 @@ def test_two_processes_that_share_the_weights_train_like_one_also_after_a_kill(e
         shutil.copytree(encoded, workspace.root)
     run_stage(debug_recipe(), STAGE, one, config(shard=False), device="cpu")
 
-    command = [*COMMAND, str(HERE / "sharded_run.py"), str(two.root)]
+    command = [*COMMAND, str(HERE / "sharded_run.py"), str(two.root), STAGE, "shared"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     killed = subprocess.Popen(
         command, env={**environment, "DELAY_S": "0.5"}, cwd=HERE, stderr=subprocess.PIPE, start_new_session=True
@@ -101,3 +105,38 @@ def test_one_process_has_nobody_to_share_with(encoded: Path, tmp_path: Path) -> 
     shutil.copytree(encoded, alone.root)
     with pytest.raises(InvalidConfig, match="torchrun"):
         run_stage(debug_recipe(), STAGE, alone, config(shard=True), device="cpu")
+
+
+@pytest.mark.parametrize("kept", ["copies", "shared"])
+def test_few_steps_are_taught_by_two_processes_as_by_one(encoded: Path, tmp_path: Path, kept: str) -> None:
+    """Consistency, then matching: steps in which the student has no gradient, or the critic none, among them."""
+    one, two = Workspace(tmp_path / "one"), Workspace(tmp_path / "two")
+    for workspace in (one, two):
+        shutil.copytree(encoded, workspace.root)
+    run_stage(debug_recipe(), FEW, one, config(FEW, shard=False), device="cpu")
+    command = [*COMMAND, str(HERE / "sharded_run.py"), str(two.root), FEW, kept]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+
+    wanted, found = logged(one, FEW), logged(two, FEW)
+    assert len(found) == STEPS[FEW]
+    assert {"consistency", "critic", "matching"} <= {name for entry in found for name in entry}
+    for each in ("loss", "consistency", "critic", "matching"):
+        values = [[entry[each] for entry in entries if each in entry] for entries in (wanted, found)]
+        # The same samples, noise and exits; sums over samples are taken in another order.
+        assert values[1] == pytest.approx(values[0], rel=1e-4)
+    read = [{int(line) for line in (two.root / f"read-by-{rank}.txt").read_text().split()} for rank in (0, 1)]
+    trained = [{count for count in counts if count < STEPS[FEW] * 4} for counts in read]
+    assert not trained[0] & trained[1]
+    assert trained[0] | trained[1] == set(range(STEPS[FEW] * 4))
+
+    settings, students = [], []
+    for workspace in (one, two):
+        pipeline = LongDWMPipeline.from_pretrained(str(workspace.pipeline))
+        settings.append(pipeline.settings)
+        students.append(pipeline.coarse.state_dict())
+    assert settings[0] == settings[1]
+    assert settings[1].coarse_steps == 2
+    differences = torch.cat([(students[0][name] - students[1][name]).abs().flatten() for name in students[0]])
+    assert differences.quantile(0.999) < 1e-5
