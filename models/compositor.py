@@ -48,6 +48,10 @@ class Ingredients:
     text: Float[Tensor, "b s d"]
     flags: Float[Tensor, "b 5"]
 
+    def only(self, index: int) -> "Ingredients":
+        """Those of one frame."""
+        return Ingredients(**{name: part[index : index + 1] for name, part in vars(self).items()})
+
 
 def _begun_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
     for parameter in layer.parameters():

@@ -202,7 +202,19 @@ class DiffusionWorld:
                 raise ValueError(
                     f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
                 )
-        poses = [trajectory.poses[:step] for trajectory in trajectories]
+        if self._generation.each_alone and len(states) > 1:
+            # One task a driver, with his traffic: else one core would move everybody's before the others begin.
+            alone = [partial(self._advanced, [s], [t], num_frames) for s, t in zip(states, trajectories, strict=True)]
+            made = self._generation.run(alone)
+            return [state for (state,), _ in made], stack_frames([clip for _, (clip,) in made])
+        following, clips = self._advanced(states, trajectories, num_frames)
+        return following, stack_frames(clips)
+
+    def _advanced(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], list[Images]]:
+        """As ``advance``, with the clips apart."""
+        poses = [trajectory.poses[: clock.FRAMES_PER_INTERVAL] for trajectory in trajectories]
         others = [self._others(*each) for each in zip(states, trajectories, strict=True)]
         tracks = [each.tracks for each in others]
         rests = [
@@ -217,7 +229,7 @@ class DiffusionWorld:
         going_on = iter(self._gone_on(begun, num_frames))
         seconds = [next(made) if rest is None else next(going_on) for rest in rests]
         nexts = [self._next(*each, num_frames) for each in zip(states, seconds, poses, others, strict=True)]
-        return nexts, stack_frames([second.frames[:num_frames] for second in seconds])
+        return nexts, [second.frames[:num_frames] for second in seconds]
 
     @property
     def device(self) -> str:
@@ -431,12 +443,14 @@ class DiffusionWorld:
 
     def _text(self, prompt: str) -> Tensor:
         """Embedding of a prompt, (S, D): the cache only saves time, the text encoder gives the same each time."""
-        if prompt not in self._texts:
+        known = self._texts.get(prompt)
+        if known is None:
             if len(self._texts) >= _PROMPTS_KEPT:
-                self._texts.pop(next(iter(self._texts)))
+                self._texts.pop(next(iter(self._texts), ""), None)
             with timing.stage("coarse"):
-                self._texts[prompt] = self.pipeline.encode_text([prompt])[0]
-        return self._texts[prompt]
+                self._texts[prompt] = encoded = self.pipeline.encode_text([prompt])[0]
+            return encoded
+        return known
 
 
 def camera_of(state: WorldState) -> Camera:

@@ -31,6 +31,9 @@ BETWEEN_SWEEP = SweepSettings(DEFAULT_PLANES)
 UNIT_WIDTH_PX = 144.0
 """Width of pictures whose fineness is 0."""
 
+PIXELS_AT_ONCE = 120_000
+"""Of the frames that are composed in one pass: eight of 96 x 144, two of 192 x 288. More leave the caches of a core."""
+
 
 @dataclass(frozen=True)
 class FrameParts:
@@ -61,6 +64,7 @@ class SecondParts:
     def __init__(self, first: Images, surroundings: Surroundings, camera: Camera) -> None:
         self.first, self.surroundings, self.camera = first, surroundings, camera
         self.maps: dict[int, MapPicture] = {}
+        self._fronts: dict[int, tuple[Images, Images]] = {}
 
     def keyframe(self, matched: Images, coarse: Images, frame: int = clock.FRAMES_PER_INTERVAL) -> FrameParts:
         """Of the next keyframe, from its matched sweep and the Coarse model's picture, (H, W, 3) each."""
@@ -74,7 +78,7 @@ class SecondParts:
         swept = self._swept(last, frames) if self.surroundings.scenery is None else None
         made = []
         for index, frame in enumerate(frames):
-            (front, in_front), (back, in_back) = self._taken(self.first, 0, frame), self._taken(last, end, frame)
+            (front, in_front), (back, in_back) = self._front(frame), self._taken(last, end, frame)
             nearer = front if frame <= end // 2 else back
             pictures = (front, back, nearer if swept is None else swept[index], np.zeros_like(front))
             made.append(self._parts(frame, pictures, (in_front, in_back), 0.0, frame / end))
@@ -98,6 +102,14 @@ class SecondParts:
         """Draw what the map shows of frames before it is needed."""
         for frame in frames:
             self.shown(frame)
+
+    def prepare(self, frame: int) -> None:
+        """Do for a frame between what can be done before the keyframe is there."""
+        self._fronts[frame] = self._front(frame)
+
+    def _front(self, frame: int) -> tuple[Images, Images]:
+        """The present frame taken along to a later one, and where it shows what the map says."""
+        return self._fronts.get(frame) or self._taken(self.first, 0, frame)
 
     def _relative(self, end: int) -> FloatArray:
         poses = self.surroundings.poses
@@ -130,7 +142,10 @@ class SecondParts:
 
 
 class FrameComposer:
-    """The compositor at work, a frame at a time, so that what is made does not depend on what is made with it.
+    """The compositor at work, on a few frames at a time where each is the same to the bit as it is alone.
+
+    Whether it is depends on the machine: on the order in which its convolutions add for a batch of that size, which
+    values do not change. So the first batch of each shape is made both ways, and decides for those that follow.
 
     Args:
         compositor: the network.
@@ -142,16 +157,50 @@ class FrameComposer:
         self.compositor = compositor.to(memory_format=torch.channels_last) if on_cpu else compositor
         self.device = device
         self.in_bfloat16 = on_cpu and compositor.dtype == torch.float32 and faster_in_bfloat16()
+        self._as_alone: dict[torch.Size, bool] = {}
 
     @torch.no_grad()
-    def composed(self, parts: FrameParts, present: Present, number: int) -> Images:
-        """A frame (H, W, 3) from its parts; ``number`` counts frames after the present one."""
-        shape = (1, *parts.masks.shape[1:])
-        noise = counted_noise([present.seed], [present.counter + number], "compose", shape, self.device, torch.float32)
-        given = as_ingredients([parts], noise, present.text[None].float(), self.device)
+    def composed(self, parts: Sequence[FrameParts], present: Present, numbers: Sequence[int]) -> list[Images]:
+        """Frames (H, W, 3) from their parts; ``numbers`` count frames after the present one."""
+        if not parts:
+            return []
+        height, width = parts[0].masks.shape[1:]
+        noise = [
+            counted_noise(
+                [present.seed], [present.counter + number], "compose", (1, height, width), self.device, torch.float32
+            )
+            for number in numbers
+        ]
+        most = max(1, PIXELS_AT_ONCE // (height * width))
+        made: list[Images] = []
+        for first in range(0, len(parts), most):
+            some = parts[first : first + most]
+            text = present.text[None].float().expand(len(some), -1, -1)
+            given = as_ingredients(some, torch.cat(noise[first : first + most]), text, self.device)
+            made += list(uint8_from_images(self._frames(given)))
+        return made
+
+    def _frames(self, given: Ingredients) -> Tensor:
+        """(B, 3, H, W), each as it is alone."""
+        shape = given.pictures.shape
+        if len(given.flags) == 1:
+            return self._in_one_pass(given)
+        if not self._as_alone.get(shape, True):
+            return self._one_by_one(given)
+        together = self._in_one_pass(given)
+        if shape not in self._as_alone:
+            alone = self._one_by_one(given)
+            self._as_alone[shape] = torch.equal(together, alone)
+            return alone
+        return together
+
+    def _one_by_one(self, given: Ingredients) -> Tensor:
+        return torch.cat([self._in_one_pass(given.only(index)) for index in range(len(given.flags))])
+
+    def _in_one_pass(self, given: Ingredients) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            made = self.compositor(given)
-        return uint8_from_images(made)[0]
+            made: Tensor = self.compositor(given)
+        return made
 
 
 def as_ingredients(

@@ -88,6 +88,14 @@ class Generation:
         """How many gaps are worth giving at once."""
         return self.gap_batch * (self.lanes.count if self.in_lanes else 1)
 
+    @property
+    def each_alone(self) -> bool:
+        """Whether drivers share no pass, so that a batch of them is but several tasks, each of which asks for its own.
+
+        Lanes then have one after the other; in a GPU's passes they go together.
+        """
+        return self.in_lanes and self.micro_batch == 1
+
     def second(
         self,
         presents: Sequence[Present],
@@ -163,7 +171,12 @@ class Generation:
         matched = seen if matched is None else matched
         assert matched is not None
         assert coarse is not None
-        (keyframe,) = self.run([partial(self._composed_keyframe, present, matched, coarse, parts)])
+        # And beside the keyframe, what the frames before it need and it does not say.
+        tasks: list[Callable[[], Images | None]] = [partial(self._composed_keyframe, present, matched, coarse, parts)]
+        between = range(1, min(num_frames, clock.FRAMES_PER_INTERVAL - 1) + 1)
+        tasks += [partial(self._prepare, parts, number) for number in between]
+        keyframe = self.run(tasks)[0]
+        assert keyframe is not None
         frames = self._composed_frames(present, keyframe, range(1, num_frames + 1), parts)
         return np.concatenate([frames, keyframe[None]]) if and_keyframe else frames
 
@@ -208,7 +221,11 @@ class Generation:
         with self._stage("geometry"):
             given = parts.keyframe(matched, coarse)
         with self._stage("coarse"):
-            return self.composer.composed(given, present, clock.FRAMES_PER_INTERVAL)
+            return self.composer.composed([given], present, [clock.FRAMES_PER_INTERVAL])[0]
+
+    def _prepare(self, parts: SecondParts, number: int) -> None:
+        with self._stage("geometry"):
+            parts.prepare(number)
 
     @torch.no_grad()
     def coarse_picture(self, present: Present, pose: FloatArray, sampling: Sampling) -> tuple[Images, Images]:
@@ -260,7 +277,7 @@ class Generation:
         with self._stage("geometry"):
             given = parts.between(keyframe, numbers)
         with self._stage("fine"):
-            return [self.composer.composed(part, present, number) for part, number in zip(given, numbers, strict=True)]
+            return self.composer.composed(given, present, numbers)
 
     @torch.no_grad()
     def restyled(self, present: Present, picture: Images) -> Images:
@@ -269,7 +286,7 @@ class Generation:
             return picture
         surroundings = present.surroundings or Surroundings(np.zeros((1, 3)))
         given = SecondParts(picture, surroundings, present.camera).restyled()
-        return self.composer.composed(given, present, 0)
+        return self.composer.composed([given], present, [0])[0]
 
     def keyframes(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling
