@@ -215,12 +215,14 @@ class DiffusionWorld:
     ) -> tuple[list[WorldState], list[Images]]:
         """As ``advance``, with the clips apart."""
         poses = [trajectory.poses[: clock.FRAMES_PER_INTERVAL] for trajectory in trajectories]
-        others = [self._others(*each) for each in zip(states, trajectories, strict=True)]
-        tracks = [each.tracks for each in others]
         rests = [
             rest_of_second(*each, num_frames) if self.finish_seconds else None
             for each in zip(states, poses, strict=True)
         ]
+        # Who goes on with a second knows already where the others will be; their state is needed where he stops.
+        frames = [clock.FRAMES_PER_INTERVAL if rest is None else num_frames for rest in rests]
+        others = [self._others(*each) for each in zip(states, trajectories, frames, strict=True)]
+        tracks = [each.tracks for each in others]
         given = list(zip(states, poses, tracks, strict=True))
         made = iter(
             self._generated([each for each, rest in zip(given, rests, strict=True) if rest is None], num_frames)
@@ -341,10 +343,10 @@ class DiffusionWorld:
         away = self._text("")[None] if guided or self._guidance_scale != 1 else None
         return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, away)
 
-    def _others(self, state: WorldState, trajectory: Trajectory) -> Meanwhile:
-        """The other road users during the next second, at 13 frames, near or far, in the picture or not."""
+    def _others(self, state: WorldState, trajectory: Trajectory, frames: int = clock.FRAMES_PER_INTERVAL) -> Meanwhile:
+        """The other road users at some frames to come and now, near or far, in the picture or not."""
         with timing.stage("geometry"):
-            return self.road_users.ahead(state, trajectory, camera_of(state), self._layout(state))
+            return self.road_users.ahead(state, trajectory, camera_of(state), self._layout(state), frames)
 
     def _held(
         self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int

@@ -6,6 +6,8 @@ between, from the keyframes on both sides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from threading import Lock
 
 import numpy as np
 import torch
@@ -139,6 +141,47 @@ class SecondParts:
         fineness = np.log2(self.camera.intrinsics.width_px / UNIT_WIDTH_PX)
         flags = np.array([keyframe, share, *self.surroundings.flags, fineness], np.float32)
         return FrameParts(np.stack(pictures), np.stack(masks), np.dstack([shown.picture, depth]), flags)
+
+
+class BegunSeconds:
+    """The parts of seconds that were begun last, for who goes on with one: its maps need not be drawn again.
+
+    It saves time only: what is given for some content is what ``SecondParts`` of it would be.
+
+    Args:
+        most: seconds that are kept; the one that was not asked for longest goes first.
+    """
+
+    def __init__(self, most: int = 2) -> None:
+        self._most = most
+        self._kept: dict[bytes, SecondParts] = {}
+        self._changing = Lock()
+
+    def parts(self, first: Images, surroundings: Surroundings, camera: Camera) -> SecondParts:
+        """The parts of a second; see ``SecondParts``."""
+        key = _content_of(first, surroundings, camera)
+        with self._changing:
+            parts = self._kept.pop(key, None) or SecondParts(first, surroundings, camera)
+            self._kept[key] = parts
+            if len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+            return parts
+
+
+def _content_of(first: Images, surroundings: Surroundings, camera: Camera) -> bytes:
+    arrays = [first, surroundings.poses]
+    layout, scenery, others = surroundings.layout, surroundings.scenery, surroundings.others
+    if layout is not None:
+        arrays += [layout.corners_m, layout.kinds]
+    if scenery is not None:
+        arrays += scenery.arrays.values()
+    if others is not None:
+        arrays += [others.poses, others.sizes_m, *others.looks.values()]
+    known = (camera, layout is None, scenery is None, None if others is None else list(others.looks))
+    told = blake2b(repr((known, [(each.shape, each.dtype) for each in arrays])).encode(), digest_size=16)
+    for each in arrays:
+        told.update(np.ascontiguousarray(each).data)
+    return told.digest()
 
 
 class FrameComposer:
