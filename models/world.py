@@ -101,7 +101,8 @@ class DiffusionWorld:
         finish_seconds: bool = False,
         traffic: TrafficKind | None = None,
     ) -> None:
-        settings = pipeline.settings
+        # Read once: a pipeline reads them from its configuration every time.
+        settings = self._settings = pipeline.settings
         self.finish_seconds = finish_seconds
         self.road_users = RoadUsers(settings.move_vehicles, traffic)
         self.name = name
@@ -172,10 +173,10 @@ class DiffusionWorld:
         seconds = min(self._history - 1, scene.log.num_past // clock.FRAMES_PER_INTERVAL)
         past = seconds * clock.FRAMES_PER_INTERVAL
         frames = np.array(scene.log.images(-past, past + 1, camera))
-        prompt = known_prompt(scene.prompt) if self.pipeline.settings.prompts == "conditions" else scene.prompt
+        prompt = known_prompt(scene.prompt) if self._settings.prompts == "conditions" else scene.prompt
         values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
         arrays: dict[str, NDArray[np.generic]] = {"frames": frames, "track": self._track_before(scene)}
-        if self.pipeline.settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
+        if self._settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
             layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
         if self.pipeline.compositor is not None and isinstance(scene.road_map, SceneryMap):
@@ -411,7 +412,7 @@ class DiffusionWorld:
     @property
     def _baseline(self) -> int:
         """How many frames back the matched sweep looks; 0 where the model has none."""
-        sweep = self.pipeline.settings.matched_sweep
+        sweep = self._settings.matched_sweep
         return 0 if sweep is None else sweep.baseline_frames
 
     def _track_before(self, scene: Scene) -> FloatArray:
