@@ -48,6 +48,10 @@ class Ingredients:
     text: Float[Tensor, "b s d"]
     flags: Float[Tensor, "b 5"]
 
+    def only(self, index: int) -> "Ingredients":
+        """Those of one frame."""
+        return Ingredients(**{name: part[index : index + 1] for name, part in vars(self).items()})
+
 
 def _begun_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
     for parameter in layer.parameters():
@@ -103,6 +107,9 @@ class Compositor(ModelMixin, ConfigMixin):
         """Frames (B, 3, H, W), about in [-1, 1]; H and W are multiples of 8."""
         pictures, masks, flags = given.pictures, given.masks, given.flags
         x = torch.cat([pictures.flatten(1, 2), masks, given.map_picture, given.noise], dim=1)
+        if torch.is_autocast_enabled(x.device.type):
+            # As the first convolution would have it, but before it is copied twice.
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         told = self.told(torch.cat([given.text.flatten(1), flags], dim=1))
         at_a, at_b, at_c = told[..., None, None].split(list(self.config.widths), dim=1)

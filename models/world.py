@@ -103,7 +103,8 @@ class DiffusionWorld:
         finish_seconds: bool = False,
         traffic: TrafficKind | None = None,
     ) -> None:
-        settings = pipeline.settings
+        # Read once: a pipeline reads them from its configuration every time.
+        settings = self._settings = pipeline.settings
         self.finish_seconds = finish_seconds
         self.road_users = RoadUsers(settings.move_vehicles, traffic)
         self.name = name
@@ -174,10 +175,10 @@ class DiffusionWorld:
         seconds = min(self._history - 1, scene.log.num_past // clock.FRAMES_PER_INTERVAL)
         past = seconds * clock.FRAMES_PER_INTERVAL
         frames = np.array(scene.log.images(-past, past + 1, camera))
-        prompt = known_prompt(scene.prompt) if self.pipeline.settings.prompts == "conditions" else scene.prompt
+        prompt = known_prompt(scene.prompt) if self._settings.prompts == "conditions" else scene.prompt
         values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
         arrays: dict[str, NDArray[np.generic]] = {"frames": frames, "track": self._track_before(scene)}
-        if self.pipeline.settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
+        if self._settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
             layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
             arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
         if self.pipeline.compositor is not None and isinstance(scene.road_map, SceneryMap):
@@ -208,13 +209,27 @@ class DiffusionWorld:
                 raise ValueError(
                     f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
                 )
-        poses = [trajectory.poses[:step] for trajectory in trajectories]
-        others = [self._others(*each) for each in zip(states, trajectories, strict=True)]
-        tracks = [each.tracks for each in others]
+        if self._generation.each_alone and len(states) > 1:
+            # One task a driver, with his traffic: else one core would move everybody's before the others begin.
+            alone = [partial(self._advanced, [s], [t], num_frames) for s, t in zip(states, trajectories, strict=True)]
+            made = self._generation.run(alone)
+            return [state for (state,), _ in made], stack_frames([clip for _, (clip,) in made])
+        following, clips = self._advanced(states, trajectories, num_frames)
+        return following, stack_frames(clips)
+
+    def _advanced(
+        self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
+    ) -> tuple[list[WorldState], list[Images]]:
+        """As ``advance``, with the clips apart."""
+        poses = [trajectory.poses[: clock.FRAMES_PER_INTERVAL] for trajectory in trajectories]
         rests = [
             rest_of_second(*each, num_frames) if self.finish_seconds else None
             for each in zip(states, poses, strict=True)
         ]
+        # Who goes on with a second knows already where the others will be; their state is needed where he stops.
+        frames = [clock.FRAMES_PER_INTERVAL if rest is None else num_frames for rest in rests]
+        others = [self._others(*each) for each in zip(states, trajectories, frames, strict=True)]
+        tracks = [each.tracks for each in others]
         given = list(zip(states, poses, tracks, strict=True))
         made = iter(
             self._generated([each for each, rest in zip(given, rests, strict=True) if rest is None], num_frames)
@@ -223,7 +238,7 @@ class DiffusionWorld:
         going_on = iter(self._gone_on(begun, num_frames))
         seconds = [next(made) if rest is None else next(going_on) for rest in rests]
         nexts = [self._next(*each, num_frames) for each in zip(states, seconds, poses, others, strict=True)]
-        return nexts, stack_frames([second.frames[:num_frames] for second in seconds])
+        return nexts, [second.frames[:num_frames] for second in seconds]
 
     @property
     def device(self) -> str:
@@ -342,10 +357,10 @@ class DiffusionWorld:
         away = self._text("")[None] if guided or self._guidance_scale != 1 else None
         return Sampling(self._coarse_steps, self._fine_steps, self._guidance_scale, away)
 
-    def _others(self, state: WorldState, trajectory: Trajectory) -> Meanwhile:
-        """The other road users during the next second, at 13 frames, near or far, in the picture or not."""
+    def _others(self, state: WorldState, trajectory: Trajectory, frames: int = clock.FRAMES_PER_INTERVAL) -> Meanwhile:
+        """The other road users at some frames to come and now, near or far, in the picture or not."""
         with timing.stage("geometry"):
-            return self.road_users.ahead(state, trajectory, camera_of(state), self._layout(state))
+            return self.road_users.ahead(state, trajectory, camera_of(state), self._layout(state), frames)
 
     def _held(
         self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
@@ -373,7 +388,7 @@ class DiffusionWorld:
 
     def _sky(self, state: WorldState) -> Sky | None:
         """The sky as the drive remembers it; None where the map does not know what stands before it."""
-        if not self.pipeline.settings.sky_memory or f"{_SCENERY}kinds" not in state.arrays:
+        if not self._settings.sky_memory or f"{_SCENERY}kinds" not in state.arrays:
             return None
         exact = state.values.get("scenery_is_real", True)
         unseen = Sky.unseen(camera_of(state), exact)
@@ -421,7 +436,7 @@ class DiffusionWorld:
     @property
     def _baseline(self) -> int:
         """How many frames back the matched sweep looks; 0 where the model has none."""
-        sweep = self.pipeline.settings.matched_sweep
+        sweep = self._settings.matched_sweep
         return 0 if sweep is None else sweep.baseline_frames
 
     def _track_before(self, scene: Scene) -> FloatArray:
@@ -457,12 +472,14 @@ class DiffusionWorld:
 
     def _text(self, prompt: str) -> Tensor:
         """Embedding of a prompt, (S, D): the cache only saves time, the text encoder gives the same each time."""
-        if prompt not in self._texts:
+        known = self._texts.get(prompt)
+        if known is None:
             if len(self._texts) >= _PROMPTS_KEPT:
-                self._texts.pop(next(iter(self._texts)))
+                self._texts.pop(next(iter(self._texts), ""), None)
             with timing.stage("coarse"):
-                self._texts[prompt] = self.pipeline.encode_text([prompt])[0]
-        return self._texts[prompt]
+                self._texts[prompt] = encoded = self.pipeline.encode_text([prompt])[0]
+            return encoded
+        return known
 
 
 def camera_of(state: WorldState) -> Camera:

@@ -54,7 +54,12 @@ class RoadLayout:
     def near(self, centre_m: FloatArray, reach_m: float) -> "RoadLayout":
         """Only what has a corner within a distance of a point (2,)."""
         close = (np.hypot(*(self.corners_m - np.asarray(centre_m, np.float32)).T) < reach_m).any(axis=0)
-        return RoadLayout(self.corners_m[close], self.kinds[close])
+        chosen = object.__new__(RoadLayout)
+        for name, part in (("corners_m", self.corners_m[close]), ("kinds", self.kinds[close])):
+            # Without looking at it again.
+            part.flags.writeable = False
+            object.__setattr__(chosen, name, part)
+        return chosen
 
     def seen_from(self, pose: FloatArray) -> "RoadLayout":
         """The same in the ego frame of a pose (3,)."""
@@ -138,14 +143,14 @@ def visible_quads(
     whole = depths.min(axis=1) > _NEAREST_M
     columns = pixels[..., 0]
     visible &= ~whole | ((columns.max(axis=1) > 0) & (columns.min(axis=1) < width))
-    shapes = list(_fixed_point(np.nan_to_num(pixels), samples))
-    cut = np.flatnonzero(visible & ~whole).tolist()
+    chosen = np.flatnonzero(visible)
+    shapes = dict(zip(chosen.tolist(), _fixed_point(np.nan_to_num(pixels[chosen]), samples), strict=True))
+    cut = chosen[~whole[chosen]].tolist()
     if cut:
         parts = [_clipped(ground[index], depths[index]) for index in cut]
         corners = _fixed_point(project_points(camera, np.concatenate(parts))[0], samples)
-        for index, part in zip(cut, np.split(corners, np.cumsum([len(part) for part in parts])[:-1]), strict=True):
-            shapes[index] = part
-    return [(index, shapes[index]) for index in np.flatnonzero(visible).tolist()]
+        shapes.update(zip(cut, np.split(corners, np.cumsum([len(part) for part in parts])[:-1]), strict=True))
+    return list(shapes.items())
 
 
 @lru_cache(maxsize=8)

@@ -53,19 +53,21 @@ def begin(scene: Scene) -> Begun:
     return simulated.begin(scene)
 
 
-def react(state: WorldState, poses: FloatArray, speeds_mps: FloatArray) -> Meanwhile:
+def react(state: WorldState, poses: FloatArray, speeds_mps: FloatArray, frames: int | None = None) -> Meanwhile:
     """Reactive traffic while the ego drives.
 
     Args:
         state: of the world; its arrays are those of ``begin`` or ``Meanwhile.after``, beside the ego's ``track``.
         poses: (T, 3) of the ego's rear axle at the frames to come, in the world frame.
         speeds_mps: (T,) of the ego.
+        frames: how many of the T are needed; None for all. Only of recorded traffic the others are there as well: whom
+            it counts as near depends on them.
     """
     if logged.AHEAD in state.arrays:
         return logged.react(state, poses, speeds_mps)
     from longdwm_env.traffic import simulated
 
-    return simulated.react(state, poses, speeds_mps)
+    return simulated.react(state, poses[:frames], speeds_mps[:frames])
 
 
 def _simulated(scene: Scene) -> bool:

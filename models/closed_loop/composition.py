@@ -6,6 +6,8 @@ between, from the keyframes on both sides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from threading import Lock
 
 import numpy as np
 import torch
@@ -30,6 +32,9 @@ BETWEEN_SWEEP = SweepSettings(DEFAULT_PLANES)
 
 UNIT_WIDTH_PX = 144.0
 """Width of pictures whose fineness is 0."""
+
+PIXELS_AT_ONCE = 120_000
+"""Of the frames that are composed in one pass: eight of 96 x 144, two of 192 x 288. More leave the caches of a core."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class SecondParts:
 
     def __init__(self, first: Images, surroundings: Surroundings, camera: Camera) -> None:
         self.first, self.surroundings, self.camera = first, surroundings, camera
+        self._fronts: dict[int, tuple[Images, Images]] = {}
 
     def keyframe(self, matched: Images, coarse: Images, frame: int = clock.FRAMES_PER_INTERVAL) -> FrameParts:
         """Of the next keyframe, from its matched sweep and the Coarse model's picture, (H, W, 3) each."""
@@ -73,7 +79,7 @@ class SecondParts:
         swept = self._swept(last, frames) if self.surroundings.scenery is None else None
         made = []
         for index, frame in enumerate(frames):
-            (front, in_front), (back, in_back) = self._taken(self.first, 0, frame), self._taken(last, end, frame)
+            (front, in_front), (back, in_back) = self._front(frame), self._taken(last, end, frame)
             nearer = front if frame <= end // 2 else back
             pictures = (front, back, nearer if swept is None else swept[index], np.zeros_like(front))
             made.append(self._parts(frame, pictures, (in_front, in_back), 0.0, frame / end))
@@ -97,6 +103,14 @@ class SecondParts:
         """Draw what the map shows of frames before it is needed."""
         for frame in frames:
             self.shown(frame)
+
+    def prepare(self, frame: int) -> None:
+        """Do for a frame between what can be done before the keyframe is there."""
+        self._fronts[frame] = self._front(frame)
+
+    def _front(self, frame: int) -> tuple[Images, Images]:
+        """The present frame taken along to a later one, and where it shows what the map says."""
+        return self._fronts.get(frame) or self._taken(self.first, 0, frame)
 
     def _relative(self, end: int) -> FloatArray:
         poses = self.surroundings.poses
@@ -126,8 +140,52 @@ class SecondParts:
         return FrameParts(np.stack(pictures), np.stack(masks), np.dstack([shown.picture, depth]), flags)
 
 
+class BegunSeconds:
+    """The parts of seconds that were begun last, for who goes on with one: its maps need not be drawn again.
+
+    It saves time only: what is given for some content is what ``SecondParts`` of it would be.
+
+    Args:
+        most: seconds that are kept; the one that was not asked for longest goes first.
+    """
+
+    def __init__(self, most: int = 2) -> None:
+        self._most = most
+        self._kept: dict[bytes, SecondParts] = {}
+        self._changing = Lock()
+
+    def parts(self, first: Images, surroundings: Surroundings, camera: Camera) -> SecondParts:
+        """The parts of a second; see ``SecondParts``."""
+        key = _content_of(first, surroundings, camera)
+        with self._changing:
+            parts = self._kept.pop(key, None) or SecondParts(first, surroundings, camera)
+            self._kept[key] = parts
+            if len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+            return parts
+
+
+def _content_of(first: Images, surroundings: Surroundings, camera: Camera) -> bytes:
+    arrays = [first, surroundings.poses]
+    layout, scenery, others = surroundings.layout, surroundings.scenery, surroundings.others
+    if layout is not None:
+        arrays += [layout.corners_m, layout.kinds]
+    if scenery is not None:
+        arrays += scenery.arrays.values()
+    if others is not None:
+        arrays += [others.poses, others.sizes_m, *others.looks.values()]
+    known = (camera, layout is None, scenery is None, None if others is None else list(others.looks))
+    told = blake2b(repr((known, [(each.shape, each.dtype) for each in arrays])).encode(), digest_size=16)
+    for each in arrays:
+        told.update(np.ascontiguousarray(each).data)
+    return told.digest()
+
+
 class FrameComposer:
-    """The compositor at work, a frame at a time, so that what is made does not depend on what is made with it.
+    """The compositor at work, on a few frames at a time where each is the same to the bit as it is alone.
+
+    Whether it is depends on the machine: on the order in which its convolutions add for a batch of that size, which
+    values do not change. So the first batch of each shape is made both ways, and decides for those that follow.
 
     Args:
         compositor: the network.
@@ -139,21 +197,56 @@ class FrameComposer:
         self.compositor = compositor.to(memory_format=torch.channels_last) if on_cpu else compositor
         self.device = device
         self.in_bfloat16 = on_cpu and compositor.dtype == torch.float32 and faster_in_bfloat16()
+        self._as_alone: dict[torch.Size, bool] = {}
 
     @torch.no_grad()
-    def composed(self, parts: FrameParts, present: Present, number: int) -> Images:
-        """A frame (H, W, 3) from its parts; ``number`` counts frames after the present one."""
-        shape = (1, *parts.masks.shape[1:])
-        noise = counted_noise([present.seed], [present.counter + number], "compose", shape, self.device, torch.float32)
-        given = as_ingredients([parts], noise, present.text[None].float(), self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            made = self.compositor(given)
-        image = uint8_from_images(made)[0]
+    def composed(self, parts: Sequence[FrameParts], present: Present, numbers: Sequence[int]) -> list[Images]:
+        """Frames (H, W, 3) from their parts; ``numbers`` count frames after the present one."""
+        if not parts:
+            return []
+        height, width = parts[0].masks.shape[1:]
+        noise = [
+            counted_noise(
+                [present.seed], [present.counter + number], "compose", (1, height, width), self.device, torch.float32
+            )
+            for number in numbers
+        ]
+        most = max(1, PIXELS_AT_ONCE // (height * width))
+        made: list[Images] = []
+        for first in range(0, len(parts), most):
+            some = parts[first : first + most]
+            text = present.text[None].float().expand(len(some), -1, -1)
+            given = as_ingredients(some, torch.cat(noise[first : first + most]), text, self.device)
+            made += list(uint8_from_images(self._frames(given)))
         around = present.surroundings
         if around is None:
-            return image
-        depth = parts.map_picture[..., 3]
-        return around.below_the_sky(image, depth, number, present.camera, present.counter + number)
+            return made
+        return [
+            around.below_the_sky(image, part.map_picture[..., 3], number, present.camera, present.counter + number)
+            for image, part, number in zip(made, parts, numbers, strict=True)
+        ]
+
+    def _frames(self, given: Ingredients) -> Tensor:
+        """(B, 3, H, W), each as it is alone."""
+        shape = given.pictures.shape
+        if len(given.flags) == 1:
+            return self._in_one_pass(given)
+        if not self._as_alone.get(shape, True):
+            return self._one_by_one(given)
+        together = self._in_one_pass(given)
+        if shape not in self._as_alone:
+            alone = self._one_by_one(given)
+            self._as_alone[shape] = torch.equal(together, alone)
+            return alone
+        return together
+
+    def _one_by_one(self, given: Ingredients) -> Tensor:
+        return torch.cat([self._in_one_pass(given.only(index)) for index in range(len(given.flags))])
+
+    def _in_one_pass(self, given: Ingredients) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            made: Tensor = self.compositor(given)
+        return made
 
 
 def as_ingredients(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from longdwm_env import clock, timing
-from longdwm_env.models.closed_loop.composition import FrameComposer, SecondParts
+from longdwm_env.models.closed_loop.composition import BegunSeconds, FrameComposer, SecondParts
 from longdwm_env.models.closed_loop.sample_threads import Lanes
 from longdwm_env.models.closed_loop.samples import CoarseInputs, Gap, Present, Sampling
 from longdwm_env.models.closed_loop.surroundings import Surroundings
@@ -38,11 +38,12 @@ CLIP_FRAMES = clock.FRAMES_PER_INTERVAL + 1
 """Frames of a clip of the Fine model: both keyframes and those between."""
 
 DRAWN_AHEAD = 4
-"""Frames whose maps are drawn beside the Coarse model: about as many as take no longer than it."""
+"""Frames whose maps are drawn beside the Coarse model, and who are prepared beside the keyframe where they may be asked
+for later: about as many as take no longer than it."""
 
 
 class Generation:
-    """Coarse model, Fine model and codec at work together. Keeps nothing between calls.
+    """Coarse model, Fine model and codec at work together. Keeps nothing between calls that what is made depends on.
 
     Args:
         coarse: the Coarse model.
@@ -80,6 +81,7 @@ class Generation:
         self.lanes = Lanes(torch.get_num_threads())
         self.views = ViewEncoder(codec, settings, self.device, dtype, self.lanes)
         self.composer = None if compositor is None else FrameComposer(compositor, self.device)
+        self._begun = BegunSeconds()
         self._last_is_exact = codec.latent_frames(CLIP_FRAMES) == CLIP_FRAMES
         self._keeps_ends = self._last_is_exact and fine.transformer.config.keep_known
 
@@ -87,6 +89,14 @@ class Generation:
     def gaps_at_once(self) -> int:
         """How many gaps are worth giving at once."""
         return self.gap_batch * (self.lanes.count if self.in_lanes else 1)
+
+    @property
+    def each_alone(self) -> bool:
+        """Whether drivers share no pass, so that a batch of them is but several tasks, each of which asks for its own.
+
+        Lanes then have one after the other; in a GPU's passes they go together.
+        """
+        return self.in_lanes and self.micro_batch == 1
 
     def second(
         self,
@@ -152,8 +162,9 @@ class Generation:
     ) -> Images:
         """A second of one driver: the keyframe, then the frames between, side by side where lanes are free."""
         surroundings = present.surroundings or Surroundings(np.concatenate([np.zeros((1, 3)), poses]))
-        parts = SecondParts(present.history[-1], surroundings, present.camera)
-        ahead = range(1, min(num_frames, DRAWN_AHEAD) + 1)
+        known = (present.history[-1], surroundings, present.camera)
+        parts = self._begun.parts(*known) if and_keyframe else SecondParts(*known)
+        ahead = range(1, (DRAWN_AHEAD if and_keyframe else min(num_frames, DRAWN_AHEAD)) + 1)
         # Beside the Coarse model, another lane draws what does not depend on it.
         beside: list[Callable[[], tuple[Images | None, Images | None]]] = [
             partial(self._coarse, present, poses[-1], sampling),
@@ -163,7 +174,12 @@ class Generation:
         matched = seen if matched is None else matched
         assert matched is not None
         assert coarse is not None
-        (keyframe,) = self.run([partial(self._composed_keyframe, present, matched, coarse, parts)])
+        # And beside the keyframe, what the frames before it need and it does not say.
+        tasks: list[Callable[[], Images | None]] = [partial(self._composed_keyframe, present, matched, coarse, parts)]
+        last = max(num_frames, DRAWN_AHEAD) if and_keyframe else min(num_frames, clock.FRAMES_PER_INTERVAL - 1)
+        tasks += [partial(self._prepare, parts, number) for number in range(1, last + 1)]
+        keyframe = self.run(tasks)[0]
+        assert keyframe is not None
         frames = self._composed_frames(present, keyframe, range(1, num_frames + 1), parts)
         return np.concatenate([frames, keyframe[None]]) if and_keyframe else frames
 
@@ -183,7 +199,7 @@ class Generation:
         tasks = []
         for present, keyframe, wanted in zip(presents, keyframes, numbers, strict=True):
             assert present.surroundings is not None
-            parts = SecondParts(present.history[-1], present.surroundings, present.camera)
+            parts = self._begun.parts(present.history[-1], present.surroundings, present.camera)
             tasks.append(partial(self._composed_frames, present, keyframe, wanted, parts))
         return self.run(tasks) if len(tasks) > 1 else [task() for task in tasks]
 
@@ -208,7 +224,11 @@ class Generation:
         with self._stage("geometry"):
             given = parts.keyframe(matched, coarse)
         with self._stage("coarse"):
-            return self.composer.composed(given, present, clock.FRAMES_PER_INTERVAL)
+            return self.composer.composed([given], present, [clock.FRAMES_PER_INTERVAL])[0]
+
+    def _prepare(self, parts: SecondParts, number: int) -> None:
+        with self._stage("geometry"):
+            parts.prepare(number)
 
     @torch.no_grad()
     def coarse_picture(self, present: Present, pose: FloatArray, sampling: Sampling) -> tuple[Images, Images]:
@@ -260,7 +280,7 @@ class Generation:
         with self._stage("geometry"):
             given = parts.between(keyframe, numbers)
         with self._stage("fine"):
-            return [self.composer.composed(part, present, number) for part, number in zip(given, numbers, strict=True)]
+            return self.composer.composed(given, present, numbers)
 
     @torch.no_grad()
     def restyled(self, present: Present, picture: Images) -> Images:
@@ -269,7 +289,7 @@ class Generation:
             return picture
         surroundings = present.surroundings or Surroundings(np.zeros((1, 3)))
         given = SecondParts(picture, surroundings, present.camera).restyled()
-        return self.composer.composed(given, present, 0)
+        return self.composer.composed([given], present, [0])[0]
 
     def keyframes(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling

@@ -84,19 +84,27 @@ class RoadUsers:
             seen = seen.of(np.isin(seen.ids, scene.driven.values["pictured"]))
         return replace(begun, values={**begun.values, "traffic": "reactive", "pictured": list(seen.ids)})
 
-    def ahead(self, state: WorldState, trajectory: Trajectory, camera: Camera, layout: RoadLayout | None) -> Meanwhile:
-        """Where they are during the next second, at 13 frames.
+    def ahead(
+        self,
+        state: WorldState,
+        trajectory: Trajectory,
+        camera: Camera,
+        layout: RoadLayout | None,
+        frames: int = clock.FRAMES_PER_INTERVAL,
+    ) -> Meanwhile:
+        """Where they are during the next second, now and at 12 frames.
 
         Args:
             state: of the world, with the ego's ``track``.
             trajectory: that the ego drives.
             camera: the camera.
             layout: of the road in the world frame; None where there is no map.
+            frames: how many of the twelve will be driven at most; others may be left out.
         """
         now, step = state.arrays["track"][-1], clock.FRAMES_PER_INTERVAL
         if state.values.get("traffic") == "reactive":
             poses = compose(now, np.asarray(trajectory.poses[:step], dtype=np.float64))
-            return react(state, poses, trajectory.speeds_mps[:step])
+            return react(state, poses, trajectory.speeds_mps[:step], frames)
         # States that were saved before there was a choice have constant traffic.
         known = None if state.actors is None else still_known(state.actors, now, camera)
         return Meanwhile(None if known is None else driven_on(known, layout, step), lambda count: {})

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.models.closed_loop.composition import FrameParts, SecondParts, as_ingredients
+from longdwm_env.geometry.layout import ROAD, RoadLayout
+from longdwm_env.models.closed_loop.composition import (
+    BegunSeconds,
+    FrameComposer,
+    FrameParts,
+    SecondParts,
+    as_ingredients,
+)
+from longdwm_env.models.closed_loop.samples import Present
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.compositor import FLAGS, PICTURES, SHARES, Compositor
 from longdwm_env.models.world import DiffusionWorld
@@ -123,6 +131,60 @@ def test_parts_of_a_second_have_what_each_frame_needs(picture, scene_with):
     early, late = (second.between(last, [frame])[0].pictures.astype(int) for frame in (1, 11))
     assert np.abs(early[0] - first).mean() < np.abs(late[0] - first).mean()
     assert np.abs(late[1] - last).mean() < np.abs(early[1] - last).mean()
+
+
+def several_at_once(compositor, picture, scene_with, count=5):
+    """Frames composed together, and each alone; and which batches the network was given."""
+    sizes = []
+    compositor.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0].flags)))
+    camera = scene_with(SIZE).camera
+    present = Present(picture(SIZE, 1)[None], camera, torch.zeros(5, 16), 3, 24)
+    parts = [some_parts(0.0, share) for share in np.linspace(0.1, 0.9, count)]
+    composer = FrameComposer(compositor, torch.device("cpu"))
+    numbers = list(range(1, count + 1))
+    alone = [composer.composed([part], present, [number])[0] for part, number in zip(parts, numbers, strict=True)]
+    sizes.clear()
+    made = [composer.composed(parts, present, numbers) for _ in range(2)]
+    assert len({frame.tobytes() for frame in alone}) == count
+    for together in made:
+        assert all((a == b).all() for a, b in zip(together, alone, strict=True))
+    return sizes
+
+
+def test_frames_are_composed_together_to_the_bit_as_alone(picture, scene_with):
+    assert several_at_once(make_compositor(), picture, scene_with) in ([5, 1, 1, 1, 1, 1, 5], [5] + 10 * [1])
+
+
+def test_frames_that_differ_in_a_batch_are_composed_one_by_one(picture, scene_with):
+    class Careless(Compositor):
+        def forward(self, given):
+            return super().forward(given) * (1 + 0.1 * (len(given.flags) > 1))
+
+    careless = Careless(text_dim=80, widths=(8, 8, 8), depths=(1, 1, 1)).eval()
+    assert several_at_once(careless, picture, scene_with) == [5] + 10 * [1]
+
+
+def test_a_begun_second_is_found_again_by_what_it_shows(picture, scene_with):
+    camera, begun = scene_with(SIZE).camera, BegunSeconds(most=2)
+    poses = np.column_stack([np.arange(13) * 0.8, np.zeros(13), np.zeros(13)])
+    road = RoadLayout(np.array([[[0.0, -3], [60, -3], [60, 3], [0, 3]]]), np.array([ROAD], np.uint8))
+    around, first = Surroundings(poses, road), picture(SIZE, 1)
+    parts = begun.parts(first, around, camera)
+    assert begun.parts(first.copy(), replace(around, poses=poses.copy()), camera) is parts
+    for frame in (3, 9):
+        parts.prepare(frame)
+    fresh, last = SecondParts(first, around, camera), picture(SIZE, 2)
+    for kept, new in zip(parts.between(last, [3, 7, 9]), fresh.between(last, [3, 7, 9]), strict=True):
+        assert all((a == b).all() for a, b in zip(vars(kept).values(), vars(new).values(), strict=True))
+    others = [
+        (last, around),
+        (first, replace(around, poses=poses + 0.01)),
+        (first, replace(around, layout=None)),
+        (first, replace(around, layout=RoadLayout(road.corners_m + 1, road.kinds))),
+    ]
+    for image, known in others:
+        assert begun.parts(image, known, camera) is not parts
+    assert begun.parts(first, around, camera) is not parts, "only the last ones are kept"
 
 
 def test_a_drive_is_composed_and_repeats_bit_for_bit(world, pipeline, scene_with, straight):

@@ -27,7 +27,7 @@ def composed(world, monkeypatch):
     numbers = []
     make = world._generation.composer.composed
     monkeypatch.setattr(
-        world._generation.composer, "composed", lambda *given: (numbers.append(given[-1]), make(*given))[1]
+        world._generation.composer, "composed", lambda *given: (numbers.extend(given[-1]), make(*given))[1]
     )
     return numbers
 

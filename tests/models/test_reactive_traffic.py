@@ -73,6 +73,20 @@ def test_road_users_are_those_of_the_simulator_under_the_same_driver(world, kind
         assert len(state.actors.poses) == count + 1
 
 
+def test_fewer_frames_are_the_first_of_more(world, drive_at):
+    state, way = world.begin(scene_of(3), 3), drive_at(8.0)
+    whole, part = (world._others(state, way, frames) for frames in (12, 5))
+    columns = [whole.tracks.ids.index(name) for name in part.tracks.ids]
+    assert columns
+    assert columns == sorted(columns)
+    assert np.array_equal(part.tracks.poses, whole.tracks.poses[:6, columns], equal_nan=True)
+    assert np.array_equal(part.tracks.lights, whole.tracks.lights[:6, columns])
+    for name, array in part.after(5).items():
+        assert np.array_equal(array, whole.after(5)[name]), name
+    with pytest.raises(IndexError):
+        part.after(6)
+
+
 def test_they_react_to_the_ego(world, drive_at):
     """Who drives behind an ego that stops brakes, and does not where it drives on."""
     seed = SEED_OF["highway"]

@@ -67,7 +67,7 @@ def draw_map(
     parts: list[Sides] = []
     directions = canvas.seen_directions()
     if scenery is not None:
-        near = scenery.near(canvas.pose[:2], SCENERY_REACH_M).between(canvas.eye_m[:2], directions)
+        near = scenery.seen(canvas.pose[:2], SCENERY_REACH_M, canvas.eye_m[:2], directions)
         canvas.add_ground(near.ground_corners_m, near.ground_colours, np.full(len(near.ground_colours), REACH_M))
         parts.append(scenery_sides(near, canvas.eye_m))
     if layout is not None:

@@ -64,17 +64,24 @@ def reprojected(
             through = (source_from_world @ moved @ world_from_target).astype(np.float32)
             seen[:, where] = _through(through, rays[:, where], depth[where])
     ahead = seen[2] > 1e-3
-    along = np.where(ahead, seen[2], 1.0)
-    columns = np.where(ahead, seen[0] / along * K[0, 0] + K[0, 2], -1e4)
-    rows = np.where(ahead, seen[1] / along * K[1, 1] + K[1, 2], -1e4)
+    along, nowhere = seen[2], ~ahead
+    np.copyto(along, np.float32(1.0), where=nowhere)
+    columns, rows = seen[0], seen[1]
+    for line, focal, middle in ((columns, K[0, 0], K[0, 2]), (rows, K[1, 1], K[1, 2])):
+        line /= along
+        line *= focal
+        line += middle
+        np.copyto(line, np.float32(-1e4), where=nowhere)
     made = cv2.remap(image, columns, rows, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
     height, width = depth.shape
     inside = (columns > -0.5) & (rows > -0.5) & (columns < width - 0.5) & (rows < height - 0.5)
-    at = np.rint(rows.clip(0, height - 1)).astype(np.intp), np.rint(columns.clip(0, width - 1)).astype(np.intp)
+    at = np.rint(rows.clip(0, height - 1)).astype(np.intp)
+    at *= width
+    at += np.rint(columns.clip(0, width - 1)).astype(np.intp)
     expected = depth / along
-    same = np.abs(expected - source.inverse_depth[at]) < TOLERANCE * expected + TOLERANCE_PER_M
-    same &= source.owners[at] == target.owners
-    return made, np.where(inside & same, 255, 0).astype(np.uint8)
+    inside &= np.abs(expected - np.take(source.inverse_depth, at)) < TOLERANCE * expected + TOLERANCE_PER_M
+    inside &= np.take(source.owners, at) == target.owners
+    return made, inside.view(np.uint8) * np.uint8(255)
 
 
 def _inverse(world_from_camera: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
@@ -96,4 +103,10 @@ def _through(
     """
     rotation, shift = source_from_target[:3, :3], source_from_target[:3, 3]
     x, y = rays
-    return np.stack([r[0] * x + r[1] * y + r[2] + s * inverse_depth for r, s in zip(rotation, shift, strict=True)])
+    seen, part = np.empty((3, *x.shape), np.float32), np.empty(x.shape, np.float32)
+    for made, r, s in zip(seen, rotation, shift, strict=True):
+        np.multiply(x, r[0], out=made)
+        made += np.multiply(y, r[1], out=part)
+        made += r[2]
+        made += np.multiply(inverse_depth, s, out=part)
+    return seen

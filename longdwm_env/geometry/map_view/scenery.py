@@ -1,6 +1,7 @@
 """What stands beside a road, as a map may know it: houses, trees, posts as upright blocks, and the bare ground."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -81,21 +82,27 @@ class SceneryLayer:
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The attributes by name, as files keep them."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: getattr(self, name) for name in _DTYPES}
 
     def near(self, centre_m: FloatArray, reach_m: float) -> "SceneryLayer":
         """Only what comes within a distance of a point (2,)."""
-        centre = np.asarray(centre_m, np.float32)
-        blocks = np.hypot(*(self.positions_m - centre).T) < reach_m + self._radii_m
-        ground = (np.hypot(*(self.ground_corners_m - centre).T) < reach_m).any(axis=0)
-        return self._of(blocks, ground)
+        return self._of(*self._near(np.asarray(centre_m, np.float32), reach_m))
 
-    def between(self, eye_m: FloatArray, directions: Float[np.ndarray, "2 2"] | None) -> "SceneryLayer":
-        """Only blocks that are seen, from above, between two directions from an eye (2,); see ``between``."""
-        blocks = between(self.positions_m, self._radii_m, eye_m, directions)
-        return self._of(blocks, np.ones(len(self.ground_corners_m), bool))
+    def seen(
+        self, centre_m: FloatArray, reach_m: float, eye_m: FloatArray, directions: Float[np.ndarray, "2 2"] | None
+    ) -> "SceneryLayer":
+        """``near``, but of blocks only those that are seen, from above, between two directions from an eye (2,)."""
+        blocks, ground = self._near(np.asarray(centre_m, np.float32), reach_m)
+        return self._of(blocks & between(self.positions_m, self._radii_m, eye_m, directions), ground)
 
-    @property
+    def _near(
+        self, centre_m: Float[np.ndarray, "2"], reach_m: float
+    ) -> tuple[Bool[np.ndarray, "p"], Bool[np.ndarray, "q"]]:
+        """Which blocks, and which ground."""
+        blocks = np.hypot(*(self.positions_m - centre_m).T) < reach_m + self._radii_m
+        return blocks, (np.hypot(*(self.ground_corners_m - centre_m).T) < reach_m).any(axis=0)
+
+    @cached_property
     def _radii_m(self) -> Float[np.ndarray, "p"]:
         return np.asarray(np.hypot(self.sizes_m[:, 0], self.sizes_m[:, 1]) / 2)
 

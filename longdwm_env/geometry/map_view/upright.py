@@ -31,7 +31,7 @@ CORNERS = 8
 UNKNOWN_RGB = (150, 150, 150)
 """Body of a road user whose colour is not known."""
 
-_PLANTS = [SCENERY_KINDS.index(name) for name in ("broadleaf", "conifer", "poplar", "bush")]
+_IS_PLANT = np.isin(SCENERY_KINDS, ("broadleaf", "conifer", "poplar", "bush"))
 _CONIFER, _HOUSE, _SIGN = (SCENERY_KINDS.index(name) for name in ("conifer", "house", "sign"))
 _SQUARE_M = 0.02
 """A sign whose width and height differ by less is round, or stands on a corner: it is drawn round."""
@@ -85,8 +85,7 @@ def scenery_sides(layer: SceneryLayer, eye_m: FloatArray) -> Sides:
     """The sides of blocks that face an eye (3,), and upright outlines of plants, posts and boards."""
     delta = layer.positions_m.astype(np.float64) - eye_m[:2]
     away = np.hypot(*delta.T)
-    plants = np.isin(layer.kinds, _PLANTS)
-    flat = plants | (layer.sizes_m[:, 0] < _THIN_M)
+    flat = _IS_PLANT[layer.kinds] | (layer.sizes_m[:, 0] < _THIN_M)
     return Sides.joined(
         [_blocks(layer, np.flatnonzero(~flat), eye_m, away), _outlines(layer, np.flatnonzero(flat), delta, away)]
     )
@@ -144,7 +143,7 @@ def _windows(
 
 def _outlines(layer: SceneryLayer, rows: NDArray[np.int64], delta: FloatArray, away: FloatArray) -> Sides:
     size, kinds = layer.sizes_m[rows].astype(np.float64), layer.kinds[rows]
-    crowns = np.isin(kinds, _PLANTS) & (size[:, 1] > _SLIM * size[:, 2])
+    crowns = _IS_PLANT[kinds] & (size[:, 1] > _SLIM * size[:, 2])
     shapes = np.where((crowns & (kinds == _CONIFER))[:, None, None], _POINTED, _SQUARE)
     round_signs = (kinds == _SIGN) & (np.abs(size[:, 1] - size[:, 2]) < _SQUARE_M)
     shapes = np.where(((crowns & (kinds != _CONIFER)) | round_signs)[:, None, None], _ROUND, shapes)
@@ -157,6 +156,9 @@ def _outlines(layer: SceneryLayer, rows: NDArray[np.int64], delta: FloatArray, a
 
 _AROUND = ((0, 1), (1, 2), (2, 3), (3, 0))
 _BRAKE_RGB, _BLINK_RGB = (255, 52, 38), (255, 170, 20)
+_IS_PAINTED, _IS_BRAKE, _IS_CORNER_LAMP = (
+    np.isin(np.arange(len(MATERIAL_RGB)), kinds) for kinds in ((BODY, CARGO), (TAIL, BRAKE), (TAIL, HEAD))
+)
 _BODY_OF = {"car": "sedan", "other": "van"}
 """Whose body is drawn for classes that have none."""
 
@@ -215,7 +217,8 @@ def vehicle_sides(
     for index in np.flatnonzero(near).tolist():
         kind = "car" if others.classes is None else ROAD_USER_CLASSES[int(others.classes[index])]
         faces, size = _faces(kind), others.sizes_m[index]
-        turn = _turns(poses[index : index + 1, 2])[0]
+        cosine, sine = np.cos(poses[index, 2]), np.sin(poses[index, 2])
+        turn = np.array([[cosine, -sine], [sine, cosine]])
         eye = np.array([*(turn.T @ (eye_m[:2] - poses[index, :2])), eye_m[2]])
         seen = ((eye / size - faces.corners[:, 0]) * faces.normals).sum(axis=-1) > 0
         if away[index] > FINE_REACH_M:
@@ -245,15 +248,16 @@ def _flat_colours(
     """Of faces of a road user whose brake lights, left and right indicator are lit or not."""
     materials = faces.materials[chosen]
     colours = MATERIAL_RGB[materials]
-    painted = np.isin(materials, (BODY, CARGO))
+    painted = _IS_PAINTED[materials]
     normals = faces.normals[chosen]
     aside = np.abs(normals[:, 1]) > np.abs(normals[:, 0])
     colours[painted] = body * np.where(aside, 0.82, 1.0)[painted, None]
     brake, left, right = lights.tolist()
     if brake:
-        colours[np.isin(materials, (TAIL, BRAKE))] = _BRAKE_RGB
-    side = faces.corners[chosen, 0, 1] * np.isin(materials, (TAIL, HEAD))
-    colours[(left & (side > 0)) | (right & (side < 0))] = _BLINK_RGB
+        colours[_IS_BRAKE[materials]] = _BRAKE_RGB
+    if left or right:
+        side = faces.corners[chosen, 0, 1] * _IS_CORNER_LAMP[materials]
+        colours[(left & (side > 0)) | (right & (side < 0))] = _BLINK_RGB
     return np.asarray(colours.astype(np.uint8))
 
 
