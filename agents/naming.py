@@ -6,8 +6,9 @@
 - ``model.safetensors``: a policy saved by ``agents.cloning`` or ``agents.sb3``.
 - ``ws://host:port``: a policy that ``longdwm serve-policy``, or a program of your own, serves.
 
-After the name come parameters, ``:key=value,key=value``. Any policy takes ``noise``, ``delay``, ``aggression`` and
-``degrade_seed`` (see ``degraded``), and ``action_mode`` and ``obs_mode``, which say what environment it wants.
+After the name come parameters, ``:key=value,key=value``. Any policy takes ``noise``, ``delay``, ``aggression``,
+``degrade_seed`` and ``blind`` (see ``degraded``), and ``action_mode`` and ``obs_mode``, which say what environment it
+wants.
 """
 
 import importlib
@@ -58,10 +59,15 @@ def make_policy(spec: PolicySpec | str, context: PolicyContext) -> Policy:
     policy = _call(spec, _factory(spec), context)
     if not isinstance(policy, Policy):
         raise InvalidConfig(f"policy {spec.text!r} gave a {type(policy).__name__}, which has no reset and act")
-    if spec.degradations:
-        from longdwm_env.agents.policies.degraded import Degradation, Degraded
+    faults = dict(spec.degradations)
+    if faults:
+        from longdwm_env.agents.policies.degraded import Blind, Degradation, Degraded
 
-        policy = Degraded(policy, context, _checked(spec, Degradation, spec.degradations))
+        blind = faults.pop("blind", False)
+        if not isinstance(blind, bool):
+            raise InvalidConfig(f"policy {spec.text!r}: blind is true or false, got {blind!r}")
+        policy = Blind(policy) if blind else policy
+        policy = Degraded(policy, context, _checked(spec, Degradation, faults)) if faults else policy
     return policy
 
 

@@ -19,7 +19,7 @@ REGISTRY: Mapping[str, str] = {
 }
 """Our own policies: name -> module of ``policies`` and factory in it. As text, so that listing imports nothing."""
 
-DEGRADATIONS = ("noise", "delay", "aggression", "degrade_seed")
+DEGRADATIONS = ("noise", "delay", "aggression", "degrade_seed", "blind")
 ENVIRONMENT = ("action_mode", "obs_mode")
 _PARAMETERS = re.compile(r":(?=[A-Za-z_]\w*=)")
 
@@ -40,7 +40,7 @@ class PolicySpec:
         text: as it was written; what reports call the policy.
         target: the name without parameters.
         parameters: for the factory.
-        degradations: for ``degraded``.
+        degradations: for ``degraded``; ``blind`` among them.
         needs: of the environment, as far as the name says.
     """
 
@@ -71,6 +71,13 @@ class PolicySpec:
         degradations = {key: parameters.pop(key) for key in DEGRADATIONS if key in parameters}
         needs = EnvironmentNeeds(**{key: str(parameters.pop(key)) for key in ENVIRONMENT if key in parameters})
         return cls(text.strip(), target, parameters, degradations, needs)
+
+    @property
+    def blinded(self) -> str:
+        """The name of the same policy, shown black pictures."""
+        if "blind" in self.degradations:
+            return re.sub(r"\bblind *=[^,]*", "blind=true", self.text)
+        return f"{self.text}{',' if _PARAMETERS.search(self.text) else ':'}blind=true"
 
     @property
     def is_remote(self) -> bool:

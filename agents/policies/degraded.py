@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,33 @@ class Degraded:
         space = self._context.action_space
         assert isinstance(space, spaces.Box)
         return np.clip(action, space.low, space.high).astype(np.float32)
+
+
+class Blind:
+    """A driver who is shown black pictures: what it does without looking, the control of a policy that looks.
+
+    It still knows the ego's motion. Privileged drivers, who do not look, drive as before.
+
+    Args:
+        policy: the driver, in any mode.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def reset(self, observation: Observation, info: Info) -> None:
+        """An episode begins in the dark."""
+        self._policy.reset(_black(observation), info)
+
+    def act(self, observation: Observation, info: Info) -> Action:
+        """What the driver does in the dark."""
+        return self._policy.act(_black(observation), info)
+
+
+def _black(observation: Observation) -> Observation:
+    if isinstance(observation, Mapping):
+        return {**observation, "frames": np.zeros_like(observation["frames"])}
+    return np.zeros_like(observation)
 
 
 def stretched(waypoints_m: FloatArray, factor: float) -> FloatArray:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ WORDS = st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True)
     st.dictionaries(WORDS, st.integers() | st.booleans() | st.floats(-10, 10, allow_nan=False), max_size=4),
 )
 def test_what_is_written_is_what_is_read(name, values):
-    values = {key: value for key, value in values.items() if key not in ("noise", "delay", "aggression")}
+    values = {key: value for key, value in values.items() if key not in ("noise", "delay", "aggression", "blind")}
     text = ",".join(f"{key}={str(value).lower()}" for key, value in values.items())
     spec = PolicySpec.parse(f"{name}:{text}" if text else name)
     assert spec.target == name
@@ -28,6 +29,43 @@ def test_degradations_and_needs_are_told_apart_from_parameters():
     assert (spec.target, dict(spec.parameters)) == ("idm", {"speed_mps": 9})
     assert dict(spec.degradations) == {"noise": 0.3, "delay": 2}
     assert environment_needs(spec) == EnvironmentNeeds("control", None)
+
+
+class Watching:
+    """Says how bright its picture is, and keeps what else it was told."""
+
+    def __init__(self, context):
+        self.seen = []
+
+    def reset(self, observation, info):
+        self.seen.append(observation)
+
+    def act(self, observation, info):
+        self.seen.append(observation)
+        return np.zeros((4, 2), np.float32)
+
+
+@pytest.mark.parametrize("obs_mode", ["video", "frame"])
+def test_a_blind_policy_sees_black_and_knows_its_motion(make_environment, obs_mode):
+    environment = make_environment(obs_mode=obs_mode)
+    policy = make_policy(f"{__name__}:Watching:blind=true", PolicyContext.of(environment))
+    observation, info = environment.reset(seed=0)
+    policy.reset(observation, info)
+    policy.act(observation, info)
+    for seen in policy._policy.seen:
+        ours, theirs = (one["frames"] if obs_mode == "video" else one for one in (observation, seen))
+        assert ours.any()
+        assert not theirs.any()
+        assert ours.shape == theirs.shape
+        if obs_mode == "video":
+            np.testing.assert_array_equal(seen["ego"], observation["ego"])
+
+
+def test_blindness_goes_with_other_faults_and_is_a_name():
+    assert PolicySpec.parse("idm").blinded == "idm:blind=true"
+    assert PolicySpec.parse("ws://host:1:noise=0.3").blinded == "ws://host:1:noise=0.3,blind=true"
+    assert PolicySpec.parse("idm:blind=true").blinded == "idm:blind=true"
+    assert PolicySpec.parse("idm:blind=false,noise=1").blinded == "idm:blind=true,noise=1"
 
 
 @pytest.mark.parametrize("text", ["module.sub:factory", "ws://127.0.0.1:8765", "some/file.py", "C:/model.safetensors"])
@@ -58,6 +96,7 @@ def test_a_file_and_a_module_bring_policies(tmp_path, make_environment):
     ("name", "message"),
     [
         ("no-such", "there are constant-velocity"),
+        ("idm:blind=0.5", "blind is true or false"),
         ("idm:speed=9", "speed_mps"),
         ("idm:speed_mps", "not key=value"),
         ("idm:speed_mps=1,speed_mps=2", "key=value"),

@@ -39,14 +39,15 @@ def evaluate(
 
     Args:
         policy: a policy's name, once for each: idm, mppi:samples=64, module:factory, file.py, file.safetensors,
-            ws://host:port; any with noise=, delay= or aggression=.
+            ws://host:port; any with noise=, delay=, aggression= or blind=true.
         world: simulator (the default: what should have happened), warp, mini, or a saved pipeline.
         scenes: where episodes start: a nuScenes dataroot, images, a video; default: the built-in scenes.
         episodes: per policy, each in another scene as long as there are more.
         out: folder for the results.
         processes: episodes at once on this machine.
         cluster: run on a Ray cluster instead: local, auto, or its address.
-        validate: run the same policies (at least 8) in the simulator too, and report how well the world predicts it.
+        validate: run the same policies (at least 8) in the simulator too, and there with black pictures, and report
+            how well the world predicts it.
         first_scene: index of the first scene; default: the first built-in one kept for testing, or 0.
         seed: of the first episode.
         max_episode_s: longest episode; NAVSIM scores 4 s.
@@ -96,7 +97,7 @@ def evaluate(
         step_timeout_s=step_timeout_s,
     )
     if validate:
-        print(run_validation(config, out, processes, cluster).as_text())
+        print(run_validation(config, out, processes, cluster, rank_by).as_text())
         print(f"written: {(out / 'validation.html').resolve()}")
         return 0
     print(as_text(run(config, out, processes, cluster, rank_by)))

@@ -35,6 +35,7 @@ class TermAgreement:
         policies: that have it in both worlds.
         simulator, world: (P,) means over the same scenes.
         simulator_interval, world_interval: (P, 2); NaN for a policy that has the number in one scene only.
+        difference, difference_interval: (P,) and (P, 2), world - simulator, scene by scene.
         r2, spearman, mmrv: of the policies' means; MMRV in the unit of the number.
         error: mean over policies of |world - simulator|.
         bias: mean over policies of world - simulator.
@@ -47,6 +48,8 @@ class TermAgreement:
     world: FloatArray
     simulator_interval: FloatArray
     world_interval: FloatArray
+    difference: FloatArray
+    difference_interval: FloatArray
     r2: Interval
     spearman: Interval
     mmrv: Interval
@@ -96,6 +99,8 @@ def agreement(
         world=means[1],
         simulator_interval=ends(drawn[0]),
         world_interval=ends(drawn[1]),
+        difference=means[1] - means[0],
+        difference_interval=ends(drawn[1] - drawn[0]),
         r2=interval(r_squared),
         spearman=interval(spearman),
         mmrv=interval(mean_maximum_rank_violation),

@@ -1,12 +1,15 @@
 """``longdwm evaluate --validate``: judge the world that judges policies, against the reference simulator."""
 
+import html
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.policies.agreement import Interval, TermAgreement, agreement
 from longdwm_env.evaluation.policies.episode_metrics import FACTS
@@ -17,6 +20,8 @@ from longdwm_env.evaluation.policies.policy_report import picture, table, write_
 from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.summary import Record, complete
 from longdwm_env.evaluation.provenance import command, hashes, versions
+from longdwm_env.evaluation.report import Cell, Row, Table, cell_text
+from longdwm_env.evaluation.statistics import Interval as Sure
 from longdwm_env.evaluation.worlds.trust import Trust, measure_trust, replayable
 from longdwm_env.factory import make_world
 from longdwm_env.io.files import atomic_write_json, check_output_file
@@ -25,45 +30,135 @@ LEAST_POLICIES = 8
 TRUST_EPISODES = 12
 """Episodes whose actions are driven again to compare pictures; from as many scenes as there are."""
 
+COMPARED = ("return", "pdm_score")
+"""Numbers that are shown of every policy."""
+
+BLIND = ("R2, black pictures", "Spearman, black pictures")
+
 PANELS = ("agreement with the simulator", "drift: sharpness", "drift: colour", "action compliance")
 LABELS = {PANELS[0]: "PSNR (dB)", PANELS[1]: "ratio", PANELS[2]: "difference of 255", PANELS[3]: "share explained"}
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation found."""
+    """What a validation found.
 
-    world: str
+    Attributes:
+        config: of the run in the world.
+        terms: every number that both worlds have.
+        control: the same of the simulator with black pictures in the world's place, by number: what of the order is
+            there without looking.
+        unavailable: numbers that one of the worlds lacks.
+        trust: for how long its pictures are near the simulator's.
+        hashes: of the files that were driven with.
+    """
+
+    config: EvaluationConfig
     terms: tuple[TermAgreement, ...]
+    control: Mapping[str, TermAgreement]
     unavailable: tuple[str, ...]
     trust: Trust
+    hashes: Mapping[str, str]
+
+    @property
+    def world(self) -> str:
+        """The world's name."""
+        return self.config.world
 
     def as_text(self) -> str:
         """For the terminal."""
-        lines = [f"{'number':<24}{'R2':>22}{'Spearman':>22}{'MMRV':>22}{'mean error':>24}"]
+        tables = (table.as_markdown() for table in (self.ranking(), self.policies()))
+        trusted = f"the world can be trusted for {self.trust.horizon_s:g} s ({self.trust.episodes} episodes compared)"
+        return "\n".join([*tables, trusted])
+
+    def ranking(self) -> Table:
+        """A row for each number: how well the policies' means in the world tell those in the simulator."""
+        rows = []
         for term in self.terms:
-            shown = [_text(x) for x in (term.r2, term.spearman, term.mmrv, term.error)]
-            lines.append(f"{FACTS[term.name].label:<24}{shown[0]:>22}{shown[1]:>22}{shown[2]:>22}{shown[3]:>24}")
-        if self.unavailable:
-            lines.append("not available in both worlds: " + ", ".join(FACTS[name].label for name in self.unavailable))
-        lines.append(
-            f"the world can be trusted for {self.trust.horizon_s:g} s ({self.trust.episodes} episodes compared)"
+            control = self.control.get(term.name)
+            blind = (None, None) if control is None else (_sure(control.r2), _sure(control.spearman))
+            found = map(_sure, (term.r2, term.spearman, term.mmrv, term.error, term.bias))
+            rows.append((FACTS[term.name].label, (len(term.policies), term.scenes, *found, *blind)))
+        return self._table(
+            "ranking",
+            f"How well {self.world} predicts the simulator",
+            ("number", "policies", "scenes", "R2", "Spearman", "MMRV", "mean error", "bias", *BLIND),
+            rows,
+            "MMRV: mean maximum rank violation, in the unit of the number; 0 is a perfect order. Mean error: how far a "
+            "policy's number in this world is from the simulator's.",
+            f"Not available in both worlds: {', '.join(FACTS[name].label for name in self.unavailable) or 'none'}.",
         )
-        return "\n".join(lines)
+
+    def policies(self) -> Table:
+        """A row for each policy: what it achieves in both worlds and without looking, and what the world changes."""
+        shown = [term for term in self.terms if term.name in COMPARED]
+        columns = [
+            f"{FACTS[term.name].label}, {where}"
+            for term in shown
+            for where in ("simulator", self.world, f"{self.world} - simulator", "simulator, black pictures")
+        ]
+        rows: list[Row] = [
+            (policy, tuple(cell for term in shown for cell in self._achieved(term, policy)))
+            for policy in self.config.policies
+        ]
+        return self._table(
+            "policies",
+            f"Policies in the simulator and in {self.world}",
+            ("policy", *columns),
+            rows,
+            "The same scenes and seeds for every policy; differences are taken scene by scene.",
+        )
+
+    def _achieved(self, term: TermAgreement, policy: str) -> tuple[Cell, ...]:
+        control = self.control.get(term.name)
+        return (
+            *(_row(term, policy, values) for values in ("simulator", "world", "difference")),
+            _row(control, policy, "world"),
+        )
+
+    def _table(self, name: str, title: str, columns: tuple[str, ...], rows: Sequence[Row], *notes: str) -> Table:
+        config = self.config
+        facts = {
+            "command": command(),
+            "scenes": f"{config.first_scene} to {config.first_scene + config.episodes - 1}",
+            "seeds": f"{config.seed} to {config.seed + config.episodes - 1}",
+            **{f"hash of {one}": digest[:16] for one, digest in self.hashes.items()},
+        }
+        notes = (*notes, "Black pictures: the control, the same policies in the simulator without seeing anything.")
+        return Table(name, title, columns, tuple(rows), config.episodes, facts, notes)
+
+
+def _sure(found: Interval) -> Cell:
+    return None if found.value is None else Sure(*(math.nan if x is None else x for x in astuple(found)))
+
+
+def _row(term: TermAgreement | None, policy: str, values: str) -> Cell:
+    """What a term says of one policy; None where it has nothing to say."""
+    if term is None or policy not in term.policies:
+        return None
+    row = term.policies.index(policy)
+    return Sure(float(vars(term)[values][row]), *map(float, vars(term)[f"{values}_interval"][row]))
 
 
 def validate(
-    config: EvaluationConfig, out: Path, processes: int = 1, cluster: str | None = None, quiet: bool = False
+    config: EvaluationConfig,
+    out: Path,
+    processes: int = 1,
+    cluster: str | None = None,
+    rank_by: str | None = None,
+    quiet: bool = False,
 ) -> Validation:
     """Run the same policies on the same scenes in the simulator and in the config's world, and compare.
 
-    Both runs are evaluations of their own, in ``out/simulator`` and ``out/world``, and are gone on with when stopped.
+    The control is the simulator again, with every policy shown black pictures. The three runs are evaluations of their
+    own, in ``out/simulator``, ``out/world`` and ``out/blind``, and are gone on with when stopped.
 
     Args:
         config: at least 8 policies; built-in scenes; a world other than the simulator.
         out: folder for the results.
         processes: see ``run.evaluate``.
         cluster: see ``run.evaluate``.
+        rank_by: see ``run.evaluate``.
         quiet: no progress bar.
 
     Raises:
@@ -80,22 +175,39 @@ def validate(
         check_output_file(out / name)
     # The pictures are compared pixel by pixel, so the simulator draws what the world draws.
     config = replace(config, image_size=make_world(config.world, config.image_size, config.device).image_size)
-    configs = {"simulator": replace(config, world="simulator", device=None), "world": config}
+    blinded = {name: PolicySpec.parse(name).blinded for name in config.policies}
+    truth = replace(config, world="simulator", device=None)
+    configs = {
+        "simulator": truth,
+        "world": config,
+        "blind": replace(truth, policies=tuple(dict.fromkeys(blinded.values()))),
+    }
     records: dict[str, list[Record]] = {}
     for role, one in configs.items():
-        evaluate(one, out / role, processes, cluster, quiet=quiet)
+        evaluate(one, out / role, processes, cluster, rank_by, quiet)
         records[role] = complete(one, EvaluationFolder(out / role, one, hashes(one)).records())
-    terms, missing = [], []
+    in_the_dark = [
+        {**record, "policy": name}
+        for name, other in blinded.items()
+        for record in records["blind"]
+        if record["policy"] == other
+    ]
+    terms: list[TermAgreement] = []
+    control: dict[str, TermAgreement] = {}
+    missing = []
     for name in FACTS:
         found = agreement(records["simulator"], records["world"], config.policies, name)
         if found is None:
             missing.append(name)
         else:
             terms.append(found)
+            without = agreement(records["simulator"], in_the_dark, config.policies, name)
+            if without is not None:
+                control[name] = without
     chosen = _spread(replayable(config, records["simulator"]), TRUST_EPISODES)
     trust = measure_trust(config, chosen, {"simulator": "simulator", "world": config.world}, quiet)
-    result = Validation(config.world, tuple(terms), tuple(missing), trust)
-    _write(out, config, result)
+    result = Validation(config, tuple(terms), control, tuple(missing), trust, hashes(config))
+    _write(out, result)
     return result
 
 
@@ -110,25 +222,28 @@ def _spread(records: Sequence[Record], count: int) -> list[Record]:
     return chosen[:count]
 
 
-def _write(out: Path, config: EvaluationConfig, result: Validation) -> None:
-    origin = {"command": command(), "versions": versions(), "hashes": hashes(config)}
+def _write(out: Path, result: Validation) -> None:
+    config = result.config
+    origin = {"command": command(), "versions": versions(), "hashes": result.hashes}
     atomic_write_json(out / "validation.json", _as_json(result) | {"config": json.loads(config.to_json())} | origin)
-    header = ["number", "policies", "scenes", "R2", "Spearman", "MMRV", "mean error", "bias"]
-    rows = [
-        [FACTS[t.name].label, str(len(t.policies)), str(t.scenes)]
-        + [_cell(interval) for interval in (t.r2, t.spearman, t.mmrv, t.error, t.bias)]
-        for t in result.terms
+    tables = [result.ranking(), result.policies()]
+    for one in tables:
+        one.write(out)
+    drawn = [
+        table(
+            list(one.columns),
+            [[html.escape(text) for text in (name, *map(cell_text, cells))] for name, cells in one.rows],
+        )
+        for one in tables
     ]
-    missing = ", ".join(FACTS[name].label for name in result.unavailable) or "none"
     parts = [
         f"<h1>How well {result.world} predicts the simulator</h1>",
         f'<p class="note">{len(config.policies)} policies, {config.episodes} episodes each, in both worlds. Intervals: '
-        "95%, resampling scenes. MMRV: mean maximum rank violation, in the unit of the number; 0 is a perfect order. "
-        "Mean error: how far a policy's number in this world is from the simulator's. Not available in both worlds, "
-        f"and so not compared: {missing}.</p>",
-        table(header, rows),
+        f"95%, resampling scenes. {' '.join(tables[0].notes)}</p>",
+        drawn[0],
         "<h2>Policies in both worlds</h2>",
         picture(agreement_figure(result.terms, result.world), "each policy in both worlds"),
+        drawn[1],
         "<h2>Trust over time</h2>",
         f'<p class="note">The same actions in both worlds, {result.trust.episodes} episodes. The world agrees better '
         "than the frozen first frame, and complies at least half as well as the simulator, for the first "
@@ -154,7 +269,11 @@ def _as_json(result: Validation) -> dict[str, object]:
         terms.append({name: _plain(value) for name, value in vars(term).items()})
     curves = {name: [_plain(row) for row in curve] for name, curve in result.trust.curves.items()}
     trust = {"curves": curves, "horizon_s": result.trust.horizon_s, "episodes": result.trust.episodes}
-    return {"world": result.world, "terms": terms, "unavailable": list(result.unavailable), "trust": trust}
+    control = {
+        name: {"r2": _plain(term.r2), "spearman": _plain(term.spearman)} for name, term in result.control.items()
+    }
+    told = {"world": result.world, "terms": terms, "control": control}
+    return {**told, "unavailable": list(result.unavailable), "trust": trust}
 
 
 def _plain(value: object) -> object:
@@ -166,19 +285,3 @@ def _plain(value: object) -> object:
     if isinstance(value, list):
         return [_plain(part) for part in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _text(interval: Interval) -> str:
-    if interval.value is None:
-        return "-"
-    if interval.low is None:
-        return f"{interval.value:.2f}"
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
-
-
-def _cell(interval: Interval) -> str:
-    if interval.value is None:
-        return '<span class="none">not defined</span>'
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:.3g}"
-    return f"{interval.value:.3g}<small>{interval.low:.3g} to {interval.high:.3g}</small>"

@@ -56,6 +56,10 @@ def test_a_shifted_world_keeps_the_order_and_shows_the_shift():
     found = agreement(made_up(range(8)), made_up([i + 2.0 for i in range(8)]), NAMES, "return")
     assert found.r2.value == pytest.approx(1.0)
     assert (found.error.value, found.bias.value) == pytest.approx((2.0, 2.0))
+    # Scene by scene the shift is the same, so it is sure however much scenes differ.
+    np.testing.assert_allclose(found.difference, 2.0)
+    np.testing.assert_allclose(found.difference_interval, 2.0)
+    assert np.ptp(found.world_interval, axis=1).min() > 0.1
 
 
 def test_a_reversed_world_is_found_out():
@@ -116,6 +120,17 @@ def test_the_warp_world_is_validated_end_to_end(tmp_path, monkeypatch):
     told = json.loads((tmp_path / "validation.json").read_text())
     assert len(told["terms"]) == len(result.terms)
     assert "the world can be trusted" in result.as_text()
+    # None of these drivers looks, so black pictures change nothing, and the control says so.
+    assert set(result.control) == {term.name for term in result.terms}
+    assert all(term.error.value == 0.0 for term in result.control.values())
+    assert told["control"]["return"]["r2"]["value"] == pytest.approx(1.0)
+    rows = json.loads((tmp_path / "policies.json").read_text())["rows"]
+    assert [row["policy"] for row in rows] == list(LADDER)
+    for row in rows:
+        assert row["return, simulator"] == row["return, simulator, black pictures"]
+        lost = row["return, warp"]["value"] - row["return, simulator"]["value"]
+        assert row["return, warp - simulator"]["value"] == pytest.approx(lost)
+    assert "| **return** | 8 | 2 |" in (tmp_path / "ranking.md").read_text()
 
 
 def test_one_scene_gives_no_interval_rather_than_one_of_width_zero():
