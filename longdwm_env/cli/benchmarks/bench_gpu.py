@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longdwm_env.types import JsonObject
-
 from longdwm_env.cli.destination import holding_its
+from longdwm_env.types import JsonObject
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from longdwm_env.types import JsonObject
-
 from longdwm_env.cli.destination import holding_its
+from longdwm_env.types import JsonObject
 
 if TYPE_CHECKING:
     from longdwm_env.env import LongDWMEnv
