@@ -16,7 +16,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.report import Cell, Row, Table, bar, scenes_table
 from longdwm_env.evaluation.statistics import Interval, mean_interval, ratio_interval
-from longdwm_env.evaluation.worlds.objects import FALSE_ALARMS, TRUTH, sighting
+from longdwm_env.evaluation.worlds.objects import FALSE_ALARMS, TRUTH, best_match
 from longdwm_env.evaluation.worlds.vehicle_ahead import LEAST_INSIDE, LEAST_PX, MOST_HIDDEN, redrawn
 from longdwm_env.geometry.boxes import seen_boxes, shares_hidden, shares_inside
 from longdwm_env.types import ROAD_USER_CLASSES, FloatArray, Images
@@ -291,7 +291,7 @@ def _match(truth: Drive, vehicle: int, frame: int, drive: Drive, picture: Images
     if box is None or before is None:
         return -1.0, float("nan")
     shown = drive.frames[frame] if picture is None else picture
-    best = sighting(truth.frames[frame - FPS], before, shown, box[None])
+    best = best_match(truth.frames[frame - FPS], before, shown, box[None])
     return best.score, best.scale
 
 
