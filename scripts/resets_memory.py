@@ -3,7 +3,7 @@
     python scripts/resets_memory.py simulator --resets 2000
     python scripts/resets_memory.py mini --resets 2000
 
-On Linux; ten to thirty minutes on a free core each. Ends with code 1 where memory grew by 3 % or more after the first 300 resets.
+On Linux; ten to thirty minutes on a free core each. Ends with code 1 where memory grew by 3 % or more after 300 resets.
 """
 
 import argparse
