@@ -5,7 +5,7 @@ from pathlib import Path, PureWindowsPath
 from longdwm_env.errors import InvalidScene
 
 
-def inside(folder: Path, name: str) -> Path:
+def inside(folder: Path, name: object) -> Path:
     """The file that a record of data names, below the folder that the data lie in.
 
     Names are judged as they are written: relative, downwards, with ``/`` between folders, on every system. Symbolic
@@ -17,14 +17,17 @@ def inside(folder: Path, name: str) -> Path:
         name: as it stands in the data, such as ``samples/CAM_FRONT/1.jpg``.
 
     Raises:
-        InvalidScene: the name is empty, absolute or has ``..``, backslashes or a NUL in it.
+        InvalidScene: the name is no text, empty, absolute or has ``..``, backslashes or a NUL in it.
     """
+    if not isinstance(name, str):
+        raise InvalidScene(f"a file's name in the dataroot {folder} is text, got {name!r:.60}")
     windows = PureWindowsPath(name)
     if not name or "\0" in name or windows.anchor or ".." in windows.parts:
         raise InvalidScene(f"the file name {name!r} is outside the dataroot {folder}; names are relative to it")
     if "\\" in name:
         raise InvalidScene(
-            f"the file name {name!r} has backslashes, as made on Windows; nuScenes' names have '/': replace them"
+            f"the file name {name!r} in the dataroot {folder} has backslashes, as made on Windows; nuScenes' names "
+            "have '/': replace them"
         )
     return folder / name
 

@@ -162,6 +162,14 @@ def test_names_stay_below_the_dataroot(dataset, table, name, said):
     assert opening(dataset)
 
 
+@pytest.mark.parametrize("name", [{"\x1f": 0}, 3, ["samples/1.jpg"], "samples\\1.jpg"])
+def test_a_name_that_is_no_text_or_another_system_s_is_told_with_the_dataroot(dataset, name):
+    edit(dataset, "sample_data", lambda records: records[0].update(filename=name))
+    assert "filename = " in found(dataset) or "backslashes" in found(dataset)
+    with pytest.raises(InvalidScene, match=r"/dataset\b"):
+        open_scenes(dataset).scene(0)
+
+
 def test_a_mask_outside_the_dataroot_is_not_read_though_it_is_there(dataset):
     outside = dataset.parent / "outside.png"
     cv2.imwrite(str(outside), np.full((2000, 4000), 255, np.uint8))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
-from longdwm_env.cli.measuring.world_quality import WorldOptions, long_plan, run_of
+from longdwm_env.cli.measuring.world_quality import WorldOptions, check_seed, long_plan, run_of
 from longdwm_env.cli.tables import command_line
 from longdwm_env.episodes.kept_seeds import FIRST_SEALED_SEED
 from longdwm_env.errors import InvalidConfig
@@ -66,6 +66,9 @@ def tables(
 
     if min(scenes, long_drives, processes) < 1:
         raise InvalidConfig("--scenes, --long-drives and --processes are 1 or more")
+    if not names:
+        raise InvalidConfig("--names are one or more, or left out for all tables")
+    check_seed(options)
     for folder in (options.out, options.drives):
         check_output_folder(folder)
     long = [name for name in names if name in LONG]

@@ -273,12 +273,21 @@ def text(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 1
     return _finished(run, table, recognition.confusion(), rows_a_page=9)
 
 
+def check_seed(options: WorldOptions) -> None:
+    """Raise ``InvalidConfig`` where built-in scenes have no such number."""
+    from longdwm_env.state import MAX_COUNT
+
+    if not 0 <= options.first_seed <= MAX_COUNT:
+        raise InvalidConfig(f"--first-seed is a number from 0 to {MAX_COUNT}, got {options.first_seed}")
+
+
 def run_of(options: WorldOptions) -> "WorldRun":
     """The worlds and folders that options name."""
     from longdwm_env.evaluation.drives.drive_set import MeasuredWorlds
     from longdwm_env.evaluation.worlds.world_run import WorldRun
     from longdwm_env.io.files import check_output_folder
 
+    check_seed(options)
     check_output_folder(options.drives)
     worlds = MeasuredWorlds(options.world, options.against, options.device)
     return WorldRun(worlds, options.drives, options.first_seed, options.out, command_line())

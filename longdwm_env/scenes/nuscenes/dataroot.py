@@ -312,7 +312,7 @@ def _part_of(kind: Any, dataroot: Path) -> Any:
             if table_name not in ("map", "log", "scene"):
                 return records
             maps = super().__load_table__("map")
-            there = [record for record in maps if inside(dataroot, str(record["filename"])).is_file()]
+            there = [record for record in maps if inside(dataroot, record["filename"]).is_file()]
             if table_name == "map":
                 return there
             mapped = {token for record in there for token in record["log_tokens"]}

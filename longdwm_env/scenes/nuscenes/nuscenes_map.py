@@ -54,7 +54,7 @@ def road_map_of(nusc: "NuScenes", dataroot: Path, scene: Record, location: str, 
     road_map: RoadMap | None = expansion_map(dataroot, location)
     if road_map is None:
         record = nusc.get("map", nusc.get("log", scene["log_token"])["map_token"])
-        road_map = MaskMap(inside(dataroot, str(record["filename"])))
+        road_map = MaskMap(inside(dataroot, record["filename"]))
     return road_map if road_map.drivable(driven_m).any() else None
 
 

@@ -90,7 +90,7 @@ def read_recording(nusc: "NuScenes", dataroot: Path, frames: Sequence[Record]) -
     poses = np.column_stack([positions, headings])
     if not np.isfinite(poses).all():
         raise ValueError("an ego pose is not finite")
-    paths = tuple(inside(dataroot, str(frame["filename"])) for frame in frames)
+    paths = tuple(inside(dataroot, frame["filename"]) for frame in frames)
     return Recording(paths, frozen_array(times, np.int64), frozen_array(poses))
 
 
