@@ -7,7 +7,6 @@ between, from the keyframes on both sides.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from threading import Lock
 
 import numpy as np
 import torch
@@ -152,17 +151,20 @@ class BegunSeconds:
     def __init__(self, most: int = 2) -> None:
         self._most = most
         self._kept: dict[bytes, SecondParts] = {}
-        self._changing = Lock()
 
     def parts(self, first: Images, surroundings: Surroundings, camera: Camera) -> SecondParts:
         """The parts of a second; see ``SecondParts``."""
         key = _content_of(first, surroundings, camera)
-        with self._changing:
-            parts = self._kept.pop(key, None) or SecondParts(first, surroundings, camera)
-            self._kept[key] = parts
-            if len(self._kept) > self._most:
-                del self._kept[next(iter(self._kept))]
-            return parts
+        # Each line is one step for other threads; the worst that they can do is to draw something twice.
+        parts = self._kept.pop(key, None) or SecondParts(first, surroundings, camera)
+        self._kept[key] = parts
+        for oldest in list(self._kept)[: -self._most]:
+            self._kept.pop(oldest, None)
+        return parts
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # To another process, and to a copy, nothing goes along that saves time only.
+        return BegunSeconds, (self._most,)
 
 
 def _content_of(first: Images, surroundings: Surroundings, camera: Camera) -> bytes:

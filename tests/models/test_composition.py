@@ -1,5 +1,6 @@
 """Frames put together by the compositor, alone and in a world."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -184,7 +185,10 @@ def test_a_begun_second_is_found_again_by_what_it_shows(picture, scene_with):
     ]
     for image, known in others:
         assert begun.parts(image, known, camera) is not parts
-    assert begun.parts(first, around, camera) is not parts, "only the last ones are kept"
+    newest = begun.parts(first, around, camera)
+    assert newest is not parts, "only the last ones are kept"
+    assert begun.parts(first, around, camera) is newest
+    assert copy.deepcopy(begun).parts(first, around, camera) is not newest
 
 
 def test_a_drive_is_composed_and_repeats_bit_for_bit(world, pipeline, scene_with, straight):
