@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from longdwm_env.actions import ActionMode
-from longdwm_env.agents.naming import PolicySpec
+from longdwm_env.agents.naming import PolicySpec, environment_needs
 from longdwm_env.clock import FPS
 from longdwm_env.env import LongDWMEnv
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
@@ -112,8 +112,15 @@ def _environment(config: EvaluationConfig, world: str) -> LongDWMEnv:
 
 def replayable(config: EvaluationConfig, records: Sequence[Record]) -> list[Record]:
     """Finished episodes whose actions mean the same in the environments that ``measure_trust`` makes."""
-    same = [PolicySpec.parse(record["policy"]).needs.action_mode in (None, config.action_mode) for record in records]
-    return [record for record, fits in zip(records, same, strict=True) if fits and record["status"] == "done"]
+    same = {name: _acts_in(name) in (None, config.action_mode) for name in {record["policy"] for record in records}}
+    return [record for record in records if same[record["policy"]] and record["status"] == "done"]
+
+
+def _acts_in(policy: str) -> str | None:
+    """The action mode that a policy's name or file says; None where neither does."""
+    spec = PolicySpec.parse(policy)
+    # A policy elsewhere is not asked again: it may have gone since it drove.
+    return (spec.needs if spec.is_remote else environment_needs(spec)).action_mode
 
 
 def psnr_db(first: Images, second: Images) -> float:

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from longdwm_env.agents.saved import PolicyHeader, write_policy
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.policies import runner as run
 from longdwm_env.evaluation.policies.agreement import agreement
@@ -12,7 +13,7 @@ from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.policy_figures import agreement_figure
 from longdwm_env.evaluation.policies.validation import validate
-from longdwm_env.evaluation.worlds.trust import QUANTITIES, _trust, compliance, psnr_db, sharpness
+from longdwm_env.evaluation.worlds.trust import QUANTITIES, _trust, compliance, psnr_db, replayable, sharpness
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.types import Camera, Intrinsics
 
@@ -131,6 +132,19 @@ def test_the_warp_world_is_validated_end_to_end(tmp_path, monkeypatch):
         lost = row["return, warp"]["value"] - row["return, simulator"]["value"]
         assert row["return, warp - simulator"]["value"] == pytest.approx(lost)
     assert "| **return** | 8 | 2 |" in (tmp_path / "ranking.md").read_text()
+
+
+def test_actions_of_a_saved_policy_of_another_mode_are_not_driven_again(tmp_path):
+    for mode in ("control", "trajectory"):
+        write_policy(tmp_path / f"{mode}.safetensors", PolicyHeader("sb3", mode, "frame", {}), {"a": np.zeros(1)})
+    named = [
+        "idm",
+        "idm:action_mode=control",
+        *(str(tmp_path / f"{mode}.safetensors") for mode in ("control", "trajectory")),
+    ]
+    records = [{"policy": name, "status": "done"} for name in named] + [{"policy": "idm", "status": "failed"}]
+    found = replayable(EvaluationConfig(("idm",)), records)
+    assert [record["policy"] for record in found] == [named[0], named[3]]
 
 
 def test_one_scene_gives_no_interval_rather_than_one_of_width_zero():
