@@ -53,6 +53,9 @@ class LongDWMSettings:
             it, who drives is shown in wrong places, and the mean of all places is a smear.
         compose_without_map: whether a compositor, where the pipeline has one, also makes frames where no map is known;
             else the Fine model does. A compositor that has seen few photographs draws houses of its own into them.
+        street_without_map: where neither a map nor other road users are known, and no compositor works, a drive carries
+            on the street of its first picture (geometry/street_view.py) instead of asking the models. For those that
+            have seen no real road: from a photograph they are a blur after two seconds.
         prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,
             which are brought into the words that it was trained on (``text.known_prompt``).
     """
@@ -73,6 +76,7 @@ class LongDWMSettings:
     road_layout: bool = False
     move_vehicles: bool = False
     compose_without_map: bool = True
+    street_without_map: bool = False
     prompts: Prompts = "text"
 
     def __post_init__(self) -> None:
