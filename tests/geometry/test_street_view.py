@@ -1,5 +1,6 @@
 """A street carried on from one picture."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -93,3 +94,17 @@ def test_a_bent_street_leads_aside(picture):
     left, right = (drive(marked, 60.0, bend=bend)[0].astype(int) for bend in (0.03, -0.03))
     redness = [(frame[40:54, 56:88, 0] - frame[40:54, 56:88, 1]).mean() for frame in (left, right)]
     assert redness[0] > redness[1] + 20
+
+
+def test_clouds_stand_in_the_sky(picture):
+    """White clouds with hard edges on a deep blue sky are not laid along the street with the walls."""
+    rng = np.random.default_rng(1)
+    cloudy = picture.copy()
+    sky = (picture == (150, 190, 230)).all(axis=2)
+    cloudy[sky] = (20, 70, 140)
+    for x, y in rng.integers((15, 4), (129, 20), (9, 2)):
+        cv2.ellipse(cloudy, (int(x), int(y)), (7, 3), 0, 0, 360, (230, 230, 235), -1)
+    (frame,) = drive(cloudy, 60.0)
+    seen = sky & (np.arange(SIZE[0])[:, None] < 20)
+    seen[:, :35] = seen[:, -35:] = False
+    assert np.abs(frame.astype(int) - cloudy)[seen].mean() < 15
