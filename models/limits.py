@@ -29,7 +29,10 @@ SETTINGS_WHOLE = {
     "fine_steps": (1, MOST_STEPS),
 }
 SETTINGS_REAL = {"guidance_scale": (0, 1000), "warp_depth_m": (1e-3, 1e6), "coarse_warp_horizon_s": (0, 3600)}
-SETTINGS_SWITCHES = ("backward_warp", "held_ends", "road_layout", "move_vehicles", "sky_memory")
+SETTINGS_SWITCHES = (
+    "backward_warp", "held_ends", "road_layout", "move_vehicles", "compose_without_map", "sky_memory",
+    "street_without_map",
+)  # fmt: skip
 MOST_PLANES = 64
 _SWEEP_REAL = {
     "blur_px": (1e-3, MAX_SIDE_PX),

@@ -56,6 +56,9 @@ class LongDWMSettings:
         sky_memory: whether a compositor's sky is remembered by direction (closed_loop/sky_memory.py), where the map
             knows what stands before it; else it is made anew each second, and clouds fade. Deviation: the paper has no
             map.
+        street_without_map: where neither a map nor other road users are known, and no compositor works, a drive carries
+            on the street of its first picture (geometry/street_view.py) instead of asking the models. For those that
+            have seen no real road: from a photograph they are a blur after two seconds.
         prompts: what the model knows of a prompt: ``"text"``, all of it; ``"conditions"``, weather and time of day,
             which are brought into the words that it was trained on (``text.known_prompt``).
     """
@@ -77,6 +80,7 @@ class LongDWMSettings:
     move_vehicles: bool = False
     compose_without_map: bool = True
     sky_memory: bool = False
+    street_without_map: bool = False
     prompts: Prompts = "text"
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_sec
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX, Sky
 from longdwm_env.models.closed_loop.standstill import held, stands
+from longdwm_env.models.closed_loop.street import has_street, street_driven, street_second, with_street
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, restyled
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
@@ -70,6 +71,8 @@ class DiffusionWorld:
     seed, the number of frames driven and whether the first one was drawn again under another prompt (values). Where
     seconds are finished, the rest of one is there too (``rest``).
     A sky that is remembered is there too (array ``sky``, see ``Sky``), once a frame has shown it.
+    Where neither map nor road users are known and the settings say so, the first picture is there too (array
+    ``street``), and how far the car has driven from it (``street``): it is what such a drive is made of.
     Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
     acted at, and a state does not depend on a codec's version.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
@@ -186,16 +189,17 @@ class DiffusionWorld:
             if scenery is not None:
                 arrays |= {f"{_SCENERY}{name}": array for name, array in scenery.arrays.items()}
                 values["scenery_is_real"] = bool(getattr(scene.road_map, "scenery_is_real", True))
-        if scene.log_prompt is not None and says_conditions(scene.prompt):
-            # What the scene shows may be another sky.
+        changed = scene.log_prompt is not None and says_conditions(scene.prompt)
+        if changed:  # what the scene shows may be another sky
             values["sky_from"] = GUIDED_FRAMES
         others = self.road_users.begin(scene, camera)
         values, arrays = {**values, **others.values}, {**arrays, **others.arrays}
         state = WorldState(arrays, values, others.actors)
-        if scene.log_prompt is None or not contradicts(scene.prompt, scene.log_prompt):
-            return state
-        drawn = {**arrays, "frames": self._redrawn(state)[None]}
-        return replace(state, arrays=drawn, values={**values, "redrawn": True})
+        if scene.log_prompt is not None and contradicts(scene.prompt, scene.log_prompt):
+            drawn = {**arrays, "frames": self._redrawn(state)[None]}
+            state = replace(state, arrays=drawn, values={**values, "redrawn": True})
+        # A street that is carried on obeys no prompt, as the models do.
+        return with_street(state) if self._shows_street(state) and not changed else state
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -231,9 +235,7 @@ class DiffusionWorld:
         others = [self._others(*each) for each in zip(states, trajectories, frames, strict=True)]
         tracks = [each.tracks for each in others]
         given = list(zip(states, poses, tracks, strict=True))
-        made = iter(
-            self._generated([each for each, rest in zip(given, rests, strict=True) if rest is None], num_frames)
-        )
+        made = iter(self._seconds([each for each, rest in zip(given, rests, strict=True) if rest is None], num_frames))
         begun = [each for each in zip(states, rests, strict=True) if each[1] is not None]
         going_on = iter(self._gone_on(begun, num_frames))
         seconds = [next(made) if rest is None else next(going_on) for rest in rests]
@@ -259,6 +261,24 @@ class DiffusionWorld:
             sampling = self._sampling(self._turns(present)).guided(present.guidance_scale)
             passes.append(partial(prediction_spread, self._generation, present, trajectory.poses[step - 1], sampling))
         return np.array(self._generation.run(passes))
+
+    def _shows_street(self, state: WorldState) -> bool:
+        """Whether a drive carries on the street of its first picture, as nothing else is known."""
+        settings = self._settings
+        composed = settings.compose_without_map and self.pipeline.compositor is not None
+        known = "layout_corners" in state.arrays or state.actors is not None
+        return settings.street_without_map and not composed and not known
+
+    def _seconds(
+        self, given: Sequence[tuple[WorldState, FloatArray, ActorTracks | None]], num_frames: int
+    ) -> list[Second]:
+        """As ``_generated``, of drives along the street of their first picture too."""
+        made = iter(self._generated([each for each in given if not has_street(each[0])], num_frames))
+        wanted = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
+        return [
+            street_second(state, ahead[:wanted], camera_of(state)) if has_street(state) else next(made)
+            for state, ahead, _ in given
+        ]
 
     def _generated(
         self, given: Sequence[tuple[WorldState, FloatArray, ActorTracks | None]], num_frames: int
@@ -464,6 +484,8 @@ class DiffusionWorld:
         values = {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
         if second.sky is not None:
             arrays["sky"] = second.sky
+        if has_street(state):
+            values = street_driven(values, track[-1], driven)
         arrays, values = with_rest(arrays, values, second.after(num_frames))
         known = pictured(state, others.tracks, camera_of(state))
         if "pictured" in values and known is not None:

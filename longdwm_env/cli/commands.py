@@ -81,6 +81,9 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
         "truth": Command(
             "measuring.world_quality:truth", "how good a world is: PSNR, SSIM and FDS against the simulator"
         ),
+        "footage": Command(
+            "measuring.world_quality:footage", "how good a world is on real footage: PSNR, detail and FDS"
+        ),
         "obey": Command("measuring.world_quality:obey", "how good a world is: controllability"),
         "last": Command("measuring.world_quality:last", "how good a world is: long-horizon stability, up to 90 s"),
         "detail": Command(

@@ -30,6 +30,9 @@ SECONDS = (1, 2)
 SHOWN_S = (0, 1, 2, 4, 6, 8, 10)
 HISTORY_S = 3
 PAGE = "index.html"
+POSE_SUFFIXES = (SUFFIX, ".json", ".txt", ".tum")
+"""Of poses beside a video, in the order in which they are looked for."""
+
 _AHEAD = 2 * FRAMES_PER_INTERVAL
 _FALLBACK_M = 35.0
 
@@ -74,7 +77,7 @@ class RecordedDrive:
         """The scene at a moment, and the poses (T, 3) from there on, the moment's own first."""
         facts = video_facts(self.video)
         camera = read_sidecar(self.video, facts.image_size).camera or assumed_camera(facts.image_size)
-        path = next(p for s in (SUFFIX, ".json", ".txt", ".tum") if (p := self.video.with_suffix(s)).is_file())
+        path = next(p for s in POSE_SUFFIXES if (p := self.video.with_suffix(s)).is_file())
         poses = np.asarray(read_poses(path), np.float64)
         log = VideoLog(self.video, facts, moment / FPS)
         log.ego_poses = poses[moment - log.num_past : moment + log.num_future + 1]
@@ -103,6 +106,11 @@ class RoadQuality:
 def driven_again(world: WorldModel, drive: RecordedDrive, moment: int, seconds: int, seed: int = 0) -> Images:
     """What a world shows on a drive's way, (12 seconds + 1, H, W, 3), the moment's own picture first."""
     scene, poses = drive.begin(moment, world.image_size)
+    return along_poses(world, scene, poses, seconds, seed)
+
+
+def along_poses(world: WorldModel, scene: Scene, poses: FloatArray, seconds: int, seed: int = 0) -> Images:
+    """What a world shows from a scene's start along poses (T, 3), the start's own first; as far as these reach."""
     assert scene.camera is not None
     state = world.begin(scene, seed)
     frames = [scene.log.images(0, 1, scene.camera)]
@@ -110,7 +118,10 @@ def driven_again(world: WorldModel, drive: RecordedDrive, moment: int, seconds: 
         here = second * FRAMES_PER_INTERVAL
         if here + FRAMES_PER_INTERVAL >= len(poses):
             break
-        (state,), clip = world.advance([state], [_trajectory(poses[here : here + _AHEAD + 1])], FRAMES_PER_INTERVAL)
+        part = poses[here : here + _AHEAD + 1]
+        # The last second of a recording goes on as it ends: a trajectory is as long as a plan.
+        part = np.concatenate([part, np.repeat(part[-1:], _AHEAD + 1 - len(part), axis=0)])
+        (state,), clip = world.advance([state], [_trajectory(part)], FRAMES_PER_INTERVAL)
         frames.append(clip[0])
     return np.concatenate(frames)
 
@@ -219,4 +230,13 @@ def _trajectory(poses: FloatArray) -> Trajectory:
     )
 
 
-__all__ = ["RecordedDrive", "RoadQuality", "driven_again", "measured", "measured_once", "write_page"]
+__all__ = [
+    "POSE_SUFFIXES",
+    "RecordedDrive",
+    "RoadQuality",
+    "along_poses",
+    "driven_again",
+    "measured",
+    "measured_once",
+    "write_page",
+]

@@ -25,7 +25,7 @@ from longdwm_env.models.codec.video_codec import uint8_from_images
 from longdwm_env.models.compositor import FLAGS, PICTURES, Compositor, Ingredients
 from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.models.network.sampler import counted_noise
-from longdwm_env.types import Camera, FloatArray, Images
+from longdwm_env.types import AnyArray, Camera, FloatArray, Images
 
 BETWEEN_SWEEP = SweepSettings(DEFAULT_PLANES)
 
@@ -168,7 +168,7 @@ class BegunSeconds:
 
 
 def _content_of(first: Images, surroundings: Surroundings, camera: Camera) -> bytes:
-    arrays = [first, surroundings.poses]
+    arrays: list[AnyArray] = [first, surroundings.poses]
     layout, scenery, others = surroundings.layout, surroundings.scenery, surroundings.others
     if layout is not None:
         arrays += [layout.corners_m, layout.kinds]

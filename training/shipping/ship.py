@@ -56,7 +56,7 @@ def ship(
         )
     pipeline = workspace.load(**dtype_argument(torch.bfloat16))
     if is_simulated(workspace):
-        known = replace(pipeline.settings, prompts="conditions", compose_without_map=False)
+        known = replace(pipeline.settings, prompts="conditions", compose_without_map=False, street_without_map=True)
         pipeline.register_to_config(settings=known.to_json())
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:

@@ -1,4 +1,4 @@
-"""``longdwm metrics truth | obey | last | detail | vehicles | cars | identity | text``: how good a world is."""
+"""``longdwm metrics truth | footage | obey | last | detail | vehicles | cars | identity | text``: a world's quality."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ import tyro
 
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.cli.tables import command_line, written
+from longdwm_env.clock import FPS
 from longdwm_env.episodes.kept_seeds import FIRST_TEST_SEED
 from longdwm_env.errors import InvalidConfig
 
@@ -212,6 +213,64 @@ def cars(options: WorldFlag = WorldOptions(), scenes: int = 200, sheets: int = 6
     for real, made in run.driven(drives, seeds, "cars", SECONDS, spread(seeds, sheets), marked):
         found.add(real, made, boxes_ahead(real), taken_away(drives, real))
     return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
+
+
+@holding_its("folder")
+def footage(
+    data: Path,
+    world: str = "mini",
+    against: tuple[str, ...] = (),
+    road: str | None = None,
+    encoder: Path | None = None,
+    device: str | None = None,
+    out: Path = Path("outputs/quality"),
+    sheets: int = 6,
+) -> int:
+    """Real footage with poses: PSNR, detail and FDS at 1, 2 and 4 s, from every second of it.
+
+    Beside the worlds stand the ground's warp of the first picture, and that picture kept.
+
+    Args:
+        data: A nuScenes dataroot, a video with poses beside it, or a folder of such videos.
+        world: mini, warp, or a saved pipeline.
+        against: Other worlds beside it.
+        road: That is said of every start, such as straight; default: none, as for a photograph.
+        encoder: Folder of a trained scorer; default: the one that comes with the package.
+        device: Where a learned world runs.
+        out: Folder of the table and sheets.
+        sheets: Starts that are shown on contact sheets.
+    """
+    from tqdm import tqdm
+
+    from longdwm_env.evaluation.sheets import spread, write_sheets
+    from longdwm_env.evaluation.worlds.real_footage import TRUTH, FootageScores, recordings, shown_from
+    from longdwm_env.factory import make_world
+    from longdwm_env.io.figures import SheetRow
+    from longdwm_env.scenes.strip_road import Road
+
+    said = None if road is None else Road.parse(road)
+    found = FootageScores(_scorer(WorldOptions(encoder=encoder), needed=False))
+    first = make_world(world, None, device)
+    worlds = {world: first} | {name: make_world(name, first.image_size, device) for name in against}
+    starts = [(one, start) for one in recordings(data) for start in one.starts]
+    rows: list[SheetRow] = []
+    shown = spread(range(len(starts)), sheets)
+    for number, (recording, start) in enumerate(tqdm(starts, desc="footage", unit="start")):
+        scene = recording.scene(start, first.image_size, said)
+        real, made = shown_from(worlds, scene)
+        found.add(scene.key, real, made)
+        if number in shown:
+            places = [time * FPS for time in SECONDS]
+            captions = tuple(f"{time} s" for time in SECONDS)
+            rows += [
+                SheetRow(f"{name}, {scene.key}", frames[places], captions)
+                for name, frames in {TRUTH: real, **made}.items()
+            ]
+    for path in write_sheets(rows, out, "footage", 3 * (3 + len(worlds))):
+        print(f"  {path}")
+    facts = {"command": command_line(), "starts": f"{len(starts)} of {data.name}", "road": road or "none"}
+    facts["image size"] = "{} x {}".format(*first.image_size)
+    return written(found.table(world, facts), out)
 
 
 @holding_its("folder")

@@ -94,7 +94,7 @@ def test_the_same_process_may_ask_again_and_others_find_nothing(tmp_path):
 
 HOLDS_PART = ("demo", "media", "metrics", "metrics scorer", "metrics inverse-dynamics", "metrics short")
 HOLDS_PART += tuple(
-    f"metrics {name}" for name in ("truth", "obey", "last", "detail", "vehicles", "cars", "identity", "text")
+    f"metrics {name}" for name in ("truth", "obey", "last", "detail", "vehicles", "cars", "identity", "text", "footage")
 )
 HOLDS_PART += tuple(f"metrics {name}" for name in ("ablation", "controllable", "distillation-steps", "interpolation"))
 HOLDS_PART += ("metrics long", "metrics steps", "metrics win-rates", "data export-lerobot", "train init")
