@@ -20,13 +20,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_model_is_what_the_others_are_compared_with(folder: Path, tmp_path: Path) -> None:
     many, few = f"{folder}=3,2", str(folder)
     assert steps((many, few, many), samples=2, frames=12, dtype="bfloat16", out=tmp_path) == 0
-    table = json.loads((tmp_path / "few-steps.json").read_text())
-    first, second, third = (row["cells"] if isinstance(row, dict) else row[1] for row in table["rows"])
+    first, second, third = json.loads((tmp_path / "few-steps.json").read_text())["rows"]
     own = build(debug()).settings
-    assert [row[0] for row in (first, second, third)] == ["3 + 2", f"{own.coarse_steps} + {own.fine_steps}", "3 + 2"]
-    assert first[2] == third[2], "the same steps make the same pictures"
-    assert first[3] is None
-    assert table["facts"]["dtype"] == "bfloat16"
+    assert [row["steps"] for row in (first, second, third)] == [
+        "3 + 2",
+        f"{own.coarse_steps} + {own.fine_steps}",
+        "3 + 2",
+    ]
+    assert first["PSNR (dB)"] == third["PSNR (dB)"], "the same steps make the same pictures"
+    assert first["PSNR against the first (dB)"] is None
+    assert second["FDS"] is not None
+    assert "bfloat16" in (tmp_path / "few-steps.md").read_text()
 
 
 def test_what_cannot_be_compared_is_said(folder: Path, tmp_path: Path) -> None:
