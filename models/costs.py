@@ -5,10 +5,11 @@ run once at full size under PyTorch's fake tensors, which have shapes, types and
 counter sees every product of matrices, convolution and attention.
 """
 
+import re
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, wraps
 from typing import Literal
@@ -16,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
@@ -39,6 +40,8 @@ _FLASH_ON_CPU: dict[OpOverloadPacket, Callable[..., int]] = {
 }
 """PyTorch counts the attention of GPUs; that of CPUs does the same arithmetic."""
 
+_BLOCK = re.compile(r"\.transformer_blocks\.\d+$")
+
 SMALLEST = {"cogvideox-2b": "debug-cogvideox", "debug-cogvideox": "debug-cogvideox"}
 """The preset whose drives show which passes a preset makes. Mini decides shapes by numbers, which fake tensors lack."""
 
@@ -52,19 +55,26 @@ class Cost:
         traffic: bytes read and written if every operation reads its inputs and writes its results: what is left of it
             after fusion is less.
         held: most bytes held at once, beside what was there before.
+        linear: of ``flops``, those of the linear layers of transformers' blocks, which can be done in eight bits.
     """
 
     flops: float = 0.0
     traffic: float = 0.0
     held: float = 0.0
+    linear: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
         """One after the other."""
-        return Cost(self.flops + other.flops, self.traffic + other.traffic, max(self.held, other.held))
+        return Cost(
+            self.flops + other.flops,
+            self.traffic + other.traffic,
+            max(self.held, other.held),
+            self.linear + other.linear,
+        )
 
     def times(self, count: int) -> "Cost":
         """The same ``count`` times, one after the other."""
-        return replace(self, flops=self.flops * count, traffic=self.traffic * count)
+        return replace(self, flops=self.flops * count, traffic=self.traffic * count, linear=self.linear * count)
 
 
 @dataclass(frozen=True)
@@ -134,12 +144,27 @@ def cost_of(run: Callable[[], object]) -> Cost:
     """What a computation needs; with fake tensors nothing is computed."""
     with counter() as operations, Watcher() as watcher:
         run()
-    return Cost(float(operations.get_total_flops()), watcher.traffic, float(watcher.peak))
+    return Cost(
+        float(operations.get_total_flops()), watcher.traffic, float(watcher.peak), float(linear_in_blocks(operations))
+    )
+
+
+def linear_in_blocks(operations: FlopCounterMode) -> int:
+    """Of what was counted, the products of the linear layers of transformers' blocks: all that is no attention."""
+    products = (torch.ops.aten.mm, torch.ops.aten.addmm)
+    blocks = (counts for name, counts in operations.get_flop_counts().items() if _BLOCK.search(name))
+    return sum(counts.get(product, 0) for counts in blocks for product in products)
 
 
 def without_data() -> FakeTensorMode:
     """Within it tensors have shapes and no numbers; real ones may be used."""
     return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def with_data() -> AbstractContextManager[object]:
+    """Numbers again, within ``without_data``: for what decides by them; elsewhere it changes nothing."""
+    manager: AbstractContextManager[object] = unset_fake_temporarily()
+    return manager
 
 
 def bytes_of(module: nn.Module | None) -> float:

@@ -261,11 +261,7 @@ def overridden(stage: StageConfig, settings: Mapping[str, str]) -> StageConfig:
     Raises:
         InvalidConfig: a field does not exist, or its value is of the wrong kind.
     """
-    for path, text in settings.items():
-        if path.startswith(LATENTS):
-            continue
-        stage = _replaced(stage, path.split("."), text, path)
-    return stage
+    return _replaced(stage, {path: text for path, text in settings.items() if not path.startswith(LATENTS)})
 
 
 def latents_overridden(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
@@ -274,26 +270,29 @@ def latents_overridden(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     Raises:
         InvalidConfig: a field does not exist, or its value is of the wrong kind.
     """
-    data = recipe.data
+    latents = {path: text for path, text in settings.items() if path.startswith(LATENTS)}
+    return dataclasses.replace(recipe, data=_replaced(recipe.data, latents))
+
+
+def _replaced(value: Any, settings: Mapping[str, str], within: str = "") -> Any:
+    """All at once: what two fields must have in common does not depend on their order."""
+    kinds, changed, parts = typing.get_type_hints(type(value)), {}, dict[str, dict[str, str]]()
     for path, text in settings.items():
-        if path.startswith(LATENTS):
-            data = _replaced(data, path.split("."), text, path)
-    return dataclasses.replace(recipe, data=data)
-
-
-def _replaced(value: Any, names: list[str], text: str, path: str) -> Any:
-    known = {f.name for f in dataclasses.fields(value)}
-    if names[0] not in known:
-        raise InvalidConfig(
-            f"{path!r}: {type(value).__name__} has no field {names[0]!r}; it has {', '.join(sorted(known))}"
-        )
-    old = vars(value)[names[0]]
-    if len(names) > 1:
-        if not dataclasses.is_dataclass(old):
-            raise InvalidConfig(f"{path!r}: {names[0]} has no fields of its own")
-        return dataclasses.replace(value, **{names[0]: _replaced(old, names[1:], text, path)})
-    kind = typing.get_type_hints(type(value))[names[0]]
-    return dataclasses.replace(value, **{names[0]: _parsed(kind, text, path)})
+        name, dot, rest = path.partition(".")
+        whole = within + path
+        if name not in {f.name for f in dataclasses.fields(value)}:
+            raise InvalidConfig(
+                f"{whole!r}: {type(value).__name__} has no field {name!r}; it has "
+                f"{', '.join(sorted(f.name for f in dataclasses.fields(value)))}"
+            )
+        if not dot:
+            changed[name] = _parsed(kinds[name], text, whole)
+        elif not dataclasses.is_dataclass(vars(value)[name]):
+            raise InvalidConfig(f"{whole!r}: {name} has no fields of its own")
+        else:
+            parts.setdefault(name, {})[rest] = text
+    changed |= {name: _replaced(vars(value)[name], given, f"{within}{name}.") for name, given in parts.items()}
+    return dataclasses.replace(value, **changed)
 
 
 def _window(text: str, path: str) -> Window:

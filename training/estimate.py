@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from longdwm_env.errors import LongDWMError
+from longdwm_env.models.costs import SMALLEST
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import PRESETS
 from longdwm_env.models.settings import TransformerConfig
@@ -225,7 +226,24 @@ def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | No
     )
     if estimate.total_bytes > available:
         raise DoesNotFit(advice(estimate, config, available, on_gpu))
+    if on_gpu and (counted := counted_bytes(recipe, stage, config, estimate.processes)) > available:
+        raise DoesNotFit(
+            f"counted on tensors without data, {stage} holds {counted / GIB:.1f} GiB at once.\n"
+            + advice(estimate, config, available, on_gpu)
+        )
     return estimate
+
+
+def counted_bytes(recipe: Recipe, stage: str, config: StageConfig, processes: int = 1) -> float:
+    """Most bytes of one process, counted from the modules of CogVideoX's size; 0 of stages that are only estimated.
+
+    The estimate leaves out what passes hold beside the blocks' activations, half of what a step needs.
+    """
+    from longdwm_env.training.scaling.step_costs import COUNTED, step_cost
+
+    if recipe.preset not in SMALLEST or stage not in COUNTED:
+        return 0.0
+    return step_cost(recipe, stage, config).bytes_in_all(processes)
 
 
 def advice(estimate: Estimate, config: StageConfig, available: float, on_gpu: bool) -> str:

@@ -11,7 +11,17 @@ from longdwm_env.cli.benchmarks.bench_full_size import (
 )
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models import presets
-from longdwm_env.models.costs import Cost, Ledger, Pass, cost_of, counter, drive_passes, without_data
+from longdwm_env.models.costs import (
+    Cost,
+    Ledger,
+    Pass,
+    cost_of,
+    counter,
+    denoiser_inputs,
+    drive_passes,
+    linear_in_blocks,
+    without_data,
+)
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.scaling.step_costs import COUNTED, in_precision, made, step_cost
 
@@ -54,6 +64,19 @@ def test_what_is_counted_without_data_is_what_a_drive_computes(seconds, at_once)
         ):
             pass
     assert counted.flops == measured.get_total_flops() > 0
+    assert counted.linear == linear_in_blocks(measured)
+
+
+def test_linear_layers_are_counted_for_themselves():
+    """Against the layers' own shapes, seen by hooks; what is left of a block is attention."""
+    model = presets.build(presets.debug_cogvideox()).fine
+    rows = []
+    for layer in model.transformer_blocks.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_hook(lambda own, given, _: rows.append(2 * given[0].numel() * own.out_features))
+    inputs = denoiser_inputs(model, 1, 4, (4, 6), torch.float32)
+    cost = cost_of(lambda: model(**inputs))
+    assert 0 < cost.linear == sum(rows) < cost.flops
 
 
 @pytest.mark.parametrize("stage", COUNTED)
@@ -73,7 +96,7 @@ def test_what_is_counted_of_a_training_step_is_what_it_computes(stage):
     assert counted.trained == sum(p.numel() for p in trained)
     assert counted.gradients == sum(4 * p.numel() for p in trained if p.grad is not None)
     assert counted.moments == pytest.approx(2 * counted.gradients, rel=1e-2)  # and a step for each
-    assert (counted.frozen > 0) == (stage == "distill")
+    assert (counted.frozen > 0) == (stage in ("distill", "few-steps-coarse", "few-steps-fine", "decoder"))
     assert counted.bytes_in_all(8) < counted.bytes_in_all()
 
 
@@ -106,7 +129,10 @@ def test_the_tables_on_paper(tmp_path, capsys):
     printed = capsys.readouterr().out
     for heading in ("GB moved", "RTX 4090", "fits 24 GB", "to train"):
         assert heading in printed
+    for stage in COUNTED:
+        assert f"| {stage} |" in printed
     assert "| distill, shared by 8 |" in printed
+    assert printed.count("s with linear layers in float8, reached") == 2
     results = json.loads(out.read_text())
     assert {drive["what"] for drive in results["drives"]} == {"145 frames", "closed-loop second"}
     by_steps = {(d["what"], d["steps"]): d["costs"] for d in results["drives"]}

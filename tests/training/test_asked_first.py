@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longdwm_env.cli import main, train
+from longdwm_env.cli import extras, main, train
 from longdwm_env.cli.train import TrainOptions
-from longdwm_env.errors import FolderInUse, InvalidConfig
+from longdwm_env.errors import FolderInUse, InvalidConfig, MissingDependency
 from longdwm_env.io import files
 from longdwm_env.io.files import content_hash
 from longdwm_env.io.video import write_video
@@ -80,6 +80,19 @@ def test_a_tracker_that_is_not_installed_is_named(
 
 
 # Lengths
+
+
+@pytest.mark.parametrize(
+    ("field", "package", "extra"), [("optimizer.moments=8bit", "torchao", "large"), ("lora.rank=4", "peft", "train")]
+)
+def test_what_a_switch_needs_is_said_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, field: str, package: str, extra: str
+) -> None:
+    monkeypatch.setattr(extras, "is_installed", lambda name: name != package)
+    options = TrainOptions(size="debug", out=tmp_path / "run", set=(field,))
+    with pytest.raises(MissingDependency, match=rf"needs {package}: pip install 'longdwm\[{extra}\]'"):
+        train.fine(options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_stages_need() -> None:

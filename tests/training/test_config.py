@@ -57,6 +57,9 @@ def test_fields_can_be_overridden_by_name() -> None:
     assert (changed.loop.steps, changed.optimizer.learning_rate) == (20, 1e-4)
     assert (changed.use_warp, changed.loop.precision) == (False, "bf16")
     assert stage.loop.steps == 10
+    # What only fits together may be said in any order.
+    for order in (("batch_size", "micro_batch_size"), ("micro_batch_size", "batch_size")):
+        assert overridden(stage, {f"loop.{name}": "3" for name in order}).loop.micro_batch_size == 3
     windows = overridden(stage, {"windows": "4+1*5,1+12,4+3r*0.5,1+1d"}).windows
     assert windows[:3] == (Window(4, 1, 5.0), Window(1, 12), Window(4, 3, 0.5, self_rollout=True))
     assert windows[3:] == (Window(1, 1, restyled=True),)

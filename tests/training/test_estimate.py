@@ -10,6 +10,7 @@ from longdwm_env.training.estimate import (
     DoesNotFit,
     advice,
     check_fits,
+    counted_bytes,
     estimate_stage,
     parameter_count,
     tokens_of,
@@ -61,6 +62,24 @@ def test_what_cannot_fit_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch)
         check_fits(full, "coarse", full.stage("coarse"), "cpu")
     mini = recipe("mini-simulator")
     assert check_fits(mini, "coarse", mini.stage("coarse"), "cpu") is not None
+
+
+def test_what_is_counted_is_refused_where_the_estimate_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe("cogvideox-2b-nuscenes", "debug")
+    config = made.stage("few-steps-coarse")
+    estimated, counted = (
+        estimate_stage(made, "few-steps-coarse", config).total_bytes,
+        counted_bytes(made, "few-steps-coarse", config),
+    )
+    assert counted > estimated
+    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(module, "matmul_flops", lambda on_gpu, precision: 1e12)
+    monkeypatch.setattr(module, "free_bytes", lambda on_gpu: (counted + estimated) / 2)
+    with pytest.raises(DoesNotFit, match="counted on tensors without data"):
+        check_fits(made, "few-steps-coarse", config)
+    monkeypatch.setattr(module, "free_bytes", lambda on_gpu: 1.01 * counted)
+    assert check_fits(made, "few-steps-coarse", config) is not None
+    assert counted_bytes(recipe("mini-simulator"), "coarse", config) == 0
 
 
 def test_advice_names_the_switches_that_help() -> None:

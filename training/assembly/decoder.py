@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.small_decoder import Likeness, SmallDecoder, checked_scale, load_published
@@ -13,7 +12,7 @@ from longdwm_env.training.assembly.assembled import Assembled, Ingredients
 from longdwm_env.training.assembly.latent_stages import open_store
 from longdwm_env.training.assembly.order import trained_with
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore
-from longdwm_env.training.losses.decoder_loss import DecoderChoices, DecoderObjective, DecoderSampler
+from longdwm_env.training.losses.decoder_loss import DecoderChoices, DecoderObjective, DecoderSampler, OwnDecoder
 from longdwm_env.training.workspace import Workspace
 
 CHECKED_SEGMENTS = 4
@@ -32,13 +31,7 @@ def decoder(given: Ingredients) -> Assembled:
         small = _built(codec, choices.widths, seed)
     small.requires_grad_(True)
     seen, unseen = (DecoderSampler(part, choices, seed) for part in store.split())
-
-    def decode(latents: Tensor, num_frames: int) -> Tensor:
-        if num_frames == 1:
-            return codec.decode_keyframes(latents).float()
-        return codec.decode_clip(latents, num_frames).float()
-
-    objective = DecoderObjective(small, decode, choices, seed)
+    objective = DecoderObjective(small, OwnDecoder(codec), choices, seed)
     return Assembled(objective, seen.batch, unseen.batch, store.made_from)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.small_decoder import SmallDecoder
+from longdwm_env.models.codec.video_codec import CogVideoXCodec
 from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore
 from longdwm_env.training.draws import normal, numbers, uniform
@@ -24,6 +25,23 @@ from longdwm_env.training.losses.objective import Objective
 
 Decode = Callable[[Tensor, int], Tensor]
 """(latents (B, F, C, h, w), frames) -> (B, frames, 3, H, W)."""
+
+
+@dataclass(frozen=True)
+class OwnDecoder:
+    """The large autoencoder's own decoder, of keyframes alone as of segments.
+
+    Attributes:
+        codec: with the autoencoder.
+    """
+
+    codec: CogVideoXCodec
+
+    def __call__(self, latents: Tensor, num_frames: int) -> Tensor:
+        """See ``Decode``."""
+        if num_frames == 1:
+            return self.codec.decode_keyframes(latents).float()
+        return self.codec.decode_clip(latents, num_frames).float()
 
 
 @dataclass(frozen=True)
@@ -161,4 +179,4 @@ class DecoderObjective(Objective):
         return loss, {"psnr_db": 10 * torch.log10(4 / squared.detach().clamp(min=1e-10))}
 
 
-__all__ = ["DecoderBatch", "DecoderChoices", "DecoderObjective", "DecoderSampler"]
+__all__ = ["DecoderBatch", "DecoderChoices", "DecoderObjective", "DecoderSampler", "OwnDecoder"]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.codec.small_decoder import SmallDecoder
+from longdwm_env.models.codec.video_codec import CogVideoXCodec
 from longdwm_env.models.costs import Cost, bytes_of, cost_of, without_data
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
@@ -18,15 +20,18 @@ from longdwm_env.training.config import Recipe, StageConfig
 from longdwm_env.training.data.batches import Batch, CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.losses.coarse_objective import CoarseObjective
+from longdwm_env.training.losses.decoder_loss import DecoderBatch, DecoderChoices, DecoderObjective, OwnDecoder
 from longdwm_env.training.losses.distilling.distill import DistillObjective
+from longdwm_env.training.losses.distilling.fewer_steps import FewStepBatch, FewStepObjective, exit_of
 from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
 from longdwm_env.training.losses.warp_loss import WarpObjective
 from longdwm_env.training.scaling.lora import add_lora
 from longdwm_env.training.scaling.optimizers import adamw, moments_as_tensors
+from longdwm_env.training.stage_list import STAGES
 
-COUNTED = ("coarse", "fine", "warp", "distill", "ar-baseline")
-"""Stages whose step is counted."""
+COUNTED = ("coarse", "fine", "warp", "distill", "ar-baseline", "few-steps-coarse", "few-steps-fine", "decoder")
+"""Stages whose step is counted; of those that teach few steps, the dearest kind of step."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,10 @@ def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> 
     _look_up_codes(config)
     with without_data():
         objective, batch = made(recipe, stage, config)
-        teacher = objective._teacher[0].transformer if isinstance(objective, DistillObjective) else None
-        if teacher is not None:
+        frozen = _frozen(objective)
+        if isinstance(objective, DistillObjective | FewStepObjective):
             # What has no data cannot be brought anywhere; it lies where everything lies.
-            teacher.__dict__["to"] = lambda device: teacher
+            frozen.__dict__["to"] = lambda device: frozen
         trained = [p for p in objective.parameters() if p.requires_grad]
         cost = cost_of(lambda: _there_and_back(objective, batch, config))
         gradients = float(sum(p.grad.numel() * p.grad.element_size() for p in trained if p.grad is not None))
@@ -86,8 +91,8 @@ def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> 
     return StepCost(
         stage,
         cost,
-        bytes_of(objective.trained),
-        bytes_of(teacher),
+        bytes_of(objective),
+        bytes_of(frozen),
         gradients,
         moments,
         4.0 * numbers * (config.optimizer.ema_decay > 0),
@@ -115,12 +120,37 @@ def made(
         with torch.device(device), patch.object(nn.Module, "to", lambda module, *_, **__: module):
             add_lora(cast(LongDWMTransformer3DModel, objective.trained), config.lora, config.loop.seed)
     if config.loop.gradient_checkpointing:
-        objective.trained.enable_gradient_checkpointing()  # type: ignore[operator]
+        for model in _transformers(objective):
+            model.enable_gradient_checkpointing()
     objective.train()
     return objective, _batch(stage, config, pipeline).to(device)
 
 
+def _transformers(objective: Objective) -> list[LongDWMTransformer3DModel]:
+    """Those that are trained."""
+    return [model for model in objective.children() if isinstance(model, LongDWMTransformer3DModel)]
+
+
+def _frozen(objective: Objective) -> nn.Module | None:
+    """The other model that an objective asks."""
+    if isinstance(objective, DistillObjective | FewStepObjective):
+        return objective._teacher[0].transformer
+    if isinstance(objective, DecoderObjective):
+        return cast(OwnDecoder, objective.decode).codec.vae
+    return None
+
+
 def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Objective:
+    if stage == "decoder":
+        codec = CogVideoXCodec(pipeline.vae)
+        small = SmallDecoder(codec.latent_channels, config.decoder.widths)
+        return DecoderObjective(small, OwnDecoder(codec), config.decoder, config.loop.seed)
+    if STAGES[stage].few_steps:
+        inner = _objective(STAGES[stage].component, config, pipeline)
+        choices = config.few_steps
+        if choices.guidance_scale == 0:
+            choices = replace(choices, guidance_scale=pipeline.settings.guidance_scale)
+        return FewStepObjective(cast(CoarseObjective | FineObjective, inner), choices)
     transformer = pipeline.coarse.config
     empty = torch.zeros(transformer.max_text_seq_length, transformer.text_embed_dim)
     settings, seed = pipeline.settings, config.loop.seed
@@ -151,6 +181,11 @@ def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Ob
 
 def _batch(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Batch:
     samples = config.loop.micro_batch_size
+    if stage == "decoder":
+        return _squares(samples, config.decoder, pipeline)
+    if STAGES[stage].few_steps:
+        sample = cast(CoarseBatch | FineBatch, _batch(STAGES[stage].component, config, pipeline))
+        return FewStepBatch(sample.counts, _dearest_step(config), sample)
     if stage == "coarse":
         window = max(config.windows, key=lambda w: w.history + w.future)
         return _coarse(samples, window.history, window.future, pipeline)
@@ -182,6 +217,21 @@ def _fine(samples: int, pipeline: LongDWMPipeline) -> FineBatch:
     clean, end = torch.zeros(samples, latents, *size), torch.zeros(samples, *size)
     warps, motion = torch.zeros(samples, 1, latents, *size), torch.zeros(samples, latents, 6)
     return FineBatch(tuple(range(samples)), clean, end, end.clone(), torch.zeros(samples, *text), warps, motion)
+
+
+def _squares(samples: int, choices: DecoderChoices, pipeline: LongDWMPipeline) -> DecoderBatch:
+    (channels, height, width), _ = _sizes(pipeline)
+    if choices.crop and choices.crop <= min(height, width):
+        height = width = choices.crop
+    latents = torch.zeros(samples, pipeline.codec.latent_frames(SEGMENT_FRAMES), channels, height, width)
+    return DecoderBatch(tuple(range(samples)), latents, SEGMENT_FRAMES, choices.border if height == width else 0)
+
+
+def _dearest_step(config: StageConfig) -> int:
+    """A step in which the student has its turn at matching and draws down to its last step."""
+    choices = config.few_steps
+    turns = range(choices.consistency_steps, choices.consistency_steps + 1000, choices.critic_updates)
+    return next(step for step in turns if exit_of(config.loop.seed, step, choices.steps) == choices.steps - 1)
 
 
 def _sizes(pipeline: LongDWMPipeline) -> tuple[tuple[int, int, int], tuple[int, int]]:

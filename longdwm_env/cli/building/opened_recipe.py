@@ -34,6 +34,10 @@ def need_for(stages: "Mapping[str, StageConfig]") -> None:
     for name in sorted(trackers & set(TRACKERS)):
         if not is_installed(TRACKERS[name]):
             raise MissingDependency(f"loop.tracker={name} needs {TRACKERS[name]}: pip install {TRACKERS[name]}")
+    if any(config.optimizer.moments == "8bit" for config in stages.values()):
+        need("optimizer.moments=8bit", "large", "torchao")
+    if any(config.lora.rank for config in stages.values()):
+        need("lora.rank above 0", "train", "peft")
 
 
 def opened(options: TrainOptions) -> "tuple[Recipe, Workspace]":

@@ -1,7 +1,7 @@
 """``longdwm metrics steps``: what fewer denoising steps cost in PSNR and FDS."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -21,6 +21,7 @@ def steps(
     first_seed: int = FIRST_TEST_SEED,
     encoder: Path | None = None,
     device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     out: Path = Path("outputs/metrics"),
 ) -> int:
     """Continue the same drives in many and in few steps; PSNR against what really was there, and FDS.
@@ -35,35 +36,40 @@ def steps(
         split: of nuScenes.
         first_seed: of the simulator's test seeds.
         encoder: folder of this project's video encoder; default: the one that comes with the package.
-        device: where the models run, such as cuda.
+        device: where the models and the encoder run, such as cpu; default: a GPU where there is one.
+        dtype: of the models' weights and pictures.
         out: folder of the table.
     """
-    from longdwm_env.evaluation.networks import opened_encoder
+    from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.paper.continuations import clips_of, samples_from
+    from longdwm_env.evaluation.paper.opening import opened_pipeline
     from longdwm_env.evaluation.provenance import path_hash
     from longdwm_env.evaluation.steps_table import Stepped, compared
-    from longdwm_env.models.world import DiffusionWorld
+    from longdwm_env.training.workspace import device_of
 
     asked = [_model(each) for each in model]
     if not asked or samples < 1 or frames < 1:
         raise InvalidConfig("give at least one --model, one sample and one frame")
+    place = str(device_of(device))
     models, sizes = [], set()
     for folder, taken in asked:
-        pipeline = DiffusionWorld.from_pretrained(folder, device=device).pipeline
-        pipeline.set_progress_bar_config(disable=True)
+        pipeline = opened_pipeline(folder, place, dtype)
         models.append(Stepped(str(folder), pipeline, taken))
         sizes.add(tuple(pipeline.settings.image_size))
     if len(sizes) > 1:
         raise InvalidConfig(f"models that are compared make pictures of one size; these make {sorted(sizes)}")
     size = models[0].pipeline.settings.image_size
-    clips = clips_of(scenes, split, samples, first_seed, size, 12 * -(-frames // 12) + 1)
+    # The simulator's clips are of two seconds at least.
+    clips = clips_of(scenes, split, samples, first_seed, size, 12 * max(2, -(-frames // 12)) + 1)
     cut = list(samples_from(clips, samples, frames))
     facts = {
         "command": command_line(),
         "models": [path_hash(folder) for folder, _ in asked],
         "samples from": f"{cut[0].key} to {cut[-1].key}",
+        "dtype": dtype,
     }
-    return written(compared(models, cut, frames, opened_encoder(encoder), facts), out)
+    scorer = Networks.opened(encoder, device=place).encoder
+    return written(compared(models, cut, frames, scorer, facts), out)
 
 
 def _model(text: str) -> tuple[Path, tuple[int, int] | None]:

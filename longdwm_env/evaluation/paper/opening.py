@@ -57,9 +57,9 @@ def opened_pipeline(
     if torch.device(device).type == "cuda":
         names = [name for name in folder_parameters(folder) if name not in shared]
         check_model_fits(folder, dtype, float(torch.cuda.mem_get_info(device)[0]), device, names)
-    pipeline = LongDWMPipeline.from_pretrained(str(folder), **shared)
+    pipeline = LongDWMPipeline.from_pretrained(str(folder), dtype=getattr(torch, dtype), **shared)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(device=device, dtype=getattr(torch, dtype))
+    pipeline.to(device)
     return as_trained(pipeline, folder)
 
 

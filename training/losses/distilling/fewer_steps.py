@@ -21,7 +21,9 @@ from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
+from longdwm_env.models.costs import with_data
 from longdwm_env.models.network.denoiser import Denoiser
+from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.network.sampler import DdimScheduler, add_noise, clean_from_output, jump, output_from_clean
 from longdwm_env.training.data.batches import Batch, CoarseBatch, FineBatch
 from longdwm_env.training.draws import numbers, uniform
@@ -96,16 +98,39 @@ def phases_of(scheduler: DdimScheduler, steps: int, teacher_steps: int) -> list[
         S lists.
     """
     scheduler = copy.copy(scheduler)
-    scheduler.set_timesteps(steps)
     stride = scheduler.config.num_train_timesteps // steps
     parts = max(1, teacher_steps // steps)
     made = []
-    for begin in (int(timestep) for timestep in scheduler.timesteps):
-        end = max(-1, begin - stride)
-        times = torch.linspace(begin, end, parts + 1).round().long().tolist()
+    with with_data():
+        scheduler.set_timesteps(steps)
+        begins = [int(timestep) for timestep in scheduler.timesteps]
+        ends = [max(-1, begin - stride) for begin in begins]
+        paths = [torch.linspace(*phase, parts + 1).round().long().tolist() for phase in zip(begins, ends, strict=True)]
+    for times in paths:
         # Where a phase has fewer timesteps than parts, some would be one and the same.
         made.append([time for index, time in enumerate(times) if index == 0 or time != times[index - 1]])
     return made
+
+
+def twin_of(model: LongDWMTransformer3DModel) -> LongDWMTransformer3DModel:
+    """Another model of the same configuration, weights and buffers.
+
+    Not by deepcopy: of tensors without data (``models.costs``) it copies the mode that they belong to as well, which
+    then frees memory twice.
+    """
+    with torch.device("meta"):
+        twin: LongDWMTransformer3DModel = type(model).from_config(model.config)
+    for own, other in zip(model.modules(), twin.modules(), strict=True):
+        for name, buffer in own._buffers.items():
+            other._buffers[name] = None if buffer is None else buffer.clone()
+    weights = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    twin.load_state_dict(weights, assign=True)
+    return twin.train(model.training)
+
+
+def exit_of(seed: int, step: int, steps: int) -> int:
+    """Which of the student's few steps has gradient in an optimizer step, from 0; those before it are drawn as well."""
+    return int(numbers(seed, step, "exit").integers(steps))
 
 
 class FewStepObjective(Objective):
@@ -124,8 +149,8 @@ class FewStepObjective(Objective):
         super().__init__(inner.seed)
         self.component = inner.component
         self.transformer = inner.transformer
-        self.critic = copy.deepcopy(inner.transformer)
-        teacher = copy.deepcopy(inner.transformer).requires_grad_(False).eval()
+        self.critic = twin_of(inner.transformer)
+        teacher = twin_of(inner.transformer).requires_grad_(False).eval()
         # A tuple hides modules from nn.Module: neither the teacher nor the student a second time is trained or saved.
         self._inner = (inner,)
         scheduler = cast(DdimScheduler, inner.scheduler)
@@ -163,11 +188,9 @@ class FewStepObjective(Objective):
         """From anywhere in a phase to where the teacher's path leads, as an error of the clean latent."""
         clean, counts = batch.sample.clean, batch.counts
         begins, nexts, ends = [], [], []
-        for which, share in zip(
-            uniform(self.seed, counts, "phase").tolist(),
-            uniform(self.seed, counts, "place in phase").tolist(),
-            strict=True,
-        ):
+        with with_data():
+            drawn = [uniform(self.seed, counts, purpose).tolist() for purpose in ("phase", "place in phase")]
+        for which, share in zip(*drawn, strict=True):
             times = self.phases[int(which * len(self.phases))]
             place = int(share * (len(times) - 1))
             begins.append(times[place])
@@ -221,7 +244,7 @@ class FewStepObjective(Objective):
     def _drawn(self, batch: FewStepBatch, given: Conditioning) -> Tensor:
         """Samples of the student, drawn as when sampling up to a random step; that one has gradient."""
         steps = len(self.phases)
-        last = int(numbers(self.seed, batch.step, "exit").integers(steps))
+        last = exit_of(self.seed, batch.step, steps)
         x = draw_noise(self.seed, batch.counts, batch.sample.clean, "drawn")
         for index in range(last):
             with torch.no_grad():
@@ -272,4 +295,4 @@ def _clean_that_leads(scheduler: DdimScheduler, noisy: Tensor, there: Tensor, be
     return (there - still) / one
 
 
-__all__ = ["FewStepBatch", "FewStepChoices", "FewStepObjective", "phases_of"]
+__all__ = ["FewStepBatch", "FewStepChoices", "FewStepObjective", "exit_of", "phases_of"]
