@@ -119,7 +119,7 @@ class StreetView:
             stands = np.clip(made[..., 3:] / 255, 0, 1)
             behind = self._sky_at(heading)
             picture = np.where(self._above[:, None, None], stands * picture + (1 - stands) * behind, picture)
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
 
     def _street_ahead(self, bend: float) -> Float[np.ndarray, "h w 3"]:
         """Where on the street before the car each pixel looks."""
@@ -173,7 +173,7 @@ class StreetView:
         height, width = self._sky.shape[:2]
         rows, columns = np.mgrid[:height, :width].astype(np.float32)
         columns -= np.float32(self.camera.intrinsics.fx_px * math.remainder(heading, 2 * math.pi))
-        return cv2.remap(self._sky, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        return np.asarray(cv2.remap(self._sky, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
 
 
 def _near(places: FloatArray, side: int) -> FloatArray:

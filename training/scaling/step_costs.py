@@ -161,9 +161,9 @@ def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Ob
         )
     last_is_exact = pipeline.codec.latent_frames(SEGMENT_FRAMES) == SEGMENT_FRAMES
     if stage == "distill":
-        choices = replace(config.distill, use_warp=config.use_warp)
+        distilled = replace(config.distill, use_warp=config.use_warp)
         return DistillObjective(
-            pipeline.coarse, pipeline.fine, pipeline.scheduler, coarse_noise, choices, seed, last_is_exact
+            pipeline.coarse, pipeline.fine, pipeline.scheduler, coarse_noise, distilled, seed, last_is_exact
         )
     kind = WarpObjective if stage == "warp" else FineObjective
     return kind(
