@@ -109,7 +109,7 @@ def obey(
         for real, made in run.driven(drives, seeds, "obey", SECONDS, spread(seeds[number % scenes :], sheets)):
             controllability.add({SIMULATOR: real, **made})
         own = run.facts(drives, seeds)
-        facts |= {f"seeds, {mode}": own.pop("seeds"), f"scenes passed over, {mode}": own.pop("scenes passed over")}
+        facts |= {f"seeds, {mode}": own.pop("seeds"), f"scenes skipped, {mode}": own.pop("scenes skipped")}
         facts = own | facts
     facts |= Networks(reader=reader, reader_from=str(options.reader or "bundled")).facts()
     return _finished(run, controllability.table(run.world, facts), rows_a_page=9)

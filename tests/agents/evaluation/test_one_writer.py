@@ -161,6 +161,8 @@ COMMANDS = {
     "train init": ["--from-cogvideox", "."],
     "metrics": ["--real", ".", "--generated", "."],
     **{f"metrics {name}": [] for name in ("truth", "obey", "detail", "identity", "last", "cars", "text", "tables")},
+    "metrics vehicles": [],
+    "metrics footage": ["--data", "."],
     **{f"metrics {name}": MODEL for name in ("short", "long", "ablation", "controllable", "distillation-steps")},
     **{f"metrics {name}": MODEL for name in ("interpolation", "steps")},
     **{f"metrics {name}": [] for name in ("scorer", "inverse-dynamics")},
@@ -169,7 +171,12 @@ COMMANDS = {
     **{f"bench {name}": [] for name in ("world", "full-size", "serve", "gpu")},
 }
 OTHERS = {f"metrics {name}": "--drives" for name in ("truth", "obey", "detail", "identity", "last", "cars", "text")}
-OTHERS |= {"metrics tables": "--drives", "train study": "--results", "bench gpu": "--docs"}
+OTHERS |= {
+    "metrics vehicles": "--drives",
+    "metrics tables": "--drives",
+    "train study": "--results",
+    "bench gpu": "--docs",
+}
 OTHERS |= {f"train {name}": "--to" for name in ("ship", "ship-scorer", "ship-inverse-dynamics")}
 WRITE_NOTHING = {"train estimate"}
 
