@@ -29,6 +29,9 @@ LEAST_SEEN = 0.1
 LEAST_PHOTOGRAPHED = 0.04
 """Share of a photograph that is sky, where any is."""
 
+JOINED = 0.15
+"""Share of a repeated sky in which it comes out of the one beside it."""
+
 DENSITY = 2
 """Directions for each pixel of the camera: what is read between them is as sharp as the frame was."""
 
@@ -68,8 +71,8 @@ class Sky:
     ) -> "Sky":
         """As a frame shows it; as it was once a part of it has been seen, or where the frame shows too little of it.
 
-        What hides the sky is filled in from around it, and both sides mirror the frame, so that a car that turns comes
-        under a sky of the same kind.
+        What hides the sky is filled in from around it, and to both sides the frame comes again, so that a car which
+        turns comes under a sky of the same kind.
 
         Args:
             image: (H, W, 3).
@@ -94,7 +97,7 @@ class Sky:
         colours = cv2.remap(image, *at, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
         filled = cv2.inpaint(colours, 1 - known, 3, cv2.INPAINT_TELEA)
         whole = np.dstack([filled, np.where(known, SEEN, FILLED_IN).astype(np.uint8)])
-        return Sky(_mirrored(whole, columns, self.seen.shape[1]), self.exact)
+        return Sky(_all_around(whole, columns, self.seen.shape[1]), self.exact)
 
     def over(
         self, image: Images, inverse_depth: FloatArray, heading_rad: float, camera: Camera, driven: int = FADE_FRAMES
@@ -155,14 +158,24 @@ class Sky:
         return numbers % self.seen.shape[1], (columns.astype(np.float32), rows.astype(np.float32))
 
 
-def _mirrored(
+def _all_around(
     part: UInt8[np.ndarray, "r n 4"], columns: Int[np.ndarray, "n"], count: int
 ) -> UInt8[np.ndarray, "r c 4"]:
-    """All around, from what is seen at neighbouring columns; both ends meet behind the car."""
+    """All around, from what is seen at neighbouring columns: it comes again, and begins as what it joins, mirrored.
+
+    Both ends meet behind the car.
+    """
     wide = len(columns)
     away = (np.arange(count) - columns[0] - (wide - count) // 2) % count + (wide - count) // 2
-    place = away % (2 * wide)
-    return np.ascontiguousarray(part[:, np.where(place < wide, place, 2 * wide - 1 - place)])
+    shares = np.minimum(np.arange(wide) / (JOINED * wide), 1.0).astype(np.float32)[:, None]
+    # To the right of its end, and to the left of its beginning.
+    further = [np.rint(shares * one + (1 - shares) * one[:, ::-1]) for one in (part, part[:, ::-1])]
+    further = np.stack([further[0], further[1][:, ::-1]]).astype(np.uint8)
+    further[..., 3] = np.where(further[..., 3] == SEEN, SEEN, FILLED_IN)
+    place = away % wide
+    around = np.where((away < 0)[:, None], further[1][:, place], further[0][:, place])
+    seen = (away >= 0) & (away < wide)
+    return np.ascontiguousarray(np.where(seen[:, None], part[:, place], around))
 
 
 def _fineness(camera: Camera) -> float:

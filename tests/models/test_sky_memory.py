@@ -89,11 +89,17 @@ def test_it_is_learnt_once_and_lies_all_around(seen) -> None:
         once, again = (sky.over(grey, depth, heading + turn, camera) for turn in (0.0, 2 * np.pi))
         assert np.abs(once.astype(int) - again).max() <= 1
         assert (once[far(start, camera, around, 0)] != 128).any()
-    # Half a picture to the left of its own edge it is the picture itself, mirrored.
+    # To both sides the picture goes on without a step, and comes again.
     wide = 2 * np.arctan(camera.intrinsics.width_px / 2 / camera.intrinsics.fx_px)
     nowhere = np.zeros_like(depth)
-    ahead, aside = (sky.over(grey, nowhere, 0.3 + turn, camera) for turn in (0.0, wide))
-    assert np.abs(aside[:30, ::-1].astype(int) - ahead[:30]).mean() < 4
+    ahead, left, right = (sky.over(grey, nowhere, 0.3 + turn * wide, camera)[:30].astype(int) for turn in (0, 1, -1))
+    steps = [
+        np.abs(np.diff(shown, axis=1)).mean()
+        for shown in (ahead, sky.over(grey, nowhere, 0.3 + wide / 2, camera)[:30].astype(int))
+    ]
+    assert steps[1] < 1.5 * steps[0]
+    assert np.abs(left[:, :60] - ahead[:, :60]).mean() < 4
+    assert np.abs(right[:, -60:] - ahead[:, -60:]).mean() < 4
 
 
 def test_a_frame_without_sky_teaches_nothing(seen) -> None:
