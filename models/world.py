@@ -15,16 +15,19 @@ from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
-from longdwm_env.errors import InvalidConfig, InvalidState
+from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.boxes import seen_boxes
-from longdwm_env.geometry.camera import camera_from_json
-from longdwm_env.geometry.layout import REACH_M, DrawnRoadMap, RoadLayout
-from longdwm_env.geometry.map_view.map_picture import SCENERY_REACH_M
-from longdwm_env.geometry.map_view.scenery import SceneryLayer, SceneryMap
 from longdwm_env.geometry.pose import compose, relative_to
+from longdwm_env.models.closed_loop.known_map import (
+    camera_of,
+    layout_arrays,
+    layout_near,
+    scenery_arrays,
+    surroundings_of,
+)
 from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second, with_rest
 from longdwm_env.models.closed_loop.samples import Present, Sampling
-from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX, Sky
+from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX
 from longdwm_env.models.closed_loop.standstill import held, stands
 from longdwm_env.models.closed_loop.street import has_street, street_driven, street_second, with_street
 from longdwm_env.models.closed_loop.surroundings import Surroundings
@@ -38,7 +41,6 @@ from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
     ActorTracks,
-    Camera,
     FloatArray,
     Images,
     ImageSize,
@@ -48,17 +50,6 @@ from longdwm_env.types import (
 )
 
 _PROMPTS_KEPT = 64
-
-_SCENERY = "scenery_"
-"""Begins the names of a state's arrays of what stands beside the road."""
-
-LAYOUT_REACH_M = 3000.0
-"""How far from the start a state knows the map: farther than 90 s take anyone."""
-
-_MOST_DRIVEN_M = 100.0
-
-_LAYOUT_NEEDED_M = REACH_M + _MOST_DRIVEN_M
-"""What one step needs of it: what is drawn, and how far a car comes meanwhile."""
 
 
 class DiffusionWorld:
@@ -181,14 +172,11 @@ class DiffusionWorld:
         prompt = known_prompt(scene.prompt) if self._settings.prompts == "conditions" else scene.prompt
         values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
         arrays: dict[str, NDArray[np.generic]] = {"frames": frames, "track": self._track_before(scene)}
-        if self._settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
-            layout = scene.road_map.layout(scene.start.pose[:2], LAYOUT_REACH_M)
-            arrays |= {"layout_corners": layout.corners_m, "layout_kinds": layout.kinds}
-        if self.pipeline.compositor is not None and isinstance(scene.road_map, SceneryMap):
-            scenery = scene.road_map.scenery(scene.start.pose[:2], LAYOUT_REACH_M)
-            if scenery is not None:
-                arrays |= {f"{_SCENERY}{name}": array for name, array in scenery.arrays.items()}
-                values["scenery_is_real"] = bool(getattr(scene.road_map, "scenery_is_real", True))
+        if self._settings.road_layout:
+            arrays |= layout_arrays(scene)
+        if self.pipeline.compositor is not None:
+            beside, said = scenery_arrays(scene)
+            arrays, values = {**arrays, **beside}, {**values, **said}
         changed = scene.log_prompt is not None and says_conditions(scene.prompt)
         if changed:  # what the scene shows may be another sky
             values["sky_from"] = GUIDED_FRAMES
@@ -328,13 +316,7 @@ class DiffusionWorld:
                 continue
             opened, values = second.opened, state.values
             done = clock.FRAMES_PER_INTERVAL - len(second.track)
-            around = Surroundings(
-                opened.poses,
-                self._layout(state, opened.poses[0]),
-                self._scenery(state, opened.poses[0]),
-                opened.others,
-                self._sky(state),
-            )
+            around = surroundings_of(state, opened.poses, opened.others, self._settings.sky_memory)
             present = Present(
                 opened.first[None],
                 camera_of(state),
@@ -380,7 +362,7 @@ class DiffusionWorld:
     def _others(self, state: WorldState, trajectory: Trajectory, frames: int = clock.FRAMES_PER_INTERVAL) -> Meanwhile:
         """The other road users at some frames to come and now, near or far, in the picture or not."""
         with timing.stage("geometry"):
-            return self.road_users.ahead(state, trajectory, camera_of(state), self._layout(state), frames)
+            return self.road_users.ahead(state, trajectory, camera_of(state), layout_near(state), frames)
 
     def _held(
         self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
@@ -391,40 +373,13 @@ class DiffusionWorld:
         camera = camera_of(state)
         return held(clip[:num_frames], state.arrays["frames"][-1], others, state.arrays["track"][-1], camera)
 
-    def _layout(self, state: WorldState, place: FloatArray | None = None) -> RoadLayout | None:
-        """The road near the ego, or near a place (x m, y m, ...), in the world frame."""
-        if "layout_kinds" not in state.arrays:
-            return None
-        whole = RoadLayout(state.arrays["layout_corners"], state.arrays["layout_kinds"])
-        return whole.near((state.arrays["track"][-1] if place is None else place)[:2], _LAYOUT_NEEDED_M)
-
     def _surroundings(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> Surroundings | None:
         """What is known of the frames to come, in the world frame."""
         if self.pipeline.compositor is None:
             return None
         now = state.arrays["track"][-1]
         poses = np.concatenate([now[None], compose(now, np.asarray(ahead, np.float64).reshape(-1, 3))])
-        return Surroundings(poses, self._layout(state), self._scenery(state), others, self._sky(state))
-
-    def _sky(self, state: WorldState) -> Sky | None:
-        """The sky as the drive remembers it; None where the map does not know what stands before it."""
-        if not self._settings.sky_memory or f"{_SCENERY}kinds" not in state.arrays:
-            return None
-        exact = state.values.get("scenery_is_real", True)
-        unseen = Sky.unseen(camera_of(state), exact)
-        seen = state.arrays.get("sky", unseen.seen)
-        if seen.shape != unseen.seen.shape or seen.dtype != np.uint8:
-            raise InvalidState(f"the sky of this camera is uint8 {unseen.seen.shape}, got {seen.dtype} {seen.shape}")
-        return Sky(seen, exact)
-
-    def _scenery(self, state: WorldState, place: FloatArray | None = None) -> SceneryLayer | None:
-        """What stands near the ego, or near a place, in the world frame."""
-        names = [name for name in state.arrays if name.startswith(_SCENERY)]
-        if not names:
-            return None
-        whole = SceneryLayer(**{name.removeprefix(_SCENERY): state.arrays[name] for name in names})
-        near = (state.arrays["track"][-1] if place is None else place)[:2]
-        return whole.near(near, SCENERY_REACH_M + _MOST_DRIVEN_M)
+        return surroundings_of(state, poses, others, self._settings.sky_memory)
 
     def _boxes(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> FloatArray | None:
         """Where the other road users are seen now and a second later, (2, A, 5), from where the ego will be."""
@@ -445,7 +400,7 @@ class DiffusionWorld:
         if 0 < self._baseline < len(track) and len(frames) > self._baseline:
             pose: FloatArray = relative_to(track[-1 - self._baseline][None], track[-1])[0]
             before = (frames[-1 - self._baseline], pose)
-        near = self._layout(state)
+        near = layout_near(state)
         if near is not None:
             layout = near.seen_from(track[-1])
         text = self._text(values["prompt"])
@@ -502,11 +457,6 @@ class DiffusionWorld:
                 self._texts[prompt] = encoded = self.pipeline.encode_text([prompt])[0]
             return encoded
         return known
-
-
-def camera_of(state: WorldState) -> Camera:
-    """Of all frames of a drive."""
-    return camera_from_json(state.values["camera"])
 
 
 def _device(device: str | torch.device | None) -> torch.device:

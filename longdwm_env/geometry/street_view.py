@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from longdwm_env.geometry.map_view.map_picture import pixel_rays
+from longdwm_env.geometry.photo_sky import light_sky
 from longdwm_env.types import Camera, FloatArray, Images
 
 WALL_M = 7.0
@@ -37,7 +38,6 @@ MOST_BEND_PER_M = 0.03
 _ASIDE_M, _HELD_M = (3.5, 6.0), (30.0, 60.0)
 _NO_BEND_PER_M = 1e-5
 _EDGE = 0.06
-_BLUE_SHARE = 0.05
 _LEVELS = 5
 
 
@@ -63,7 +63,7 @@ class StreetView:
         self._nearest_m = float(np.clip(near, 2.0, 30.0))
         self._aside = camera.intrinsics.fx_px / (width / 2)
         self._stretch_m = 0.6 * WALL_M * self._aside
-        sky = _sky(picture, int(self._above.sum()))
+        sky = light_sky(picture, int(self._above.sum()))
         self._sky = _spread(picture, sky) if sky.mean() > 0.02 else None
         stands = 255 * (1 - sky) if self._sky is not None else np.full_like(sky, 255)
         self._levels = [np.dstack([picture, stands]).astype(np.float32)]
@@ -204,26 +204,6 @@ def _met_bent(rays: FloatArray, eye: FloatArray, bend: float) -> Float[np.ndarra
     reach = np.minimum(reach, FAR_M)
     aside = eye[1] + across * reach - bend * reach**2 / 2
     return np.stack([eye[0] + reach, aside, eye[2] + down * reach], axis=-1)
-
-
-def _sky(picture: UInt8[np.ndarray, "h w 3"], rows: int) -> UInt8[np.ndarray, "h w"]:
-    """1 where the sky is: light and smooth or blue, down from the picture's upper edge, above the horizon's row."""
-    scale = picture.shape[0] / 96
-    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 0.7 * scale)
-    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)) * scale / 8
-    light = np.percentile(grey[: max(rows, 2)], 85)
-    smooth = ((slope < 6) & (grey > 0.55 * light)).astype(np.uint8)
-    soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 0.7 * scale)
-    blue = (soft[..., 2] > 1.35 * soft[..., 0]) & (slope < 12) & (grey > 0.2 * light)
-    smooth[rows:] = blue[rows:] = 0
-    if blue.mean() > _BLUE_SHARE:
-        # A blue sky is darker than its clouds, whose edges are neither blue nor smooth.
-        around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(3 * scale) + 1,) * 2)
-        smooth = cv2.morphologyEx(smooth | blue.astype(np.uint8), cv2.MORPH_CLOSE, around)
-        smooth[rows:] = 0
-    _, parts = cv2.connectedComponents(smooth, connectivity=4)
-    reaching = np.setdiff1d(np.unique(parts[:2]), 0)
-    return np.isin(parts, reaching).astype(np.uint8)
 
 
 def _spread(picture: UInt8[np.ndarray, "h w 3"], known: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:

@@ -137,7 +137,7 @@ class StripRoad:
     side: Literal["right", "left"]
     beside: Beside = "nothing"
 
-    scenery_is_real = False
+    scenery_is_said = True
     """Nothing of what is said to stand beside it was in the picture."""
 
     @cached_property

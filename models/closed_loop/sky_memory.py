@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, Num, UInt8
 
 from longdwm_env.geometry.map_view.map_picture import MapPicture, pixel_rays
 from longdwm_env.geometry.map_view.upright import STATIC
+from longdwm_env.geometry.photo_sky import above_its_edge, light_sky
 from longdwm_env.types import Camera, FloatArray, Images
 
 LEARNT_PX, MOVING_PX, SHOWN_PX = 4.0, 10.0, 2.0
@@ -25,9 +26,6 @@ DROP_PX, DRAWN_PX = 2.0, 6.0
 
 LEAST_SEEN = 0.1
 """Share of the directions in view that must be free for the sky to be learnt."""
-
-LEAST_PHOTOGRAPHED = 0.04
-"""Share of a photograph that is sky, where any is."""
 
 JOINED = 0.15
 """Share of a repeated sky in which it comes out of the one beside it."""
@@ -86,7 +84,8 @@ class Sky:
         fineness = _fineness(camera)
         free = _free(shown.inverse_depth, LEARNT_PX * fineness) & _free(shown.owners != STATIC, MOVING_PX * fineness)
         if not self.exact:
-            free &= _above_its_edge(image, camera)
+            upper = _directions(camera)[1] > 0
+            free &= (light_sky(image, int(upper.any(axis=1).sum())) > 0) & above_its_edge(image, upper)
         columns, at = self._patch(heading_rad, camera)
         share = cv2.remap(free.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         known = (share > 0.99).astype(np.uint8)
@@ -189,37 +188,6 @@ def _free(covered: Num[np.ndarray, "h w"] | Bool[np.ndarray, "h w"], margin_px: 
     side = 2 * round(margin_px) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return np.asarray(cv2.erode(far, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0)
-
-
-def _above_its_edge(image: Images, camera: Camera) -> Bool[np.ndarray, "h w"]:
-    """(H, W) what of a photograph is sky: in each column what lies above the first step that is steep.
-
-    How steep is tried out (as Shen and Wang, "Sky region detection in a single image for autonomous ground robot
-    navigation", 2013), and chosen so that the colours of sky and all else are farthest apart for their spread (Otsu,
-    1979). Nothing below the horizon is sky.
-    """
-    grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (3, 3), 0)
-    steep = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-    upper = _directions(camera)[1] > 0
-    colours = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
-    rows = np.arange(len(image))[:, None]
-    best, found = 0.0, np.zeros(upper.shape, bool)
-    for least in np.geomspace(10, 600, 24):
-        ends = (steep > least) | ~upper
-        above = rows < np.where(ends.any(axis=0), ends.argmax(axis=0), len(image))
-        # Without gaps between branches.
-        sky = (
-            cv2.morphologyEx(np.asarray(above, np.uint8), cv2.MORPH_OPEN, np.ones((3, 5), np.uint8), borderValue=0) > 0
-        )
-        share = float(sky.mean())
-        if not LEAST_PHOTOGRAPHED < share < 1:
-            continue
-        inside, outside = colours[sky], colours[~sky]
-        within = share * inside.var(axis=0).sum() + (1 - share) * outside.var(axis=0).sum()
-        apart = share * (1 - share) * ((inside.mean(axis=0) - outside.mean(axis=0)) ** 2).sum() / max(within, 1e-6)
-        if apart > best:
-            best, found = float(apart), sky
-    return found
 
 
 @lru_cache(maxsize=8)

@@ -146,8 +146,8 @@ def _drive(
 ) -> "Drive":
     """The video to make: from the world's own first frames, under its own prompt, with the map where there is one."""
     from longdwm_env.geometry.layout import DrawnRoadMap
+    from longdwm_env.models.closed_loop.known_map import LAYOUT_REACH_M
     from longdwm_env.models.inputs import drive_from
-    from longdwm_env.models.world import LAYOUT_REACH_M
 
     settings, layout, scene = pipeline.settings, None, env.scene
     if settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):

@@ -15,6 +15,8 @@ from longdwm_env.errors import InvalidConfig
 if TYPE_CHECKING:
     from longdwm_env.evaluation.drives.plans import LogPlan
     from longdwm_env.evaluation.report import Table
+    from longdwm_env.evaluation.worlds.detail import Detail
+    from longdwm_env.evaluation.worlds.late_vehicles import LateVehicles
     from longdwm_env.evaluation.worlds.world_run import WorldRun
     from longdwm_env.models.readers.scorer import DrivingEncoder
 
@@ -156,17 +158,11 @@ def detail(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int =
         seconds: of each: detail is measured at 1, 2, 4, 12, 30, 60 and 90 s, as far as these go.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.evaluation.sheets import spread
     from longdwm_env.evaluation.worlds.detail import Detail
 
     if seconds < 1:
         raise InvalidConfig(f"--seconds {seconds}: drives last a second or more")
-    found, run = Detail.of_length(seconds), run_of(options)
-    drives = run.opened(long_plan(seconds))
-    seeds = drives.seeds(scenes)
-    for real, made in run.driven(drives, seeds, "detail", (0, *found.times_s), spread(seeds, sheets)):
-        found.add(real, made)
-    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
+    return _of_long_drives(Detail.of_length(seconds), "detail", options, scenes, seconds, sheets)
 
 
 @holding_its("folder")
@@ -181,15 +177,9 @@ def vehicles(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int
         seconds: of each.
         sheets: scenes that are shown on contact sheets.
     """
-    from longdwm_env.evaluation.sheets import spread
     from longdwm_env.evaluation.worlds.late_vehicles import LateVehicles
 
-    found, run = LateVehicles.of_length(seconds), run_of(options)
-    drives = run.opened(long_plan(seconds))
-    seeds = drives.seeds(scenes)
-    for real, made in run.driven(drives, seeds, "vehicles", (0, *found.times_s), spread(seeds, sheets)):
-        found.add(real, made)
-    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
+    return _of_long_drives(LateVehicles.of_length(seconds), "vehicles", options, scenes, seconds, sheets)
 
 
 @holding_its("folder")
@@ -363,6 +353,20 @@ def long_plan(seconds: int) -> "LogPlan":
     from longdwm_env.evaluation.drives.plans import LEAST_MEAN_SPEED_MPS, LogPlan
 
     return LogPlan(seconds, "normal", False, LEAST_MEAN_SPEED_MPS)
+
+
+def _of_long_drives(
+    found: "Detail | LateVehicles", name: str, options: WorldOptions, scenes: int, seconds: int, sheets: int
+) -> int:
+    """Measure the drives of `last` at the times that ``found`` asks for."""
+    from longdwm_env.evaluation.sheets import spread
+
+    run = run_of(options)
+    drives = run.opened(long_plan(seconds))
+    seeds = drives.seeds(scenes)
+    for real, made in run.driven(drives, seeds, name, (0, *found.times_s), spread(seeds, sheets)):
+        found.add(real, made)
+    return _finished(run, found.table(run.world, run.facts(drives, seeds)), found.scenes_table())
 
 
 def _finished(run: "WorldRun", table: "Table", *further: "Table", rows_a_page: int | None = None) -> int:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from longdwm_env.geometry.pose import compose
+from longdwm_env.models.closed_loop.known_map import camera_of
 from longdwm_env.models.closed_loop.lookahead import Second
-from longdwm_env.models.world import DiffusionWorld, camera_of
+from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.types import ActorTracks, FloatArray
 from longdwm_env.world import WorldState
 

@@ -16,7 +16,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.report import Cell, Row, Table, bar, scenes_table
 from longdwm_env.evaluation.statistics import Interval, mean_interval, ratio_interval
-from longdwm_env.evaluation.worlds.objects import FALSE_ALARMS, TRUTH, best_match
+from longdwm_env.evaluation.worlds.objects import FALSE_ALARMS, TRUTH, best_match, other_half_thresholds
 from longdwm_env.evaluation.worlds.vehicle_ahead import LEAST_INSIDE, LEAST_PX, MOST_HIDDEN, redrawn
 from longdwm_env.geometry.boxes import seen_boxes, shares_hidden, shares_inside
 from longdwm_env.types import ROAD_USER_CLASSES, FloatArray, Images
@@ -127,14 +127,8 @@ class LateVehicles:
         )
 
     def thresholds(self) -> FloatArray:
-        """(S,) for each scene, from the other half of the scenes, so that no scene decides about itself."""
-        gone = [found.scores for found in self.worlds[GONE]]
-        halves = [np.concatenate(gone[half::2]) if gone[half::2] else np.empty(0) for half in (1, 0)]
-        known = np.concatenate(gone)
-        limits = [
-            float(np.quantile(half if len(half) else known, 1 - FALSE_ALARMS)) if len(known) else 1.0 for half in halves
-        ]
-        return np.array([limits[place % 2] for place in range(len(gone))])
+        """(S,) see ``objects.other_half_thresholds``."""
+        return other_half_thresholds([found.scores for found in self.worlds[GONE]])
 
     def _found(self, world: str) -> FloatArray:
         """(S, T, 2) how many vehicles of each scene and time were found, and how many were looked for."""

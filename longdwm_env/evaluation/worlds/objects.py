@@ -149,13 +149,8 @@ class Persistence:
             self.worlds.setdefault(world, []).append(matches(drive.frames[MOMENTS], boxes))
 
     def thresholds(self) -> FloatArray:
-        """(N,) for each scene, from the other half of the scenes, so that no scene decides about itself."""
-        scores = np.stack([one.scores for one in self.absent])
-        place = np.arange(len(scores)) % 2
-        if len(scores) < 2:
-            return np.full(len(scores), np.quantile(scores, 1 - FALSE_ALARMS))
-        halves = [float(np.quantile(scores[place == half], 1 - FALSE_ALARMS)) for half in (1, 0)]
-        return np.array(halves)[place]
+        """(N,) see ``other_half_thresholds``."""
+        return other_half_thresholds([one.scores for one in self.absent])
 
     def table(self, world: str, facts: Mapping[str, object]) -> Table:
         """Share of scenes in which the vehicle is there, by second."""
@@ -192,6 +187,24 @@ class Persistence:
             for name, found in {**self.worlds, "vehicle taken away": self.absent}.items()
         }
         return scenes_table("cars-scenes", "Scene by scene", columns, self.seeds, worlds, tuple)
+
+
+def other_half_thresholds(absent: Sequence[FloatArray]) -> FloatArray:
+    """For each scene what a correlation must exceed, so that ``FALSE_ALARMS`` of what is not there does.
+
+    From the other half of the scenes, so that no scene decides about itself; from all where that half has nothing.
+
+    Args:
+        absent: for each of N scenes, correlations where the vehicle was taken away, of any number.
+
+    Returns:
+        (N,); 1, which nothing exceeds, where no scene has any.
+    """
+    halves = [np.concatenate([np.empty(0), *absent[first::2]]) for first in (1, 0)]
+    both = np.concatenate(halves)
+    limits = [half if len(half) else both for half in halves]
+    values = [float(np.quantile(known, 1 - FALSE_ALARMS)) if len(known) else 1.0 for known in limits]
+    return np.array([values[place % 2] for place in range(len(absent))])
 
 
 def persistence_cells(found: Sequence[Matches], thresholds: FloatArray) -> tuple[Cell, ...]:

@@ -149,6 +149,13 @@ class SceneryMap(RoadMap, Protocol):
         ...
 
 
+@runtime_checkable
+class SaidSceneryMap(SceneryMap, Protocol):
+    """A map whose scenery a person has said, of a picture that may show something else."""
+
+    scenery_is_said: bool
+
+
 def scenery_along(road_map: RoadMap | None, poses: FloatArray, reach_m: float) -> SceneryLayer | None:
     """What stands within a distance of a drive, poses (T, 3) in the map's frame; None where nothing is known."""
     if not isinstance(road_map, SceneryMap):
