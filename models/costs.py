@@ -5,6 +5,7 @@ run once at full size under PyTorch's fake tensors, which have shapes, types and
 counter sees every product of matrices, convolution and attention.
 """
 
+import gc
 import re
 import weakref
 from collections import Counter
@@ -92,6 +93,10 @@ class Pass:
     frames: int
 
 
+_EXACT = 1.02
+"""A peak is exact to this: looking for what only cycles hold takes time, so smaller rises are passed over."""
+
+
 class Watcher(TorchDispatchMode):
     """Adds up bytes moved, and follows which storages are alive."""
 
@@ -122,8 +127,11 @@ class Watcher(TorchDispatchMode):
             return
         self._known.add(key)
         self.live += size
-        self.peak = max(self.peak, self.live)
         weakref.finalize(storage, self._forget, key, size)
+        if self.live > _EXACT * self.peak:
+            # What only cycles hold is freed when Python happens to look: it is no part of what a step needs.
+            gc.collect()
+            self.peak = max(self.peak, self.live)
 
     def _forget(self, key: int, size: int) -> None:
         self._known.discard(key)
@@ -141,9 +149,16 @@ def counter() -> FlopCounterMode:
 
 
 def cost_of(run: Callable[[], object]) -> Cost:
-    """What a computation needs; with fake tensors nothing is computed."""
-    with counter() as operations, Watcher() as watcher:
-        run()
+    """What a computation needs, the same each time; with fake tensors nothing is computed."""
+    gc.collect()
+    gc.freeze()  # so that looking for cycles is quick
+    gc.disable()  # and happens at the same places
+    try:
+        with counter() as operations, Watcher() as watcher:
+            run()
+    finally:
+        gc.enable()
+        gc.unfreeze()
     return Cost(
         float(operations.get_total_flops()), watcher.traffic, float(watcher.peak), float(linear_in_blocks(operations))
     )
