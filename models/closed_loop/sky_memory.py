@@ -30,6 +30,13 @@ LEAST_SEEN = 0.1
 JOINED = 0.15
 """Share of a repeated sky in which it comes out of the one beside it."""
 
+LEAST_REPEATED = 0.5
+"""Share of the directions in view that must be free for what is seen to come again beside it: a strip of sky between
+houses would come again as a strip."""
+
+REACHES_PX = (1.5, 5.0, 15.0, 45.0)
+"""How far what is seen says what is around it, likewise: the nearer, the more it counts. To the sides three times."""
+
 DENSITY = 2
 """Directions for each pixel of the camera: what is read between them is as sharp as the frame was."""
 
@@ -94,9 +101,15 @@ class Sky:
         if specks_px:
             image = cv2.medianBlur(image, 2 * round(specks_px * fineness) + 1)
         colours = cv2.remap(image, *at, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-        filled = cv2.inpaint(colours, 1 - known, 3, cv2.INPAINT_TELEA)
+        filled = _filled_in(colours, known, fineness * DENSITY)
         whole = np.dstack([filled, np.where(known, SEEN, FILLED_IN).astype(np.uint8)])
-        return Sky(_all_around(whole, columns, self.seen.shape[1]), self.exact)
+        around = _all_around(whole, columns, self.seen.shape[1])
+        if known.mean() < LEAST_REPEATED:
+            seen = np.zeros(self.seen.shape[:2], np.uint8)
+            seen[:, columns] = known
+            around[..., :3] = _filled_in(around[..., :3], seen, fineness * DENSITY, around=True)
+            around[..., 3] = np.where(seen, SEEN, FILLED_IN)
+        return Sky(around, self.exact)
 
     def over(
         self, image: Images, inverse_depth: FloatArray, heading_rad: float, camera: Camera, driven: int = FADE_FRAMES
@@ -157,24 +170,60 @@ class Sky:
         return numbers % self.seen.shape[1], (columns.astype(np.float32), rows.astype(np.float32))
 
 
+def _filled_in(
+    colours: UInt8[np.ndarray, "r c 3"], known: UInt8[np.ndarray, "r c"], px: float, around: bool = False
+) -> UInt8[np.ndarray, "r c 3"]:
+    """What is not known as a mean of what is known around it, so that nothing seen runs on as a smear.
+
+    Args:
+        colours: by direction.
+        known: 1 where they are.
+        px: directions for each pixel of a picture 144 wide.
+        around: whether the last column is beside the first.
+    """
+    weighed = np.dstack([colours * known[..., None].astype(np.float32), known])
+    total = np.zeros(weighed.shape, np.float32)
+    beyond = (0, 0) if not around else (len(colours[0]) // 2,) * 2
+    weighed = np.pad(weighed, ((0, 0), beyond, (0, 0)), "wrap")
+    for share, reach in zip((1e-3) ** np.arange(len(REACHES_PX)), REACHES_PX, strict=True):
+        # A wide mean needs no fine grid.
+        coarser = max(1, int(reach * px / 2))
+        sides = tuple(max(1, side // coarser) for side in weighed.shape[1::-1])
+        spread = cv2.resize(weighed, sides, interpolation=cv2.INTER_AREA)
+        sigma = reach * px / coarser
+        spread = cv2.GaussianBlur(spread, (0, 0), 3 * sigma, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
+        spread = cv2.resize(spread, weighed.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        total += np.float32(share) * spread[:, beyond[0] : beyond[0] + len(colours[0])]
+    mean = weighed[..., :3].sum((0, 1)) / known.sum()
+    least = np.float32(1e-15)
+    filled = (total[..., :3] + least * mean) / (total[..., 3:] + least)
+    return np.asarray(np.where(known[..., None] > 0, colours, np.rint(filled)), np.uint8)
+
+
 def _all_around(
     part: UInt8[np.ndarray, "r n 4"], columns: Int[np.ndarray, "n"], count: int
 ) -> UInt8[np.ndarray, "r c 4"]:
     """All around, from what is seen at neighbouring columns: it comes again, and begins as what it joins, mirrored.
 
-    Both ends meet behind the car.
+    Behind the car what comes from one side fades into what comes from the other.
     """
     wide = len(columns)
     away = (np.arange(count) - columns[0] - (wide - count) // 2) % count + (wide - count) // 2
     shares = np.minimum(np.arange(wide) / (JOINED * wide), 1.0).astype(np.float32)[:, None]
     # To the right of its end, and to the left of its beginning.
-    further = [np.rint(shares * one + (1 - shares) * one[:, ::-1]) for one in (part, part[:, ::-1])]
-    further = np.stack([further[0], further[1][:, ::-1]]).astype(np.uint8)
-    further[..., 3] = np.where(further[..., 3] == SEEN, SEEN, FILLED_IN)
-    place = away % wide
-    around = np.where((away < 0)[:, None], further[1][:, place], further[0][:, place])
+    right, left = (shares * one + (1 - shares) * one[:, ::-1] for one in (part, part[:, ::-1]))
+    left = left[:, ::-1]
+    # The way on behind the car is as long on both sides; there the picture of the other side comes up to a half.
+    behind = np.minimum(away - (wide - count) // 2, (wide + count) // 2 - 1 - away)
+    other = 0.5 * np.maximum(1 - behind / (JOINED * wide), 0.0).astype(np.float32)[:, None]
+    own, across = (
+        np.where((there < 0)[:, None], left[:, there % wide], right[:, there % wide])
+        for there in (away, np.where(away < 0, away + count, away - count))
+    )
+    around = np.rint((1 - other) * own + other * across).astype(np.uint8)
+    around[..., 3] = np.where(around[..., 3] == SEEN, SEEN, FILLED_IN)
     seen = (away >= 0) & (away < wide)
-    return np.ascontiguousarray(np.where(seen[:, None], part[:, place], around))
+    return np.ascontiguousarray(np.where(seen[:, None], part[:, away % wide], around))
 
 
 def _fineness(camera: Camera) -> float:

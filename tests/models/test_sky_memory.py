@@ -102,6 +102,40 @@ def test_it_is_learnt_once_and_lies_all_around(seen) -> None:
     assert np.abs(right[:, -60:] - ahead[:, -60:]).mean() < 4
 
 
+def _bright_to_the_right(camera):
+    """A picture that is 10 at its left and 240 at its right, and nothing before it above the middle."""
+    height, width = camera.intrinsics.image_size
+    picture = np.repeat(np.linspace(10, 240, width)[None, :, None], height, 0).repeat(3, 2).astype(np.uint8)
+    depth = np.zeros((height, width), np.float32)
+    depth[height // 2 :] = 0.05
+    return picture, depth
+
+
+def test_it_closes_behind_the_car() -> None:
+    camera = assumed_camera((96, 144))
+    picture, depth = _bright_to_the_right(camera)
+    seen = Sky.unseen(camera).with_seen(picture, at_depth(depth), 0.0, camera).seen[:20, :, :3].astype(int)
+    assert np.abs(np.diff(seen, axis=1, append=seen[:, :1])).max() <= 12
+    assert np.ptp(seen) > 200
+
+
+def test_a_strip_between_houses_does_not_come_again() -> None:
+    camera = assumed_camera((96, 144))
+    picture, depth = _bright_to_the_right(camera)
+    picture[...] = (60, 80, 120)
+    picture[:, 64:84] = (200, 210, 220)
+    depth[:, :50], depth[:, 94:] = 0.1, 0.1
+    sky = Sky.unseen(camera).with_seen(picture, at_depth(depth), 0.0, camera)
+    wide = 2 * np.arctan(camera.intrinsics.width_px / 2 / camera.intrinsics.fx_px)
+    nowhere, black = np.zeros_like(depth), np.zeros_like(picture)
+    ahead, aside, behind = (sky.over(black, nowhere, turn, camera)[2:30].astype(int) for turn in (0, wide, np.pi))
+    assert np.ptp(ahead[:, 60:88]) > 60
+    # Beside and behind there is a mean of what was seen, without an edge.
+    for shown in (aside, behind):
+        assert np.abs(np.diff(shown, axis=1)).max() <= 12
+        assert ((shown >= 60) & (shown <= 220)).all()
+
+
 def test_a_frame_without_sky_teaches_nothing(seen) -> None:
     camera, (start, _), _, around = seen
     sky = Sky.unseen(camera)

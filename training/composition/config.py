@@ -13,7 +13,8 @@ class CompositorTraining:
         rising_steps: over which the critic's weight rises.
         learning_rate: of the compositor; the critic's is twice it.
         distance_weight, fooling_weight, matching_weight: of the terms of the loss.
-        road_user_weight: how much more a squared error counts where the map shows a road user.
+        road_user_weight: how much more a squared error counts where the map shows a road user; about six times the
+            loss, which is of its root.
         average: decay of the averaged weights.
         save_every: steps.
         least_moments: what the ring must hold before training begins.
@@ -26,7 +27,7 @@ class CompositorTraining:
     distance_weight: float = 0.5
     fooling_weight: float = 0.15
     matching_weight: float = 1.0
-    road_user_weight: float = 3.0
+    road_user_weight: float = 35.0
     average: float = 0.998
     save_every: int = 200
     least_moments: int = 512

@@ -5,7 +5,7 @@ frames; beside each stands what was to be seen. So training sees the errors that
 older ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,11 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.closed_loop.composition import FrameParts, SecondParts, as_ingredients
 from longdwm_env.models.closed_loop.generation import Generation
 from longdwm_env.models.closed_loop.samples import Present, Sampling
+from longdwm_env.models.closed_loop.sky_memory import DROP_PX, Sky
+from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.codec.video_codec import uint8_from_images
 from longdwm_env.models.conditioning.restyling import restyled
-from longdwm_env.models.conditioning.text import known_prompt
+from longdwm_env.models.conditioning.text import known_prompt, says_rain
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.composition.streets import BEFORE, HISTORY, STEP, Street, Stretch
 from longdwm_env.types import FloatArray, Images, ImageSize
@@ -103,6 +105,8 @@ class OwnDrive:
         steps = pipeline.settings.coarse_steps
         self.sampling = Sampling(steps, 1, 1.0, pipeline.encode_text([""]))
         self.history, self.before = list(street.history), street.before
+        # A sky that is drawn anew is not remembered at once, and these drives are short.
+        self.sky = None if restyled else Sky.unseen(street.camera)
         self.second = 0
         self.made: dict[int, Images] = {}
         self._first: list[Moment] = []
@@ -119,7 +123,12 @@ class OwnDrive:
             drawn: whether moments are wanted.
         """
         stretch = self.street.drive_on()
-        poses = stretch.surroundings.poses
+        known = stretch.surroundings
+        if self.sky is not None and known.scenery is not None:
+            specks_px = DROP_PX if says_rain(self.street.prompt) else 0.0
+            known = replace(known, sky=self.sky).looked_up(self.history[-1], self.camera, specks_px)
+            self.sky, stretch = known.sky, replace(stretch, surroundings=known)
+        poses = known.poses
         before = None
         if self.before is not None and len(self.history) > 1:
             before = (self.before[0], relative_to(self.before[1][None], poses[0])[0])
@@ -127,13 +136,13 @@ class OwnDrive:
         ahead = relative_to(poses[-1][None], poses[0])[0]
         run, made_by = self.generation.run, self.generation.coarse_picture
         ((matched, coarse),) = run([lambda: made_by(present, ahead, self.sampling)])
-        second = SecondParts(self.history[-1], stretch.surroundings, self.camera)
+        second = SecondParts(self.history[-1], known, self.camera)
         parts = {STEP: second.keyframe(matched, coarse)}
-        made = {STEP: self._composed([parts[STEP]])[0]}
+        made = self._composed(parts, known)
         if len(frames):
-            between = second.between(made[STEP], list(frames))
-            parts |= dict(zip(frames, between, strict=True))
-            made |= dict(zip(frames, self._composed(between), strict=True))
+            between = dict(zip(frames, second.between(made[STEP], list(frames)), strict=True))
+            parts |= between
+            made |= self._composed(between, known)
         moments, self._first = self._first, []
         if drawn:
             for index, part in parts.items():
@@ -163,18 +172,25 @@ class OwnDrive:
         picture = restyled(self.generation, replace(present, history=present.history[-1:]), self.sampling)
         second = SecondParts(picture, here.surroundings, self.camera)
         parts = second.restyled()
-        self.history = self._composed([parts])
+        self.history = [self._composed({0: parts}, here.surroundings)[0]]
         self._first = [Moment(parts, self.text, here.truth(0), second.shown(0).owners != STATIC, 0)]
 
     @torch.no_grad()
-    def _composed(self, parts: list[FrameParts]) -> list[Images]:
+    def _composed(self, parts: Mapping[int, FrameParts], known: Surroundings) -> dict[int, Images]:
+        """Frames of a second by their numbers, under the sky that is remembered."""
         height, width = self.camera.intrinsics.image_size
         noise = torch.from_numpy(self.rng.standard_normal((len(parts), 1, height, width), np.float32))
-        given = as_ingredients(parts, noise, self.text.expand(len(parts), -1, -1))
+        given = as_ingredients(list(parts.values()), noise, self.text.expand(len(parts), -1, -1))
         composer = self.generation.composer
         assert composer is not None, "the pipeline has no compositor"
         with torch.autocast("cpu", torch.bfloat16, enabled=composer.in_bfloat16):
-            return list(uint8_from_images(composer.compositor(given)))
+            images = uint8_from_images(composer.compositor(given))
+        return {
+            number: known.below_the_sky(
+                image, part.map_picture[..., 3], number, self.camera, self.second * STEP + number
+            )
+            for image, (number, part) in zip(images, parts.items(), strict=True)
+        }
 
 
 __all__ = ["Moment", "OwnDrive"]

@@ -27,6 +27,9 @@ HISTORY = 4
 BEFORE = 6
 """Frames back to the one that the matched sweep looks at."""
 
+OTHER_RAIN = 60 * clock.FPS
+"""So many frames later all is alike but for the drops of rain: indicators blink a whole number of times meanwhile."""
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -148,9 +151,15 @@ class SimulatedStreet:
         tracks = actor_tracks(steps, one.road.table, frame)
 
         def truth(index: int) -> Images:
-            return draw_frame(
-                one.road, self.seed, steps[index], frame + index, self.conditions, self.camera, poses[index]
-            )
+            # Where drops will be nothing tells, and they lighten: the darker of two pictures is the street without.
+            numbers = (0, OTHER_RAIN) if self.conditions.weather == "rain" else (0,)
+            pictures = [
+                draw_frame(
+                    one.road, self.seed, steps[index], frame + index + later, self.conditions, self.camera, poses[index]
+                )
+                for later in numbers
+            ]
+            return np.asarray(np.minimum.reduce(pictures), np.uint8)
 
         surroundings = Surroundings(
             poses,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ class CompositorTrainer:
         Args:
             given: what their frames are put together from.
             wanted: (B, 3, H, W) the frames.
-            road_users: (B, 1, H, W), 1 where a map shows one.
+            road_users: (B, 1, H, W), 1 where a map shows one and close by.
         """
         warm = float(np.clip((self.step - self.config.alone_steps) / self.config.rising_steps, 0, 1))
         mean, deviation = contrast(wanted)
@@ -182,7 +183,8 @@ def train(
             noise, torch.from_numpy(moments["texts"]),
         )  # fmt: skip
         wanted = torch.from_numpy(moments["targets"]).movedim(-1, 1).float() / 127.5 - 1
-        road_users = torch.from_numpy(moments["road_users"])[:, None].float()
+        # With what is close around them: lamps shine beyond their outlines.
+        road_users = F.max_pool2d(torch.from_numpy(moments["road_users"])[:, None].float(), 5, 1, 2)
         for name, value in trainer.train_step(given, wanted, road_users).items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
