@@ -5,6 +5,7 @@ import pytest
 
 from longdwm_env.agents.driving.engine.following import Script
 from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
+from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.agents.driving.engine.world_worker import InlineWorker, ThreadWorker
 from longdwm_env.agents.driving.input.key_commands import Command
 from longdwm_env.agents.driving.input.pedals import DriverInput
@@ -23,6 +24,15 @@ def test_car_waits_for_the_driver_then_drives_in_real_time(started, run):
     run(session, 2.0)
     assert session.trip.present.time_s == pytest.approx(2.0, abs=0.3)
     assert not session.waiting
+
+
+def test_time_that_stands_at_the_end_of_a_drive_is_not_counted(started, run, monkeypatch):
+    session, inputs = started()
+    inputs.driver_input = GAS
+    monkeypatch.setattr(Moment, "over", property(lambda self: self.number >= 3))
+    run(session, 4.0)
+    assert session.trip.present.number == 3
+    assert session.ran_s == pytest.approx(session.frames_shown / FPS, abs=0.3)
 
 
 def test_rewound_moment_is_the_same_and_drives_differently(started, run):
