@@ -97,7 +97,7 @@ class Session:
         pause_at: how many frames are driven when time stops.
         fault: why the drive could not go on, last; None where it always could.
         tried_world: the world last changed to, and from which moment.
-        frames_shown, ran_s: frames of the world that were played, and for how long time ran; at a drive's end it stands.
+        frames_shown, ran_s: frames that were played, and for how long time ran; at a drive's end it stands.
         busy: what the generation does besides driving; written from its thread.
     """
 
