@@ -70,7 +70,7 @@ def feasibility(driven: Driven) -> float | Unavailable:
 
 
 def collision(driven: Driven) -> float | Unavailable:
-    """Minus 1 if the ego's box overlaps that of another road user at any executed frame, by whichever fault.
+    """Minus 1 if the ego's box overlaps that of another road user at any executed frame, no matter which is at fault.
 
     Source: separating axis test on oriented boxes; nuPlan's no_ego_at_fault_collisions without the question of fault.
     """

@@ -27,7 +27,7 @@ def drive(
 ) -> int:
     """Drive in a window with keys, gamepad or wheel. H shows all keys; R records a video and a replay file.
 
-    On a machine with no display it records instead, and says so.
+    On a machine with no display it records a policy's drive instead, and says so.
 
     Args:
         world: mini, simulator, warp, or the folder or hub id of a saved pipeline. Default: mini; where the scene is a
@@ -35,11 +35,12 @@ def drive(
         scene: the number of a built-in scene; or a picture, a video, a folder of them, or a nuScenes dataroot.
         seed: which scene of a source, where the scene is not a number.
         prompt: weather, time and what else the scene shall be; default: the scene's own.
-        policy: who drives instead of you (M takes the wheel), such as idm or constant-velocity.
+        policy: drives instead of you, such as idm or constant-velocity; M takes the wheel. Default: you.
+            Without a display: idm in built-in scenes, constant-velocity elsewhere.
         replay: a replay file to watch again; M takes the wheel.
         also: further worlds that Tab changes to, such as the folder of a saved pipeline.
         control_period_s: seconds between two actions: whole frames of 1/12 s. Default: one frame in warp and simulator,
-            which answers soonest; half a second in learned worlds, and for policies.
+            which answers soonest; a third of a second in learned worlds; half a second for policies in any world.
         image_size: height and width of the pictures. Default: 192 288, or a saved pipeline's own size where it was not
             made for that.
         window: width and height of the window.
