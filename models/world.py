@@ -32,13 +32,13 @@ from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX
 from longdwm_env.models.closed_loop.standstill import held, stands
 from longdwm_env.models.closed_loop.street import has_street, street_driven, street_second, with_street
 from longdwm_env.models.closed_loop.surroundings import Surroundings
+from longdwm_env.models.closed_loop.trial import suspecting
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, restyled
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.conditioning.text import contradicts, known_prompt, says_conditions, says_rain
 from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.saved_pipelines import saved_pipeline
-from longdwm_env.models.trial import suspecting
 from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
@@ -223,7 +223,7 @@ class DiffusionWorld:
             return following, stack_frames(clips)
 
     def _suspecting(self) -> AbstractContextManager[None]:
-        """Around what a saved pipeline generates; see ``trial.suspecting``."""
+        """Around what a saved pipeline generates; see ``closed_loop.trial``."""
 
         def drive(scene: Scene, trajectory: Trajectory) -> None:
             assert scene.camera is not None
