@@ -188,8 +188,8 @@ class PageServer:
     async def _branch(self, request: Request) -> Response:
         branches = self.room.branches
         number, way = request.path_params["number"], request.path_params["way"]
-        ways = {} if branches is None or str(branches.number) != number else dict(enumerate(branches.ways))
-        found = [each for place, each in ways.items() if str(place) == way]
+        ways = () if branches is None or str(branches.number) != number else branches.ways
+        found = [each for place, each in enumerate(ways) if str(place) == way]
         if not found:
             return PlainTextResponse("these drives are gone\n", 404)
         return Response(await run_in_threadpool(tiled, found[0].frames), media_type="image/jpeg")
