@@ -26,6 +26,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	rm -rf build/types && $(PIP) --no-deps --target build/types .
 	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p longdwm_env
+	@echo "check: not asked is what is known of the pins' vulnerabilities, which needs the network and changes daily: make audit"
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

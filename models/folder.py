@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
+from longdwm_env.io.names import is_file, is_folder, is_there, printable
 from longdwm_env.models import limits
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.small_decoder import SmallDecoder
@@ -54,6 +56,7 @@ def check_pipeline_folder(path: Path) -> None:
         raise UnknownWorld(f"{path} is not a folder; expected one that LongDWMPipeline.save_pretrained wrote")
     if not (path / INDEX).is_file():
         raise UnknownWorld(f"{path} has no {INDEX}; expected a folder that LongDWMPipeline.save_pretrained wrote")
+    _refuse_endless(path)
     index = _read_json(path / INDEX)
     if index.get("_class_name") != "LongDWMPipeline":
         raise UnknownWorld(
@@ -100,6 +103,19 @@ def picture_sizes(path: Path) -> tuple[ImageSize, ...]:
     return ((height, width), (2 * height, 2 * width)) if composes else ((height, width),)
 
 
+def _refuse_endless(path: Path) -> None:
+    """Reject pipes, devices and sockets: whatever reads one waits, or reads, for ever. Links to files are followed.
+
+    The hub's cache is made of links that lead out of the folder, so these are no harm by themselves.
+    """
+    for folder in (path, *(path / name for name in COMPONENTS)):
+        for entry in sorted(folder.iterdir()) if is_folder(folder) else ():
+            if is_there(entry) and not (entry.is_file() or entry.is_dir()):
+                raise MissingWeights(
+                    f"{printable(entry)} is a pipe or a device; a pipeline is made of files and folders"
+                )
+
+
 def _what_to_do(index: JsonObject, path: Path) -> str:
     if not str(index.get("_class_name")).startswith("CogVideoX"):
         return ""
@@ -144,7 +160,7 @@ def _check_size(path: Path, class_name: str, config: Mapping[str, object], store
     try:
         with torch.device("meta"):
             weights = _BUILDERS[class_name](config).state_dict()
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ZeroDivisionError) as error:
+    except Exception as error:  # whatever a constructor runs into that is given numbers, lists and null at random
         raise MissingWeights(f"{path} is damaged: no {class_name} can be built of it: {error}") from error
     for key, weight in weights.items():
         if key in stored and stored[key] != tuple(weight.shape):
@@ -161,11 +177,13 @@ def weight_files(folder: Path) -> list[Path]:
         shards = _read_json(index).get("weight_map")
         if not isinstance(shards, dict):
             raise MissingWeights(f"{index} is damaged: it has no 'weight_map'")
-        files = [folder / name for name in sorted(set(shards.values()))]
-        for file in files:
-            if file.parent != folder or not file.is_file():
-                raise MissingWeights(f"{file} is missing; {index} lists it as a part of the weights")
-        return files
+        names = set(map(str, shards.values()))
+        for name in sorted(names):
+            if Path(name).name != name or not is_file(folder / name):
+                raise MissingWeights(
+                    f"{printable(folder / name)} is missing; {index} lists it as a part of the weights"
+                )
+        return [folder / name for name in sorted(names)]
     return sorted(folder.glob("*.safetensors"))
 
 
@@ -189,7 +207,8 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        with path.open("rb") as file:
+        is_pointer = False
+        with suppress(OSError), path.open("rb") as file:
             is_pointer = file.read(len(_POINTER)) == _POINTER
         what = (
             "is a pointer of Git LFS, and not the file itself: run `git lfs pull` there"

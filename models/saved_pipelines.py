@@ -30,7 +30,10 @@ def saved_pipeline(path: str | Path, dtype: torch.dtype = torch.float32) -> Long
     try:
         with _without_progress_bars():
             pipeline = LongDWMPipeline.from_pretrained(folder, local_files_only=True, **dtype_argument(dtype))
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, ImportError) as error:
+    except MissingWeights:
+        raise
+    # What diffusers, transformers and tokenizers read here may raise anything: tokenizers raises Exception itself.
+    except Exception as error:
         raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
     check_weights_match(folder, pipeline.components)
     return pipeline

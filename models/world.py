@@ -4,6 +4,7 @@ A step: the next keyframe from the last few and the warp (Coarse), the frames be
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
-from longdwm_env.errors import InvalidConfig
+from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.models.closed_loop.known_map import (
@@ -31,6 +32,7 @@ from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX
 from longdwm_env.models.closed_loop.standstill import held, stands
 from longdwm_env.models.closed_loop.street import has_street, street_driven, street_second, with_street
 from longdwm_env.models.closed_loop.surroundings import Surroundings
+from longdwm_env.models.closed_loop.trial import suspecting
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, restyled
 from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
 from longdwm_env.models.conditioning.text import contradicts, known_prompt, says_conditions, says_rain
@@ -41,6 +43,7 @@ from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
     ActorTracks,
+    Camera,
     FloatArray,
     Images,
     ImageSize,
@@ -117,6 +120,7 @@ class DiffusionWorld:
         self._guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
         self._history = min(settings.history_keyframes, settings.keyframes - 1)
         self._texts: dict[str, Tensor] = {}
+        self._opened_from: str | None = None
 
     @classmethod
     def from_pretrained(
@@ -149,8 +153,12 @@ class DiffusionWorld:
         if dtype is None:
             dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
         pipeline = saved_pipeline(path, dtype)
+        if pipeline.tokenizer is None or pipeline.text_encoder is None:
+            raise MissingWeights(f"{path} was saved without a tokenizer or a text encoder, and a world reads prompts")
         shown = str(path) if name is None else name
-        return cls(pipeline.to(chosen), shown, image_size, micro_batch, traffic=traffic)
+        world = cls(pipeline.to(chosen), shown, image_size, micro_batch, traffic=traffic)
+        world._opened_from = str(path)
+        return world
 
     def begin(self, scene: Scene, seed: int) -> WorldState:
         """The state at a scene's start, with the seconds before it that the scene recorded; see ``WorldModel.begin``.
@@ -166,6 +174,10 @@ class DiffusionWorld:
             raise ValueError(
                 f"scene {scene.key!r} must come with a camera for images of {self.image_size}, got {camera}"
             )
+        with self._suspecting():
+            return self._begun(scene, camera, seed)
+
+    def _begun(self, scene: Scene, camera: Camera, seed: int) -> WorldState:
         seconds = min(self._history - 1, scene.log.num_past // clock.FRAMES_PER_INTERVAL)
         past = seconds * clock.FRAMES_PER_INTERVAL
         frames = np.array(scene.log.images(-past, past + 1, camera))
@@ -201,13 +213,23 @@ class DiffusionWorld:
                 raise ValueError(
                     f"a trajectory must reach one interval ahead, {step} frames; got {len(trajectory.poses)}"
                 )
-        if self._generation.each_alone and len(states) > 1:
-            # One task a driver, with his traffic: else one core would move everybody's before the others begin.
-            alone = [partial(self._advanced, [s], [t], num_frames) for s, t in zip(states, trajectories, strict=True)]
-            made = self._generation.run(alone)
-            return [state for (state,), _ in made], stack_frames([clip for _, (clip,) in made])
-        following, clips = self._advanced(states, trajectories, num_frames)
-        return following, stack_frames(clips)
+        with self._suspecting():
+            if self._generation.each_alone and len(states) > 1:
+                # One task a driver, with his traffic: else one core would move everybody's before the others begin.
+                pairs = zip(states, trajectories, strict=True)
+                made = self._generation.run([partial(self._advanced, [s], [t], num_frames) for s, t in pairs])
+                return [state for (state,), _ in made], stack_frames([clip for _, (clip,) in made])
+            following, clips = self._advanced(states, trajectories, num_frames)
+            return following, stack_frames(clips)
+
+    def _suspecting(self) -> AbstractContextManager[None]:
+        """Around what a saved pipeline generates; see ``closed_loop.trial``."""
+
+        def drive(scene: Scene, trajectory: Trajectory) -> None:
+            assert scene.camera is not None
+            self._advanced([self._begun(scene, scene.camera, 0)], [trajectory], 1)
+
+        return suspecting(self._opened_from, self.image_size, drive)
 
     def _advanced(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int

@@ -5,9 +5,11 @@ import html
 import ipaddress
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
+from h11 import LocalProtocolError
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,6 +39,14 @@ def _name_in(host_header: str) -> str:
     """The name in a Host header or a netloc, without its port; empty if it is none."""
     try:
         return (urlsplit(f"//{host_header}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _netloc_of(origin: str) -> str:
+    """Name and port in an Origin header; empty if it is none."""
+    try:
+        return urlsplit(origin).netloc
     except ValueError:
         return ""
 
@@ -73,6 +83,11 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        # uvicorn has answered a body that is no HTTP by itself, and raises at whatever is answered after that.
+        with suppress(LocalProtocolError):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -94,7 +109,7 @@ class Guard:
         if len(headers.getlist("host")) != 1 or not self._is_ours(_name_in(host)):
             return PlainTextResponse(f"this server does not answer for {host[:80]!r}\n", 421)
         asks = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        if not asks and urlsplit(headers.get("origin", "")).netloc != host:
+        if not asks and _netloc_of(headers.get("origin", "")) != host:
             return PlainTextResponse("only the server's own page may ask for this\n", 403)
         given = QueryParams(scope["query_string"]).get("token")
         if asks and scope["path"] == "/" and given is not None and self._is_token(given):

@@ -15,7 +15,7 @@ from importlib.resources import files
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -126,7 +126,7 @@ class PageServer:
                 *(Route(f"/{name}", partial(_page_file, name)) for name in PAGE),
                 Route("/scenes", self._scenes),
                 Route("/thumbnails/{kind}/{which}", self._thumbnail),
-                Route("/branches/{number:int}/{way:int}", self._branch),
+                Route("/branches/{number}/{way}", self._branch),
                 Route("/recordings/{name}", self._recording),
                 Route("/photos", self._photo, methods=["POST"]),
                 WebSocketRoute("/drive", self._drive),
@@ -188,9 +188,11 @@ class PageServer:
     async def _branch(self, request: Request) -> Response:
         branches = self.room.branches
         number, way = request.path_params["number"], request.path_params["way"]
-        if branches is None or branches.number != number or way >= len(branches.ways):
+        ways = () if branches is None or str(branches.number) != number else branches.ways
+        found = [each for place, each in enumerate(ways) if str(place) == way]
+        if not found:
             return PlainTextResponse("these drives are gone\n", 404)
-        return Response(await run_in_threadpool(tiled, branches.ways[way].frames), media_type="image/jpeg")
+        return Response(await run_in_threadpool(tiled, found[0].frames), media_type="image/jpeg")
 
     async def _recording(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -208,6 +210,8 @@ class PageServer:
             return JSONResponse({"photo": await self.photos.receive(request.stream())})
         except Refused as error:
             return JSONResponse({"why": str(error)}, 400)
+        except ClientDisconnect:
+            return PlainTextResponse("the sender is gone\n", 400)
 
     async def _drive(self, socket: WebSocket) -> None:
         name = socket.query_params.get("viewer", "")

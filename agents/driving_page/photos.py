@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from longdwm_env.agents.driving_page.orders import Refused
-from longdwm_env.agents.driving_page.read_photo import REFUSED
+from longdwm_env.agents.driving_page.read_photo import NO_PHOTO, REFUSED, is_of_a_kind_read
 from longdwm_env.io.files import atomic_write_bytes
 
 MAX_PHOTO_BYTES = 16 * 2**20
@@ -45,11 +45,17 @@ class Photos:
                     data = await _collected(chunks)
             except TimeoutError as error:
                 raise Refused(f"the photo did not arrive within {UPLOAD_S:g} s") from error
+            # Looked at here first: a process for what is no photo would be work that any stranger can ask for.
+            if not is_of_a_kind_read(data):
+                raise Refused(NO_PHOTO)
             name = f"photo-{hashlib.sha256(data).hexdigest()[:16]}"
             if not self._file(name).is_file():
                 picture = await _read(data)
-                self._make_room()
-                atomic_write_bytes(self._file(name), picture)
+                try:
+                    self._make_room()
+                    atomic_write_bytes(self._file(name), picture)
+                except OSError as error:
+                    raise Refused(f"the photo cannot be kept: {error.strerror or 'no room'}") from error
             return name
 
     def names(self) -> list[str]:

@@ -17,6 +17,13 @@ REFUSED = 3
 HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 """How JPEG, PNG and WebP begin: what cameras and browsers write, and no more formats than that."""
 
+NO_PHOTO = "this is no JPEG, PNG or WebP picture"
+
+
+def is_of_a_kind_read(data: bytes) -> bool:
+    """Whether a file begins as one of the kinds that are read."""
+    return data.startswith(HEADS) and (not data.startswith(b"RIFF") or data[8:12] == b"WEBP")
+
 
 def _limit() -> None:
     try:
@@ -33,8 +40,8 @@ def _limit() -> None:
 def main() -> int:
     """Read, check, make small, write; returns the exit status."""
     data = sys.stdin.buffer.read()
-    if not data.startswith(HEADS) or (data.startswith(b"RIFF") and data[8:12] != b"WEBP"):
-        print("this is no JPEG, PNG or WebP picture", file=sys.stderr)
+    if not is_of_a_kind_read(data):
+        print(NO_PHOTO, file=sys.stderr)
         return REFUSED
     _limit()
     import cv2

@@ -48,6 +48,14 @@ def is_folder(name: str | Path) -> bool:
         return False
 
 
+def is_file(name: str | Path) -> bool:
+    """Whether a file has this name; as ``is_folder``."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def printable(name: object) -> str:
     """A name for messages, keys and JSON: what is not UTF-8 is written out, and so are line ends and other controls."""
     text = str(name).encode("utf-8", "backslashreplace").decode()

@@ -19,8 +19,8 @@ from longdwm_env.io.names import printable
 from longdwm_env.scenes.lane_seen import find_lane
 from longdwm_env.scenes.media.sidecar import MAX_SPEED_MPS
 from longdwm_env.scenes.recorded_log import RecordedLog
-from longdwm_env.scenes.strip_road import Road, StripRoad
-from longdwm_env.scenes.vanishing import turned_towards, vanishing_point
+from longdwm_env.scenes.strip_road import LEAST_CURVATURE_PER_M, Road, StripRoad, is_number
+from longdwm_env.scenes.vanishing import MOST_UPRIGHT, turned_towards, vanishing_point
 from longdwm_env.types import ActorTracks, Camera, EgoState, Images, Intrinsics, Mounting, Scene, SceneSource
 
 SURE_OF_LANE = 0.25
@@ -50,8 +50,11 @@ class Said:
     speed_mps: float | None = None
 
     def __post_init__(self) -> None:
-        if self.speed_mps is not None and not (math.isfinite(self.speed_mps) and 0 <= self.speed_mps <= MAX_SPEED_MPS):
-            raise InvalidConfig(f"the speed at the start is from 0 to {MAX_SPEED_MPS:g} m/s, got {self.speed_mps!r}")
+        if self.road is not None and not isinstance(self.road, Road):
+            raise InvalidConfig(f"a road is said in words or is a Road, got {self.road!r:.60}")
+        speed = self.speed_mps
+        if speed is not None and not (is_number(speed) and 0 <= speed <= MAX_SPEED_MPS):
+            raise InvalidConfig(f"the speed at the start is from 0 to {MAX_SPEED_MPS:g} m/s, got {speed!r:.60}")
 
     @classmethod
     def of(cls, road: str | Road | None, speed_mps: float | None) -> "Said":
@@ -89,11 +92,13 @@ def without_words(path: str) -> tuple[str, Said]:
         return path, Said()
     values = dict(parse_qsl(words, keep_blank_values=True))
     if unknown := sorted(set(values) - {"road", "speed_mps"}):
-        raise InvalidConfig(f"scenes={path!r}: {unknown[0]!r} is not understood; allowed are road and speed_mps")
+        raise InvalidConfig(
+            f"scenes={path!r:.300}: {unknown[0]!r:.60} is not understood; allowed are road and speed_mps"
+        )
     try:
         speed = float(values["speed_mps"]) if "speed_mps" in values else None
     except ValueError as error:
-        raise InvalidConfig(f"scenes={path!r}: speed_mps is a number, got {values['speed_mps']!r}") from error
+        raise InvalidConfig(f"scenes={path!r:.300}: speed_mps is a number, got {values['speed_mps']!r:.60}") from error
     return plain, Said.of(values.get("road"), speed)
 
 
@@ -164,8 +169,9 @@ def on_road(scene: Scene, road: Road) -> Scene:
         if seen.confidence >= SURE_OF_LANE:
             offset = -seen.offset_m if offset is None else offset
             width = seen.width_m or None if width is None else width
+    curvature = road.curvature if abs(road.curvature) >= LEAST_CURVATURE_PER_M else 0.0
     strip = StripRoad(
-        road.curvature,
+        curvature,
         width or _USUAL_LANE_M,
         offset or 0.0,
         road.lanes,
@@ -174,7 +180,7 @@ def on_road(scene: Scene, road: Road) -> Scene:
         road.side,
         road.beside,
     )
-    start = replace(scene.start, yaw_rate_radps=scene.start.speed_mps * road.curvature)
+    start = replace(scene.start, yaw_rate_radps=scene.start.speed_mps * curvature)
     actors = cars_on(strip, road.cars, start) if road.cars else scene.actors
     return replace(scene, camera=camera, road_map=strip, start=start, actors=actors)
 
@@ -189,7 +195,8 @@ def _present_picture(scene: Scene) -> Images | None:
 
 
 def _small(picture: Images) -> Images:
-    height = round(picture.shape[0] * _LOOKED_AT_PX / picture.shape[1])
+    # A strip, lying or standing, is cut to a size that a view has.
+    height = round(min(max(picture.shape[0] / picture.shape[1], 1 / MOST_UPRIGHT), MOST_UPRIGHT) * _LOOKED_AT_PX)
     return fit_images(picture, (height, _LOOKED_AT_PX))
 
 

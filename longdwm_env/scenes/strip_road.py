@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,9 @@ from longdwm_env.types import FloatArray, LaneFit, wrap_angle
 
 MOST_CURVATURE_PER_M = 0.1
 """A circle of 10 m: tighter than a car turns on a road."""
+
+LEAST_CURVATURE_PER_M = 1e-6
+"""Below it a road is straight: a circle of 1,000 km leaves its tangent by 5 cm in 300 m, and rounding by more."""
 
 MOST_LANES = 8
 NARROWEST_M, WIDEST_M = 2.0, 8.0
@@ -74,15 +77,20 @@ class Road:
         self._within("horizon", 0.05, 0.95)
         self._within("height", 0.3, 5.0)
         self._within("fov", 12.0, 143.0)
-        if self.side not in ("right", "left"):
-            raise InvalidConfig(f"a road's side is right or left, got {self.side!r}")
-        if self.beside not in get_args(Beside):
-            raise InvalidConfig(f"beside a road are {', '.join(get_args(Beside))}; got {self.beside!r}")
+        if not isinstance(self.side, str) or self.side not in ("right", "left"):
+            raise InvalidConfig(f"a road's side is right or left, got {self.side!r:.60}")
+        if not isinstance(self.beside, str) or self.beside not in get_args(Beside):
+            raise InvalidConfig(f"beside a road are {', '.join(get_args(Beside))}; got {self.beside!r:.60}")
 
     def _within(self, name: str, least: float, most: float) -> None:
         value = getattr(self, name)
-        if value is not None and not least <= value <= most:
-            raise InvalidConfig(f"a road's {name} is from {least:g} to {most:g}, got {value:g}")
+        if value is None and name in ("width", "offset", "horizon", "height", "fov"):
+            return
+        counted = name in ("lanes", "oncoming", "lane", "cars")
+        if not is_number(value) or (counted and not isinstance(value, int | np.integer)) or not least <= value <= most:
+            kind = "a whole number" if counted else "a number"
+            raise InvalidConfig(f"a road's {name} is {kind} from {least:g} to {most:g}, got {value!r:.60}")
+        object.__setattr__(self, name, int(value) if counted else float(value))
 
     @classmethod
     def parse(cls, text: str) -> "Road":
@@ -99,7 +107,7 @@ class Road:
                 name, value = "curvature", "0" if name == "straight" else name
             if name not in kinds:
                 raise InvalidConfig(
-                    f"road={text!r}: {part!r} is not understood; allowed are {_WORDS}: {', '.join(kinds)}"
+                    f"road={text!r:.300}: {part!r:.60} is not understood; allowed are {_WORDS}: {', '.join(kinds)}"
                 )
             try:
                 if name in ("side", "beside"):
@@ -107,8 +115,13 @@ class Road:
                 else:
                     values[name] = int(value) if kinds[name].type is int else _finite(float(value))
             except ValueError as error:
-                raise InvalidConfig(f"road={text!r}: {name} is a number, got {value!r}; {_WORDS}") from error
+                raise InvalidConfig(f"road={text!r:.300}: {name} is a number, got {value!r:.60}; {_WORDS}") from error
         return cls(**values)  # type: ignore[arg-type]
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether something is a real, finite number, and neither true nor false."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and value == value
 
 
 def _finite(value: float) -> float:

@@ -28,6 +28,9 @@ _USUAL_COLUMN, _COLUMN_DEVIATION = 0.5, 0.12
 _LEAST_LENGTH = 0.5
 """Share of the picture's width that the lines through the point must have together."""
 
+MOST_UPRIGHT = 4.0
+"""Height over width of the tallest pictures that are looked at: one pixel across and a thousand down is no view."""
+
 
 @dataclass(frozen=True)
 class VanishingPoint:
@@ -45,6 +48,8 @@ class VanishingPoint:
 
 def vanishing_point(image: UInt8[np.ndarray, "h w 3"]) -> VanishingPoint | None:
     """The point that a picture's lines lead to; None where too few of them agree, as where no road is in sight."""
+    if image.shape[0] > MOST_UPRIGHT * image.shape[1]:
+        return None
     height = max(32, round(image.shape[0] * WIDTH_PX / image.shape[1]))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     grey = cv2.resize(grey, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)

@@ -35,7 +35,7 @@ ODD += (object(), Hostile(), np.int64(3), np.nan, np.array(3), np.zeros(2), np.f
 ODD += (np.zeros((0, 3)), np.zeros((2, 4, 2)), np.ones((4, 2), complex), set(), range(3), int, 1j, Ellipsis, slice(2))
 JSON = (None, True, 0, 1, -1, 10**30, 0.5, {"$float": "nan"}, {"$float": "x"}, "", "a", [], [1], {}, {"a": 1}, 1e308)
 KEYWORDS = ("scenes", "action_mode", "control_period_s", "max_episode_s", "obs_mode", "image_size", "camera", "prompt")
-KEYWORDS += ("reward", "device", "render_mode", "world")
+KEYWORDS += ("reward", "device", "render_mode", "world", "traffic", "road", "speed_mps")
 
 
 def pick(random, values=ODD):
