@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.models.presets import debug_cogvideox
 from longdwm_env.training.assembly.order import check_not_taught
 from longdwm_env.training.config import Recipe
 from longdwm_env.training.data.windows import Window
@@ -87,6 +88,11 @@ def test_a_teacher_comes_back_with_its_steps_and_guidance_and_the_student_with_i
     export("few-steps-fine", workspace)
     assert same(weights(workspace), student)
     assert drawn_in(workspace) == (2, 2, 1.0)
+    # An earlier version did not note the steps: they are the preset's.
+    about = workspace.stage("few-steps-fine") / "teacher" / "teacher.json"
+    about.write_text(json.dumps({"guidance_scale": 3.0}))
+    export("warp", workspace)
+    assert drawn_in(workspace) == (2, debug_cogvideox().settings.fine_steps, 3.0)
 
 
 def test_a_finished_stage_that_is_run_again_leaves_what_later_ones_made(workspace: Workspace) -> None:

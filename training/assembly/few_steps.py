@@ -9,6 +9,8 @@ from accelerate import PartialState
 
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import PRESETS
+from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.assembly.assembled import Assembled, Draw, Ingredients
 from longdwm_env.training.assembly.held import has_begun, held, hold
 from longdwm_env.training.assembly.latent_stages import coarse, fine
@@ -86,10 +88,18 @@ def settings_after(workspace: Workspace, stage: Stage, before: Mapping[str, str]
             index["settings"]["guidance_scale"] = 1.0
     elif before.get(component) == teaching[component].name:
         teacher = json.loads((held(workspace, teaching[component]) / ABOUT).read_text())
-        index["settings"] |= {f"{component}_steps": teacher["steps"], "guidance_scale": teacher["guidance_scale"]}
+        # Earlier versions did not note a teacher's steps.
+        steps = teacher.get("steps") or _own_settings(workspace).to_json()[f"{component}_steps"]
+        index["settings"] |= {f"{component}_steps": steps, "guidance_scale": teacher["guidance_scale"]}
     else:
         return
     atomic_write_json(path, index)
+
+
+def _own_settings(workspace: Workspace) -> LongDWMSettings:
+    """Of the preset that a workspace was begun with."""
+    about = json.loads((workspace.root / "workspace.json").read_text())
+    return PRESETS[about["preset"]]().settings
 
 
 __all__ = ["few_steps", "settings_after"]
