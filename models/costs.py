@@ -30,6 +30,7 @@ from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, LongDWMConfig, build
 from longdwm_env.models.settings import LongDWMSettings
+from longdwm_env.types import Images
 
 Part = Literal["text", "encode", "coarse", "fine", "decode", "small decode"]
 
@@ -225,7 +226,8 @@ def recorded(pipeline: LongDWMPipeline) -> Iterator[Counter[Pass]]:
 def drive_passes(config: LongDWMConfig, seconds: float, at_once: int | None) -> tuple[tuple[Pass, int], ...]:
     """The passes of a drive in one step without guidance, gap by gap, and how often each is made.
 
-    They are those of a drive of the smallest model of the kind under the same settings.
+    They are those of a drive of the smallest model of the kind under the same settings. In a closed loop they are those
+    of later seconds: of the history, the first one has encoded all keyframes but the newest.
 
     Args:
         config: of the model in question.
@@ -247,29 +249,50 @@ def drive_passes(config: LongDWMConfig, seconds: float, at_once: int | None) -> 
 def _passes_of(
     preset: str, settings: LongDWMSettings, seconds: float, at_once: int | None
 ) -> tuple[tuple[Pass, int], ...]:
-    import numpy as np
-
     small = PRESETS[preset]()
     pipeline = build(replace(small, settings=settings))
     pipeline.set_progress_bar_config(disable=True)
-    frames = 1 if at_once is None else 1 + FRAMES_PER_INTERVAL * (settings.history_keyframes - 1)
-    image = np.random.default_rng(0).integers(0, 255, (frames, *settings.image_size, 3), dtype=np.uint8)
-    text = torch.zeros(1, pipeline.coarse.config.max_text_seq_length, pipeline.coarse.config.text_embed_dim)
+    drive = drive_from_nothing(pipeline, seconds, at_once, num_inference_steps=1, guidance_scale=1.0, micro_batch=1)
     with recorded(pipeline) as passes:
-        for _ in pipeline.stream(
-            image,
-            "straight",
-            seconds,
-            num_inference_steps=1,
-            guidance_scale=1.0,
-            generator=0,
-            keyframes_per_rollout=at_once,
-            prompt_embeds=text,
-            negative_prompt_embeds=text,
-            micro_batch=1,
-        ):
+        for _ in drive:
             pass
     return tuple(passes.items())
+
+
+def drive_from_nothing(
+    pipeline: LongDWMPipeline, seconds: float, at_once: int | None, **options: object
+) -> Iterator[Images]:
+    """A drive with random pictures and no text; in a closed loop, one that has already driven a second.
+
+    Args:
+        pipeline: with any weights.
+        seconds: of the drive.
+        at_once: see ``drive_passes``.
+        options: of ``LongDWMPipeline.stream``.
+
+    Returns:
+        The parts of the video that are still to be made.
+    """
+    import numpy as np
+
+    settings, config = pipeline.settings, pipeline.coarse.config
+    before = 0 if at_once is None else 1
+    frames = 1 + before * FRAMES_PER_INTERVAL * (settings.history_keyframes - 1)
+    image = np.random.default_rng(0).integers(0, 255, (frames, *settings.image_size, 3), dtype=np.uint8)
+    text = torch.zeros(1, config.max_text_seq_length, config.text_embed_dim)
+    parts = pipeline.stream(
+        image,
+        "straight",
+        seconds + before,
+        generator=0,
+        keyframes_per_rollout=at_once,
+        prompt_embeds=text,
+        negative_prompt_embeds=text,
+        **options,  # type: ignore[arg-type]
+    )
+    for _ in range(before):
+        next(parts)
+    return parts
 
 
 class Ledger:

@@ -17,4 +17,4 @@ else
     .venv/bin/pip install --quiet -c constraints.txt '.[train]' pytest
     python=.venv/bin/python
 fi
-exec "$python" -c 'import sys; from longdwm_env.cli import main; sys.exit(main())' bench gpu "$@"
+exec "$python" -m longdwm_env.cli bench gpu "$@"

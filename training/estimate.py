@@ -1,8 +1,9 @@
 """What a stage will need, worked out before it starts: memory of one process, and time of all steps.
 
-The formulas are the usual ones for transformers trained with Adam (Korthikanti et al. 2022 for activations, with
-attention that keeps no score matrix; 6 FLOPs per parameter and token, Kaplan et al. 2020). They are good to about a
-quarter.
+Of models of CogVideoX's kind a step is counted on tensors without data (``scaling.step_costs``). Mini's decide shapes
+by numbers, so theirs are estimated; the formulas are the usual ones for transformers trained with Adam (Korthikanti et
+al. 2022 for activations, with attention that keeps no score matrix; 6 FLOPs per parameter and token, Kaplan et al.
+2020), good to about a quarter.
 """
 
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from longdwm_env.errors import LongDWMError
+from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.models.costs import SMALLEST
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.presets import PRESETS
@@ -21,6 +22,7 @@ from longdwm_env.training.config import Precision, Recipe, StageConfig
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
 from longdwm_env.training.loop import computed_precision
 from longdwm_env.training.scaling.lora import LoraChoices, add_lora
+from longdwm_env.training.scaling.step_costs import COUNTED, step_cost
 from longdwm_env.training.stage_list import stage_named
 
 GIB = 2**30
@@ -30,6 +32,8 @@ MOMENT_BYTES = {"32bit": 8.0, "8bit": 2.1}
 """Of AdamW's two moments of a number, with the scales of those of eight bits."""
 EFFICIENCY = 0.4
 """Share of a device's matrix product speed that training reaches."""
+USABLE = 0.92
+"""Share of an accelerator's memory that tensors can have: the rest is the driver's, and lost between them."""
 KNOWN_FLOPS = {80.0: 312e12 * 0.8, 141.0: 790e12}
 """bf16 matrix products per second of an A100 (80 GB; eight tenths of its peak) and an H200 (141 GB; measured)."""
 
@@ -46,9 +50,10 @@ class Estimate:
         stage: its name.
         parameters: that are trained.
         weights, gradients, optimizer, average, activations, frozen: bytes in one process.
-        flops_per_step: of all processes together.
+        flops_per_step: of all processes together; where it is counted, of the dearest kind of step.
         steps: of the stage.
         processes: that share parameters and batch.
+        counted: whether a step was counted, or estimated by formulas.
     """
 
     stage: str
@@ -62,12 +67,13 @@ class Estimate:
     flops_per_step: float
     steps: int
     processes: int
+    counted: bool = False
 
     @property
     def total_bytes(self) -> float:
-        """Memory of one process, with a tenth for what the allocator cannot use."""
+        """Memory of one process; estimated, with a tenth for what the allocator cannot use."""
         parts = self.weights + self.gradients + self.optimizer + self.average + self.activations + self.frozen
-        return 1.1 * parts
+        return parts if self.counted else 1.1 * parts
 
     def hours(self, flops_per_s: float) -> float:
         """Hours of all steps on processes that each reach this speed."""
@@ -75,25 +81,28 @@ class Estimate:
 
     def report(self, gpu_memory_gb: tuple[float, ...] = ()) -> str:
         """The figures as lines of text, and whether they fit accelerators of these sizes."""
+        copies = "" if self.counted else ", and bf16 copies"
         rows = {
-            "weights (float32, and bf16 copies)": self.weights,
+            f"weights (float32{copies})": self.weights,
             "gradients": self.gradients,
             "AdamW": self.optimizer,
             "moving average": self.average,
-            "activations": self.activations,
+            "activations, and bf16 copies" if self.counted else "activations": self.activations,
             "frozen models": self.frozen,
-            "total, with a tenth for fragmentation": self.total_bytes,
+            "total" if self.counted else "total, with a tenth for fragmentation": self.total_bytes,
         }
+        how = "counted on tensors without data" if self.counted else "estimated"
         lines = [
-            f"{self.stage}: {self.parameters / 1e6:,.1f} M parameters trained, {self.processes} process(es), "
+            f"{self.stage}, {how}: {self.parameters / 1e6:,.1f} M parameters trained, {self.processes} process(es), "
             f"{self.flops_per_step / 1e12:,.2f} TFLOP a step"
         ]
-        lines += [f"  {name:<40}{size / GIB:9.2f} GiB" for name, size in rows.items()]
+        lines += [f"  {name:<40}{size / 1e9:9.3g} GB" for name, size in rows.items()]
         for size in gpu_memory_gb:
-            verdict = "fits" if self.total_bytes < 0.95 * size * 1e9 else "does not fit"
+            verdict = "fits" if self.total_bytes < USABLE * size * 1e9 else "does not fit"
             hours = ""
             if size in KNOWN_FLOPS:
-                hours = f", {self.steps:,} steps in about {self.hours(KNOWN_FLOPS[size] * EFFICIENCY):,.1f} h"
+                most = "at most" if self.counted else "about"
+                hours = f", {self.steps:,} steps in {most} {self.hours(KNOWN_FLOPS[size] * EFFICIENCY):,.1f} h"
             lines.append(f"  {size:g} GB accelerator: {verdict}{hours}")
         return "\n".join(lines)
 
@@ -123,15 +132,50 @@ def lora_count(transformer: TransformerConfig, choices: LoraChoices) -> int:
 
 
 def estimate_stage(recipe: Recipe, stage: str, config: StageConfig | None = None, processes: int = 1) -> Estimate:
-    """What a stage with latents needs.
+    """What a stage with latents needs; counting takes up to some minutes at full size, and else a second.
 
     Args:
         recipe: gives the model.
-        stage: one that trains a transformer.
+        stage: one with ``is_estimated``.
         config: the stage's configuration; None for the recipe's own.
         processes: that share parameters (FSDP) and batch.
+
+    Raises:
+        InvalidConfig: of this model, the stage can neither be counted nor estimated.
     """
     config = config or recipe.stage(stage)
+    if recipe.preset in SMALLEST and stage in COUNTED:
+        return _counted(recipe, stage, config, processes)
+    if not stage_named(stage).is_transformer:
+        raise InvalidConfig(
+            f"what {stage} needs is counted of models of CogVideoX's kind alone, not of {recipe.preset}"
+        )
+    return _estimated(recipe, stage, config, processes)
+
+
+def _counted(recipe: Recipe, stage: str, config: StageConfig, processes: int) -> Estimate:
+    """From a step of the dearest kind, on tensors without data."""
+    if recipe.size == "full":
+        print(f"{stage}: counting a step on tensors without data, which may take some minutes", flush=True)
+    step = step_cost(recipe, stage, config)
+    return Estimate(
+        stage,
+        step.trained,
+        step.weights / processes,
+        step.gradients / processes,
+        step.moments / processes,
+        step.average / processes,
+        step.cost.held - step.gradients,
+        step.frozen,
+        step.cost.flops * config.loop.batch_size / step.samples,
+        config.loop.steps,
+        processes,
+        counted=True,
+    )
+
+
+def _estimated(recipe: Recipe, stage: str, config: StageConfig, processes: int) -> Estimate:
+    """By formulas."""
     model = PRESETS[recipe.preset]()
     counts = {"coarse": parameter_count(model.coarse), "fine": parameter_count(model.fine)}
     known = stage_named(stage)
@@ -210,40 +254,26 @@ def check_fits(recipe: Recipe, stage: str, config: StageConfig, device: str | No
     Raises:
         DoesNotFit: with advice.
     """
-    if not stage_named(stage).is_transformer:
+    counted = recipe.preset in SMALLEST and stage in COUNTED
+    if not (counted or stage_named(stage).is_transformer):
         return None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     on_gpu = device != "cpu" and torch.cuda.is_available()
     precision = computed_precision(config.loop.precision, "cuda" if on_gpu else "cpu")
     config = replace(config, loop=replace(config.loop, precision=precision))
-    estimate = estimate_stage(recipe, stage, config, processes if config.loop.shard else 1)
+    sharing = processes if config.loop.shard else 1
+    estimate = estimate_stage(recipe, stage, config, sharing)
     available = free_bytes(on_gpu) / (1 if on_gpu else processes)
-    speed = matmul_flops(on_gpu, precision) * EFFICIENCY
+    speed = matmul_flops(on_gpu, precision) * EFFICIENCY * processes / sharing
     samples = estimate.steps * config.loop.batch_size
+    how, most = ("counted", "at most ") if estimate.counted else ("about", "")
     print(
-        f"{stage}: about {estimate.total_bytes / GIB:.1f} GiB of {available / GIB:.1f} GiB, "
-        f"{estimate.hours(speed):.1f} h for {estimate.steps:,} steps ({samples:,} samples)"
+        f"{stage}: {how} {estimate.total_bytes / 1e9:.3g} GB of {available / 1e9:.3g} GB, "
+        f"{most}{estimate.hours(speed):.1f} h for {estimate.steps:,} steps ({samples:,} samples)"
     )
     if estimate.total_bytes > available:
         raise DoesNotFit(advice(estimate, config, available, on_gpu))
-    if on_gpu and (counted := counted_bytes(recipe, stage, config, estimate.processes)) > available:
-        raise DoesNotFit(
-            f"counted on tensors without data, {stage} holds {counted / GIB:.1f} GiB at once.\n"
-            + advice(estimate, config, available, on_gpu)
-        )
     return estimate
-
-
-def counted_bytes(recipe: Recipe, stage: str, config: StageConfig, processes: int = 1) -> float:
-    """Most bytes of one process, counted from the modules of CogVideoX's size; 0 of stages that are only estimated.
-
-    The estimate leaves out what passes hold beside the blocks' activations, half of what a step needs.
-    """
-    from longdwm_env.training.scaling.step_costs import COUNTED, step_cost
-
-    if recipe.preset not in SMALLEST or stage not in COUNTED:
-        return 0.0
-    return step_cost(recipe, stage, config).bytes_in_all(processes)
 
 
 def advice(estimate: Estimate, config: StageConfig, available: float, on_gpu: bool) -> str:
@@ -260,7 +290,7 @@ def advice(estimate: Estimate, config: StageConfig, available: float, on_gpu: bo
         hints.append("several GPUs with FSDP, --set loop.shard=true (docs/training.md)")
     hints.append("a smaller recipe, such as mini-nuscenes")
     return (
-        f"{estimate.report()}\n{available / GIB:.1f} GiB are free, so {estimate.stage} cannot run here. What helps: "
+        f"{estimate.report()}\n{available / 1e9:.1f} GB are free, so {estimate.stage} cannot run here. What helps: "
         + "; ".join(hints)
         + ". --force starts anyway."
     )

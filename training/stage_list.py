@@ -52,6 +52,11 @@ class Stage:
         return self.component in ("coarse", "fine")
 
     @property
+    def is_estimated(self) -> bool:
+        """Whether what it needs is said before it starts."""
+        return self.is_transformer or self.component == "small_decoder"
+
+    @property
     def is_exported(self) -> bool:
         """Whether its newest weights may be put where others read them while its training goes on."""
         return self.assembled_by is not None and (self.result == "pipeline" or self.network is not None)

@@ -1,5 +1,6 @@
 """From a recipe to a trained component: what runs each stage of ``stage_list``."""
 
+import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,8 @@ from longdwm_env.io.files import one_writer
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.speed import speed_up
 from longdwm_env.training.assembly.assembled import Assembled, Ingredients
+from longdwm_env.training.assembly.held import hold
+from longdwm_env.training.assembly.order import check_not_taught
 from longdwm_env.training.config import Recipe, StageConfig, as_json
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.data.encoded.encoding import encode_latents
@@ -26,7 +29,7 @@ from longdwm_env.training.run import SAMPLES
 from longdwm_env.training.sample_pictures import PictureWriter
 from longdwm_env.training.scaling.lora import add_lora
 from longdwm_env.training.shipping.stage_export import export
-from longdwm_env.training.stage_list import stage_named
+from longdwm_env.training.stage_list import Stage, stage_named
 from longdwm_env.training.workspace import Workspace
 
 
@@ -104,6 +107,9 @@ def _run_stage(
     folder = workspace.stage(stage)
     here = PartialState(cpu=str(device) == "cpu").device
     pipeline.vae.to(here)
+    check_not_taught(workspace, known)
+    if config.lora.rank and not known.few_steps:
+        hold(workspace, known, pipeline)
     objective, draw, validation, made_from = assembled(Ingredients(known, config, recipe, workspace, pipeline))
     if known.is_transformer:
         if config.loop.gradient_checkpointing:
@@ -132,15 +138,20 @@ def _run_stage(
         max_seconds=max_seconds,
         cpu=str(device) == "cpu",
     )
-    if progress.finished and PartialState().is_main_process:
+    if progress.finished and PartialState().is_main_process and not _is_exported(workspace, known, progress.step):
         # What is sharded or has changes beside it is no plain transformer any more.
         is_plain = not (config.loop.shard or config.lora.rank)
         export(stage, workspace, pipeline if is_plain else None)
-        if known.is_transformer:
-            has_warps = config.use_warp and LatentStore(workspace.latents).has_poses
-            workspace.note_training(known, has_warps)
         workspace.mark_done(stage, {"steps": progress.step, "loss": progress.loss})
     return progress
+
+
+def _is_exported(workspace: Workspace, stage: Stage, step: int) -> bool:
+    """Whether an earlier call put this result where it belongs; what later stages made of it then stays."""
+    mark = workspace.stage(stage.name) / "done.json"
+    if not mark.is_file() or json.loads(mark.read_text())["steps"] != step:
+        return False
+    return stage.result == "own" or stage.component in workspace.made_by
 
 
 def _lay_out_for_cpu(objective: Objective) -> None:

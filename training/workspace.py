@@ -31,6 +31,9 @@ CODECS = {"cogvideox-2b": "AutoencoderKLCogVideoX", "debug-cogvideox": "Autoenco
 TRAINED_WITH = "trained_with_warp.json"
 """Beside a pipeline's components: which were trained with warps."""
 
+MADE_BY = "made_by.json"
+"""Beside a pipeline's components: which stage trained the weights that each has now."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -165,7 +168,21 @@ class Workspace:
         """Remember beside what a stage trained whether that was with warps, for what measures it."""
         folder = self.result(stage)
         trained = stage.component if stage.result == "pipeline" else stage.name
-        atomic_write_json(folder / TRAINED_WITH, {**trained_with_warp(folder), trained: use_warp})
+        self._note(folder / TRAINED_WITH, trained, use_warp)
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """Which stage trained the pipeline's components as they are now, as far as that was noted."""
+        return {name: str(stage) for name, stage in _noted(self.pipeline / MADE_BY).items()}
+
+    def note_made(self, stage: Stage) -> None:
+        """Remember that the pipeline's component is now what a stage trained."""
+        self._note(self.pipeline / MADE_BY, stage.component, stage.name)
+
+    def _note(self, path: Path, name: str, value: object) -> None:
+        # Stages that train side by side may end in the same moment.
+        with one_writer(self.root, wait=True, lock=".notes.lock"):
+            atomic_write_json(path, {**_noted(path), name: value})
 
     def done(self, stage: str) -> bool:
         """Whether a stage has run to its end."""
@@ -178,14 +195,17 @@ class Workspace:
 
 def trained_with_warp(folder: Path) -> dict[str, bool]:
     """Which models of a pipeline's or baseline's folder were trained with warps, as far as that was noted."""
-    path = folder / TRAINED_WITH
+    return {name: bool(with_warp) for name, with_warp in _noted(folder / TRAINED_WITH).items()}
+
+
+def _noted(path: Path) -> dict[str, object]:
+    """A note beside components, by their names; nothing where there is none."""
     if not path.is_file():
         return {}
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): bool(with_warp) for name, with_warp in noted.items()}
+        return {str(name): value for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise InvalidConfig(f"{path} is damaged ({error}); it says which models were trained with warps") from error
+        raise InvalidConfig(f"{path} is damaged ({error}); it says how the models beside it were trained") from error
 
 
 def _check_initial(folder: Path, recipe: Recipe) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 else:
     # What --stage takes is what the list of stages has.
     Exported = Literal[tuple(name for name, stage in STAGES.items() if stage.is_exported)]
-    Estimated = Literal[tuple(name for name, stage in STAGES.items() if stage.is_transformer)]
+    Estimated = Literal[tuple(name for name, stage in STAGES.items() if stage.is_estimated)]
 
 
 def codec(options: Options = DEFAULTS) -> int:
@@ -284,6 +284,11 @@ def _stage(name: str, options: TrainOptions) -> int:
     loss = "" if progress.loss is None else f"loss {progress.loss:.4f}, "
     speed = f"{progress.samples_per_s:.1f} samples/s"
     print(f"{name}: {state} at step {progress.step}, {loss}{speed}; {workspace.stage(name)}")
+    maker = workspace.made_by.get(STAGES[name].component, name)
+    if progress.finished and STAGES[name].result == "pipeline" and maker != name:
+        print(
+            f"the pipeline keeps what {maker} made of it since; longdwm train export --stage {name} puts this one back"
+        )
     return 0
 
 

@@ -343,7 +343,7 @@ class Generation:
             motion = torch.from_numpy(np.stack([motion_features(ahead) for ahead in poses]))
         text = torch.stack([present.text for present in presents]).to(self.device, self.dtype)
         with self._stage("decode"):
-            history, views = self.views.keyframes([present.history for present in presents]), seen()
+            history, views = self.views.shown([present.history for present in presents]), seen()
         return CoarseInputs(
             history,
             text,
@@ -411,7 +411,7 @@ class Generation:
             all_poses = [np.concatenate([np.zeros((1, 3)), gap.poses]) for gap in gaps]
             motion = torch.from_numpy(np.stack([motion_features(ahead[ends]) for ahead in all_poses]))
         with self._stage("decode"):
-            first = self.views.keyframes([gap.first[None] for gap in gaps])[:, 0]
+            first = self.views.shown([gap.first[None] for gap in gaps])[:, 0]
         noise = self._noise(gaps, "fine", views.warp_first.shape[1:])
         with self._stage("fine"):
             latents = self.fine.clip(

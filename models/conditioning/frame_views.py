@@ -1,6 +1,10 @@
 """What the models are given of a frame, as latents: its views along the trajectory, and the road's layout.
 
 Pictures are made frame by frame on the CPU (``warped``), and all views of a batch are encoded in one pass.
+
+Keyframes that have been shown are seen again: each is the present frame once, and part of the history for seconds.
+CogVideoX's autoencoder takes longer over a picture than keeping its latent costs, so there each is encoded once. It is
+then encoded alone, so that what it gives never depends on what was kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +16,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from longdwm_env.io.caching import Kept
 from longdwm_env.models.closed_loop.sample_threads import Lanes
 from longdwm_env.models.closed_loop.samples import Gap, Present
-from longdwm_env.models.codec.video_codec import Codec, images_from_uint8
+from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec, images_from_uint8
 from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_views, layout_pictures
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import FloatArray, Images
 
 Pictures = Sequence[Images]
+
+KEPT = 64
+"""Latents of shown keyframes that are kept, with their pictures (1 MB each at full size): of a dozen drivers."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +85,20 @@ class ViewEncoder:
         self, codec: Codec, settings: LongDWMSettings, device: torch.device, dtype: torch.dtype, lanes: Lanes
     ) -> None:
         self.codec, self.settings, self.device, self.dtype, self.lanes = codec, settings, device, dtype, lanes
+        self._kept = Kept(self._alone, KEPT) if isinstance(codec, CogVideoXCodec) else None
 
     def keyframes(self, images: Pictures) -> Tensor:
         """B x (K, H, W, 3) -> (B, K, C, h, w)."""
         return self.codec.encode_keyframes(self._tensor(images)).to(self.dtype)
+
+    def shown(self, images: Pictures) -> Tensor:
+        """Keyframes that have been shown, B x (K, H, W, 3) -> (B, K, C, h, w): as ``keyframes``, each encoded once."""
+        if self._kept is None:
+            return self.keyframes(images)
+        return torch.stack([torch.stack([self._kept(each.tobytes(), each.shape) for each in own]) for own in images])
+
+    def _alone(self, picture: bytes, shape: tuple[int, ...]) -> Tensor:
+        return self.keyframes([np.frombuffer(picture, np.uint8).reshape(1, *shape)])[0, 0]
 
     def next_keyframes(self, presents: Sequence[Present], poses: Sequence[FloatArray]) -> Callable[[], KeyframeViews]:
         """For the Coarse model: present frames as seen from R keyframes ahead.

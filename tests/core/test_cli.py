@@ -31,6 +31,14 @@ def test_every_command_exists_and_explains_itself(words, command, capsys):
     assert f"longdwm {' '.join(words)}" in capsys.readouterr().out
 
 
+def test_it_runs_as_a_module_where_the_command_is_not_on_the_path():
+    for words, status, said in ((["--version"], 0, "longdwm "), (["no-such"], 2, "no command 'no-such'")):
+        run = [sys.executable, "-m", "longdwm_env.cli", *words]
+        done = subprocess.run(run, capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        assert said in done.stdout + done.stderr
+
+
 def test_the_overview_lists_every_command(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out

@@ -1,7 +1,6 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -18,6 +17,7 @@ from longdwm_env.models.costs import (
     cost_of,
     counter,
     denoiser_inputs,
+    drive_from_nothing,
     drive_passes,
     linear_in_blocks,
     without_data,
@@ -46,25 +46,23 @@ def test_what_is_counted_without_data_is_what_a_drive_computes(seconds, at_once)
 
     pipeline = presets.build(config)
     pipeline.set_progress_bar_config(disable=True)
-    frames = 1 if at_once is None else 1 + 12 * (pipeline.settings.history_keyframes - 1)
-    text = torch.zeros(1, 16, 32)
+    drive = drive_from_nothing(pipeline, seconds, at_once, num_inference_steps=2, guidance_scale=2.0, micro_batch=1)
     with counter() as measured:
-        images = np.zeros((frames, *pipeline.settings.image_size, 3), np.uint8)
-        for _ in pipeline.stream(
-            images,
-            "straight",
-            seconds,
-            num_inference_steps=2,
-            guidance_scale=2.0,
-            generator=0,
-            keyframes_per_rollout=at_once,
-            prompt_embeds=text,
-            negative_prompt_embeds=text,
-            micro_batch=1,
-        ):
-            pass
+        assert sum(len(clip) for clip in drive) == 12 * seconds
     assert counted.flops == measured.get_total_flops() > 0
     assert counted.linear == linear_in_blocks(measured)
+
+
+def test_a_closed_loop_encodes_each_keyframe_once_and_less_history_is_less_work():
+    config = presets.debug_cogvideox()
+    encoded, coarse = [], []
+    for seen in (3, 2, 1):
+        passes = dict(drive_passes(replace(config, settings=replace(config.settings, history_keyframes=seen)), 1.0, 1))
+        encoded.append(sum(done.batch * count for done, count in passes.items() if done.part == "encode"))
+        coarse.append([done.frames for done in passes if done.part == "coarse"])
+    # The newest keyframe, the warp of it to the next one, and the warps of the second between.
+    assert encoded == [3, 3, 3]
+    assert coarse == [[4], [3], [2]]
 
 
 def test_linear_layers_are_counted_for_themselves():
@@ -133,6 +131,8 @@ def test_the_tables_on_paper(tmp_path, capsys):
         assert f"| {stage} |" in printed
     assert "| distill, shared by 8 |" in printed
     assert printed.count("s with linear layers in float8, reached") == 2
+    for seen in (3, 2, 1):
+        assert f"small decoder, {seen} of history | " in printed
     results = json.loads(out.read_text())
     assert {drive["what"] for drive in results["drives"]} == {"145 frames", "closed-loop second"}
     by_steps = {(d["what"], d["steps"]): d["costs"] for d in results["drives"]}

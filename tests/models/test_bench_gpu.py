@@ -2,13 +2,14 @@
 
 import json
 import os
+import queue
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from longdwm_env.cli.benchmarks.bench_gpu import Check, bench_gpu
+from longdwm_env.cli.benchmarks.bench_gpu import Check, _put_counts, bench_gpu
 from longdwm_env.cli.benchmarks.bench_gpu_table import BEGIN, END, put_between_marks
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.training.scaling.step_costs import COUNTED
@@ -34,6 +35,7 @@ def test_one_call_times_everything_and_puts_the_table_into_a_document(tmp_path):
     assert {drive["frames"] for drive in found["drives"]} == {13, 145}
     assert [step["stage"] for step in found["training"]] == list(COUNTED)
     assert all(step["seconds"] > 0 and step["tflop"] > 0 and step["loss_is_finite"] for step in found["training"])
+    assert all(0 < step["memory_on_paper_gb"] < 1 for step in found["training"])
     assert found["tests"]["status"] in (0, 5)
     assert found["tests"]["skipped"] > 0
     text = docs.read_text()
@@ -67,6 +69,20 @@ def test_what_fails_or_does_not_fit_into_the_time_is_told_and_stops_nothing(tmp_
     kept = json.loads(check.out.read_text())["left_out"]
     assert "takes about 1000" in kept[0]
     assert kept[1] == "a broken part: RuntimeError: out of memory"
+
+
+@pytest.mark.parametrize(("seconds_left", "why"), [(0, "no time was left"), (60, "it failed")])
+def test_steps_that_are_not_counted_go_without(tmp_path, seconds_left, why):
+    counts = queue.Queue()
+    counts.put(("fine", 4e12, 3e9))
+    check = Check(tmp_path / "check.json", time.monotonic() + seconds_left, {})
+    empty = {"seconds": 0.5, "tflop": None, "utilisation": None, "memory_on_paper_gb": None}
+    check.training = [{"stage": name, **empty} for name in ("coarse", "fine")]
+    _put_counts(check, counts, lambda: False, tflops=16.0)
+    coarse, fine = json.loads(check.out.read_text())["training"]
+    assert coarse["tflop"] is coarse["utilisation"] is None
+    assert (fine["tflop"], fine["utilisation"], fine["memory_on_paper_gb"]) == (4.0, 0.5, 3.0)
+    assert check.left_out == [f"counting steps of coarse: {why}"]
 
 
 def test_without_a_gpu_it_says_how_to_try_it_out(tmp_path):

@@ -1,7 +1,7 @@
 """The stages that teach few steps: which model is the teacher, and what the pipeline says afterwards."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -9,10 +9,12 @@ from accelerate import PartialState
 
 from longdwm_env.io.files import atomic_write_json
 from longdwm_env.models.pipeline import LongDWMPipeline
+from longdwm_env.models.presets import PRESETS
+from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.assembly.assembled import Assembled, Draw, Ingredients
+from longdwm_env.training.assembly.held import has_begun, held, hold
 from longdwm_env.training.assembly.latent_stages import coarse, fine
 from longdwm_env.training.assembly.order import trained_with
-from longdwm_env.training.checkpoint import checkpoints
 from longdwm_env.training.data.batches import CoarseBatch, FineBatch
 from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.distilling.fewer_steps import FewStepBatch, FewStepObjective
@@ -20,7 +22,7 @@ from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.stage_list import STAGES, Stage
 from longdwm_env.training.workspace import Workspace
 
-INDEX = "model_index.json"
+INDEX, ABOUT = "model_index.json", "teacher.json"
 
 
 def few_steps(given: Ingredients) -> Assembled:
@@ -43,20 +45,14 @@ def few_steps(given: Ingredients) -> Assembled:
 
 
 def _hold_teacher(stage: Stage, workspace: Workspace, pipeline: LongDWMPipeline) -> float:
-    """Put the teacher in the place of the component that is taught; returns the guidance that it draws with.
-
-    It is kept in the stage's folder from the beginning, because the pipeline's own component becomes the student: a run
-    that goes on, or was exported on the way, has the teacher that it began with.
-    """
-    component, folder = stage.component, workspace.stage(stage.name) / "teacher"
-    about = folder / "teacher.json"
-    state = PartialState()
-    if checkpoints(workspace.stage(stage.name) / "checkpoints"):
-        teacher = type(pipeline.components[component]).from_pretrained(str(folder))
-        pipeline.register_modules(**{component: teacher.eval()})
-    elif state.is_main_process:
-        pipeline.components[component].save_pretrained(str(folder), safe_serialization=True)
-        atomic_write_json(about, {"guidance_scale": pipeline.settings.guidance_scale})
+    """Put the teacher in the place of the component that is taught; returns the guidance that it draws with."""
+    about = held(workspace, stage) / ABOUT
+    begun, state = has_begun(workspace, stage), PartialState()
+    hold(workspace, stage, pipeline)
+    if not begun and state.is_main_process:
+        settings = pipeline.settings
+        steps = {"coarse": settings.coarse_steps, "fine": settings.fine_steps}[stage.component]
+        atomic_write_json(about, {"guidance_scale": settings.guidance_scale, "steps": steps})
     state.wait_for_everyone()
     return float(json.loads(about.read_text())["guidance_scale"])
 
@@ -70,16 +66,40 @@ def _knowing_steps(draw: Draw) -> Draw:
     return batch
 
 
-def settings_after(workspace: Workspace, stage: Stage) -> None:
-    """Write into the pipeline that this component is drawn in few steps; and, once both are, that nothing guides."""
-    path = workspace.pipeline / INDEX
+def settings_after(workspace: Workspace, stage: Stage, before: Mapping[str, str]) -> None:
+    """Write into the pipeline in how many steps its component is drawn, now that it is what a stage trained.
+
+    Few, after a stage that teaches that; and once both models have been taught, nothing guides. What is put back in the
+    place of a student is drawn as its teacher was.
+
+    Args:
+        workspace: whose pipeline has the component.
+        stage: of a Coarse or Fine model.
+        before: ``Workspace.made_by`` until now.
+    """
+    path, component = workspace.pipeline / INDEX, stage.component
+    teaching = {each.component: each for each in STAGES.values() if each.few_steps}
     index = json.loads(path.read_text())
-    config = trained_with(workspace, stage.name)
-    assert config is not None
-    index["settings"][f"{stage.component}_steps"] = config["few_steps"]["steps"]
-    if all(trained_with(workspace, each.name) is not None for each in STAGES.values() if each.few_steps):
-        index["settings"]["guidance_scale"] = 1.0
+    if stage.few_steps:
+        config = trained_with(workspace, stage.name)
+        assert config is not None
+        index["settings"][f"{component}_steps"] = config["few_steps"]["steps"]
+        if all(workspace.made_by.get(name) == each.name for name, each in teaching.items()):
+            index["settings"]["guidance_scale"] = 1.0
+    elif before.get(component) == teaching[component].name:
+        teacher = json.loads((held(workspace, teaching[component]) / ABOUT).read_text())
+        # Earlier versions did not note a teacher's steps.
+        steps = teacher.get("steps") or _own_settings(workspace).to_json()[f"{component}_steps"]
+        index["settings"] |= {f"{component}_steps": steps, "guidance_scale": teacher["guidance_scale"]}
+    else:
+        return
     atomic_write_json(path, index)
+
+
+def _own_settings(workspace: Workspace) -> LongDWMSettings:
+    """Of the preset that a workspace was begun with."""
+    about = json.loads((workspace.root / "workspace.json").read_text())
+    return PRESETS[about["preset"]]().settings
 
 
 __all__ = ["few_steps", "settings_after"]

@@ -7,6 +7,7 @@ from torch import nn
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.training.checkpoint import checkpoints
 from longdwm_env.training.losses.warp_loss import GUIDANCE_MODULES
+from longdwm_env.training.stage_list import STAGES, Stage
 from longdwm_env.training.workspace import Workspace
 from longdwm_env.types import JsonObject
 
@@ -21,6 +22,27 @@ def trained_with(workspace: Workspace, stage: str) -> JsonObject | None:
         return None
     config: JsonObject = json.loads((found[-1] / "state.json").read_text())["facts"]["run"]["config"]
     return config
+
+
+def check_not_taught(workspace: Workspace, stage: Stage) -> None:
+    """Reject to begin a stage on a model that already draws in few steps: it is no teacher, and would forget how.
+
+    Raises:
+        InvalidConfig: with the stage whose result has to be put back first.
+    """
+    if stage.few_steps or stage.result == "own" or checkpoints(workspace.stage(stage.name) / "checkpoints"):
+        return
+    components = ("coarse", "fine") if stage.sample == "whole" else (stage.component,)
+    for component in components:
+        maker = workspace.made_by.get(component)
+        if maker in STAGES and STAGES[maker].few_steps:
+            others = [name for name, each in STAGES.items() if each.component == component and not each.few_steps]
+            earlier = [name for name in others if trained_with(workspace, name) is not None]
+            put_back = f"longdwm train export --stage {earlier[-1]}" if earlier else "begin anew in another folder"
+            raise InvalidConfig(
+                f"{stage.name} would go on from a {component.title()} model that draws in few steps ({maker}), and few "
+                f"steps come last: {put_back} first, then few-steps again in another folder"
+            )
 
 
 def check_teacher(workspace: Workspace, teacher: nn.Module, use_warp: bool) -> None:
@@ -69,4 +91,4 @@ def _untouched(transformer: nn.Module) -> bool:
     return bool(guidance) and not any(parameter.detach().any() for parameter in guidance)
 
 
-__all__ = ["check_teacher", "trained_with"]
+__all__ = ["check_not_taught", "check_teacher", "trained_with"]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from longdwm_env.cli.destination import holding_its
-from longdwm_env.clock import FRAMES_PER_INTERVAL
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +55,7 @@ def bench_full_size(
     compile: bool = False,
     attention: Literal["any", "flash", "efficient", "cudnn", "math"] = "any",
     weights: Literal["as-they-are", "int8", "float8", "int8-dynamic", "float8-dynamic"] = "as-they-are",
+    history_keyframes: int | None = None,
 ) -> int:
     """Time 145 frames end to end and one closed-loop second, beside the arithmetic floor; or count them on paper.
 
@@ -76,23 +76,24 @@ def bench_full_size(
         compile: Compile the repeated block of both models.
         attention: Kernel of attention; "any" leaves the choice to PyTorch.
         weights: Of the blocks' linear layers, through torchao.
+        history_keyframes: That a closed loop shows the Coarse model; default the preset's. On paper, a table has all
+            numbers up to it.
     """
     if on_paper:
         from longdwm_env.cli.benchmarks import bench_on_paper
 
-        return bench_on_paper.on_paper(preset, steps, guidance_scale, utilisation, training, out)
+        return bench_on_paper.on_paper(preset, steps, guidance_scale, utilisation, training, out, history_keyframes)
     import torch
 
-    from longdwm_env.errors import InvalidConfig
-    from longdwm_env.models.presets import PRESETS, build, parameter_counts
+    from longdwm_env.cli.benchmarks.bench_on_paper import configured
+    from longdwm_env.models.presets import build, parameter_counts
     from longdwm_env.models.speed import speed_up
 
-    if preset not in PRESETS:
-        raise InvalidConfig(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+    config = configured(preset, history_keyframes)
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
     # T5's embedding of a prompt is computed once in a drive; its 4.8 billion parameters would only be in the way.
-    pipeline = build(PRESETS[preset](), dtype=dtype, device=chosen, text_encoder=False)
+    pipeline = build(config, dtype=dtype, device=chosen, text_encoder=False)
     pipeline.set_progress_bar_config(disable=True)
     for model in (pipeline.coarse, pipeline.fine):
         speed_up(
@@ -107,7 +108,7 @@ def bench_full_size(
     for index, count in enumerate(steps):
         scale = guidance_scale if index == 0 else 1.0
         for what, seconds, at_once in (("145 frames", 12.0, None), ("one closed-loop second", 1.0, 1)):
-            operations = denoiser_operations(preset, seconds, at_once) if tflops else None
+            operations = denoiser_operations(preset, seconds, at_once, history_keyframes) if tflops else None
             timed = measure(pipeline, what, seconds, at_once, count, scale, micro_batch, repeats, tflops, operations)
             results.append(timed)
             print(_line(timed))
@@ -137,8 +138,8 @@ def measure(
         pipeline: with random weights.
         what: in words.
         seconds: of the drive.
-        at_once: keyframes made at once; None for the paper's twelve, 1 for a closed loop, which is begun with its full
-            history.
+        at_once: keyframes made at once; None for the paper's twelve, 1 for a closed loop with its full history, which
+            has driven a second before.
         steps: of both models.
         guidance_scale: 1 is off.
         micro_batch: see ``bench_full_size``.
@@ -146,37 +147,27 @@ def measure(
         tflops: of a large matrix product here, None where that was not measured.
         operations: of the denoisers in the drive in one step without guidance, None where they were not counted.
     """
-    import numpy as np
     import torch
 
     from longdwm_env import timing
+    from longdwm_env.models.costs import drive_from_nothing
 
-    height, width = pipeline.settings.image_size
-    before = 1 if at_once is None else 1 + FRAMES_PER_INTERVAL * (pipeline.settings.history_keyframes - 1)
-    image = np.random.default_rng(0).integers(0, 255, (before, height, width, 3), dtype=np.uint8)
-    config = pipeline.coarse.config
-    text = torch.zeros(1, config.max_text_seq_length, config.text_embed_dim)
     cuda = pipeline.device.type == "cuda"
     best: dict[str, float] = {}
     frames = 0
     for _ in range(repeats):
+        drive = drive_from_nothing(
+            pipeline,
+            seconds,
+            at_once,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            micro_batch=micro_batch,
+        )
         if cuda:
             torch.cuda.reset_peak_memory_stats()
         with timing.stopwatch() as spent:
-            clips = list(
-                pipeline.stream(
-                    image,
-                    "straight",
-                    seconds,
-                    num_inference_steps=steps,
-                    guidance_scale=guidance_scale,
-                    generator=0,
-                    keyframes_per_rollout=at_once,
-                    prompt_embeds=text,
-                    negative_prompt_embeds=text,
-                    micro_batch=micro_batch,
-                )
-            )
+            clips = list(drive)
         frames = sum(len(clip) for clip in clips)
         if not best or spent["total"] < best["total"]:
             best = dict(spent)
@@ -195,18 +186,21 @@ def measure(
 
 
 @cache
-def denoiser_operations(preset: str, seconds: float, at_once: int | None) -> float | None:
+def denoiser_operations(
+    preset: str, seconds: float, at_once: int | None, history_keyframes: int | None = None
+) -> float | None:
     """Floating-point operations of the denoisers in a drive of one step without guidance, counted.
 
     None where this preset can only be timed.
     """
+    from longdwm_env.cli.benchmarks.bench_on_paper import configured
     from longdwm_env.models.costs import SMALLEST, Ledger, drive_passes
-    from longdwm_env.models.presets import PRESETS
 
     if preset not in SMALLEST:
         return None
-    ledger = Ledger(PRESETS[preset]())
-    passes = drive_passes(ledger.config, seconds, at_once)
+    config = configured(preset, history_keyframes)
+    ledger = Ledger(config)
+    passes = drive_passes(config, seconds, at_once)
     return sum(ledger.cost(done).flops * count for done, count in passes if done.part in ("coarse", "fine"))
 
 

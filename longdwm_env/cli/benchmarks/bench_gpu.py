@@ -1,15 +1,18 @@
 """``longdwm bench gpu``: everything about the full size that only an accelerator can show, within a few minutes."""
 
 import importlib.util
+import multiprocessing
 import platform
+import queue
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.types import JsonObject
@@ -55,8 +58,6 @@ class Check:
             seconds: that it is expected to take; None where nothing is known.
             part: does it.
         """
-        from longdwm_env.io.files import atomic_write_json
-
         left = self.until - time.monotonic()
         if left <= 0 or (seconds is not None and seconds > left):
             self.left_out.append(f"{what}: {max(left, 0):.0f} s are left, and it takes about {seconds or 0:.0f}")
@@ -68,6 +69,12 @@ class Check:
                 message = str(error).partition("\n")[0]
                 self.left_out.append(f"{what}: {type(error).__name__}: {message}")
                 print(f"failed: {self.left_out[-1]}")
+        self.keep()
+
+    def keep(self) -> None:
+        """Write what was found so far."""
+        from longdwm_env.io.files import atomic_write_json
+
         atomic_write_json(self.out, self.as_json())
 
     def as_json(self) -> dict[str, object]:
@@ -129,13 +136,15 @@ def bench_gpu(
     }
     check = Check(out, time.monotonic() + 60 * minutes, facts)
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
-    # What matters most comes first; fifty steps take as long as everything else together.
-    _drives(check, preset, chosen, steps[:1], 1.0, tflops, compiled=False)
-    _training(check, preset, chosen, tflops)
-    check.attempt("tests", None, lambda: _tests(check))
-    _drives(check, preset, chosen, steps[:1], 1.0, tflops, compiled=True)
-    for compiled in (False, True):
-        _drives(check, preset, chosen, steps[1:], guidance_scale, tflops, compiled=compiled)
+    with _counting(preset) as (counted, is_counting):
+        # What matters most comes first; fifty steps take as long as everything else together.
+        _drives(check, preset, chosen, steps[:1], 1.0, tflops, compiled=False)
+        _training(check, preset, chosen, tflops)
+        check.attempt("tests", None, lambda: _tests(check))
+        _drives(check, preset, chosen, steps[:1], 1.0, tflops, compiled=True)
+        for compiled in (False, True):
+            _drives(check, preset, chosen, steps[1:], guidance_scale, tflops, compiled=compiled)
+        _put_counts(check, counted, is_counting, tflops)
     table = as_markdown(check.as_json())
     print(table)
     if docs is not None:
@@ -203,7 +212,9 @@ def _drives(
 
             expected = None
             if tflops is not None and operations is not None:
-                expected = repeats * passes * operations / tflops / 1e12 / GUESSED_UTILISATION
+                # A closed loop has driven a second before the one that is timed.
+                seconds_driven = repeats * (1 if at_once is None else 2)
+                expected = seconds_driven * passes * operations / tflops / 1e12 / GUESSED_UTILISATION
             check.attempt(f"{what}, {count} steps, {how}", expected, timed)
     del pipeline
     gc.collect()
@@ -211,32 +222,87 @@ def _drives(
         torch.cuda.empty_cache()
 
 
-def _training(check: Check, preset: str, device: "torch.device", tflops: float | None) -> None:
+Counts: TypeAlias = "queue.Queue[tuple[str, float, float]]"
+"""Of stages: name, operations of a training step, bytes that it needs."""
+
+
+def _recipe(preset: str) -> "Recipe":
     from longdwm_env.training.recipes import recipe
+
+    return recipe("cogvideox-2b-nuscenes", "full" if preset == "cogvideox-2b" else "debug")
+
+
+def _one_sample(chosen: "Recipe", stage: str) -> "StageConfig":
+    config = chosen.stage(stage)
+    return replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
+
+
+@contextmanager
+def _counting(preset: str) -> "Iterator[tuple[Counts, Callable[[], bool]]]":
+    """Steps counted without data by another process, which takes minutes at full size, while the GPU works."""
+    context = multiprocessing.get_context("spawn")
+    found = context.Queue()
+    process = context.Process(target=_count, args=(preset, found), daemon=True)
+    process.start()
+    try:
+        yield found, process.is_alive  # type: ignore[misc]
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _count(preset: str, found: "Counts") -> None:
+    from longdwm_env.training.scaling.step_costs import COUNTED, step_cost
+
+    chosen = _recipe(preset)
+    for stage in COUNTED:
+        counted = step_cost(chosen, stage, _one_sample(chosen, stage))
+        found.put((stage, counted.cost.flops, counted.bytes_in_all()))
+
+
+def _put_counts(check: Check, counted: "Counts", is_counting: Callable[[], bool], tflops: float | None) -> None:
+    """Put beside the timed steps what they compute and need; those that are not counted in time go without."""
+    steps = {str(step["stage"]): step for step in check.training}
+    waiting = set(steps)
+    while waiting:
+        left = check.until - time.monotonic()
+        try:
+            stage, flops, held = counted.get(timeout=min(5.0, max(0.1, left)))
+        except queue.Empty:
+            if left > 0 and is_counting():
+                continue
+            why = "it failed" if left > 0 else "no time was left"
+            check.left_out.append(f"counting steps of {', '.join(sorted(waiting))}: {why}")
+            break
+        waiting.discard(stage)
+        if stage in steps:
+            step = steps[stage]
+            step |= {"tflop": flops / 1e12, "memory_on_paper_gb": held / 1e9}
+            step["utilisation"] = None if tflops is None else flops / step["seconds"] / tflops / 1e12
+    check.keep()
+
+
+def _training(check: Check, preset: str, device: "torch.device", tflops: float | None) -> None:
     from longdwm_env.training.scaling.step_costs import COUNTED
 
-    chosen = recipe("cogvideox-2b-nuscenes", "full" if preset == "cogvideox-2b" else "debug")
+    chosen = _recipe(preset)
     for stage in COUNTED:
-        config = chosen.stage(stage)
-        config = replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
+        config = _one_sample(chosen, stage)
         check.attempt(
             f"training step of {stage}",
             30.0 if tflops is not None else None,
-            lambda stage=stage, config=config: _training_step(check, chosen, stage, config, device, tflops),  # type: ignore[misc]
+            lambda stage=stage, config=config: _training_step(check, chosen, stage, config, device),  # type: ignore[misc]
         )
 
 
-def _training_step(
-    check: Check, chosen: "Recipe", stage: str, config: "StageConfig", device: "torch.device", tflops: float | None
-) -> None:
+def _training_step(check: Check, chosen: "Recipe", stage: str, config: "StageConfig", device: "torch.device") -> None:
     import gc
 
     import torch
 
     from longdwm_env.training.scaling.optimizers import adamw
-    from longdwm_env.training.scaling.step_costs import in_precision, made, step_cost
+    from longdwm_env.training.scaling.step_costs import in_precision, made
 
-    counted = step_cost(chosen, stage, config)
     is_gpu = device.type == "cuda"
     objective, batch = made(chosen, stage, config, device=str(device))
     optimizer = adamw([p for p in objective.parameters() if p.requires_grad], config.optimizer)
@@ -259,10 +325,10 @@ def _training_step(
         {
             "stage": stage,
             "seconds": seconds,
-            "tflop": counted.cost.flops / 1e12,
-            "utilisation": None if tflops is None else counted.cost.flops / seconds / tflops / 1e12,
+            "tflop": None,
+            "utilisation": None,
             "peak_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if is_gpu else None,
-            "memory_on_paper_gb": counted.bytes_in_all() / 1e9,
+            "memory_on_paper_gb": None,
             "loss_is_finite": bool(torch.isfinite(loss)),
         }
     )

@@ -35,8 +35,8 @@ def as_markdown(found: JsonObject) -> str:
     for step in found["training"]:
         share = "-" if step["utilisation"] is None else f"{step['utilisation']:.0%}"
         lines.append(
-            f"| {step['stage']} | {step['seconds']:.2f} | {step['tflop']:,.1f} | {share} | "
-            f"{_number(step['peak_memory_gb'], 1)} | {step['memory_on_paper_gb']:.1f} |"
+            f"| {step['stage']} | {step['seconds']:.2f} | {_short(step['tflop'])} | {share} | "
+            f"{_short(step['peak_memory_gb'])} | {_short(step['memory_on_paper_gb'])} |"
         )
     lines += ["", f"Tests that need a GPU: {found['tests'].get('summary', 'not run')}."]
     lines += [f"Left out: {'; '.join(found['left_out'])}."] if found["left_out"] else []
@@ -45,6 +45,11 @@ def as_markdown(found: JsonObject) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _short(value: float | None) -> str:
+    """Three digits: steps of the smallest models have thousandths, those of the full size thousands."""
+    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def put_between_marks(path: Path, table: str) -> None:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from longdwm_env.models.costs import Cost, Ledger, Pass
+    from longdwm_env.models.presets import LongDWMConfig
     from longdwm_env.training.scaling.step_costs import StepCost
 
 GB = 1e9
 SIZES_GB = (24, 48, 80)
-USABLE = 0.92
-"""Share of an accelerator's memory that tensors can have: the rest is the driver's, and lost between them."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +54,32 @@ DRIVES: Mapping[str, tuple[float, int | None]] = {"145 frames": (12.0, None), "c
 
 
 def on_paper(
-    preset: str, steps: Sequence[int], guidance_scale: float, utilisation: float, training: bool, out: Path | None
+    preset: str,
+    steps: Sequence[int],
+    guidance_scale: float,
+    utilisation: float,
+    training: bool,
+    out: Path | None,
+    history_keyframes: int | None = None,
 ) -> int:
     """Print the tables; see ``bench_full_size`` for the arguments."""
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.io.files import atomic_write_json
     from longdwm_env.models.costs import SMALLEST, Ledger
-    from longdwm_env.models.presets import PRESETS
 
     if preset not in SMALLEST:
         raise InvalidConfig(f"--on-paper counts {', '.join(SMALLEST)}; leave it out to time {preset}")
     if not 0 < utilisation <= 1:
         raise InvalidConfig(f"--utilisation lies above 0 and up to 1, got {utilisation}")
-    ledger = Ledger(PRESETS[preset](), text_encoder=True)
+    ledger = Ledger(configured(preset, history_keyframes), text_encoder=True)
     drives = [_driven(ledger, what, count, guidance_scale if i == 0 else 1.0) for i, count in enumerate(steps)
               for what in DRIVES]  # fmt: skip
     print(f"{preset}, bfloat16, {utilisation:.0%} of the bfloat16 products that the makers state\n")
     print(_stages_table(drives, utilisation))
     print(_seconds_table(drives, utilisation))
     print(*_goals(drives, utilisation), sep="\n", end="\n\n")
+    histories = _histories(ledger, steps[1:])
+    print(_histories_table(histories, utilisation))
     settings = _settings(ledger)
     print(_fits_table("to generate", settings))
     counted: list[StepCost] = []
@@ -86,12 +92,30 @@ def on_paper(
             "preset": preset,
             "utilisation": utilisation,
             "drives": [drive.as_json() for drive in drives],
+            "histories": [{"history_keyframes": seen, **drive.as_json()} for seen, drive in histories],
             "memory": settings,
             "training": [asdict(step) for step in counted],
         }
         atomic_write_json(out, results)
         print(f"written: {out}")
     return 0
+
+
+def configured(preset: str, history_keyframes: int | None) -> "LongDWMConfig":
+    """A preset, with another number of keyframes in sight of a closed loop if one is given.
+
+    Raises:
+        InvalidConfig: there is no such preset, or it cannot see so many.
+    """
+    from longdwm_env.errors import InvalidConfig
+    from longdwm_env.models.presets import PRESETS
+
+    if preset not in PRESETS:
+        raise InvalidConfig(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+    config = PRESETS[preset]()
+    if history_keyframes is None:
+        return config
+    return replace(config, settings=replace(config.settings, history_keyframes=history_keyframes))
 
 
 @dataclass(frozen=True)
@@ -122,9 +146,12 @@ class CountedDrive:
         return asdict(self)
 
 
-def _driven(ledger: "Ledger", what: str, steps: int, guidance_scale: float) -> CountedDrive:
+def _driven(
+    ledger: "Ledger", what: str, steps: int, guidance_scale: float, history_keyframes: int | None = None
+) -> CountedDrive:
     from longdwm_env.models.costs import Cost, drive_passes
 
+    config = ledger.config if history_keyframes is None else configured(ledger.config.name, history_keyframes)
     seconds, at_once = DRIVES[what]
     # Steps and guidance repeat the denoisers' passes and nothing else; a drive of one step shows all kinds.
     repeats = steps * (1 if guidance_scale == 1 else 2)
@@ -133,7 +160,7 @@ def _driven(ledger: "Ledger", what: str, steps: int, guidance_scale: float) -> C
     def add(done: "Pass", count: int) -> None:
         costs[done.part] = costs.get(done.part, Cost()) + ledger.cost(done).times(count)
 
-    for done, count in drive_passes(ledger.config, seconds, at_once):
+    for done, count in drive_passes(config, seconds, at_once):
         add(done, count * (repeats if done.part in ("coarse", "fine") else 1))
         if done.part == "decode":
             add(replace(done, part="small decode"), count)
@@ -184,6 +211,26 @@ def _goals(drives: Sequence[CountedDrive], utilisation: float) -> list[str]:
             told.append(f"{seconds:.2f} s{how}, {'reached' if seconds <= goal else 'not reached'}")
         lines.append(f"goal: {drive.what} within {goal:g} s at {_steps(drive)}: {'; '.join(told)}")
     return lines
+
+
+def _histories(ledger: "Ledger", steps: Sequence[int]) -> list[tuple[int, CountedDrive]]:
+    """Closed-loop seconds without guidance, by how many keyframes of history the Coarse model is shown."""
+    most = ledger.config.settings.history_keyframes
+    seen = range(most, 0, -1)
+    return [(number, _driven(ledger, "closed-loop second", count, 1.0, number)) for number in seen for count in steps]
+
+
+def _histories_table(histories: Sequence[tuple[int, CountedDrive]], utilisation: float) -> str:
+    fastest, goal = DEVICES[0], GOALS["closed-loop second"]
+    rows = []
+    for seen, drive in histories:
+        row = [f"{drive.what}, {_steps(drive)}, small decoder, {seen} of history"]
+        for in_float8 in (False, True):
+            taken = fastest.seconds(drive.total(small=True), utilisation, in_float8=in_float8)
+            assert taken is not None
+            row.append(f"{taken:.2f}{', reached' if taken <= goal else ''}")
+        rows.append(row)
+    return _table((f"goal: {goal:g} s on one {fastest.name}", "s", f"s, {IN_FLOAT8}"), rows)
 
 
 def _settings(ledger: "Ledger") -> dict[str, float]:
@@ -266,6 +313,8 @@ _FITS = ("GB", *(f"fits {size} GB" for size in SIZES_GB))
 
 
 def _fits(held: float) -> tuple[str, ...]:
+    from longdwm_env.training.estimate import USABLE
+
     return f"{held / GB:.1f}", *("yes" if held < USABLE * size * GB else "no" for size in SIZES_GB)
 
 
