@@ -152,6 +152,7 @@ def counter() -> FlopCounterMode:
 def cost_of(run: Callable[[], object]) -> Cost:
     """What a computation needs, the same each time; with fake tensors nothing is computed."""
     gc.collect()
+    frozen_before = gc.get_freeze_count() > 0
     gc.freeze()  # so that looking for cycles is quick
     gc.disable()  # and happens at the same places
     try:
@@ -159,7 +160,8 @@ def cost_of(run: Callable[[], object]) -> Cost:
             run()
     finally:
         gc.enable()
-        gc.unfreeze()
+        if not frozen_before:  # what a program has set aside for good stays aside
+            gc.unfreeze()
     return Cost(
         float(operations.get_total_flops()), watcher.traffic, float(watcher.peak), float(linear_in_blocks(operations))
     )

@@ -155,15 +155,8 @@ class OpenChoices:
             history was not shown to help where models are small; it must merely be able to be switched on.
         min_history_keyframes: fewest clean keyframes of a training sample: 1 is the paper's task.
         max_history_keyframes: most clean keyframes of a training sample: K - 1, "the next keyframe from all before".
-        texture_weight: of the loss on the texture of a new keyframe, or of the frames between
-            (training/losses/texture_loss.py); 0 for none, as in the paper. It keeps contrast in few steps.
         contrast_power: a sample's squared error is divided by its picture's contrast to this power; 0 for not at all,
-            as in the paper, 1 so that night and rain count as much as a clear day (training/losses/texture_loss.py).
-        vehicle_copy_weight: of the loss that has other road users copied from the model's views
-            (training/losses/vehicle_loss.py); 0 for none, as in the paper. It keeps them whole. Clips whose road
-            users were not marked train without.
-        wear_ratio: how often the history and its warps are washed out and shifted in colour, as a long drive does to
-            them (training/losses/history_augmentation.py); 0 for never, as in the paper.
+            as in the paper, 1 so that night and rain count as much as a clear day (training/losses/objective.py).
         own_keyframes_ratio: how often the Fine model fills a gap whose later keyframe the Coarse model made, as in
             driving, and none was recorded (training/losses/own_keyframes.py); 0 for never, as in the paper.
         distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.
@@ -178,15 +171,12 @@ class OpenChoices:
     history_noise_max: float = 0.1
     min_history_keyframes: int = 1
     max_history_keyframes: int = 12
-    texture_weight: float = 0.0
     contrast_power: float = 0.0
-    vehicle_copy_weight: float = 0.0
-    wear_ratio: float = 0.0
     own_keyframes_ratio: float = 0.0
     distillation_steps: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("structure_weight", "texture_weight", "contrast_power", "vehicle_copy_weight"):
+        for name in ("structure_weight", "contrast_power"):
             if getattr(self, name) < 0 or not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} is a finite number of at least 0, got {getattr(self, name)}")
         ratios = [field.name for field in fields(self) if field.name.endswith("_ratio")]

@@ -1,6 +1,7 @@
 """Configuration of a training run: frozen, validated, complete."""
 
 import dataclasses
+import logging
 import math
 import re
 import typing
@@ -21,9 +22,10 @@ from longdwm_env.training.losses.objective import LossWeighting
 from longdwm_env.training.scaling.lora import LoraChoices
 from longdwm_env.training.stage_list import STAGES
 
+log = logging.getLogger(__name__)
+
 Size = Literal["full", "debug"]
 Precision = Literal["no", "bf16"]
-
 
 LATENTS = "latents."
 """What settings of the data's latents begin with on the command line; all others are a stage's."""
@@ -255,13 +257,22 @@ def as_json(value: object) -> object:
     return value
 
 
+REMOVED = ("choices.texture_weight", "choices.vehicle_copy_weight", "choices.wear_ratio")
+"""Fields of earlier versions, which nothing reads any more."""
+
+
 def overridden(stage: StageConfig, settings: Mapping[str, str]) -> StageConfig:
     """A stage with some fields replaced, as ``{"loop.steps": "200", "optimizer.learning_rate": "1e-4"}``.
+
+    Fields that an earlier version had are passed over with a warning.
 
     Raises:
         InvalidConfig: a field does not exist, or its value is of the wrong kind.
     """
-    return _replaced(stage, {path: text for path, text in settings.items() if not path.startswith(LATENTS)})
+    for path in (path for path in settings if path in REMOVED):
+        log.warning("%s is no longer there, and changes nothing", path)
+    kept = {path: text for path, text in settings.items() if path not in REMOVED}
+    return _replaced(stage, {path: text for path, text in kept.items() if not path.startswith(LATENTS)})
 
 
 def latents_overridden(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:

@@ -44,14 +44,12 @@ def mini_simulator(size: Size = "full") -> Recipe:
         sampler_ratio=0.9,
         channel_weight_power=1.0,
     )
-    # On the model's own keyframes, and on their texture: what a closed loop needs beyond squared error.
+    # On the model's own keyframes: what a closed loop needs beyond recorded ones.
     sharpen = replace(
         coarse,
         loop=replace(coarse.loop, steps=1_200, checkpoint_every=50),
         optimizer=OptimizerConfig(learning_rate=2e-4, warmup_steps=50, ema_decay=0.999),
-        choices=replace(
-            coarse.choices, texture_weight=2.5, contrast_power=1.0, vehicle_copy_weight=1.0, wear_ratio=0.5
-        ),
+        choices=replace(coarse.choices, contrast_power=1.0),
         windows=(
             Window(1, 1, 0.3),
             Window(4, 1, 0.8),
@@ -65,14 +63,7 @@ def mini_simulator(size: Size = "full") -> Recipe:
     fine = StageConfig(
         LoopConfig(steps=4_000, batch_size=8, micro_batch_size=8, precision="bf16", checkpoint_every=250),
         OptimizerConfig(learning_rate=4e-4, warmup_steps=200, ema_decay=0.999),
-        # Its frames are gone on from wherever a driver acts between two keyframes: they have to keep their texture too.
-        OpenChoices(
-            text_drop_ratio=0.05,
-            warp_drop_ratio=0.03,
-            last_frame_drop_ratio=0.15,
-            texture_weight=1.0,
-            contrast_power=1.0,
-        ),
+        OpenChoices(text_drop_ratio=0.05, warp_drop_ratio=0.03, last_frame_drop_ratio=0.15, contrast_power=1.0),
         sampler_ratio=0.9,
         # Driving, it fills the second between keyframes that the Coarse model made.
         end_noise_max=0.2,

@@ -49,9 +49,11 @@ ATTEMPTS = 8
 _EVENTS = {"none": 0.5, "close leader": 0.14, "cut in": 0.12, "hard brake": 0.12, "drifting traffic": 0.12}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Episode:
     """Everything about a built-in scene that does not change while it is driven, and how it came to its start.
+
+    One is equal to itself alone: ``episode`` gives the same one for the same seed.
 
     Attributes:
         seed: of the scene.
@@ -114,9 +116,14 @@ class SimulatorLog:
             if i and index == max(first + i - 1, -self.num_past):
                 frames[i] = frames[i - 1]
                 continue
-            past = self.episode.past[index - 1]
-            frames[i] = draw_frame(self.episode.road, self.episode.seed, past, index, self.conditions, camera)
+            frames[i] = _past_frame(self.episode, index, self.conditions, camera)
         return frames
+
+
+@lru_cache(maxsize=64)
+def _past_frame(one: Episode, index: int, conditions: Conditions, camera: Camera) -> Images:
+    """A frame before the start, (H, W, 3): policies and worlds are compared from the same start."""
+    return draw_frame(one.road, one.seed, one.past[index - 1], index, conditions, camera)
 
 
 def default_camera(seed: int, image_size: ImageSize = CAMERA_SIZE) -> Camera:

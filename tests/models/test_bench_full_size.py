@@ -9,7 +9,7 @@ from longdwm_env.cli.benchmarks.bench_full_size import (
     denoiser_operations,
 )
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models import presets
+from longdwm_env.models import costs, presets
 from longdwm_env.models.costs import (
     Cost,
     Ledger,
@@ -23,7 +23,14 @@ from longdwm_env.models.costs import (
     without_data,
 )
 from longdwm_env.training.recipes import recipe
+from longdwm_env.training.scaling import step_costs
 from longdwm_env.training.scaling.step_costs import COUNTED, in_precision, made, step_cost
+
+
+@pytest.fixture
+def cycles_kept(monkeypatch):
+    """What is held is not looked at: looking for what only cycles hold would take a third of the time."""
+    monkeypatch.setattr(costs.gc, "collect", lambda: 0)
 
 
 def test_it_runs_tiny_on_a_cpu(tmp_path, capsys):
@@ -35,6 +42,7 @@ def test_it_runs_tiny_on_a_cpu(tmp_path, capsys):
     assert "145 frames, 2 steps, guidance 2" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("cycles_kept")
 @pytest.mark.parametrize(("seconds", "at_once"), [(2.0, None), (1.0, 1)])
 def test_what_is_counted_without_data_is_what_a_drive_computes(seconds, at_once):
     config = presets.debug_cogvideox()
@@ -77,6 +85,7 @@ def test_linear_layers_are_counted_for_themselves():
     assert 0 < cost.linear == sum(rows) < cost.flops
 
 
+@pytest.mark.usefixtures("cycles_kept")
 @pytest.mark.parametrize("stage", COUNTED)
 def test_what_is_counted_of_a_training_step_is_what_it_computes(stage):
     chosen = recipe("cogvideox-2b-nuscenes", "debug")
@@ -121,14 +130,16 @@ def test_checkpointing_holds_less_and_computes_more():
     assert saving.flops > whole.flops
 
 
-def test_the_tables_on_paper(tmp_path, capsys):
+@pytest.mark.usefixtures("cycles_kept")
+def test_the_tables_on_paper(tmp_path, capsys, monkeypatch):
+    # What a step of each stage costs is counted above; here two kinds of rows do.
+    monkeypatch.setattr(step_costs, "COUNTED", ("coarse", "distill"))
     out = tmp_path / "paper.json"
     assert bench_full_size("debug-cogvideox", steps=(2, 1), on_paper=True, out=out) == 0
     printed = capsys.readouterr().out
     for heading in ("GB moved", "RTX 4090", "fits 24 GB", "to train"):
         assert heading in printed
-    for stage in COUNTED:
-        assert f"| {stage} |" in printed
+    assert "| coarse |" in printed
     assert "| distill, shared by 8 |" in printed
     assert printed.count("s with linear layers in float8, reached") == 2
     for seen in (3, 2, 1):

@@ -83,6 +83,12 @@ def test_bad_overrides_are_refused(path: str, value: str, message: str) -> None:
         overridden(StageConfig(LoopConfig(steps=10)), {path: value})
 
 
+def test_fields_of_earlier_versions_are_passed_over_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    stage = StageConfig(LoopConfig(steps=10))
+    assert overridden(stage, {"choices.texture_weight": "2.5", "loop.steps": "20"}).loop.steps == 20
+    assert "choices.texture_weight is no longer there" in caplog.text
+
+
 def test_configurations_check_themselves() -> None:
     with pytest.raises(InvalidConfig, match="multiple"):
         LoopConfig(steps=1, batch_size=6, micro_batch_size=4)

@@ -20,12 +20,10 @@ from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.samplers import CoarseSampler
 from longdwm_env.training.data.simulator_footage import SimulatorClips
-from longdwm_env.training.data.visible_vehicles import FARTHEST_M, vehicle_cover
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.self_rollout import Rollout, roll_history
-from longdwm_env.training.losses.vehicle_loss import vehicle_copy_loss
 from longdwm_env.types import ActorTracks
 
 from .scenery import PaintedRoad, driver_at
@@ -85,26 +83,6 @@ def test_what_is_behind_or_not_there_has_no_box() -> None:
     assert np.isnan(image_boxes(poses, np.ones((3, 3)), ORIGIN[0], CAMERA)).all()
 
 
-def test_the_cover_of_a_grid_adds_up_to_the_box_with_its_margin() -> None:
-    actors = ahead(np.array([20.0]))
-    box = image_boxes(actors.poses[0], actors.sizes_m, ORIGIN[0], CAMERA)[0]
-    cover = vehicle_cover(actors, CAMERA, ORIGIN, [0], (12, 18))
-    assert cover.shape == (1, 12, 18)
-    assert cover.max() <= 1
-    # A quarter more on every side.
-    assert cover.sum() * 64 == pytest.approx(1.5**2 * (box[2] - box[0]) * (box[3] - box[1]))
-    rows, columns = np.nonzero(cover[0])
-    assert abs(columns.mean() - 8.5) <= 0.5, "it is straight ahead"
-    assert rows.min() >= 5
-
-
-@pytest.mark.parametrize(
-    ("distance_m", "aside_m"), [(FARTHEST_M + 10, 0.0), (-10.0, 0.0), (6.5, 3.5)], ids=["far", "behind", "beside"]
-)
-def test_who_is_far_behind_or_beside_the_ego_is_scenery(distance_m: float, aside_m: float) -> None:
-    assert not vehicle_cover(ahead(np.array([distance_m]), aside_m), CAMERA, ORIGIN, [0], (12, 18)).any()
-
-
 def test_footage_keeps_road_users(tmp_path: Path) -> None:
     footage = record_footage(Leader(clips=2, frames=13), tmp_path)
     kept, made = footage.clip(0).actors, Leader(clips=2, frames=13).clip(0).actors
@@ -152,19 +130,6 @@ def test_the_simulator_marks_whom_it_draws() -> None:
     assert np.nanmin(near) > 1.0, "the ego is not one of the others"
 
 
-def test_each_new_keyframe_knows_where_its_vehicles_are(store: LatentStore) -> None:
-    window = Window(2, 2)
-    sampler = CoarseSampler(store, [window], seed=0)
-    clip = Leader(clips=2, frames=FRAMES).clip(0)
-    for phase, offset in enumerate((0, 6)):
-        batch = sampler.at([(0, phase, 0), (1, phase, 0)], window, [0, 1])
-        grid = tuple(batch.clean.shape[-2:])
-        wanted = vehicle_cover(clip.actors, clip.camera, clip.poses, [offset + 24, offset + 36], grid)
-        np.testing.assert_allclose(batch.vehicles[0], wanted, atol=1e-3)
-        assert batch.vehicles[0].any()
-        assert not batch.vehicles[1].any(), "of the second clip none was marked"
-
-
 def test_each_keyframe_knows_the_boxes_that_its_views_were_made_with(
     pipeline: LongDWMPipeline, store: LatentStore
 ) -> None:
@@ -207,23 +172,12 @@ def test_a_drive_of_its_own_moves_whom_it_knew_at_the_start(pipeline: LongDWMPip
 
 def test_latents_from_before_road_users_were_kept_are_read(store: LatentStore) -> None:
     entry = store.entries[0]
-    store.entries[0] = replace(
-        entry, facts={k: v for k, v in entry.facts.items() if k not in ("has_vehicles", "has_boxes")}
-    )
+    store.entries[0] = replace(entry, facts={k: v for k, v in entry.facts.items() if k != "has_boxes"})
     try:
         batch = CoarseSampler(store, [Window(1, 1)], seed=0).at([(0, 0, 0)], Window(1, 1), [0])
-        assert not batch.vehicles.any()
         assert batch.boxes == (None,)
     finally:
         store.entries[0] = entry
-
-
-def test_a_rolled_window_keeps_the_vehicles_of_its_last_keyframe(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    window = Window(2, 2, self_rollout=True)
-    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
-    loss = objective(pipeline, vehicle_copy_weight=1.0)
-    rolled = roll_history(loss.model, batch, Rollout(pipeline.codec, pipeline.settings), 0)
-    assert torch.equal(rolled.vehicles, batch.vehicles[:, 1:])
 
 
 def objective(pipeline: LongDWMPipeline, rollout: Rollout | None = None, **choices: float) -> CoarseObjective:
@@ -236,75 +190,3 @@ def objective(pipeline: LongDWMPipeline, rollout: Rollout | None = None, **choic
         0,
         rollout=rollout,
     )
-
-
-def views_of(clean: torch.Tensor) -> torch.Tensor:
-    """Two views: one is right at the left, the other at the right."""
-    left, right = clean.clone(), clean.clone()
-    left[..., 9:] += 3
-    right[..., :9] -= 2
-    return torch.stack([left, right], dim=1)
-
-
-def test_where_vehicles_are_the_best_view_is_asked_for() -> None:
-    clean = torch.randn(2, 4, 12, 18, generator=torch.Generator().manual_seed(0))
-    vehicles = torch.zeros(2, 12, 18)
-    vehicles[:, 6:8, 3:5] = 1
-    views = views_of(clean + 0.5)
-    assert vehicle_copy_loss(views[:, 0], clean, views, vehicles) < 1e-9
-    # What was recorded is not what is asked for, where no view shows it.
-    recorded, other = (vehicle_copy_loss(made, clean, views, vehicles) for made in (clean, views[:, 1]))
-    assert 0.01 < recorded < other
-    # Elsewhere nothing is asked for.
-    assert vehicle_copy_loss(clean + 0.5 - 7 * (vehicles == 0)[:, None], clean, views, vehicles) < 1e-9
-    assert vehicle_copy_loss(clean, clean, views, 0 * vehicles) == 0
-
-
-def test_channels_of_a_copy_count_by_their_weight() -> None:
-    clean = torch.randn(1, 4, 12, 18, generator=torch.Generator().manual_seed(0))
-    made, everywhere = clean.clone(), torch.ones(1, 12, 18)
-    made[:, 0] += 1
-    heavy, light = (
-        vehicle_copy_loss(made, clean, clean[:, None], everywhere, torch.tensor([w, *[(4 - w) / 3] * 3]))
-        for w in (3.0, 0.3)
-    )
-    assert heavy.item() == pytest.approx(10 * light.item(), rel=1e-4)
-
-
-def test_copies_are_asked_for_only_where_somebody_marked_vehicles(
-    pipeline: LongDWMPipeline, store: LatentStore
-) -> None:
-    window = Window(2, 1)
-    sampler = CoarseSampler(store, [window], seed=0)
-    marked, unmarked = (sampler.at([(clip, 0, 0)], window, [0]) for clip in (0, 1))
-    plain, copying = objective(pipeline), objective(pipeline, vehicle_copy_weight=2.0)
-    total, parts = copying(marked)
-    assert parts["vehicles"] > 0
-    assert total.item() == pytest.approx((plain(marked)[0] + 2 * parts["vehicles"]).item(), rel=1e-5)
-    for other in (unmarked, replace(marked, vehicles=None), replace(marked, warp_mask=0 * marked.warp_mask)):
-        assert copying(other)[1]["vehicles"] == 0
-
-
-def test_what_the_model_drove_itself_is_not_copied(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    """Else whatever has gone wrong in a drive would be asked for again."""
-    window = Window(2, 2, self_rollout=True)
-    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
-    rollout = Rollout(pipeline.codec, pipeline.settings)
-    copying, plain = objective(pipeline, rollout, vehicle_copy_weight=2.0), objective(pipeline, rollout)
-    assert copying(batch)[0] == plain(batch)[0]
-
-
-def test_a_worn_history_is_to_be_copied_as_it_was(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    """Wear hides what is asked for from the model, and does not change it."""
-    window = Window(2, 1)
-    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
-    worn, clean = (objective(pipeline, vehicle_copy_weight=1.0, wear_ratio=ratio) for ratio in (1.0, 0.0))
-    assert not torch.equal(worn.conditioning(batch).warp, clean.conditioning(batch).warp)
-    made = batch.clean.clone()
-    assert worn._vehicles(made, batch) == clean._vehicles(made, batch)
-
-
-@pytest.mark.parametrize("weight", [-1.0, float("inf")])
-def test_weights_out_of_range_are_refused(weight: float) -> None:
-    with pytest.raises(ValueError, match="vehicle_copy_weight"):
-        OpenChoices(vehicle_copy_weight=weight)

@@ -42,8 +42,6 @@ class CoarseBatch(Batch):
         further: (B, R, S, C, h, w) its other views, or None.
         layout: (B, R, C, h, w) the road's layout at each later keyframe, or None where none of the clips has one.
         layout_mask: (B, R), or None as ``layout``.
-        vehicles: (B, R, h, w) how much of each latent to make shows other road users, zeros for clips in which none are
-            marked; or None.
         boxes: B arrays (N + R, A, 5) of where others are seen in the keyframes, or None where none were marked; empty
             for views in which none is moved.
     """
@@ -60,7 +58,6 @@ class CoarseBatch(Batch):
     further: Tensor | None = None
     layout: Tensor | None = None
     layout_mask: Tensor | None = None
-    vehicles: Tensor | None = None
     boxes: tuple[FloatArray | None, ...] = ()
 
     def views(self, *, with_layout: bool, with_warp: bool = True) -> dict[str, Tensor | None]:

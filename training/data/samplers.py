@@ -126,7 +126,6 @@ class CoarseSampler:
             views[:, :, 1:] if views.shape[2] > 1 else None,
             torch.stack([layout for layout, _ in layouts]),
             torch.stack([known for _, known in layouts]),
-            torch.stack([self._vehicles(*keyframes) for keyframes in made]),
             tuple(self._boxes(c, p, slice(k, k + length)) for c, p, k in places),
         )
 
@@ -152,7 +151,6 @@ class CoarseSampler:
             further=seen[:, :, None].expand(-1, -1, further, -1, -1, -1) if further else None,
             layout=torch.stack([layout for layout, _ in layouts]),
             layout_mask=torch.stack([known for _, known in layouts]),
-            vehicles=torch.stack([self._vehicles(*keyframe) for keyframe in made]),
         )
 
     def _layout(self, clip: int, phase: int, keyframes: slice) -> tuple[Tensor, Tensor]:
@@ -163,14 +161,6 @@ class CoarseSampler:
             return layout, known
         like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
         return torch.zeros_like(like), like.new_zeros(len(like))
-
-    def _vehicles(self, clip: int, phase: int, keyframes: slice) -> Tensor:
-        """How much of each latent of some keyframes shows other road users, (R, h, w)."""
-        # Latents that were encoded before this was kept say nothing of it.
-        if self.store.entries[clip].facts.get("has_vehicles", False):
-            return self.store.rows(clip, f"keyframe_vehicles.{phase}", keyframes)
-        like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
-        return like.new_zeros(len(like), *like.shape[-2:])
 
     def _boxes(self, clip: int, phase: int, keyframes: slice) -> FloatArray | None:
         """Where other road users are seen in some keyframes, (N + R, A, 5)."""

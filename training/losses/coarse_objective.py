@@ -15,10 +15,10 @@ from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.draws import uniform
 from longdwm_env.training.losses.high_pass import high_pass
-from longdwm_env.training.losses.history_augmentation import augmented_history
 from longdwm_env.training.losses.objective import (
     NoiseChoices,
     Objective,
+    contrast,
     draw_noise,
     draw_timesteps,
     dropped_text,
@@ -27,8 +27,6 @@ from longdwm_env.training.losses.objective import (
     squared_error,
 )
 from longdwm_env.training.losses.self_rollout import Rollout, roll_history
-from longdwm_env.training.losses.texture_loss import contrast, texture_loss
-from longdwm_env.training.losses.vehicle_loss import vehicle_copy_loss
 
 
 @dataclass(frozen=True)
@@ -124,9 +122,8 @@ class CoarseObjective(Objective):
         return self.transformer
 
     def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Eq. 5 of one batch, and the losses on texture and vehicles where these have a weight."""
-        self_rollout = batch.self_rollout
-        if self_rollout:
+        """Eq. 5 of one batch."""
+        if batch.self_rollout:
             if self.rollout is None:
                 raise InvalidConfig("a self-rollout needs the codec and the settings to roll with")
             batch = roll_history(self.model, batch, self.rollout, self.seed)
@@ -147,30 +144,7 @@ class CoarseObjective(Objective):
             self.channel_weights,
             error_weights(self.scheduler, self.noise.weighting, timesteps),
         )
-        parts = {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
-        total = loss.total
-        if self.choices.texture_weight > 0:
-            texture = texture_loss(predicted[:, -1], batch.clean[:, -1], self.channel_weights)
-            total, parts["texture"] = total + self.choices.texture_weight * texture, texture.detach()
-        if self.choices.vehicle_copy_weight > 0 and self.use_warp:
-            # In the model's own drives vehicles are elsewhere, and a copy of what it made of them brings nothing back.
-            vehicles = loss.total.new_zeros(()) if self_rollout else self._vehicles(predicted, batch)
-            total, parts["vehicles"] = total + self.choices.vehicle_copy_weight * vehicles, vehicles.detach()
-        return total, parts
-
-    def _vehicles(self, predicted: Tensor, batch: CoarseBatch) -> Tensor:
-        """How far vehicles are from a copy; 0 without warps, or where vehicles were not marked."""
-        if batch.vehicles is None or batch.warp is None:
-            return predicted.new_zeros(())
-        views = batch.warp[:, :, None]
-        if batch.further is not None:
-            views = torch.cat([views, batch.further], dim=2)
-        shown = batch.vehicles
-        if batch.warp_mask is not None:
-            shown = shown * batch.warp_mask[:, :, None, None]
-        made, wanted = predicted[:, batch.history :], batch.clean[:, batch.history :]
-        made, wanted, views, shown = (tensor.flatten(0, 1) for tensor in (made, wanted, views, shown))
-        return vehicle_copy_loss(made, wanted, views, shown, self.channel_weights)
+        return loss.total, {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
 
     def conditioning(self, batch: CoarseBatch) -> Conditioning:
         """What the model is given of a batch, with this run's drops and noise."""
@@ -183,10 +157,6 @@ class CoarseObjective(Objective):
         )
         if self.use_warp:
             given = dropped_views(given, choices, self.seed, counts, self.transformer.config.layout_view)
-        if choices.wear_ratio > 0:
-            given = augmented_history(
-                given, self.seed, counts, choices.wear_ratio, with_layout=self.transformer.config.layout_view
-            )
         if choices.history_noise_max > 0:
             strength = choices.history_noise_max * uniform(self.seed, counts, "history strength")
             noise = draw_noise(self.seed, counts, batch.clean, "history")

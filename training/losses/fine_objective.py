@@ -17,6 +17,7 @@ from longdwm_env.training.draws import normal, uniform
 from longdwm_env.training.losses.objective import (
     NoiseChoices,
     Objective,
+    contrast,
     draw_noise,
     draw_timesteps,
     dropped_text,
@@ -26,7 +27,6 @@ from longdwm_env.training.losses.objective import (
 )
 from longdwm_env.training.losses.own_keyframes import with_own_keyframes
 from longdwm_env.training.losses.self_rollout import Rollout
-from longdwm_env.training.losses.texture_loss import contrast, texture_loss
 
 
 def fine_loss(
@@ -108,7 +108,7 @@ class FineObjective(Objective):
         return self.transformer
 
     def forward(self, batch: FineBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Eq. 6 of one batch, and the loss on texture where that has a weight."""
+        """Eq. 6 of one batch."""
         are_own = batch.keyframes is not None
         if are_own:
             if self.own_keyframes is None:
@@ -126,13 +126,8 @@ class FineObjective(Objective):
         if self.choices.contrast_power > 0:
             counts = counts * contrast(batch.clean).to(counts) ** -self.choices.contrast_power
         weights = error_weights(self.scheduler, self.noise.weighting, timesteps)
-        total = fine_loss(predicted, batch.clean, counts, self.channel_weights, weights)
-        parts = {"diffusion": total.detach()}
-        if self.choices.texture_weight > 0:
-            made = conditioning.exact_mask == 0
-            texture = texture_loss(predicted[made], batch.clean[made], self.channel_weights)
-            total, parts["texture"] = total + self.choices.texture_weight * texture, texture.detach()
-        return total, parts
+        loss = fine_loss(predicted, batch.clean, counts, self.channel_weights, weights)
+        return loss, {"diffusion": loss.detach()}
 
     def conditioning(self, batch: FineBatch) -> Conditioning:
         """What the model is given of a batch, with this run's drops and noise."""

@@ -141,14 +141,13 @@ def _known_at_the_start(batch: CoarseBatch) -> list[FloatArray | None]:
 
 
 def _at(batch: CoarseBatch, future: int) -> CoarseBatch:
-    """A batch whose one new keyframe is one of those to come: its layout, its vehicles, warps as valid as the first."""
+    """A batch whose one new keyframe is one of those to come: its layout, warps as valid as the first."""
     here = slice(future, future + 1)
     return replace(
         batch,
         warp_mask=None if batch.warp_mask is None else batch.warp_mask[:, :1],
         layout=None if batch.layout is None else batch.layout[:, here],
         layout_mask=None if batch.layout_mask is None else batch.layout_mask[:, here],
-        vehicles=None if batch.vehicles is None else batch.vehicles[:, here],
     )
 
 

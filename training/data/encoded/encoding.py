@@ -35,7 +35,6 @@ from longdwm_env.training.data.encoded.latents import (
 )
 from longdwm_env.training.data.footage import blocks_of
 from longdwm_env.training.data.shards import BadLimit, ShardFolder, shards_to_make
-from longdwm_env.training.data.visible_vehicles import vehicle_cover
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import JsonObject
@@ -223,7 +222,6 @@ class _Encoder:
             tensors["poses"] = torch.tensor(clip.poses)
         facts |= {"key": clip.key, "prompt": clip.prompt, "frames": len(clip.images), "intervals": clip.intervals}
         facts |= {"has_poses": clip.poses is not None, "has_layout": "keyframe_layout.0" in tensors}
-        facts["has_vehicles"] = "keyframe_vehicles.0" in tensors
         facts["has_boxes"] = "keyframe_boxes.0" in tensors
         return {**facts, "camera": camera_as_json(clip.camera)}, tensors
 
@@ -241,10 +239,6 @@ class _Encoder:
             layouts, known = layout_pictures(clip.layout, clip.camera, clip.poses[frames])
             tensors["keyframe_layout"] = self._keyframes(layouts)
             tensors["keyframe_layout_mask"] = torch.from_numpy(known)
-        if clip.actors is not None:
-            height, width = tensors["keyframes"].shape[-2:]
-            cover = vehicle_cover(clip.actors, clip.camera, clip.poses, frames, (height, width))
-            tensors["keyframe_vehicles"] = torch.tensor(cover, dtype=torch.float16)
         return tensors
 
     def _segments(self, clip: Clip, starts: Sequence[int]) -> dict[str, Tensor]:

@@ -11,7 +11,6 @@ What is stored of a clip of S intervals, in float16, with the codec's C, h, w an
                                            ``warped.keyframe_views``
     keyframe_layout.P (K, C, h, w)         the road's layout at each keyframe, where the clip has one
     keyframe_layout_mask.P (K,)            1 where there is a road near
-    keyframe_vehicles.P (K, h, w)          how much of each latent shows other road users, where the clip's are marked
     keyframe_boxes.P (K, A, 5) float32     where others are seen in each keyframe, for views in which they are moved
     poses           (T, 3) float64
     text            (W, D)                 the prompt's embedding
