@@ -17,6 +17,7 @@ from transformers import T5Config, T5EncoderModel
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.io.names import is_file, is_folder, is_there, printable
 from longdwm_env.models import limits
+from longdwm_env.models.closed_loop.street_tones import StreetTones
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.compositor import Compositor
@@ -25,8 +26,21 @@ from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.types import ImageSize, JsonObject
 
 INDEX = "model_index.json"
-COMPONENTS = ("tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler", "compositor", "small_decoder")
-_OPTIONAL = ("tokenizer", "text_encoder", "compositor", "small_decoder")
+COMPONENTS = (
+    "tokenizer",
+    "text_encoder",
+    "vae",
+    "coarse",
+    "fine",
+    "scheduler",
+    "compositor",
+    "small_decoder",
+    "street_tones",
+)
+_ADDED = ("compositor", "small_decoder", "street_tones")
+"""Parts that pipelines of before do not name."""
+
+_OPTIONAL = ("tokenizer", "text_encoder", *_ADDED)
 _CONFIGURATIONS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
 _LIBRARIES = ("diffusers", "transformers")
 """Whose classes a pipeline's components may be, beside our own: a folder does not choose what is imported."""
@@ -36,6 +50,7 @@ _BUILDERS: dict[str, Callable[[Mapping[str, object]], nn.Module]] = {
     "MiniAutoencoder": MiniAutoencoder.from_config,
     "SmallDecoder": SmallDecoder.from_config,
     "Compositor": Compositor.from_config,
+    "StreetTones": StreetTones.from_config,
     "PromptEncoder": PromptEncoder.from_config,
     "AutoencoderKLCogVideoX": AutoencoderKLCogVideoX.from_config,
     "T5EncoderModel": lambda config: T5EncoderModel(T5Config(**config)),
@@ -67,8 +82,7 @@ def check_pipeline_folder(path: Path) -> None:
         raise MissingWeights(f"{path / INDEX} is damaged: it has no 'settings' (image size, steps, warp)")
     for name in COMPONENTS:
         entry = index.get(name)
-        if entry is None and name in ("compositor", "small_decoder"):
-            # Pipelines that were saved before there were such parts.
+        if entry is None and name in _ADDED:
             continue
         if not (isinstance(entry, list) and len(entry) == 2):
             raise MissingWeights(

@@ -23,6 +23,7 @@ from longdwm_env.models.closed_loop.generation import Generation
 from longdwm_env.models.closed_loop.long_video import drive_on, passes
 from longdwm_env.models.closed_loop.sample_threads import Lanes
 from longdwm_env.models.closed_loop.samples import Sampling
+from longdwm_env.models.closed_loop.street_tones import StreetTones
 from longdwm_env.models.codec.cpu_codec import quick_on_cpu
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.small_decoder import SmallDecoder
@@ -82,10 +83,11 @@ class LongDWMPipeline(DiffusionPipeline):
         compositor: puts the frames of a drive together at full resolution; None where the Fine model makes them.
         small_decoder: decodes in place of CogVideoX's autoencoder (``longdwm train decoder``). None for the
             autoencoder's own decoder: ``from_pretrained(folder, small_decoder=None)`` leaves out a saved one.
+        street_tones: what ``longdwm train mine`` has learned of one road; None where no road was learned.
     """
 
     model_cpu_offload_seq = "text_encoder->coarse->fine->vae"
-    _optional_components = ["tokenizer", "text_encoder", "compositor", "small_decoder"]  # noqa: RUF012 - diffusers' own convention
+    _optional_components = ["tokenizer", "text_encoder", "compositor", "small_decoder", "street_tones"]  # noqa: RUF012 - diffusers' own convention
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012 - diffusers' own convention
 
     def __init__(
@@ -99,6 +101,7 @@ class LongDWMPipeline(DiffusionPipeline):
         settings: dict[str, object] | None = None,
         compositor: Compositor | None = None,
         small_decoder: SmallDecoder | None = None,
+        street_tones: StreetTones | None = None,
     ) -> None:
         super().__init__()
         if settings is None:
@@ -114,6 +117,7 @@ class LongDWMPipeline(DiffusionPipeline):
             scheduler=scheduler,
             compositor=compositor,
             small_decoder=small_decoder,
+            street_tones=street_tones,
         )
         self.register_to_config(settings=LongDWMSettings.from_json(settings).to_json())
         self._guidance_scale = self.settings.guidance_scale

@@ -286,7 +286,9 @@ class DiffusionWorld:
         made = iter(self._generated([each for each in given if not has_street(each[0])], num_frames))
         wanted = clock.FRAMES_PER_INTERVAL if self.finish_seconds else num_frames
         return [
-            street_second(state, ahead[:wanted], camera_of(state)) if has_street(state) else next(made)
+            street_second(state, ahead[:wanted], camera_of(state), self.pipeline.street_tones)
+            if has_street(state)
+            else next(made)
             for state, ahead, _ in given
         ]
 

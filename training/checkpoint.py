@@ -100,7 +100,8 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Chec
         optimizer.state.clear()
     fresh: Any = get_optimizer_state_dict(model, optimizer, options=part)
     groups = fresh["param_groups"]
-    state |= {name: fresh["state"][name] for name in without}
+    # Buffers are part of a model and of no optimizer.
+    state |= {name: fresh["state"][name] for name in without & set(fresh["state"])}
     set_optimizer_state_dict(
         model,
         optimizer,

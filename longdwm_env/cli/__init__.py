@@ -4,6 +4,7 @@ This is the top layer: commands may import every other part, and do so inside th
 ``longdwm --help`` answers at once and a command loads only what it needs.
 """
 
+import atexit
 import importlib.metadata
 import io
 import os
@@ -31,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_anything()
     left_before = left()
     status = _run_to_its_end(arguments)
-    if any(thread not in left_before for thread in left()):
+    interrupted = arguments is None and status == 128 + signal.SIGINT
+    if interrupted:
+        # Taking down the interpreter with all that was loaded takes seconds, and a minute on a busy machine.
+        atexit._run_exitfuncs()
+    if interrupted or any(thread not in left_before for thread in left()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -76,13 +76,15 @@ def camera_for_want_of_one(scene: Scene, image_size: ImageSize) -> Camera:
     """The camera that is assumed for a scene without one, with a warning to the caller of reset.
 
     Its horizon is where the lines of the present picture meet, where they do; a warp about another horizon is wrong
-    everywhere.
+    everywhere. The picture is looked at as it was recorded: made small, the lines of some are gone.
     """
-    camera = assumed_camera(image_size)
-    point = vanishing_point(scene.log.images(0, 1, camera)[0]) if isinstance(scene.log, RecordedLog) else None
+    picture = scene.log.present_picture() if isinstance(scene.log, RecordedLog) else None
+    camera = assumed_camera(image_size if picture is None else (picture.shape[0], picture.shape[1]))
+    point = None if picture is None else vanishing_point(picture)
     if point is not None:
         mounting = turned_towards(point, camera.intrinsics, camera.mounting.translation_m)
         camera = replace(camera, mounting=mounting)
+    camera = camera.fitted(image_size)
     horizon = "a level view are" if point is None else "a horizon where the picture's lines meet are"
     warnings.warn(
         f"the camera of scene {scene.key!r} is not known; a horizontal field of view of "

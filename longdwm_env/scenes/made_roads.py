@@ -187,11 +187,7 @@ def on_road(scene: Scene, road: Road) -> Scene:
 
 def _present_picture(scene: Scene) -> Images | None:
     """The picture at a scene's start as it was recorded, (h, w, 3); None of a scene that is drawn."""
-    log = scene.log
-    if not isinstance(log, RecordedLog):
-        return None
-    ((_, image),) = log.decode([log.num_past])
-    return image
+    return scene.log.present_picture() if isinstance(scene.log, RecordedLog) else None
 
 
 def _small(picture: Images) -> Images:

@@ -60,6 +60,15 @@ class RecordedLog(ABC):
             self._keep((position, size), found[position])
         return np.stack([found[p] for p in positions])
 
+    def present_picture(self) -> Images:
+        """(h, w, 3) the picture at the start, at the recording's own size.
+
+        Raises:
+            InvalidScene: its file cannot be read.
+        """
+        ((_, image),) = self.decode([self.num_past])
+        return image
+
     def _keep(self, key: tuple[int, ImageSize], image: NDArray[np.uint8]) -> None:
         self._cache[key] = image
         while len(self._cache) * image.nbytes > CACHE_BYTES and len(self._cache) > 1:

@@ -91,9 +91,11 @@ class _Window:
         self._height, self._width = working_size(facts.image_size)
         self._images = [self._grey(image) for _, image in frames_at(video, facts, self.times_s.tolist())]
 
-    def frames(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    def frames(self, from_s: float = 0.0) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Seconds after the first one, and pictures."""
-        yield from zip((self.times_s - self.times_s[0]).tolist(), self._images, strict=True)
+        for time_s, image in zip((self.times_s - self.times_s[0]).tolist(), self._images, strict=True):
+            if time_s >= from_s - 1e-4:
+                yield time_s, image
 
     def samples(self) -> list[NDArray[np.uint8]]:
         """All of them."""

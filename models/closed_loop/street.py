@@ -10,6 +10,7 @@ from longdwm_env import timing
 from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.geometry.street_view import StreetView
 from longdwm_env.models.closed_loop.lookahead import Second
+from longdwm_env.models.closed_loop.street_tones import StreetTones, toned
 from longdwm_env.types import Camera, FloatArray, WorldState, wrap_angle
 
 STREET = "street"
@@ -31,21 +32,30 @@ def has_street(state: WorldState) -> bool:
     return STREET in state.arrays
 
 
-def street_second(state: WorldState, ahead: FloatArray, camera: Camera) -> Second:
-    """Frames along poses (N, 3) in the present ego frame."""
+def street_second(state: WorldState, ahead: FloatArray, camera: Camera, tones: StreetTones | None = None) -> Second:
+    """Frames along poses (N, 3) in the present ego frame; in the tones of a road, where a network has learned them."""
     now, place = state.arrays["track"][-1], state.values[STREET]
     poses = compose(now, np.asarray(ahead, np.float64))
     driven, bends = _way(place, now, poses)
     with timing.stage("geometry"):
         view = StreetView(state.arrays[STREET], camera)
         start = np.broadcast_to(np.array(place["pose"]), poses.shape)
-        return Second(view.along(relative_to(poses, start), driven, bends), poses)
+        frames = view.along(relative_to(poses, start), driven, bends)
+    if tones is not None:
+        with timing.stage("fine"):
+            frames = toned(tones, frames, state.arrays[STREET], driven)
+    return Second(frames, poses)
 
 
 def street_driven(values: Mapping[str, Any], now: FloatArray, poses: FloatArray) -> dict[str, Any]:
     """A state's values after a car at ``now`` (3,) has driven along world poses (N, 3)."""
     driven, bends = _way(values[STREET], now, poses)
     return {**values, STREET: {**values[STREET], "driven_m": float(driven[-1]), "bend_per_m": float(bends[-1])}}
+
+
+def way_along(now: FloatArray, poses: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Length of the way (N,) from a picture taken at ``now`` (3,) to poses (N, 3), and how the street bends there."""
+    return _way({"driven_m": 0.0, "bend_per_m": 0.0}, now, poses)
 
 
 def _way(place: Mapping[str, Any], now: FloatArray, poses: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -62,4 +72,4 @@ def _way(place: Mapping[str, Any], now: FloatArray, poses: FloatArray) -> tuple[
     return place["driven_m"] + np.cumsum(lengths), bends
 
 
-__all__ = ["STREET", "has_street", "street_driven", "street_second", "with_street"]
+__all__ = ["STREET", "has_street", "street_driven", "street_second", "way_along", "with_street"]

@@ -164,3 +164,17 @@ def test_a_destination_that_cannot_be_is_one_line_before_the_work(command, tmp_p
         assert said.startswith(f"longdwm {command}: error: ")
         assert said.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_interrupted_command_ends_at_once(monkeypatch):
+    """What was asked for at exit is done; taking down the interpreter, which takes long, is not."""
+    from longdwm_env import cli
+
+    ended = []
+    monkeypatch.setattr(cli, "_run_to_its_end", lambda arguments: 130)
+    monkeypatch.setattr(cli.atexit, "_run_exitfuncs", lambda: ended.append("exit functions"))
+    monkeypatch.setattr(cli.os, "_exit", ended.append)
+    cli.main()
+    assert ended == ["exit functions", 130]
+    assert cli.main(["--version"]) == 130
+    assert ended == ["exit functions", 130], "called from Python, it returns"

@@ -410,5 +410,5 @@ def test_device_placement_follows_diffusers(pipeline):
     assert pipeline.device == torch.device("cpu")
     assert isinstance(pipeline.components["coarse"], LongDWMTransformer3DModel)
     without = {"tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler"}
-    assert set(pipeline.components) == without | {"compositor", "small_decoder"}
+    assert set(pipeline.components) == without | {"compositor", "small_decoder", "street_tones"}
     assert {name for name, part in pipeline.components.items() if part is not None} == without

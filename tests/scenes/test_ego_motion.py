@@ -1,8 +1,10 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -172,6 +174,64 @@ def test_what_is_no_drive_is_named_and_nothing_is_written(kind, tmp_path, capsys
     assert sorted(tmp_path.iterdir()) == before
 
 
+def written(path, frames, fps=12):
+    """A video of frames just as they are, large ones too."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        stream.options = {"crf": "18", "preset": "ultrafast"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["4K", "portrait", "hood and text"])
+def test_odd_videos_of_a_drive_are_read(kind, tmp_path):
+    frames = list(street(driven(1.5 if kind == "4K" else 6, 7.0, 0.0)))
+    size, width = SIZE, SIZE[1]
+    if kind == "4K":
+        frames = [cv2.resize(frame, (3840, 2160), interpolation=cv2.INTER_CUBIC) for frame in frames]
+        size = (2160, 3840)
+    elif kind == "portrait":
+        frames = [cv2.resize(frame[:, 100:220], (360, 540), interpolation=cv2.INTER_CUBIC) for frame in frames]
+        size, width = (540, 360), 120
+    else:
+        for number, frame in enumerate(frames):
+            frame[160:] = 40
+            cv2.putText(frame, "2026-11-30 GPS", (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
+            cv2.putText(frame, str(number), (250, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
+    video = written(tmp_path / "drive.mp4", frames)
+    options = Options(HEIGHT_M, horizontal_fov_rad=2 * np.arctan(width / 2 / FOCAL), horizon=0.5 - 0.04 * 260 / 180)
+    report = write_video_poses(video, replace(options, plot=False))
+    assert report.motion.speeds_mps.mean() == pytest.approx(7.0, rel=0.1)
+    assert report.motion.trusted_share > 0.8
+    scene = open_scenes(video).scene(0)
+    assert scene.camera.intrinsics.image_size == size
+    assert scene.start.speed_mps == pytest.approx(7.0, rel=0.15)
+    assert scene.log.images(0, 1, scene.camera.fitted((36, 64))).shape == (1, 36, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["black", "ceiling", "text", "short"])
+def test_train_mine_says_what_is_wrong_with_a_video(kind, tmp_path, capsys):
+    pytest.importorskip("accelerate")
+    video = tmp_path / f"{kind}.mp4"
+    if kind == "text":
+        video.write_text("no video")
+    else:
+        ceiling = cv2.GaussianBlur(np.random.default_rng(0).integers(90, 200, (90, 160, 3), np.uint8), (0, 0), 2)
+        count = 24 if kind == "short" else 100
+        dark = kind == "black"
+        written(video, [np.zeros_like(ceiling) if dark else np.roll(ceiling, 3 * n, axis=1) for n in range(count)])
+    assert main(["train", "mine", "--video", str(video), "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr()
+    assert video.name in said.out + said.err
+    wanted = {"text": "can be used", "short": "held out"}.get(kind, "cannot be")
+    assert wanted in said.out + said.err
+    assert not (tmp_path / "run/pipeline").exists()
+    assert not (tmp_path / "run/footage").exists()
+
+
 def test_a_clip_that_cannot_be_trusted_is_left_out_with_the_reason(straight_video, tmp_path, caplog):
     video = copied(straight_video, tmp_path)
     write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV, plot=False))
@@ -242,5 +302,6 @@ def test_bars_on_real_clips(scene):
     )
     assert yaw < 0.02
     assert motion.trusted_share > 0.9
-    # The recorded poses of the queue contradict its pictures: they drift back while nothing moves but a lorry.
+    # The recorded poses of the queue contradict its pictures (docs/your_own_road.md): from 6 s on they go back by .2 m
+    # while nine points in ten do not move, a tenth of the error; as for the rest, a lorry and cars fill the picture.
     assert off < (0.1 * speeds.mean() if scene < 2 else 0.5)

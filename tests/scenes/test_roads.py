@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import longdwm_env  # noqa: F401 - registers the environment
-from longdwm_env.episodes.starts import AssumedCameraWarning, AssumedSpeedWarning
+from longdwm_env.episodes.starts import AssumedCameraWarning, AssumedSpeedWarning, camera_for_want_of_one
 from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.geometry.camera import assumed_camera, forward_mounting, project_points
 from longdwm_env.geometry.layout import CENTRE_LINE, LAYOUT_RGB, ROAD, DrawnRoadMap, draw_layout
@@ -237,6 +237,21 @@ def test_without_a_camera_the_horizon_is_that_of_the_picture(street):
     cameras = (env.unwrapped.get_state().camera, true.fitted((96, 144)))
     seen = [project_points(camera, far)[0][0] for camera in cameras]
     np.testing.assert_allclose(*seen, atol=2.5)
+
+
+@pytest.mark.filterwarnings("ignore::longdwm_env.AssumedCameraWarning")
+def test_lines_that_are_gone_from_a_small_picture_say_the_horizon(tmp_path):
+    """As of many photographs: lines a few pixels wide on 1,024 are none on 144."""
+    picture = np.full((640, 1024, 3), 120, np.uint8)
+    horizon = 0.7 * 640
+    for below in (-900, -350, 250, 700):
+        cv2.line(picture, (512, round(horizon)), (512 + below, 639), (165, 165, 165), 3, cv2.LINE_AA)
+    cv2.imwrite(str(tmp_path / "photo.png"), picture)
+    scene = open_scenes(tmp_path / "photo.png").scene(0)
+    assert vanishing_point(scene.log.images(0, 1, assumed_camera((96, 144)))[0]) is None
+    camera = camera_for_want_of_one(scene, (96, 144))
+    ((_, row),) = project_points(camera, np.array([[1e5, 0.0, 0.0]]))[0]
+    assert row == pytest.approx(0.7 * 96 - 0.5, abs=2)
 
 
 @pytest.mark.parametrize("beside", ["trees", "houses", "buildings"])

@@ -4,11 +4,17 @@ import json
 import time
 
 import av
+import cv2
 import numpy as np
 import pytest
+import torch
 
-from longdwm_env.errors import InvalidConfig
+from longdwm_env.errors import InvalidConfig, MissingWeights
+from longdwm_env.io.pieces import Pieces
+from longdwm_env.io.video import write_video
 from longdwm_env.models import presets
+from longdwm_env.models.closed_loop.street_tones import StreetTones
+from longdwm_env.models.folder import check_pipeline_folder
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.ego_motion import Options
 from longdwm_env.scenes.ego_motion.poses_file import write_poses
@@ -18,8 +24,9 @@ from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.mine import mine_steps as steps
 from longdwm_env.training.mine.hour import Hour
-from longdwm_env.training.mine.own_videos import estimate_poses, linked_videos, what_suffices
-from longdwm_env.training.mine.recipe import STREET_FRAMES, Suffices, mine_recipe
+from longdwm_env.training.mine.own_videos import estimate_poses, linked_videos, longest_frames
+from longdwm_env.training.mine.recipe import mine_recipe, suffices
+from longdwm_env.training.mine.road_tones import AHEAD, Pairs, gain_db, make_pairs, teach
 from longdwm_env.training.workspace import Workspace
 
 SIZE = (32, 48)
@@ -53,13 +60,8 @@ def test_lengths_are_said_before_anything_is_made(tmp_path):
     with pytest.raises(InvalidConfig, match="6 s are held out"):
         linked_videos([a_video(tmp_path / "five.mp4", 5)], tmp_path / "run", None, said.append)
     assert not (tmp_path / "run").exists()
-    lines = Suffices.of(STREET_FRAMES - 1).lines()
-    assert any("compositor" in line and "4.1 s" in line and "not there" in line for line in lines)
-
-
-def test_short_stretches_teach_what_they_can():
-    assert {window.history for window in mine_recipe(Suffices.of(STREET_FRAMES - 1)).stage("coarse").windows} == {1}
-    assert {window.history for window in mine_recipe(Suffices.of(STREET_FRAMES)).stage("coarse").windows} == {1, 2, 4}
+    assert "not there: 4 s ahead" in suffices(AHEAD[-1])
+    assert "not there" not in suffices(AHEAD[-1] + 1)
 
 
 def test_what_is_no_video_is_named_and_left_out(tmp_path):
@@ -78,8 +80,7 @@ def test_what_is_no_video_is_named_and_left_out(tmp_path):
 def test_a_cut_divides_what_is_long_enough(tmp_path):
     video = a_video(tmp_path / "drive.mp4", 14, cuts=(4.0,))
     videos = linked_videos([video], tmp_path / "run", 7.0)
-    assert not what_suffices(videos).streets, "4 and 3 s in one piece"
-    assert what_suffices(linked_videos([video], tmp_path / "more", 6.0)).coarse
+    assert longest_frames(videos) == 4 * 12, "4 and 3 s in one piece"
 
 
 def test_a_video_whose_motion_cannot_be_told_is_left_out(tmp_path):
@@ -150,6 +151,74 @@ def test_time_is_noted_while_it_passes(tmp_path, monkeypatch):
     assert "min spent" in said[0]
 
 
+def test_what_is_left_is_said_and_when_it_is_over_so_is_that(tmp_path):
+    hour = Hour(tmp_path, 60)
+    hour.spent_s["poses"] = 600.0
+    assert "50 min (0.8 h) left" in hour.words()
+    hour.spent_s["poses"] = 90 * 60.0
+    assert "30 min over" in hour.words()
+    assert "left" not in hour.words().replace("least", "")
+
+
+def test_how_far_a_part_is_is_said_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("longdwm_env.training.mine.hour.NOTED_EVERY_S", 0.01)
+    monkeypatch.setattr("longdwm_env.training.mine.hour.SAID_EVERY_S", 0.01)
+    said = []
+    hour = Hour(tmp_path, 10, said.append)
+    with hour.spending("poses"):
+        hour.reached(0.0)
+        deadline = time.monotonic() + 30
+        while not any("25% done" in line and "more" in line for line in said) and time.monotonic() < deadline:
+            hour.reached(0.25)
+            time.sleep(0.005)
+    assert any("25% done, about" in line for line in said)
+
+
+def test_poses_go_on_where_they_were_stopped(tmp_path, monkeypatch):
+    """Pieces that were kept are not found again, and what comes of them is the same to the bit."""
+    from longdwm_env.scenes.ego_motion import motion_estimate, write_video_poses
+    from longdwm_env.scenes.ego_motion.pose_footage import VideoFootage
+
+    monkeypatch.setattr(motion_estimate, "_CHUNK", 15)
+    video = tmp_path / "drive.mp4"
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (90, 900, 3), np.uint8), (0, 0), 1.5)
+    write_video(video, (noise[None, :, 3 * frame : 3 * frame + 160] for frame in range(64)), fps=20)
+    # Nothing here is a road, so that nothing is trusted; what was found is looked at all the same.
+    monkeypatch.setattr("longdwm_env.scenes.ego_motion.FEWEST_TRUSTED", 0.0)
+    options, keep = Options(height_m=1.4, horizon=0.4, plot=False), tmp_path / "drive.poses.parts"
+    write_video_poses(video, options)
+    whole = (tmp_path / "drive.poses.json").read_bytes()
+    for stop_at in (20, 60):
+        read = []
+
+        def stop(time_s, read=read, stop_at=stop_at):
+            read.append(time_s)
+            if len(read) == stop_at:
+                raise KeyboardInterrupt
+
+        for written in ("drive.poses.json", "drive.camera.json"):
+            (tmp_path / written).unlink()
+        with pytest.raises(KeyboardInterrupt):
+            write_video_poses(video, options, stop, keep)
+        assert list(keep.glob("tracks-*"))
+        again = []
+        write_video_poses(video, options, again.append, keep)
+        assert len(again) < len(list(VideoFootage(video).frames())) * 2 - stop_at + 3 * 15, "kept pieces are not read"
+        assert (tmp_path / "drive.poses.json").read_bytes() == whole
+        assert not keep.exists(), "nothing is left when all is done"
+
+
+def test_pieces_of_something_else_are_thrown_away(tmp_path):
+    Pieces(tmp_path / "kept", "one").put("a", {"x": np.arange(3)})
+    assert Pieces(tmp_path / "kept", "one").get("a")["x"].tolist() == [0, 1, 2]
+    assert Pieces(tmp_path / "kept", "two").get("a") is None
+    assert Pieces().get("a") is None
+    damaged = Pieces(tmp_path / "kept", "two")
+    damaged.put("b", {"x": np.arange(3)})
+    (tmp_path / "kept/b.safetensors").write_bytes(b"{}")
+    assert damaged.get("b") is None
+
+
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     initial = tmp_path / "initial"
@@ -160,7 +229,7 @@ def workspace(tmp_path, monkeypatch):
 
 def test_another_video_is_another_run(tmp_path, workspace):
     first = linked_videos([a_video(tmp_path / "a/drive.mp4", 12)], tmp_path / "run/videos", None)
-    recipe = mine_recipe(what_suffices(first))
+    recipe = mine_recipe()
     steps.begun(workspace, recipe, first)
     steps.begun(workspace, recipe, first)
     other = linked_videos([a_video(tmp_path / "b/drive.mp4", 13)], tmp_path / "else/videos", None)
@@ -172,7 +241,7 @@ def test_the_world_starts_where_training_did_not_see(tmp_path, workspace):
     from longdwm_env.agents.driving.engine.start import own_start
 
     videos = linked_videos([a_video(tmp_path / "drive.mp4", 20)], tmp_path / "run/videos", 8.0)
-    steps.begun(workspace, mine_recipe(what_suffices(videos)), videos)
+    steps.begun(workspace, mine_recipe(), videos)
     assert own_start(str(workspace.pipeline)) is None
     target = steps.put_start(workspace, videos)
     scenes = open_scenes(own_start(str(workspace.pipeline)))
@@ -187,3 +256,62 @@ def test_the_world_starts_where_training_did_not_see(tmp_path, workspace):
     assert workspace.load().settings.image_size == camera, "the pipeline loads with the scenes beside its parts"
     written = target.stat().st_mtime_ns
     assert steps.put_start(workspace, videos).stat().st_mtime_ns == written
+
+
+def some_pairs(count, seed=0):
+    """Streets that are right but for the light of their upper half, which grows with the way."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.integers(60, 140, (count, 3, 24, 36)).astype(np.uint8)
+    driven = rng.random(count).astype(np.float32)
+    truths = pictures.astype(float)
+    truths[:, :, :12] += 60 * driven[:, None, None, None]
+    return Pairs(pictures, pictures, truths.astype(np.uint8), driven)
+
+
+def test_tones_that_a_road_has_are_learned_and_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("longdwm_env.training.mine.road_tones.LOOKED_AT", 5)
+    monkeypatch.setattr("longdwm_env.training.mine.road_tones.MOST_STEPS", 15)
+    pairs = some_pairs(24)
+    short = teach(pairs, tmp_path, seconds=1000)
+    assert (short.step, short.gain_db > 0) == (15, True)
+    monkeypatch.setattr("longdwm_env.training.mine.road_tones.MOST_STEPS", 30)
+    longer = teach(pairs, tmp_path, seconds=1000)
+    assert longer.step == 30
+    assert longer.gain_db >= short.gain_db
+    assert gain_db(longer.network, some_pairs(24, 1)) > 0
+    over = teach(pairs, tmp_path, seconds=0)
+    assert (over.step, over.gain_db) == (30, longer.gain_db)
+    for name, value in longer.network.state_dict().items():
+        assert (over.network.state_dict()[name] == value).all()
+    whole = teach(pairs, tmp_path / "whole", seconds=1000)
+    assert whole.gain_db == pytest.approx(longer.gain_db, abs=1e-3), "stopped and gone on, or in one go"
+    assert teach(some_pairs(24, 2), tmp_path / "patient", seconds=1000, patience=5).step <= 30
+
+
+def test_pairs_hold_the_street_against_what_was_there(tmp_path):
+    videos = linked_videos([a_video(tmp_path / "drive.mp4", 20)], tmp_path / "run", 8.0)
+    footage = record_footage(VideoClips(videos.folder, SIZE, 61, videos.until_s), tmp_path / "footage")
+    done = []
+    pairs = make_pairs(footage, tmp_path / "pairs", done.append)
+    assert done[-1] == 1.0
+    assert pairs.streets.shape == pairs.truths.shape == (len(pairs), 3, 24, 36)
+    assert pairs.driven[0] == pytest.approx(SPEED * AHEAD[0] / 12 / 40, rel=0.02)
+    assert np.median(pairs.truths.mean((1, 2, 3)) - pairs.pictures.mean((1, 2, 3))) > AHEAD[0] - 2, "it grows brighter"
+    before = (tmp_path / "pairs/clip-0.safetensors").stat().st_mtime_ns
+    make_pairs(footage, tmp_path / "pairs")
+    assert (tmp_path / "pairs/clip-0.safetensors").stat().st_mtime_ns == before, "what is kept is not made again"
+
+
+def test_the_tones_go_into_the_pipeline(tmp_path, workspace):
+    videos = linked_videos([a_video(tmp_path / "drive.mp4", 12)], tmp_path / "run/videos", None)
+    steps.begun(workspace, mine_recipe(), videos)
+    assert workspace.load().street_tones is None
+    network = StreetTones()
+    with torch.no_grad():
+        network.road.fill_(0.25)
+    workspace.save_component("street_tones", network)
+    assert (workspace.load().street_tones.road == 0.25).all()
+    assert workspace.load(street_tones=None).street_tones is None
+    (workspace.pipeline / "street_tones/diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(MissingWeights, match="street_tones"):
+        check_pipeline_folder(workspace.pipeline)

@@ -35,6 +35,7 @@ class Hour:
         self._path, self.minutes, self._say = folder / FILE, minutes, say
         found: JsonObject = json.loads(self._path.read_text()) if self._path.is_file() else {}
         self.spent_s: dict[str, float] = found.get("spent_s", {})
+        self._reached: list[tuple[float, float]] = []
 
     @property
     def all_s(self) -> float:
@@ -48,14 +49,14 @@ class Hour:
             part: of training.
             share: of what is left for all training.
         """
-        prepared = sum(self.spent_s.get(name, 0.0) for name in ("poses", "footage", "latents", "before"))
+        prepared = sum(self.spent_s.get(name, 0.0) for name in ("poses", "footage", "streets", "before"))
         training = max(60 * self.minutes - prepared - min(REPORT_S, 6 * self.minutes), 2 * LEAST_TRAINING_S)
         return max(0.0, share * training - self.spent_s.get(part, 0.0))
 
     @contextmanager
     def spending(self, part: str) -> Iterator[None]:
         """Count time towards a part, and say now and then how far it is."""
-        over = threading.Event()
+        over, self._reached = threading.Event(), []
         watch = threading.Thread(target=self._watch, args=(part, over), daemon=True, name="hour")
         watch.start()
         try:
@@ -64,13 +65,18 @@ class Hour:
             over.set()
             watch.join()
 
+    def reached(self, share: float) -> None:
+        """How much of the part that is being done is: from this and the time it took follows when it will be."""
+        # The first and the last: what an earlier call did says nothing of this one's pace.
+        self._reached = [*self._reached[:1], (time.monotonic(), min(share, 1.0))]
+
     def _watch(self, part: str, over: threading.Event) -> None:
         before, said = time.monotonic(), time.monotonic()
         while not over.wait(NOTED_EVERY_S):
             before = self._note(part, before)
             if before - said >= SAID_EVERY_S:
                 said = before
-                self._say(f"{part}: {self.spent_s[part] / 60:.1f} min; {self.words()}")
+                self._say(f"{part}: {self.spent_s[part] / 60:.1f} min{self._pace()}; {self.words()}")
         self._note(part, before)
 
     def _note(self, part: str, before: float) -> float:
@@ -80,6 +86,18 @@ class Hour:
         return now
 
     def words(self) -> str:
-        """How much of the time is left, in words."""
-        left = 60 * self.minutes - self.all_s
-        return f"{self.all_s / 60:.1f} of {self.minutes:g} min spent, about {max(left, 0) / 3600:.2f} h left"
+        """How much of the time is left, in words; or by how much it was too short."""
+        left_min = self.minutes - self.all_s / 60
+        spent = f"{self.all_s / 60:.1f} of {self.minutes:g} min spent"
+        if left_min >= 0:
+            return f"{spent}, {left_min:.0f} min ({left_min / 60:.1f} h) left"
+        return f"{spent}, {-left_min:.0f} min over: what is not done yet is done in the least time that it needs"
+
+    def _pace(self) -> str:
+        if len(self._reached) < 2:
+            return ""
+        # Counted to now, as a part may well stand still.
+        (began, first), (_, last), now = *self._reached, time.monotonic()
+        if last <= first or now <= began:
+            return ""
+        return f", {last:.0%} done, about {(1 - last) * (now - began) / (last - first) / 60:.0f} min more"

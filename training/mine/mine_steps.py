@@ -1,4 +1,4 @@
-"""The parts of ``longdwm train mine`` that make the world: footage, latents, Coarse model, compositor, start."""
+"""The parts of ``longdwm train mine`` that make the world: footage, the road's tones, a start."""
 
 import json
 from pathlib import Path
@@ -8,26 +8,20 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
 from longdwm_env.io.video import VideoWriter
 from longdwm_env.models.bundled import bundled_pipeline_folder
-from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
 from longdwm_env.scenes.media.video_frames import frames_at, video_facts
-from longdwm_env.training.composition.stage import compose
 from longdwm_env.training.config import Recipe
-from longdwm_env.training.data.footage import record_footage
+from longdwm_env.training.data.footage import Footage, record_footage
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.mine.hour import Hour
 from longdwm_env.training.mine.own_videos import MyVideos
-from longdwm_env.training.mine.recipe import COARSE_SHARE
-from longdwm_env.training.stages import export, prepare_latents, run_stage
+from longdwm_env.training.mine.road_tones import Taught, make_pairs, teach
 from longdwm_env.training.workspace import Workspace
 
 START = "start"
 """Folder in a pipeline's with the scene that it is driven from when none is named."""
-
-EARLY_S = 3.0
-"""A stage that ends so much before its time was asked to."""
 
 START_S = 12.0
 """Of the held-out part, beside the pipeline."""
@@ -47,51 +41,25 @@ def begun(workspace: Workspace, recipe: Recipe, videos: MyVideos) -> None:
     atomic_write_json(record, asked)
 
 
-def make_latents(workspace: Workspace, recipe: Recipe, videos: MyVideos, hour: Hour, workers: int) -> None:
-    """Record and encode training's part of the videos, as far as that has not been done."""
-    size = workspace.load().settings.image_size
-    source = VideoClips(videos.folder, size, recipe.data.frames, videos.until_s)
+def make_footage(workspace: Workspace, recipe: Recipe, videos: MyVideos, hour: Hour, workers: int) -> Footage:
+    """Record training's part of the videos, as far as that has not been done."""
+    source = VideoClips(videos.folder, workspace.settings.image_size, recipe.data.frames, videos.until_s)
     with hour.spending("footage"):
-        footage = record_footage(source, workspace.footage, workers, BadLimit(recipe.data.bad_share))
-    with hour.spending("latents"):
-        prepare_latents(recipe, workspace, footage, "cpu", workers)
+        return record_footage(source, workspace.footage, workers, BadLimit(recipe.data.bad_share))
 
 
-def train_coarse(workspace: Workspace, recipe: Recipe, hour: Hour) -> bool:
-    """Teach the Coarse model the road until its share of the time is spent, and put it into the pipeline.
+def teach_road(workspace: Workspace, footage: Footage, hour: Hour) -> Taught:
+    """Teach a network the road's tones, as far as that has not been done, and put it into the pipeline.
 
-    Returns:
-        Whether its time is spent; False where it was asked to end before.
+    The street is carried on from moments of the footage, and held against what was there.
     """
-    share = COARSE_SHARE if recipe.compose is not None else 1.0
-    left = hour.left_s("coarse", share)
-    if left <= 0:
-        return True
-    with hour.spending("coarse"):
-        progress = run_stage(recipe, "coarse", workspace, device="cpu", max_seconds=left)
-        if not progress.finished and progress.step > 0:
-            export("coarse", workspace)
-    return progress.finished or hour.left_s("coarse", share) < EARLY_S
-
-
-def train_compositor(workspace: Workspace, recipe: Recipe, hour: Hour, workers: int) -> bool:
-    """Teach the compositor the road, beside drives of its own along it, until the time for training is spent.
-
-    Returns:
-        Whether it is; False where it was asked to end before.
-    """
-    if recipe.compose is None:
-        return True
-    left, finished = hour.left_s("compose", 1 - COARSE_SHARE), True
-    if left > 0:
-        with hour.spending("compose"):
-            _, finished = compose(workspace, recipe.compose, workers, left, recorded=True)
-    path = workspace.pipeline / "model_index.json"
-    index = json.loads(path.read_text())
-    # A compositor that has seen the road makes its frames as well, though there is no map of it.
-    index["settings"] = LongDWMSettings.from_json(index["settings"] | {"compose_without_map": True}).to_json()
-    atomic_write_json(path, index)
-    return finished or hour.left_s("compose", 1 - COARSE_SHARE) < EARLY_S
+    folder = workspace.stage("tones")
+    with hour.spending("streets"):
+        pairs = make_pairs(footage, folder / "pairs", hour.reached)
+    with hour.spending("tones"):
+        taught = teach(pairs, folder, hour.left_s("tones"))
+    workspace.save_component("street_tones", taught.network)
+    return taught
 
 
 def put_start(workspace: Workspace, videos: MyVideos) -> Path:

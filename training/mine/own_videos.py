@@ -12,7 +12,7 @@ from longdwm_env.scenes.ego_motion import SUFFIX, Options, write_video_poses
 from longdwm_env.scenes.ego_motion.poses_file import read_trust
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR
 from longdwm_env.scenes.media.video_frames import video_facts
-from longdwm_env.training.mine.recipe import LEAST_FRAMES, Suffices
+from longdwm_env.training.mine.recipe import LEAST_FRAMES
 
 HELD_OUT_SHARE, MOST_HELD_OUT_S = 0.15, 40.0
 LEAST_HELD_OUT_S = 6.0
@@ -125,17 +125,33 @@ def _link(source: Path, target: Path) -> None:
     target.symlink_to(source.resolve())
 
 
-def estimate_poses(videos: MyVideos, options: Options, say: Callable[[str], None] = print) -> MyVideos:
+def estimate_poses(
+    videos: MyVideos,
+    options: Options,
+    say: Callable[[str], None] = print,
+    reached: Callable[[float], None] = lambda share: None,
+) -> MyVideos:
     """Poses beside each video that has none; those that cannot be trusted are left out, with the reason.
+
+    An estimate that was stopped goes on: what it found is kept, by pieces of the video of 40 s.
+
+    Args:
+        videos: as they were linked.
+        options: what is known of their camera.
+        say: where reasons go.
+        reached: called with the share of all videos that is done.
 
     Raises:
         InvalidConfig: none is left, or not the last one, which is measured with.
     """
     kept = []
+    total, before_s = 2 * sum(videos.lengths_s), 0.0
     for file, length in zip(videos.files, videos.lengths_s, strict=True):
+        watch = _Watch(reached, before_s, total)
+        before_s += 2 * length
         if not any(file.with_suffix(suffix).is_file() for suffix in (SUFFIX, ".json", ".txt", ".tum")):
             try:
-                report = write_video_poses(file, options)
+                report = write_video_poses(file, options, watch, file.with_suffix(".poses.parts"))
             except InvalidScene as error:
                 say(f"left out: {error}")
                 continue
@@ -154,8 +170,27 @@ def estimate_poses(videos: MyVideos, options: Options, say: Callable[[str], None
     return MyVideos(videos.folder, files, lengths, videos.held_out_s, {f.name: videos.hashes[f.name] for f in files})
 
 
-def what_suffices(videos: MyVideos) -> Suffices:
-    """What the longest stretch without a cut, outside the held-out part, is long enough for."""
+class _Watch:
+    """How much has been read of videos, each of which is read twice.
+
+    Args:
+        reached: called with the share.
+        before_s: seconds read of those before.
+        total_s: to be read of all.
+    """
+
+    def __init__(self, reached: Callable[[float], None], before_s: float, total_s: float) -> None:
+        self._reached, self._before, self._total, self._last = reached, before_s, total_s, 0.0
+
+    def __call__(self, time_s: float) -> None:
+        if time_s < self._last:
+            self._before += self._last
+        self._last = time_s
+        self._reached((self._before + time_s) / self._total)
+
+
+def longest_frames(videos: MyVideos) -> int:
+    """The longest stretch without a cut, outside the held-out part, in frames of the clock."""
     longest = 0
     for file, length in zip(videos.files, videos.lengths_s, strict=True):
         end = int(videos.until_s.get(file.name, length) * FPS)
@@ -163,7 +198,7 @@ def what_suffices(videos: MyVideos) -> Suffices:
         cuts = read_trust(poses).cuts if poses.is_file() else ()
         bounds = [0, *(cut for cut in cuts if 0 < cut < end), end]
         longest = max(longest, *(second - first for first, second in pairwise(bounds)))
-    return Suffices.of(longest)
+    return longest
 
 
-__all__ = ["MyVideos", "estimate_poses", "linked_videos", "what_suffices"]
+__all__ = ["MyVideos", "estimate_poses", "linked_videos", "longest_frames"]

@@ -2,17 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from longdwm_env.cli.extras import need
-
-if TYPE_CHECKING:
-    from longdwm_env.training.mine.hour import Hour
-
-STOPPED = 3
-"""Exit status of a call that was asked to end before all was done, as of ``longdwm train mini``."""
 
 MOST_MOMENTS = 30
 """At which the held-out part is measured."""
@@ -31,7 +25,10 @@ def mine(
     moments: int = MOST_MOMENTS,
     workers: int | None = None,
 ) -> int:
-    """From the shipped weights to a world of your road: poses, footage, latents, fine-tuning, before and after.
+    """From the shipped weights to a world of your road: poses, footage, its tones, before and after.
+
+    The street that a picture shows is carried on (without a network), and a small network learns from your video how
+    such pictures change along your road.
 
     Every part goes on where it was stopped when the same command is given again. Then drive in it: longdwm drive
     --world OUT/pipeline starts where the held-out part of the last video begins.
@@ -39,7 +36,7 @@ def mine(
     Args:
         video: A video of driving; give the option again for each further one.
         out: Folder of the run.
-        minutes: For all of it. Preparing takes about as long as the videos last; training has what is left.
+        minutes: For all of it, at most. Training ends when nothing more is learned.
         held_out: Seconds at the end of the last video that training does not see; default a sixth of all, at most 40.
         height: Of the camera above the road in metres; the scale of all speeds. 1.4 is assumed.
         speed: Instead: the mean speed in m/s, or a csv; as longdwm data poses has it.
@@ -47,19 +44,20 @@ def mine(
         horizon: Its place in the picture, 0 at the top and 1 at the bottom; found from the motion.
         mask: A picture, black where the videos show no world (hood, text).
         moments: Most moments of the held-out part to measure at.
-        workers: Processes that make footage and latents; default: as many as there are cores.
+        workers: Processes that record footage; default: as many as there are cores.
     """
     need("train mine", "train", "accelerate")
     from math import radians
 
+    from longdwm_env.evaluation.own_road import RecordedDrive, measured_once, write_page
     from longdwm_env.factory import make_world
     from longdwm_env.io.files import check_output_folder, content_hash, one_writer
     from longdwm_env.models.bundled import bundled_pipeline_folder
     from longdwm_env.scenes.ego_motion import Options
     from longdwm_env.training.mine import mine_steps as steps
     from longdwm_env.training.mine.hour import Hour
-    from longdwm_env.training.mine.own_videos import estimate_poses, linked_videos, what_suffices
-    from longdwm_env.training.mine.recipe import mine_recipe, without_compositor
+    from longdwm_env.training.mine.own_videos import estimate_poses, linked_videos, longest_frames
+    from longdwm_env.training.mine.recipe import mine_recipe, suffices
     from longdwm_env.training.workspace import Workspace
 
     options = Options(height, speed, None if fov is None else radians(fov), horizon, mask)
@@ -68,32 +66,25 @@ def mine(
     with one_writer(out, lock=".mine.lock"):
         hour, workspace = Hour(out, minutes, _say), Workspace(out)
         videos = linked_videos(video, out / "videos", held_out, _say)
-        _say(f"{videos.training_s:.0f} s to learn from, {videos.held_out_s:.0f} s held out; needed, in one piece:")
-        for line in what_suffices(videos).lines():
-            _say(f"  {line}")
+        _say(f"{videos.training_s:.0f} s to learn from, {videos.held_out_s:.0f} s held out")
+        _say(suffices(longest_frames(videos)))
         with hour.spending("poses"):
-            videos = estimate_poses(videos, options, _say)
-        recipe = mine_recipe(suffices := what_suffices(videos))
-        recipe = recipe if suffices.streets else without_compositor(recipe)
-        steps.begun(workspace, recipe, videos)
-        steps.make_latents(workspace, recipe, videos, hour, count)
-        start = steps.put_start(workspace, videos)
-        _say(f"footage and latents: done; {hour.words()}")
-
-        from longdwm_env.evaluation.own_road import RecordedDrive, measured_once, write_page
-
+            videos = estimate_poses(videos, options, _say, hour.reached)
+        # Said before anything else is made: without it nothing could be measured.
         drive = RecordedDrive.of(*videos.held_out, moments)
+        recipe = mine_recipe()
+        steps.begun(workspace, recipe, videos)
+        footage = steps.make_footage(workspace, recipe, videos, hour, count)
+        start = steps.put_start(workspace, videos)
+        _say(f"footage: done; {hour.words()}")
+
         worlds = {"before": make_world("mini", None, "cpu")}
         with hour.spending("before"):
             before = measured_once(
                 out / "before.json", worlds["before"], drive, content_hash(bundled_pipeline_folder())
             )
-        if not steps.train_coarse(workspace, recipe, hour):
-            return _stopped("the Coarse model", hour)
-        _say(f"Coarse model: done; {hour.words()}")
-        if not steps.train_compositor(workspace, recipe, hour, max(1, count - 1)):
-            return _stopped("the compositor", hour)
-        _say(f"compositor: done; {hour.words()}")
+        taught = steps.teach_road(workspace, footage, hour)
+        _say(f"the road's tones: {taught.step} steps, {taught.gain_db:+.2f} dB on what was kept apart; {hour.words()}")
         with hour.spending("report"):
             worlds["after"] = make_world(workspace.pipeline, None, "cpu")
             after = measured_once(out / "after.json", worlds["after"], drive, content_hash(workspace.pipeline))
@@ -102,11 +93,6 @@ def mine(
         print(f"PSNR {second} s ahead on {len(drive.moments)} held-out moments: {was:.2f} dB before, {now:.2f} after")
     print(f"written: {page.resolve()}", f"drive: longdwm drive --world {workspace.pipeline}", sep="\n")
     return 0
-
-
-def _stopped(where: str, hour: "Hour") -> int:
-    _say(f"stopped during {where}; {hour.words()}. Give the same command again to go on")
-    return STOPPED
 
 
 def _say(line: str) -> None:

@@ -1,5 +1,6 @@
 """Ego motion from pictures alone: what ``longdwm data poses`` writes beside a video."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.io.files import atomic_path, atomic_write_json
+from longdwm_env.io.files import atomic_path, atomic_write_json, content_hash
+from longdwm_env.io.pieces import Pieces
 from longdwm_env.scenes.ego_motion.known_speeds import read_speeds
 from longdwm_env.scenes.ego_motion.motion_estimate import Given, Motion, estimate_motion
 from longdwm_env.scenes.ego_motion.pose_footage import Footage, VideoFootage
@@ -76,7 +78,7 @@ class PosesReport:
 
 
 def write_video_poses(
-    video: Path, options: Options, watch: Callable[[float], None] = lambda time_s: None
+    video: Path, options: Options, watch: Callable[[float], None] = lambda time_s: None, keep: Path | None = None
 ) -> PosesReport:
     """Estimate a video's ego motion and write it beside the video, with a plot and, where there is none, a camera file.
 
@@ -84,6 +86,8 @@ def write_video_poses(
         video: the file.
         options: what is known of its camera and speed.
         watch: called with the time of each frame that is read; all are read twice.
+        keep: folder for what has been found of the video, by which an estimate that was stopped goes on; it is gone
+            when all is done.
 
     Raises:
         InvalidScene: the video cannot be read, is too short, or most of its frames cannot be trusted; nothing is
@@ -94,11 +98,14 @@ def write_video_poses(
     sidecar = read_sidecar(video, footage.image_size)
     known = read_speeds(options.speed, video)
     given = Given(sidecar.camera, options.horizontal_fov_rad, options.horizon, options.height_m, options.ahead_m)
-    motion = estimate_motion(footage, given, _read_mask(options.mask))
+    mask = _read_mask(options.mask)
+    pieces = Pieces(keep, "" if keep is None else _about(video, given, mask))
+    motion = estimate_motion(footage, given, mask, pieces)
     scale_from = f"camera height {motion.view.height_m:.2f} m, {motion.height_from}"
     if known is not None:
         motion, scale_from = scaled_by(motion, *known)
     if motion.trusted_share < FEWEST_TRUSTED:
+        pieces.clear()
         raise InvalidScene(
             f"{video} is left out: {1 - motion.trusted_share:.0%} of its frames cannot be trusted "
             f"({motion.main_reason})"
@@ -127,7 +134,13 @@ def write_video_poses(
     if options.plot:
         written.append(video.with_suffix(".poses.png"))
         plot_motion(motion, written[-1], f"{video.name}: {scale_from}")
+    pieces.clear()
     return PosesReport(tuple(written), motion, scale_from)
+
+
+def _about(video: Path, given: Given, mask: NDArray[np.uint8] | None) -> str:
+    shown = b"" if mask is None else mask.tobytes()
+    return hashlib.blake2b(f"{content_hash(video)} {given}".encode() + shown, digest_size=12).hexdigest()
 
 
 def scaled_by(motion: Motion, times_s: FloatArray, speeds_mps: FloatArray) -> tuple[Motion, str]:

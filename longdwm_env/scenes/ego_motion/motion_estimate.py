@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter, uniform_filter1d
 
 from longdwm_env.errors import InvalidScene
+from longdwm_env.io.pieces import Pieces
 from longdwm_env.scenes.ego_motion.masks import moving_area
-from longdwm_env.scenes.ego_motion.pose_footage import Footage
+from longdwm_env.scenes.ego_motion.pose_footage import Footage, Timed
 from longdwm_env.scenes.ego_motion.poses_file import TRUSTED
 from longdwm_env.scenes.ego_motion.road import (
     SPEEDS_MPS,
@@ -27,7 +28,7 @@ from longdwm_env.scenes.ego_motion.road import (
     points_agreement,
 )
 from longdwm_env.scenes.ego_motion.speeds import SpeedPath, likely_speeds
-from longdwm_env.scenes.ego_motion.tracks import Tracks, Turn, follow, turn_between, working_size
+from longdwm_env.scenes.ego_motion.tracks import Tracks, Turn, follow, packed, turn_between, unpacked, working_size
 from longdwm_env.scenes.ego_motion.video_camera import FoundCamera, find_camera, pair_focus
 from longdwm_env.types import Camera, FloatArray
 
@@ -116,21 +117,25 @@ class Motion:
         return replace(self, speeds_mps=self.speeds_mps * factor, view=view)
 
 
-def estimate_motion(footage: Footage, given: Given, mask: NDArray[np.uint8] | None = None) -> Motion:
+def estimate_motion(
+    footage: Footage, given: Given, mask: NDArray[np.uint8] | None = None, pieces: Pieces | None = None
+) -> Motion:
     """Estimate the motion of the car that carries a camera.
 
     Args:
         footage: its pictures; they are read twice.
         given: what is known of the camera.
         mask: uint8, 0 where pictures show no world; scaled to the pictures. What never moves is masked besides.
+        pieces: where what takes long is kept, and looked up first.
 
     Raises:
         InvalidScene: the pictures cannot be read, or are fewer than ``FEWEST_FRAMES``.
     """
-    area = moving_area(footage.samples(), footage.last_s)
+    pieces = pieces or Pieces()
+    area = _moving_area(footage, pieces)
     if mask is not None:
         area = np.minimum(area, cv2.resize(mask, area.shape[::-1], interpolation=cv2.INTER_NEAREST))
-    times, tracks = _followed(footage, area)
+    times, tracks = _followed(footage, area, pieces)
     if len(times) < FEWEST_FRAMES:
         raise InvalidScene(
             f"{footage.name} has {len(times)} frames in {times[-1] if times else 0:.1f} s; "
@@ -142,7 +147,7 @@ def estimate_motion(footage: Footage, given: Given, mask: NDArray[np.uint8] | No
     turns = _turns(tracks, seconds * 10.0, found, view.ahead_m)
     below = found.centre_px[1] + found.focal_px * found.focus[1] + _BELOW_HORIZON * area.shape[0]
     still = np.array([pair.still_share(below) for pair in tracks])
-    strips = _road_evidence(footage, area, view, found, tracks, turns, still, cuts, np.array(times))
+    strips = _road_evidence(footage, area, view, found, tracks, turns, still, cuts, np.array(times), pieces)
     path = _speeds_between_cuts(strips, seconds, still, cuts)
     # How the camera moves in a turn depends on the speed, which is known now.
     turns = _turns(tracks, path.speeds_mps * seconds, found, view.ahead_m)
@@ -164,15 +169,41 @@ def estimate_motion(footage: Footage, given: Given, mask: NDArray[np.uint8] | No
     )
 
 
-def _followed(footage: Footage, area: NDArray[np.uint8]) -> tuple[list[float], list[Tracks]]:
+def _moving_area(footage: Footage, pieces: Pieces) -> NDArray[np.uint8]:
+    kept = pieces.get("area")
+    area = moving_area(footage.samples(), footage.last_s) if kept is None else np.asarray(kept["area"], np.uint8)
+    if kept is None:
+        pieces.put("area", {"area": area})
+    return area
+
+
+def _followed(footage: Footage, area: NDArray[np.uint8], pieces: Pieces) -> tuple[list[float], list[Tracks]]:
     times: list[float] = []
     tracks: list[Tracks] = []
-    before: NDArray[np.uint8] | None = None
-    for time, picture in footage.frames():
+    piece = 0
+    while (kept := pieces.get(f"tracks-{piece}")) is not None:
+        times += kept["times_s"].tolist()
+        tracks += unpacked(kept)
+        piece += 1
+        if kept["last"].any():
+            return times, tracks
+
+    def keep(first: int, last: bool) -> None:
+        new = tracks[max(first - 1, 0) :]
+        pieces.put(f"tracks-{piece}", {"times_s": np.array(times[first:]), "last": np.array([last]), **packed(new)})
+
+    first, before = len(times), None
+    for time, picture in footage.frames(times[-1] if times else 0.0):
+        if len(times) - first == _CHUNK:
+            keep(first, False)
+            piece, first = piece + 1, len(times)
+        # What was kept ends with the frame that comes first now.
         if before is not None:
             tracks.append(follow(before, picture, area))
-        times.append(time)
+        if before is not None or not times:
+            times.append(time)
         before = picture
+    keep(first, True)
     return times, tracks
 
 
@@ -227,6 +258,7 @@ def _road_evidence(
     still: FloatArray,
     cuts: NDArray[np.bool_],
     times: FloatArray,
+    pieces: Pieces,
 ) -> NDArray[np.float32]:
     """(steps, strips + 1, speeds): correlations over several baselines, and what followed points say."""
     turned = np.array([np.zeros(3) if turn is None else turn.rotation_rad for turn in turns])
@@ -240,8 +272,10 @@ def _road_evidence(
     weight = np.zeros((len(turns), 1, len(SPEEDS_MPS)), np.float32)
     moving = np.append(still < _MOVING, False)
 
-    def judge(first: int, roads: list[FromAbove], fresh: int) -> None:
+    def judge(first: int, roads: list[FromAbove], fresh: int) -> dict[str, NDArray[np.float32]]:
         """Correlate the later ones of some frames with those before them; ``fresh`` of them were not judged yet."""
+        summed = np.zeros((len(roads), STRIPS, len(SPEEDS_MPS)), np.float32)
+        weighed = np.zeros((len(roads), 1, len(SPEEDS_MPS)), np.float32)
         driven = [road.texture for offset, road in enumerate(roads) if moving[first + offset]]
         # What stays in its place while the car drives is no road: a car ahead at its own pace, a line's jagged edge.
         lasting = np.mean(driven, axis=0) if len(driven) >= FEWEST_FRAMES else np.float32(0)
@@ -257,17 +291,28 @@ def _road_evidence(
                 )
                 # The shortest baseline answers for every speed there is, as far as it can.
                 share = np.ones_like(judged) if baseline == 1 else judged
-                total[earlier:frame] += (found_here * share / baseline).astype(np.float32)
-                weight[earlier:frame] += (share / baseline).astype(np.float32)
+                summed[place - baseline : place] += (found_here * share / baseline).astype(np.float32)
+                weighed[place - baseline : place] += (share / baseline).astype(np.float32)
+        return {"summed": summed, "weighed": weighed}
 
-    kept: list[FromAbove] = []
-    fresh = 0
-    for frame, (_, picture) in enumerate(footage.frames()):
-        kept.append(from_above(picture, area, view, first_m, float(pitch[frame]), float(swing[frame, 2])))
-        fresh += 1
-        if fresh == _CHUNK or frame == len(turns):
-            judge(frame + 1 - len(kept), kept, fresh)
-            kept, fresh = kept[-max(_BASELINES) :], 0
+    pictures: Timed | None = None
+    seen: list[FromAbove] = []
+    for piece, begin in enumerate(range(0, len(times), _CHUNK)):
+        end, back = min(begin + _CHUNK, len(times)), min(begin, max(_BASELINES))
+        judged = pieces.get(f"road-{piece}")
+        if judged is None:
+            if pictures is None:
+                seen, pictures = [], footage.frames(float(times[begin - back]))
+            seen = seen[len(seen) - back :]
+            for frame, (_, picture) in zip(range(begin - back + len(seen), end), pictures, strict=False):
+                seen.append(from_above(picture, area, view, first_m, float(pitch[frame]), float(swing[frame, 2])))
+            judged = judge(begin - back, seen, end - begin)
+            pieces.put(f"road-{piece}", judged)
+        else:
+            pictures = None
+        steps = slice(begin - back, min(end, len(turns)))
+        total[steps] += np.asarray(judged["summed"], np.float32)[: steps.stop - steps.start]
+        weight[steps] += np.asarray(judged["weighed"], np.float32)[: steps.stop - steps.start]
     points = np.zeros((len(turns), 1, len(SPEEDS_MPS)), np.float32)
     for step, (pair, turn) in enumerate(zip(tracks, turns, strict=True)):
         if turn is not None and not cuts[step]:

@@ -1,5 +1,6 @@
 """Grey working pictures of a drive with the times they were taken at, as often as they are asked for."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -30,8 +31,14 @@ class Footage(Protocol):
     last_s: float
     """Time of the last picture after the first."""
 
-    def frames(self) -> Timed:
-        """Seconds after the first frame, and grey pictures of ``working_size(image_size)``; about 12 a second."""
+    def frames(self, from_s: float = 0.0) -> Timed:
+        """Seconds after the first frame, and grey pictures of ``working_size(image_size)``; about 12 a second.
+
+        The same ones wherever they begin.
+
+        Args:
+            from_s: time of the first one that is wanted.
+        """
         ...
 
     def samples(self) -> list[NDArray[np.uint8]]:
@@ -56,12 +63,16 @@ class VideoFootage:
         self.name, self.path = path.name, path
         self.image_size, self.last_s = facts.image_size, facts.last_s
         self._size = working_size(facts.image_size)
+        self._first_s, self._timed = facts.first_s, facts.timed
 
-    def frames(self) -> Timed:
+    def frames(self, from_s: float = 0.0) -> Timed:
         """Pictures at most as often as the clock ticks, at their own times, whatever the file's frame rate."""
-        for time_s, image in _thinned(grey_frames(self.path, self._size)):
-            self._watch(time_s)
-            yield time_s, image
+        # A little earlier: whether a frame is the first one in its tick depends on the one before.
+        begin_s = self._first_s + from_s - 3 * FRAME_S if self._timed and from_s > 5 * FRAME_S else None
+        due = _Due(self._first_s, from_s)
+        for stamp, image in grey_frames(self.path, self._size, from_s=begin_s, taken=due):
+            self._watch(stamp - self._first_s)
+            yield stamp - self._first_s, image
 
     def samples(self) -> list[NDArray[np.uint8]]:
         """Keyframes of the codec, where there are enough of them; else frames at equal steps."""
@@ -69,7 +80,8 @@ class VideoFootage:
         if len(keys) >= SAMPLES // 3:
             return keys[:: max(1, len(keys) // SAMPLES)]
         step_s = max(self.last_s / SAMPLES, FRAME_S)
-        return [image for _, image in _thinned(grey_frames(self.path, self._size), step_s)]
+        due = _Due(self._first_s, 0.0, step_s)
+        return [image for _, image in grey_frames(self.path, self._size, taken=due)]
 
 
 class PictureFootage:
@@ -93,9 +105,12 @@ class PictureFootage:
         self.image_size, self.last_s = (height, width), self._times_s[-1]
         self._size = working_size(self.image_size)
 
-    def frames(self) -> Timed:
+    def frames(self, from_s: float = 0.0) -> Timed:
         """Pictures at most as often as the clock ticks."""
-        return _thinned((time, self._grey(path)) for time, path in zip(self._times_s, self._paths, strict=True))
+        due = _Due(0.0, from_s)
+        for time, path in zip(self._times_s, self._paths, strict=True):
+            if due(time):
+                yield time, self._grey(path)
 
     def samples(self) -> list[NDArray[np.uint8]]:
         """Pictures at equal steps."""
@@ -110,15 +125,21 @@ class PictureFootage:
         return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _thinned(frames: Timed, step_s: float = FRAME_S) -> Timed:
-    """Frames about ``step_s`` apart: each the first one that is due, to a third of a step."""
-    first_s: float | None = None
-    due_s, last_s = 0.0, -np.inf
-    for stamp, image in frames:
-        first_s = stamp if first_s is None else first_s
-        time = stamp - first_s
-        if time > last_s + 1e-4 and time >= due_s - step_s / 3:
-            yield time, image
-            last_s = time
-            # Slow footage does not run up a debt of frames that are all due at once.
-            due_s = max(due_s + step_s, time + step_s / 2)
+class _Due:
+    """Whether a frame is the first one of its tick, to a third of a tick: of frames that come faster, some are not.
+
+    Args:
+        first_s: time of the first frame.
+        from_s: after it; earlier ones are not wanted.
+        step_s: between ticks.
+    """
+
+    def __init__(self, first_s: float, from_s: float, step_s: float = FRAME_S) -> None:
+        self._first_s, self._from_s, self._step_s = first_s, from_s, step_s
+        self._last = -1
+
+    def __call__(self, stamp: float) -> bool:
+        time_s = stamp - self._first_s
+        tick = math.floor(time_s / self._step_s + 1 / 3)
+        fresh, self._last = tick > self._last, max(tick, self._last)
+        return fresh and time_s >= self._from_s - 1e-4

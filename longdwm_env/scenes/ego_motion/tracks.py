@@ -7,6 +7,7 @@ What drives ahead at the car's own pace stays where it is and agrees with the tu
 is left out by the robust fit.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,6 +27,8 @@ _BACK_AGAIN_PX = 0.5
 _BEST_FIT_PX = 0.12
 """Scatter of points that could hardly be followed better."""
 _NEAR_FOCUS = 0.03
+_SETTLED_RAD = 1e-5
+"""Of a turn from frame to frame, and so a ten thousandth of a radian a second."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,31 @@ def follow(before: NDArray[np.uint8], after: NDArray[np.uint8], mask: NDArray[np
     back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, onward, None, **options)  # type: ignore[call-overload]
     kept = (ahead.ravel() > 0) & (again.ravel() > 0) & (np.abs(back - corners).max(axis=(1, 2)) < _BACK_AGAIN_PX)
     return Tracks(corners[kept, 0], onward[kept, 0], len(corners), before.shape[1], alike, contrast)
+
+
+def packed(tracks: Sequence[Tracks]) -> dict[str, NDArray[np.generic]]:
+    """The points of several pairs of frames as a few arrays."""
+    nothing = np.zeros((0, 2), np.float32)
+    return {
+        "counts": np.array([len(each.before) for each in tracks], np.int64),
+        "before": np.concatenate([nothing, *(each.before for each in tracks)]),
+        "after": np.concatenate([nothing, *(each.after for each in tracks)]),
+        "facts": np.array([[t.found, t.width_px, t.alike, t.contrast] for t in tracks], np.float64).reshape(-1, 4),
+    }
+
+
+def unpacked(arrays: Mapping[str, NDArray[np.generic]]) -> list[Tracks]:
+    """What ``packed`` made arrays of."""
+    ends = np.cumsum(np.asarray(arrays["counts"], np.int64))[:-1]
+    parts = (np.split(np.asarray(arrays[name], np.float32), ends) for name in ("before", "after"))
+    return (
+        [
+            Tracks(before, after, int(found), int(width), float(alike), float(contrast))
+            for before, after, (found, width, alike, contrast) in zip(*parts, arrays["facts"].tolist(), strict=True)
+        ]
+        if len(arrays["counts"])
+        else []
+    )
 
 
 def _corners(picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -175,7 +203,7 @@ def turn_between(
         turn = turn + change[:3].clip(-0.2, 0.2)
         if free_focus:
             focus = focus + change[3:].clip(-0.02, 0.02)
-        if np.abs(change).max() < 1e-6:
+        if np.abs(change).max() < _SETTLED_RAD:
             break
     deviations = np.sqrt(np.diag(np.linalg.inv(normal))) * scatter
     return Turn(

@@ -44,7 +44,7 @@ def grey_picture(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint
     matrix = _display_matrix(frame)
     height, width = size[::-1] if _is_sideways(matrix) else size
     field = _one_moment(frame)
-    grey = field.reformat(width=width, height=height, format="gray", interpolation="AREA").to_ndarray()
+    grey = field.reformat(width=width, height=height, format="gray", interpolation="AREA", threads=1).to_ndarray()
     return np.ascontiguousarray(_turned(grey, matrix))
 
 

@@ -4,7 +4,7 @@ Times are those of the video stream's own packets. What a container's header say
 sound may outlast the picture, a last frame may be held, a file may be cut off.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -148,26 +148,39 @@ def _frames_from(path: Path, time_s: float, timed: bool, first_s: float = 0.0) -
         yield from _frames(container, stream, None if timed else first_s)
 
 
-def grey_frames(path: Path, size: ImageSize, keyframes: bool = False) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Yield (time on the file's clock, upright grey image (h, w)) of every frame, reduced while it is decoded.
+def grey_frames(
+    path: Path,
+    size: ImageSize,
+    keyframes: bool = False,
+    from_s: float | None = None,
+    taken: Callable[[float], bool] = lambda time_s: True,
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Yield (time on the file's clock, upright grey image (h, w)) of frames, reduced while they are decoded.
 
     Args:
         path: of the video.
         size: (height, width) of the upright images.
         keyframes: only the frames that decode by themselves, which is many times faster.
+        from_s: time on the file's clock before which nothing is needed, in a file whose times can be believed.
+        taken: of a frame's time, whether it is wanted; the others become no images.
 
     Raises:
         InvalidScene: the file cannot be decoded.
     """
+    for time_s, frame in _decoded(path, keyframes, from_s):
+        if taken(time_s):
+            refuse_huge(str(path), frame.width, frame.height)
+            yield time_s, grey_picture(frame, size)
+
+
+def _decoded(path: Path, keyframes: bool, from_s: float | None) -> Iterator[tuple[float, av.VideoFrame]]:
+    if from_s is not None:
+        yield from _frames_from(path, from_s, True)
+        return
     with _opened(path) as (container, stream):
         if keyframes:
             stream.codec_context.skip_frame = "NONKEY"
-        frame_s = _frame_s(stream)
-        clock_s = -frame_s
-        for frame in container.decode(stream):
-            refuse_huge(str(path), frame.width, frame.height)
-            clock_s = clock_s + frame_s if frame.time is None else float(frame.time)
-            yield clock_s, grey_picture(frame, size)
+        yield from _frames(container, stream)
 
 
 def numbered_frames(path: Path, wanted: Sequence[int], first_s: float = 0.0) -> Iterator[NDArray[np.uint8]]:
