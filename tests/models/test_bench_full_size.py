@@ -1,3 +1,4 @@
+import gc
 import json
 from dataclasses import replace
 
@@ -119,6 +120,12 @@ def test_what_is_held_is_what_lives_at_once():
             cost = cost_of(chain)
         assert cost.held == 2 * 4000
         assert cost.traffic == 4000 + 5 * 2 * 4000
+
+
+def test_what_a_program_set_aside_stays_aside():
+    gc.freeze()
+    cost_of(lambda: torch.ones(1))
+    assert gc.get_freeze_count() > 0
 
 
 def test_checkpointing_holds_less_and_computes_more():

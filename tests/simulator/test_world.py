@@ -7,6 +7,7 @@ import pytest
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.geometry.pose import relative_to
+from longdwm_env.simulator import scene as scene_module
 from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
 from longdwm_env.simulator.traffic.ego_driver import drive
@@ -93,6 +94,19 @@ def test_log_ends_where_the_world_begins():
 def test_any_size_and_camera(size):
     scene = builtin_scene(SEEDS[1])
     assert scene.log.images(0, 1, scene.camera.fitted(size)).shape == (1, *size, 3)
+
+
+def test_frames_before_the_start_are_drawn_once_and_belong_to_who_asked(monkeypatch):
+    drawn, draw = [], scene_module.draw_frame
+    monkeypatch.setattr(scene_module, "draw_frame", lambda *given: drawn.append(1) or draw(*given))
+    scene_module._past_frame.cache_clear()
+    log, camera = builtin_scene(SEEDS[0]).log, default_camera(SEEDS[0], (24, 36))
+    first = log.images(-2, 3, camera)
+    wanted = first.copy()
+    first[:] = 0
+    np.testing.assert_array_equal(log.images(-2, 3, camera), wanted)
+    assert len(drawn) == 3
+    assert not np.array_equal(log.prompted("Weather: Foggy.").images(-2, 3, camera), wanted)
 
 
 def test_prompt_changes_the_conditions():

@@ -199,30 +199,33 @@ def test_three_drives_a_link_and_a_video(page):
     assert page.time_s == pytest.approx(end_s, abs=0.15)
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (360, 640), (1024, 768)])
-def test_everything_fits_and_fingers_drive(page, width, height):
-    phone = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+PHONES_AND_TABLETS = [(390, 844), (844, 390), (360, 640), (1024, 768)]
+
+
+def test_everything_fits_and_fingers_drive(page):
     page.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
     try:
-        page.driver.get(page.server.address)
-        page.until(lambda: page.js("document.body.dataset.world"), "the first picture")
-        page.until(page.drives, "the wheel")
-        page.js("document.body.classList.add('fingers')")
-        page.press("Home", "Home")
-        page.until(lambda: page.text("#banner").startswith("Ready"), "the start")
-        outside = page.js(
-            "[...document.querySelectorAll('#tools button, #picture, #speed, #moments, #touch > div')].filter((e) => {"
-            "const b = e.getBoundingClientRect(); return b.left < -1 || b.top < -1 || b.right > innerWidth + 1 ||"
-            "b.bottom > innerHeight + 1 || b.width < 20 || b.height < 10 }).map((e) => e.id || e.innerText)"
-        )
-        assert outside == []
-        box = page.js("document.getElementById('touch-throttle').getBoundingClientRect().toJSON()")
-        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 3}
-        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
-        page.until(lambda: page.time_s > 0.2, "a finger drives")
-        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        page.until(lambda: not page.js("!!document.querySelector('#touch .held')"), "the pedal is let go")
+        for width, height in PHONES_AND_TABLETS:
+            phone = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
+            page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+            page.driver.get(page.server.address)
+            page.until(lambda: page.js("document.body.dataset.world"), "the first picture")
+            page.until(page.drives, "the wheel")
+            page.js("document.body.classList.add('fingers')")
+            page.press("Home", "Home")
+            page.until(lambda: page.text("#banner").startswith("Ready"), "the start")
+            outside = page.js(
+                "[...document.querySelectorAll('#tools button, #picture, #speed, #moments, #touch > div')].filter((e)=>"
+                "{ const b = e.getBoundingClientRect(); return b.left < -1 || b.top < -1 || b.right > innerWidth + 1 ||"
+                "b.bottom > innerHeight + 1 || b.width < 20 || b.height < 10 }).map((e) => e.id || e.innerText)"
+            )
+            assert outside == [], (width, height)
+            box = page.js("document.getElementById('touch-throttle').getBoundingClientRect().toJSON()")
+            at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 3}
+            page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+            page.until(lambda: page.time_s > 0.2, f"a finger drives at {width} x {height}")
+            page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+            page.until(lambda: not page.js("!!document.querySelector('#touch .held')"), "the pedal is let go")
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         page.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
