@@ -12,7 +12,8 @@ class LastObservations(gym.vector.VectorWrapper):
 
     TorchRL makes a tensor of every entry, which texts, and None for all, cannot be; and it looks for the parts of a
     last observation in ``final_info``. Needed where episodes begin anew in the step that ends them; with
-    ``autoreset_mode="Disabled"``, which TorchRL prefers, the environment is wrapped as it is.
+    ``autoreset_mode="Disabled"``, which TorchRL prefers, the environment is wrapped as it is. Up to 0.14 TorchRL shows
+    an old first observation in a whole reset that follows a step in which some episodes ended and others did not.
 
     Example:
         ``GymWrapper(LastObservations(gym.make_vec("LongDWM-v0", num_envs=8, autoreset_mode="SameStep")))``

@@ -153,8 +153,6 @@ class DiffusionWorld:
         if dtype is None:
             dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
         pipeline = saved_pipeline(path, dtype)
-        if pipeline.tokenizer is None or pipeline.text_encoder is None:
-            raise MissingWeights(f"{path} was saved without a tokenizer or a text encoder, and a world reads prompts")
         shown = str(path) if name is None else name
         world = cls(pipeline.to(chosen), shown, image_size, micro_batch, traffic=traffic)
         world._opened_from = str(path)
@@ -475,6 +473,10 @@ class DiffusionWorld:
         """Embedding of a prompt, (S, D): the cache only saves time, the text encoder gives the same each time."""
         known = self._texts.get(prompt)
         if known is None:
+            if self.pipeline.tokenizer is None or self.pipeline.text_encoder is None:
+                raise MissingWeights(
+                    f"world {self.name!r} has no tokenizer or no text encoder, and a drive has a prompt"
+                )
             if len(self._texts) >= _PROMPTS_KEPT:
                 self._texts.pop(next(iter(self._texts), ""), None)
             with timing.stage("coarse"):

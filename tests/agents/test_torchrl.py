@@ -34,10 +34,14 @@ def test_the_default_world():
 
 @pytest.mark.parametrize("mode", ["Disabled", "SameStep"])
 def test_many_begin_anew_and_end_with_their_own_last_observation(mode):
-    vector = gym.make_vec("LongDWM-v0", num_envs=2, autoreset_mode=mode, action_mode="control", **SMALL)
-    env = envs.GymWrapper(vector if mode == "Disabled" else LastObservations(vector), device="cpu")
-    envs.check_env_specs(env)
-    rolled = env.rollout(5, break_when_any_done=False)
+    def made():
+        vector = gym.make_vec("LongDWM-v0", num_envs=2, autoreset_mode=mode, action_mode="control", **SMALL)
+        return envs.GymWrapper(vector if mode == "Disabled" else LastObservations(vector), device="cpu")
+
+    envs.check_env_specs(made())
+    # Another one: after a step that ended some episodes and not all, TorchRL puts observations that it kept then over
+    # those of the next whole reset (VecGymEnvTransform._reset, 0.14).
+    rolled = made().rollout(5, break_when_any_done=False)
     assert rolled["next", "frames"].shape == (2, 5, 12, 24, 36, 3)
     before_s, after_s = rolled["ego"][..., -1], rolled["next", "ego"][..., -1]
     over = rolled["next", "done"].squeeze(-1)

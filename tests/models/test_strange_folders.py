@@ -27,7 +27,7 @@ from longdwm_env.models.world import DiffusionWorld
 from ..agents.damage import anything, changed
 from .test_peers import words
 
-CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "80"))
+CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "30"))
 FIRST = int(os.environ.get("LONGDWM_FUZZ_FIRST", "0"))
 AHEAD = np.array([[3.0, 0], [6, 0], [9, 0], [12, 0]])
 FLOATS = (float("nan"), float("inf"), 3e38, -3e38, 1e-40)
@@ -203,6 +203,7 @@ def test_shards_lie_in_their_folder(folders, tmp_path, name):
 
 
 def test_a_world_needs_words(cogvideox_pipeline, tmp_path):
+    """A drive in it was ended by a ValueError that asks for ``prompt_embeds``, which no drive has."""
     cogvideox_pipeline.save_pretrained(tmp_path)
-    with pytest.raises(MissingWeights, match="without a tokenizer"):
-        DiffusionWorld.from_pretrained(tmp_path, device="cpu")
+    with pytest.raises(MissingWeights, match="no tokenizer"):
+        driven(tmp_path)
