@@ -37,6 +37,9 @@ houses would come again as a strip."""
 REACHES_PX = (1.5, 5.0, 15.0, 45.0)
 """How far what is seen says what is around it, likewise: the nearer, the more it counts. To the sides three times."""
 
+COARSE_PX = 2.0
+"""How coarse the sky is filled in all around, likewise."""
+
 DENSITY = 2
 """Directions for each pixel of the camera: what is read between them is as sharp as the frame was."""
 
@@ -101,14 +104,14 @@ class Sky:
         if specks_px:
             image = cv2.medianBlur(image, 2 * round(specks_px * fineness) + 1)
         colours = cv2.remap(image, *at, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-        filled = _filled_in(colours, known, fineness * DENSITY)
+        filled = np.where(known[..., None] > 0, colours, _spread(colours, known, fineness * DENSITY)).astype(np.uint8)
         whole = np.dstack([filled, np.where(known, SEEN, FILLED_IN).astype(np.uint8)])
         around = _all_around(whole, columns, self.seen.shape[1])
         if known.mean() < LEAST_REPEATED:
             seen = np.zeros(self.seen.shape[:2], np.uint8)
             seen[:, columns] = known
-            around[..., :3] = _filled_in(around[..., :3], seen, fineness * DENSITY, around=True)
             around[..., 3] = np.where(seen, SEEN, FILLED_IN)
+            np.copyto(around[..., :3], _spread_around(around[..., :3], seen, fineness), where=seen[..., None] == 0)
         return Sky(around, self.exact)
 
     def over(
@@ -170,21 +173,16 @@ class Sky:
         return numbers % self.seen.shape[1], (columns.astype(np.float32), rows.astype(np.float32))
 
 
-def _filled_in(
-    colours: UInt8[np.ndarray, "r c 3"], known: UInt8[np.ndarray, "r c"], px: float, around: bool = False
-) -> UInt8[np.ndarray, "r c 3"]:
-    """What is not known as a mean of what is known around it, so that nothing seen runs on as a smear.
+def _spread(colours: Num[np.ndarray, "r c 3"], known: Num[np.ndarray, "r c"], px: float) -> Float[np.ndarray, "r c 3"]:
+    """A mean of what is known around each direction, the nearer the more, so that nothing seen runs on as a smear.
 
     Args:
         colours: by direction.
-        known: 1 where they are.
+        known: how much of each is known, 0 to 1.
         px: directions for each pixel of a picture 144 wide.
-        around: whether the last column is beside the first.
     """
-    weighed = np.dstack([colours * known[..., None].astype(np.float32), known])
+    weighed = np.dstack([colours * known[..., None].astype(np.float32), known]).astype(np.float32)
     total = np.zeros(weighed.shape, np.float32)
-    beyond = (0, 0) if not around else (len(colours[0]) // 2,) * 2
-    weighed = np.pad(weighed, ((0, 0), beyond, (0, 0)), "wrap")
     for share, reach in zip((1e-3) ** np.arange(len(REACHES_PX)), REACHES_PX, strict=True):
         # A wide mean needs no fine grid.
         coarser = max(1, int(reach * px / 2))
@@ -192,12 +190,26 @@ def _filled_in(
         spread = cv2.resize(weighed, sides, interpolation=cv2.INTER_AREA)
         sigma = reach * px / coarser
         spread = cv2.GaussianBlur(spread, (0, 0), 3 * sigma, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
-        spread = cv2.resize(spread, weighed.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        total += np.float32(share) * spread[:, beyond[0] : beyond[0] + len(colours[0])]
-    mean = weighed[..., :3].sum((0, 1)) / known.sum()
+        total += np.float32(share) * cv2.resize(spread, weighed.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    mean = weighed[..., :3].sum((0, 1)) / weighed[..., 3].sum()
     least = np.float32(1e-15)
-    filled = (total[..., :3] + least * mean) / (total[..., 3:] + least)
-    return np.asarray(np.where(known[..., None] > 0, colours, np.rint(filled)), np.uint8)
+    return np.asarray(np.rint((total[..., :3] + least * mean) / (total[..., 3:] + least)))
+
+
+def _spread_around(
+    colours: UInt8[np.ndarray, "r c 3"], known: UInt8[np.ndarray, "r c"], fineness: float
+) -> UInt8[np.ndarray, "r c 3"]:
+    """As ``_spread``, all around and as coarse as a far mean needs: large arrays would scatter a process's memory."""
+    times = max(1, round(COARSE_PX * DENSITY * fineness))
+    sides = tuple(max(1, side // times) for side in known.shape[::-1])
+    share = cv2.resize(known.astype(np.float32), sides, interpolation=cv2.INTER_AREA)
+    seen = (
+        cv2.resize(colours * known[..., None], sides, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+    )
+    beyond = sides[0] // 2
+    seen, share = (np.concatenate([each[:, -beyond:], each, each[:, :beyond]], axis=1) for each in (seen, share))
+    mean = _spread(seen, share, fineness * DENSITY / times)[:, beyond : beyond + sides[0]].astype(np.uint8)
+    return np.asarray(cv2.resize(mean, known.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _all_around(
@@ -211,16 +223,18 @@ def _all_around(
     away = (np.arange(count) - columns[0] - (wide - count) // 2) % count + (wide - count) // 2
     shares = np.minimum(np.arange(wide) / (JOINED * wide), 1.0).astype(np.float32)[:, None]
     # To the right of its end, and to the left of its beginning.
-    right, left = (shares * one + (1 - shares) * one[:, ::-1] for one in (part, part[:, ::-1]))
-    left = left[:, ::-1]
-    # The way on behind the car is as long on both sides; there the picture of the other side comes up to a half.
-    behind = np.minimum(away - (wide - count) // 2, (wide + count) // 2 - 1 - away)
-    other = 0.5 * np.maximum(1 - behind / (JOINED * wide), 0.0).astype(np.float32)[:, None]
-    own, across = (
-        np.where((there < 0)[:, None], left[:, there % wide], right[:, there % wide])
-        for there in (away, np.where(away < 0, away + count, away - count))
+    right, left = (
+        np.rint(shares * one + (1 - shares) * one[:, ::-1]).astype(np.uint8) for one in (part, part[:, ::-1])
     )
-    around = np.rint((1 - other) * own + other * across).astype(np.uint8)
+    left = left[:, ::-1]
+    around = np.where((away < 0)[:, None], left[:, away % wide], right[:, away % wide])
+    # The way on behind the car is as long on both sides; there the picture of the other side comes up to a half.
+    near = np.minimum(away - (wide - count) // 2, (wide + count) // 2 - 1 - away)
+    behind = np.flatnonzero(near < JOINED * wide)
+    other = np.float32(0.5) * (1 - near[behind, None] / np.float32(JOINED * wide))
+    there = np.where(away < 0, away + count, away - count)[behind]
+    across = np.where((there < 0)[:, None], left[:, there % wide], right[:, there % wide])
+    around[:, behind] = np.rint((1 - other) * around[:, behind] + other * across).astype(np.uint8)
     around[..., 3] = np.where(around[..., 3] == SEEN, SEEN, FILLED_IN)
     seen = (away >= 0) & (away < wide)
     return np.ascontiguousarray(np.where(seen[:, None], part[:, away % wide], around))
