@@ -83,7 +83,7 @@ def _open_path(path: Path) -> SceneSource:
         said = getattr(error, "strerror", None) or error
         raise InvalidScene(f"scenes={str(path)!r:.300} cannot be a path: {said}") from error
     if not exists:
-        raise InvalidScene(f"scenes={str(path)!r}: there is no such file or folder; allowed are {_ALLOWED}")
+        raise InvalidScene(f"scenes={str(path)!r:.300}: there is no such file or folder; allowed are {_ALLOWED}")
     if is_folder and is_nuscenes(path):
         from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
 
