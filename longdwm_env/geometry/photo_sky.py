@@ -9,6 +9,9 @@ from longdwm_env.types import Images
 LEAST_SHARE = 0.04
 """Share of a photograph that is sky, where any is."""
 
+AS_LIGHT = 0.8
+"""Of the median of what both signs say is sky: what is darker stands before it."""
+
 BLUE_SHARE = 0.05
 """Share of a photograph from which on its sky is a blue one."""
 
@@ -22,32 +25,22 @@ def light_sky(picture: Images, rows: int) -> UInt8[np.ndarray, "h w"]:
         picture: (H, W, 3).
         rows: above the horizon; nothing below is sky.
     """
-    smooth, blue = _smooth_and_blue(picture, rows)
-    if blue.mean() > BLUE_SHARE:
-        # A blue sky is darker than its clouds, whose edges are neither blue nor smooth.
-        around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(3 * picture.shape[0] / 96) + 1,) * 2)
-        smooth = cv2.morphologyEx(smooth | blue, cv2.MORPH_CLOSE, around)
-        smooth[rows:] = 0
-    _, parts = cv2.connectedComponents(smooth, connectivity=4)
-    reaching = np.setdiff1d(np.unique(parts[:2]), 0)
-    return np.isin(parts, reaching).astype(np.uint8)
-
-
-def is_blue(picture: Images, rows: int) -> bool:
-    """Whether the sky of a picture is a blue one, so that clouds have edges within it; see ``light_sky``."""
-    return bool(_smooth_and_blue(picture, rows)[1].mean() > BLUE_SHARE)
-
-
-def _smooth_and_blue(picture: Images, rows: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
     scale = picture.shape[0] / 96
     grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 0.7 * scale)
     slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)) * scale / 8
     light = np.percentile(grey[: max(rows, 2)], 85)
-    smooth = (slope < 6) & (grey > 0.55 * light)
+    smooth = ((slope < 6) & (grey > 0.55 * light)).astype(np.uint8)
     soft = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 0.7 * scale)
     blue = (soft[..., 2] > 1.35 * soft[..., 0]) & (slope < 12) & (grey > 0.2 * light)
-    smooth[rows:] = blue[rows:] = False
-    return smooth.astype(np.uint8), blue.astype(np.uint8)
+    smooth[rows:] = blue[rows:] = 0
+    if blue.mean() > BLUE_SHARE:
+        # A blue sky is darker than its clouds, whose edges are neither blue nor smooth.
+        around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(3 * scale) + 1,) * 2)
+        smooth = cv2.morphologyEx(smooth | blue.astype(np.uint8), cv2.MORPH_CLOSE, around)
+        smooth[rows:] = 0
+    _, parts = cv2.connectedComponents(smooth, connectivity=4)
+    reaching = np.setdiff1d(np.unique(parts[:2]), 0)
+    return np.isin(parts, reaching).astype(np.uint8)
 
 
 def above_its_edge(image: Images, upper: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -84,4 +77,20 @@ def above_its_edge(image: Images, upper: Bool[np.ndarray, "h w"]) -> Bool[np.nda
     return found
 
 
-__all__ = ["above_its_edge", "is_blue", "light_sky"]
+def agreed_sky(picture: Images, upper: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """1 where both signs say sky, and where the first does of what is as light: clouds have edges of their own.
+
+    Args:
+        picture: (H, W, 3).
+        upper: (H, W) what lies above the horizon; nothing else is sky.
+    """
+    light = light_sky(picture, int(upper.any(axis=1).sum())) > 0
+    above = above_its_edge(picture, upper)
+    both = light & above
+    if not both.any():
+        return np.zeros(light.shape, np.uint8)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return np.asarray(both | (light & (grey >= AS_LIGHT * np.median(grey[both]))), np.uint8)
+
+
+__all__ = ["above_its_edge", "agreed_sky", "light_sky"]

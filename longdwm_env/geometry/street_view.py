@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from longdwm_env.geometry.map_view.map_picture import pixel_rays
-from longdwm_env.geometry.photo_sky import above_its_edge, is_blue, light_sky
+from longdwm_env.geometry.photo_sky import agreed_sky
 from longdwm_env.types import Camera, FloatArray, Images
 
 WALL_M = 7.0
@@ -63,11 +63,8 @@ class StreetView:
         self._nearest_m = float(np.clip(near, 2.0, 30.0))
         self._aside = camera.intrinsics.fx_px / (width / 2)
         self._stretch_m = 0.6 * WALL_M * self._aside
-        rows = int(self._above.sum())
-        sky = light_sky(picture, rows)
-        if not is_blue(picture, rows):
-            # Each sign takes something else for sky: dim walls of a dark street, and a wood without any.
-            sky = sky * above_its_edge(picture, np.broadcast_to(self._above[:, None], picture.shape[:2]))
+        # Each sign takes something else for sky: dim walls of a dark street, and a wood without any.
+        sky = agreed_sky(picture, np.broadcast_to(self._above[:, None], picture.shape[:2]))
         self._sky = _spread(picture, sky) if sky.mean() > 0.02 else None
         stands = 255 * (1 - sky) if self._sky is not None else np.full_like(sky, 255)
         self._levels = [np.dstack([picture, stands]).astype(np.float32)]

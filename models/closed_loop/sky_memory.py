@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, Num, UInt8
 
 from longdwm_env.geometry.map_view.map_picture import MapPicture, pixel_rays
 from longdwm_env.geometry.map_view.upright import STATIC
-from longdwm_env.geometry.photo_sky import above_its_edge, light_sky
+from longdwm_env.geometry.photo_sky import agreed_sky
 from longdwm_env.types import Camera, FloatArray, Images
 
 LEARNT_PX, MOVING_PX, SHOWN_PX = 4.0, 10.0, 2.0
@@ -95,7 +95,7 @@ class Sky:
         free = _free(shown.inverse_depth, LEARNT_PX * fineness) & _free(shown.owners != STATIC, MOVING_PX * fineness)
         if not self.exact:
             upper = _directions(camera)[1] > 0
-            free &= (light_sky(image, int(upper.any(axis=1).sum())) > 0) & above_its_edge(image, upper)
+            free &= agreed_sky(image, upper) > 0
         columns, at = self._patch(heading_rad, camera)
         share = cv2.remap(free.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         known = (share > 0.99).astype(np.uint8)
