@@ -62,6 +62,15 @@ class Networks:
     reader_from: str = ""
     device: str = "cpu"
 
+    def left_out(self) -> list[str]:
+        """A sentence for each metric without its network."""
+        used = {"FID": (self.inception, "inception"), "FVD": (self.i3d, "i3d"), "FDS": (self.encoder, "encoder")}
+        return [
+            f"{metric} is left out: no weights were given (--{option})."
+            for metric, (network, option) in used.items()
+            if network is None
+        ]
+
     @classmethod
     def opened(
         cls,

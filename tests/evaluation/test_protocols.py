@@ -168,3 +168,14 @@ def test_drives_are_recorded_once_and_give_the_same_samples(tmp_path: Path) -> N
     with pytest.raises(InvalidConfig, match=r"is \(32, 48\).*wants \(96, 144\)"):
         _prepared(ProtocolOptions(MINI, scenes=folder), NetworkOptions(), "every keyframe", 25)
     assert [path.stat().st_mtime_ns for path in sorted(folder.glob("*.safetensors"))] == made_at
+
+
+def test_what_a_table_will_lack_is_said_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InvalidConfig, match="does not exist"):
+        _prepared(ProtocolOptions(MINI, scenes=tmp_path / "none"), NetworkOptions(), "every keyframe", 25)
+    said = capsys.readouterr().out
+    assert "FID is left out: no weights were given (--inception)" in said
+    assert "FVD is left out: no weights were given (--i3d)" in said
+    assert "FDS" not in said, "its network comes with the package"

@@ -40,3 +40,5 @@ def test_what_cannot_be_compared_is_said(folder: Path, tmp_path: Path) -> None:
         steps((), out=tmp_path)
     with pytest.raises(InvalidConfig, match="no GPU here"):
         steps((str(folder),), device="cuda", out=tmp_path)
+    with pytest.raises(InvalidConfig, match="at least two windows of 12 frames"):
+        steps((str(folder),), samples=1, frames=12, out=tmp_path)

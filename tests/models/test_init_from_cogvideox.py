@@ -4,6 +4,7 @@ import shutil
 import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
+from diffusers.utils.logging import disable_propagation, enable_propagation
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
@@ -197,3 +198,12 @@ def test_training_starts_from_a_pipeline_of_its_kind_alone(checkpoint, started, 
         Workspace(tmp_path / "run").prepare(recipe("mini-nuscenes", "debug"), mini)
     Workspace(tmp_path / "run").prepare(full, ours)
     assert Workspace(tmp_path / "run").settings == started.settings
+
+
+def test_it_warns_of_no_modules_that_the_model_does_not_have(checkpoint, tmp_path, caplog):
+    enable_propagation()
+    try:
+        init_from_cogvideox(checkpoint, tmp_path / "start")
+    finally:
+        disable_propagation()
+    assert "float32" not in caplog.text

@@ -121,7 +121,9 @@ def test_the_papers_rollout_is_145_frames(photo, saved, tmp_path, capsys) -> Non
     assert rollout(photo, "straight", 12.0, saved, out, mode="keyframes") == 0
     first = frames_of(out)
     assert len(first) == 145
-    assert "145 frames" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "145 frames" in said.out
+    assert "145/145" in said.err, "the bar counts the given picture too"
     assert [path.name for path in out.parent.iterdir()] == ["video.mp4"]
 
 

@@ -38,7 +38,7 @@ def annotate(
     scenes = open_scenes(path)
     annotator = Annotator.from_pretrained(model, device, max_new_tokens)
     count = len(scenes) if most is None else min(most, len(scenes))
-    with tqdm(total=count, unit="scene", desc="captions") as bar:
+    with tqdm(total=count, unit="caption", desc="captions") as bar:
         captions = caption(scenes, annotator, out, range(count), batch_size, lambda done: bar.update(done - bar.n))
     print(f"{out}: {len(captions)} captions")
     return 0

@@ -96,6 +96,7 @@ class KeyframeRun(Run):
             if standing.driven == 0:
                 video.write(drive.history[-1:])
                 frames += 1
+                rate.update(1)
             while True:
                 try:
                     clip, _ = next(made)

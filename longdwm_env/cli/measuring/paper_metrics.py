@@ -273,6 +273,9 @@ def _prepared(
     check_device(options.device)
     opened = opened_networks(networks, options.device)
     opened.check_files()
+    # The paper's sets take long: what their tables will lack is said now, not at the end.
+    for sentence in opened.left_out():
+        print(sentence, flush=True)
     pipeline = opened_pipeline(options.model, options.device, options.dtype)
     source = protocol_clips(
         options.scenes,

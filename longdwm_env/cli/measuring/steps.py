@@ -40,16 +40,26 @@ def steps(
         dtype: of the models' weights and pictures.
         out: folder of the table.
     """
+    from longdwm_env.evaluation.frechet import STRIDE_FRAMES
     from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.paper.continuations import clips_of, samples_from
     from longdwm_env.evaluation.paper.opening import opened_pipeline
     from longdwm_env.evaluation.provenance import path_hash
     from longdwm_env.evaluation.steps_table import Stepped, compared
+    from longdwm_env.models.readers.scorer import WINDOW_FRAMES
     from longdwm_env.training.workspace import device_of
 
     asked = [_model(each) for each in model]
     if not asked or samples < 1 or frames < 1:
         raise InvalidConfig("give at least one --model, one sample and one frame")
+    # The given frame is the first of each drive.
+    windows = samples * max(0, 1 + (1 + frames - WINDOW_FRAMES) // STRIDE_FRAMES)
+    if windows < 2:
+        raise InvalidConfig(
+            f"FDS compares at least two windows of {WINDOW_FRAMES} frames; --samples {samples} of --frames {frames} "
+            f"have {windows}. Give at least {WINDOW_FRAMES} frames and two samples, or "
+            f"{WINDOW_FRAMES + STRIDE_FRAMES} frames"
+        )
     place = str(device_of(device))
     models, sizes = [], set()
     for folder, taken in asked:

@@ -87,11 +87,9 @@ class Protocol:
             "samples from": f"{found.keys[0]} to {found.keys[-1]}",
             "seeds": f"0 to {len(found.keys) - 1}",
         }
-        used = {"FID": self.networks.inception, "FVD": self.networks.i3d, "FDS": self.networks.encoder}
-        left_out = [f"{metric} is left out: no weights were given." for metric, one in used.items() if one is None]
         blank = len(columns) - 1
         published_rows = tuple((str(key), (*cells, *[None] * (blank - len(cells)))) for key, cells in paper.items())
-        all_notes = (*notes, *left_out, SCALE_NOTE)
+        all_notes = (*notes, *self.networks.left_out(), SCALE_NOTE)
         return Table(
             name, title, tuple(columns), tuple(rows), len(found.keys), facts, all_notes, published_rows, paper_samples
         )  # fmt: skip

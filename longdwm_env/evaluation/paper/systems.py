@@ -288,9 +288,8 @@ def same_size_baseline(pipeline: LongDWMPipeline, folder: Path | None) -> list[S
     """The trained baseline of a folder, given what it was trained with; none without one."""
     if folder is None:
         return []
-    transformer = (
-        LongDWMTransformer3DModel.from_pretrained(str(folder)).eval().to(pipeline.device, pipeline.coarse.dtype)
-    )
+    loaded = LongDWMTransformer3DModel.from_pretrained(str(folder), torch_dtype=pipeline.coarse.dtype)
+    transformer = loaded.eval().to(pipeline.device)
     use_warp = trained_with_warp(folder).get("ar-baseline", True)
     return [Autoregressive("autoregressive, same size", pipeline, transformer, use_warp)]
 
