@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from longdwm_env.cli.measuring.paper_metrics import NetworkOptions, ProtocolOptions, _prepared
+from longdwm_env.cli.measuring.paper_metrics import NetworkOptions, ProtocolOptions, _prepared, interpolation
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import protocols as run
@@ -179,3 +179,8 @@ def test_what_a_table_will_lack_is_said_before_anything_is_made(
     assert "FID is left out: no weights were given (--inception)" in said
     assert "FVD is left out: no weights were given (--i3d)" in said
     assert "FDS" not in said, "its network comes with the package"
+
+
+def test_a_single_gap_is_refused_before_it_is_filled(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match="--samples 2 or more"):
+        interpolation(ProtocolOptions(MINI, samples=1, out=tmp_path))

@@ -140,9 +140,12 @@ def _peers(options: ProtocolOptions) -> "list[System]":
 def interpolation(protocol: ProtocolFlag, networks: NetworksFlag = OWN_NETWORKS) -> int:
     """Filling gaps between recorded keyframes (LongDWM, Table 8)."""
     from longdwm_env.clock import FRAMES_PER_INTERVAL
+    from longdwm_env.errors import InvalidConfig
     from longdwm_env.evaluation.paper.interpolators import Blend, FineBetween, WarpBetween
     from longdwm_env.evaluation.paper.protocols import interpolation
 
+    if protocol.samples == 1:
+        raise InvalidConfig("a gap is one window of a second, and Frechet distances need two: --samples 2 or more")
     pipeline, prepared = _prepared(protocol, networks, "every keyframe", FRAMES_PER_INTERVAL + 1)
     rivals: list[Interpolator] = [FineBetween(pipeline), Blend(), WarpBetween(pipeline.settings)]
     return written(interpolation(prepared, rivals), protocol.out)
