@@ -61,8 +61,8 @@ class StreetTones(ModelMixin, ConfigMixin):
         self.up_half = _block(5 * channels, 2 * channels)
         self.up_whole = _block(3 * channels, channels)
         self.change = nn.Conv2d(channels, 3, 1)
-        nn.init.zeros_(self.change.weight)
-        nn.init.zeros_(self.change.bias)
+        for parameter in self.change.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, street: Tensor, picture: Tensor, driven: Tensor) -> Tensor:
         """(B, 3, 24, 36) to add.

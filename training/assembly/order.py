@@ -34,7 +34,7 @@ def check_not_taught(workspace: Workspace, stage: Stage) -> None:
         return
     components = ("coarse", "fine") if stage.sample == "whole" else (stage.component,)
     for component in components:
-        maker = workspace.made_by.get(component)
+        maker = workspace.made_by.get(component) or ""
         if maker in STAGES and STAGES[maker].few_steps:
             others = [name for name, each in STAGES.items() if each.component == component and not each.few_steps]
             earlier = [name for name in others if trained_with(workspace, name) is not None]
