@@ -358,8 +358,10 @@ class Policy:
 
 def test_a_server_ends_when_asked_though_its_policy_hangs(tmp_path):
     (tmp_path / "hanging.py").write_text(HANGING)
+    # Where the tests run in the background of a shell, the signal is ignored there and in all that they start.
     program = (
-        "import sys\nfrom longdwm_env.cli import main\nfrom longdwm_env.cli.drives import serve_policy\n"
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from longdwm_env.cli import main\nfrom longdwm_env.cli.drives import serve_policy\n"
         "serve_policy.LAST_ANSWER_S = 0.5\n"
         f"sys.exit(main(['serve-policy', '--policy', {str(tmp_path / 'hanging.py')!r}, '--port', '0']))"
     )
