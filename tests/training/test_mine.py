@@ -137,15 +137,19 @@ def test_time_counts_over_calls_and_is_shared(tmp_path):
         Hour(tmp_path, 0)
 
 
+def wait_until(is_so):
+    deadline = time.monotonic() + 30
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_time_is_noted_while_it_passes(tmp_path, monkeypatch):
     monkeypatch.setattr("longdwm_env.training.mine.hour.NOTED_EVERY_S", 0.02)
     monkeypatch.setattr("longdwm_env.training.mine.hour.SAID_EVERY_S", 0.05)
     said = []
     hour = Hour(tmp_path, 10, said.append)
     with hour.spending("compose"):
-        deadline = time.monotonic() + 30
-        while not said and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: bool(said))
         noted = json.loads((tmp_path / "hour.json").read_text())["spent_s"]
     assert noted["compose"] >= 0, "what a killed call has spent is known"
     assert "min spent" in said[0]
@@ -167,10 +171,12 @@ def test_how_far_a_part_is_is_said_while_it_goes_on(tmp_path, monkeypatch):
     hour = Hour(tmp_path, 10, said.append)
     with hour.spending("poses"):
         hour.reached(0.0)
-        deadline = time.monotonic() + 30
-        while not any("25% done" in line and "more" in line for line in said) and time.monotonic() < deadline:
+
+        def is_said():
             hour.reached(0.25)
-            time.sleep(0.005)
+            return any("25% done" in line and "more" in line for line in said)
+
+        wait_until(is_said)
     assert any("25% done, about" in line for line in said)
 
 

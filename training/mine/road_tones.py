@@ -148,7 +148,8 @@ def teach(pairs: Pairs, folder: Path, seconds: float, seed: int = 0, patience: i
     if saved := checkpoints(folder):
         last = read_checkpoint(saved[-1])
         restore(network, optimizer, last)
-        average.load_state_dict(last.ema, strict=False)
+        # Averages are of parameters; the road's mean is no parameter.
+        average.load_state_dict({"road": road, **last.ema})
         step, best_db, best_step = last.step, float(last.facts["best_db"]), int(last.facts["best_step"])
         best = load_file(folder / "best.safetensors")
     for one in (network, average):

@@ -304,8 +304,11 @@ def _road_evidence(
             if pictures is None:
                 seen, pictures = [], footage.frames(float(times[begin - back]))
             seen = seen[len(seen) - back :]
-            for frame, (_, picture) in zip(range(begin - back + len(seen), end), pictures, strict=False):
-                seen.append(from_above(picture, area, view, first_m, float(pitch[frame]), float(swing[frame, 2])))
+            for frame in range(begin - back + len(seen), end):
+                timed = next(pictures, None)
+                if timed is None:
+                    raise InvalidScene(f"{footage.name} ends at {times[frame]:.1f} s when it is read a second time")
+                seen.append(from_above(timed[1], area, view, first_m, float(pitch[frame]), float(swing[frame, 2])))
             judged = judge(begin - back, seen, end - begin)
             pieces.put(f"road-{piece}", judged)
         else:
