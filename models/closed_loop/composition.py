@@ -68,7 +68,7 @@ class SecondParts:
 
     def keyframe(self, matched: Images, coarse: Images, frame: int = clock.FRAMES_PER_INTERVAL) -> FrameParts:
         """Of the next keyframe, from its matched sweep and the Coarse model's picture, (H, W, 3) each."""
-        taken, mask = self._taken(self.first, 0, frame)
+        taken, mask = self.taken(self.first, 0, frame)
         empty = np.zeros_like(self.first)
         return self._parts(frame, (taken, empty, matched, coarse), (mask, np.zeros_like(mask)), 1.0, 1.0)
 
@@ -78,7 +78,7 @@ class SecondParts:
         swept = self._swept(last, frames) if self.surroundings.scenery is None else None
         made = []
         for index, frame in enumerate(frames):
-            (front, in_front), (back, in_back) = self._front(frame), self._taken(last, end, frame)
+            (front, in_front), (back, in_back) = self._front(frame), self.taken(last, end, frame)
             nearer = front if frame <= end // 2 else back
             pictures = (front, back, nearer if swept is None else swept[index], np.zeros_like(front))
             made.append(self._parts(frame, pictures, (in_front, in_back), 0.0, frame / end))
@@ -109,7 +109,7 @@ class SecondParts:
 
     def _front(self, frame: int) -> tuple[Images, Images]:
         """The present frame taken along to a later one, and where it shows what the map says."""
-        return self._fronts.get(frame) or self._taken(self.first, 0, frame)
+        return self._fronts.get(frame) or self.taken(self.first, 0, frame)
 
     def _relative(self, end: int) -> FloatArray:
         poses = self.surroundings.poses
@@ -122,7 +122,8 @@ class SecondParts:
         """What the map and the boxes show of a frame."""
         return self.surroundings.shown(frame, self.camera)
 
-    def _taken(self, image: Images, source: int, target: int) -> tuple[Images, Images]:
+    def taken(self, image: Images, source: int, target: int) -> tuple[Images, Images]:
+        """An image (H, W, 3) of one frame of the second as another frame sees it, and (H, W) where the map agrees."""
         here = self.surroundings
         return reprojected(
             image, self.shown(source), here.poses[source], source,

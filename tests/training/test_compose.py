@@ -6,11 +6,11 @@ import torch
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models import presets
-from longdwm_env.models.compositor import FLAGS, Compositor
+from longdwm_env.models.compositor import FLAGS, Compositor, Ingredients
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.training.composition.choice import chosen_street
 from longdwm_env.training.composition.config import ComposeConfig, CompositorTraining, StreetShares
-from longdwm_env.training.composition.critic import PatchCritic, patch_distance
+from longdwm_env.training.composition.critic import PatchCritic, motion_distance, patch_distance, texture_distance
 from longdwm_env.training.composition.drives import OwnDrive
 from longdwm_env.training.composition.looks import PhotographicLook, PhotographicStreet
 from longdwm_env.training.composition.stage import compose
@@ -60,6 +60,14 @@ def test_the_truth_beside_it_is_the_simulator_s(pipeline):
     stretch = alone.drive_on()
     assert (moments[0].target == stretch.truth(12)).all()
     assert (moments[1].target == stretch.truth(6)).all()
+    # Beside it the truth of the keyframes as it moves: about what was to be seen, where the map agrees.
+    agrees = moments[1].parts.masks[0] > 0
+    near, far = (
+        np.abs(moments[1].target.astype(float) - other)[agrees].mean()
+        for other in (moments[1].taken[0], stretch.truth(0))
+    )
+    assert near < far
+    assert not moments[0].taken[1].any()
 
 
 def test_knowledge_is_withheld(pipeline):
@@ -141,6 +149,7 @@ def test_streets_of_every_kind_are_chosen():
 def a_moment(value, size=SIZE):
     return {
         "pictures": np.full((4, *size, 3), value, np.uint8),
+        "taken": np.full((2, *size, 3), value, np.uint8),
         "masks": np.full((2, *size), 255, np.uint8),
         "map_pictures": np.full((*size, 4), value, np.uint8),
         "flags": np.array([1, 1, 1, 1, 0], np.float32),
@@ -221,6 +230,37 @@ def test_patch_distance_is_nothing_between_equals_and_grows():
     same, other = patch_distance(picture, picture, torch.ones(1)), patch_distance(picture, picture + 0.5, torch.ones(1))
     assert (same < other).all()
     assert same.max() < 0.02
+
+
+def a_texture(seed):
+    return torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_faint_texture_counts_like_a_strong_one():
+    texture, everywhere = a_texture(0), torch.ones(1, 1, 32, 48)
+    strong, faint = (texture_distance(-share * texture, share * texture, everywhere) for share in (0.5, 0.1))
+    # Brightness is not texture.
+    assert texture_distance(0 * texture + 0.3, texture, everywhere) < 0.05
+    assert 0.8 < float(faint) < 1.2
+    assert float(faint) == pytest.approx(float(strong), rel=0.05)
+    # What is drawn where nothing was wanted counts more than what is missing.
+    assert texture_distance(0.1 * texture, 0 * texture, everywhere) > 2 * faint
+
+
+def test_what_was_made_goes_by_like_the_truth():
+    own, truth, change = a_texture(0), a_texture(1), 0.1 * a_texture(2)
+    nothing = torch.zeros_like(own)
+    masks = torch.stack([torch.ones(1, 32, 48), torch.zeros(1, 32, 48)], 1)
+    given = Ingredients(
+        torch.stack([own, nothing, nothing, nothing], 1), masks,
+        torch.zeros(1, 4, 32, 48), torch.zeros(1, 1, 32, 48), torch.zeros(1, 5, 16), torch.zeros(1, len(FLAGS)),
+    )  # fmt: skip
+    taken = torch.stack([truth, nothing], 1)
+    kept = motion_distance(own + change, given, truth + change, taken)
+    assert kept < 0.1
+    assert motion_distance(a_texture(3), given, truth + change, taken) > 5 * kept
+    # Also the truth itself, if something else was there before.
+    assert motion_distance(truth + change, given, truth + change, taken) > 5 * kept
 
 
 def test_the_critic_looks_at_two_scales():

@@ -12,7 +12,7 @@ class CompositorTraining:
         alone_steps: by patch distance alone, before the critic joins.
         rising_steps: over which the critic's weight rises.
         learning_rate: of the compositor; the critic's is twice it.
-        distance_weight, fooling_weight, matching_weight: of the terms of the loss.
+        distance_weight, texture_weight, motion_weight, fooling_weight, matching_weight: of the terms of the loss.
         road_user_weight: how much more a squared error counts where the map shows a road user; about six times the
             loss, which is of its root.
         average: decay of the averaged weights.
@@ -25,6 +25,8 @@ class CompositorTraining:
     rising_steps: int = 300
     learning_rate: float = 2e-4
     distance_weight: float = 0.5
+    texture_weight: float = 0.5
+    motion_weight: float = 0.5
     fooling_weight: float = 0.15
     matching_weight: float = 1.0
     road_user_weight: float = 35.0

@@ -4,6 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from longdwm_env.models.compositor import Ingredients
+
+WINDOW_PX = 9
+"""Side of the window within which ``texture_distance`` measures contrast."""
+
+LEAST_LOCAL_CONTRAST = 0.016
+"""Standard deviation in a window that counts like none: two of 255 levels."""
+
 
 class PatchCritic(nn.Module):
     """Least squares over patches at two scales (Mao et al., "Least squares GAN", 2017; Isola et al., "pix2pix", 2017).
@@ -57,3 +65,43 @@ def patch_distance(made: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     e = weights * ((d**2).mean(1, keepdim=True) + 3 * (across**2 + down**2).mean(1, keepdim=True))
     pooled = [e if k == 1 else F.avg_pool2d(e, k, stride=k // 2) for k in (1, 4, 12)]
     return torch.stack([(p + 1e-4).sqrt().mean((1, 2, 3)) for p in pooled]).mean(0)
+
+
+def texture_distance(error: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """How large an error's texture is, (B, 3, H, W), by the contrast of what was wanted around each pixel; a scalar.
+
+    A wet road at night has a contrast of a few levels, and how it moves is how fast the car drives: there an error of
+    a few levels counts like one of a hundred at a skyline. A picture without any texture has about 1. Squares are
+    weighted by (B, 1, H, W).
+    """
+    variance = _mean_around(_texture(wanted).square().mean(1, keepdim=True)) + LEAST_LOCAL_CONTRAST**2
+    squares = weights * _texture(error).square().mean(1, keepdim=True) / variance
+    return (F.avg_pool2d(squares, 4, 2) + 1e-3).sqrt().mean()
+
+
+def motion_distance(made: Tensor, given: Ingredients, wanted: Tensor, taken: Tensor) -> Tensor:
+    """How far textures move otherwise than in truth, a scalar.
+
+    What a frame changes against the two keyframes around it, taken along, is compared with what truth changes against
+    truth there, where the map says that they show the same. So what was made once goes by as the car drives, also if it
+    is not what was to be seen; by the other terms alone it would be drawn anew in each frame.
+
+    Args:
+        made: (B, 3, H, W) the frames.
+        given: what they were put together from; ``taken`` belongs to its first two pictures and its masks.
+        wanted: (B, 3, H, W).
+        taken: (B, 2, 3, H, W) what was wanted at the keyframes, taken along.
+    """
+    ends = [
+        texture_distance((made - given.pictures[:, end]) - (wanted - taken[:, end]), wanted, given.masks[:, end, None])
+        for end in range(taken.shape[1])
+    ]
+    return torch.stack(ends).sum()
+
+
+def _texture(pictures: Tensor) -> Tensor:
+    return pictures - _mean_around(pictures)
+
+
+def _mean_around(pictures: Tensor) -> Tensor:
+    return F.avg_pool2d(F.pad(pictures, (WINDOW_PX // 2,) * 4, mode="reflect"), WINDOW_PX, 1)

@@ -44,6 +44,8 @@ class Moment:
         parts: of the frame.
         text: (S, D) embedding of the prompt.
         target: (H, W, 3) what was to be seen.
+        taken: (2, H, W, 3) what was to be seen at the two keyframes around it, taken along as the first two pictures of
+            ``parts`` were; zeros where there is none.
         road_users: bool (H, W), where the map shows one.
         second: of the drive.
     """
@@ -51,6 +53,7 @@ class Moment:
     parts: FrameParts
     text: Tensor
     target: Images
+    taken: Images
     road_users: NDArray[np.bool_]
     second: int
 
@@ -71,6 +74,7 @@ class Moment:
             "flags": self.parts.flags,
             "texts": self.text.numpy(),
             "targets": self.target[rows, columns],
+            "taken": self.taken[:, rows, columns],
             "road_users": self.road_users[rows, columns],
             "seconds": self.second,
         }
@@ -145,9 +149,16 @@ class OwnDrive:
             made |= self._composed(between, known)
         moments, self._first = self._first, []
         if drawn:
+            ends = [(end, stretch.truth(end)) for end in (0, STEP)]
             for index, part in parts.items():
-                shown = second.shown(index).owners != STATIC
-                moments.append(Moment(part, self.text, stretch.truth(index), shown, self.second))
+                target, shown = stretch.truth(index), second.shown(index).owners != STATIC
+                taken = np.stack(
+                    [
+                        np.zeros_like(image) if end == index else second.taken(image, end, index)[0]
+                        for end, image in ends
+                    ]
+                )
+                moments.append(Moment(part, self.text, target, taken, shown, self.second))
         self.history = [*self.history, made[STEP]][-HISTORY:]
         if STEP - BEFORE in made:
             self.before = made[STEP - BEFORE], poses[STEP - BEFORE]
@@ -173,7 +184,9 @@ class OwnDrive:
         second = SecondParts(picture, here.surroundings, self.camera)
         parts = second.restyled()
         self.history = [self._composed({0: parts}, here.surroundings)[0]]
-        self._first = [Moment(parts, self.text, here.truth(0), second.shown(0).owners != STATIC, 0)]
+        target = here.truth(0)
+        nothing = np.zeros((2, *target.shape), np.uint8)
+        self._first = [Moment(parts, self.text, target, nothing, second.shown(0).owners != STATIC, 0)]
 
     @torch.no_grad()
     def _composed(self, parts: Mapping[int, FrameParts], known: Surroundings) -> dict[int, Images]:

@@ -26,6 +26,7 @@ def _columns(image_size: ImageSize, text_shape: tuple[int, int]) -> dict[str, tu
         "flags": ((len(FLAGS),), np.float32),
         "texts": (text_shape, np.float32),
         "targets": ((height, width, 3), np.uint8),
+        "taken": ((2, height, width, 3), np.uint8),
         "road_users": ((height, width), np.uint8),
         "seconds": ((), np.int32),
     }

@@ -16,7 +16,7 @@ from longdwm_env.models.closed_loop.composition import ingredients_from_arrays
 from longdwm_env.models.compositor import Compositor, Ingredients
 from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.training.composition.config import CompositorTraining
-from longdwm_env.training.composition.critic import PatchCritic, patch_distance
+from longdwm_env.training.composition.critic import PatchCritic, motion_distance, patch_distance, texture_distance
 from longdwm_env.training.composition.store import MomentRing
 
 LOG_EVERY = 50
@@ -54,12 +54,13 @@ class CompositorTrainer:
         if state is not None:
             self._restore(state)
 
-    def train_step(self, given: Ingredients, wanted: Tensor, road_users: Tensor) -> dict[str, float]:
+    def train_step(self, given: Ingredients, wanted: Tensor, taken: Tensor, road_users: Tensor) -> dict[str, float]:
         """One step on B moments; returns what the log shows.
 
         Args:
             given: what their frames are put together from.
             wanted: (B, 3, H, W) the frames.
+            taken: (B, 2, 3, H, W) the keyframes around them, taken along; see ``drives.Moment``.
             road_users: (B, 1, H, W), 1 where a map shows one and close by.
         """
         warm = float(np.clip((self.step - self.config.alone_steps) / self.config.rising_steps, 0, 1))
@@ -70,15 +71,16 @@ class CompositorTrainer:
             scores: tuple[list[Tensor], list[Tensor]] = self.critic((picture - mean) / deviation * 0.5, shown)
             return scores
 
-        log = {}
         with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
             made = self.compositor(given)
-        distance = (
-            patch_distance(made.float(), wanted, 1 + self.config.road_user_weight * road_users)
-            * (0.4 / deviation.flatten())
-        ).mean()
-        loss = self.config.distance_weight * distance
-        log["distance"] = float(distance.detach())
+        weights = 1 + self.config.road_user_weight * road_users
+        distance = (patch_distance(made.float(), wanted, weights) * (0.4 / deviation.flatten())).mean()
+        texture = texture_distance(made.float() - wanted, wanted, weights)
+        motion = motion_distance(made.float(), given, wanted, taken)
+        loss = self.config.distance_weight * distance + self.config.texture_weight * texture
+        loss = loss + self.config.motion_weight * motion
+        terms = {"distance": distance, "texture": texture, "motion": motion}
+        log = {name: float(term.detach()) for name, term in terms.items()}
         if self.step >= self.config.alone_steps:
             with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
                 real, wanted_features = judged(wanted)
@@ -182,10 +184,12 @@ def train(
             moments["pictures"], moments["masks"], moments["map_pictures"], moments["flags"],
             noise, torch.from_numpy(moments["texts"]),
         )  # fmt: skip
-        wanted = torch.from_numpy(moments["targets"]).movedim(-1, 1).float() / 127.5 - 1
+        wanted, taken = (
+            torch.from_numpy(moments[name]).movedim(-1, -3).float() / 127.5 - 1 for name in ("targets", "taken")
+        )
         # With what is close around them: lamps shine beyond their outlines.
         road_users = F.max_pool2d(torch.from_numpy(moments["road_users"])[:, None].float(), 5, 1, 2)
-        for name, value in trainer.train_step(given, wanted, road_users).items():
+        for name, value in trainer.train_step(given, wanted, taken, road_users).items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
         if trainer.step % 50 == 0:
@@ -215,6 +219,7 @@ def _cut_log(path: Path, step: int) -> None:
 def mirrored(moments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same moments, left and right exchanged."""
     flipped = dict(moments)
-    for name, axis in (("pictures", 3), ("masks", 3), ("map_pictures", 2), ("targets", 2), ("road_users", 2)):
+    columns = ("pictures", 3), ("masks", 3), ("map_pictures", 2), ("targets", 2), ("taken", 3), ("road_users", 2)
+    for name, axis in columns:
         flipped[name] = np.ascontiguousarray(np.flip(moments[name], axis=axis))
     return flipped
