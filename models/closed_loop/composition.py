@@ -4,6 +4,7 @@ Within a second the keyframe comes first, from the frame before it and the Coars
 between, from the keyframes on both sides.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -68,7 +69,7 @@ class SecondParts:
 
     def keyframe(self, matched: Images, coarse: Images, frame: int = clock.FRAMES_PER_INTERVAL) -> FrameParts:
         """Of the next keyframe, from its matched sweep and the Coarse model's picture, (H, W, 3) each."""
-        taken, mask = self.taken(self.first, 0, frame)
+        taken, mask = self._front(frame)
         empty = np.zeros_like(self.first)
         return self._parts(frame, (taken, empty, matched, coarse), (mask, np.zeros_like(mask)), 1.0, 1.0)
 
@@ -98,13 +99,8 @@ class SecondParts:
             self.first, last, self.camera, ahead, fallback, BETWEEN_SWEEP, [frame - 1 for frame in frames]
         )
 
-    def draw_maps(self, frames: Sequence[int]) -> None:
-        """Draw what the map shows of frames before it is needed."""
-        for frame in frames:
-            self.shown(frame)
-
     def prepare(self, frame: int) -> None:
-        """Do for a frame between what can be done before the keyframe is there."""
+        """Do for a frame, between or the next keyframe, what can be done before the keyframe is there."""
         self._fronts[frame] = self._front(frame)
 
     def _front(self, frame: int) -> tuple[Images, Images]:
@@ -200,6 +196,7 @@ class FrameComposer:
         self.compositor = compositor.to(memory_format=torch.channels_last) if on_cpu else compositor
         self.device = device
         self.in_bfloat16 = on_cpu and compositor.dtype == torch.float32 and faster_in_bfloat16()
+        self._copy: tuple[list[tuple[int, int]], Compositor] | None = None
         self._as_alone: dict[torch.Size, bool] = {}
 
     @torch.no_grad()
@@ -247,9 +244,18 @@ class FrameComposer:
         return torch.cat([self._in_one_pass(given.only(index)) for index in range(len(given.flags))])
 
     def _in_one_pass(self, given: Ingredients) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            made: Tensor = self.compositor(given)
+        made: Tensor = (self._in_half() if self.in_bfloat16 else self.compositor)(given)
         return made
+
+    def _in_half(self) -> Compositor:
+        """The network with its weights in bfloat16: to the bit what autocast makes, which converts them every time."""
+        weights = [(weight.data_ptr(), weight._version) for weight in self.compositor.parameters()]
+        if self._copy is None or self._copy[0] != weights:
+            copied = copy.deepcopy(self.compositor)
+            for part in copied.children():
+                part.to(torch.bfloat16)
+            self._copy = weights, copied
+        return self._copy[1]
 
 
 def as_ingredients(

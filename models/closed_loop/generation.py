@@ -18,7 +18,7 @@ from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.models.closed_loop.composition import BegunSeconds, FrameComposer, SecondParts
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import Lanes, joined
 from longdwm_env.models.closed_loop.samples import CoarseInputs, Gap, Present, Sampling
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.codec.video_codec import Codec, uint8_from_images
@@ -37,9 +37,8 @@ Result = TypeVar("Result")
 CLIP_FRAMES = clock.FRAMES_PER_INTERVAL + 1
 """Frames of a clip of the Fine model: both keyframes and those between."""
 
-DRAWN_AHEAD = 4
-"""Frames whose maps are drawn beside the Coarse model, and who are prepared beside the keyframe where they may be asked
-for later: about as many as take no longer than it."""
+PREPARED_AHEAD = 4
+"""Frames that are prepared beside the keyframe where they may be asked for later: about as many as take no longer."""
 
 
 class Generation:
@@ -164,22 +163,24 @@ class Generation:
         surroundings = present.surroundings or Surroundings(np.concatenate([np.zeros((1, 3)), poses]))
         known = (present.history[-1], surroundings, present.camera)
         parts = self._begun.parts(*known) if and_keyframe else SecondParts(*known)
-        ahead = range(1, (DRAWN_AHEAD if and_keyframe else min(num_frames, DRAWN_AHEAD)) + 1)
-        # Beside the Coarse model, another lane draws what does not depend on it.
-        beside: list[Callable[[], tuple[Images | None, Images | None]]] = [
-            partial(self._coarse, present, poses[-1], sampling),
-            partial(self._seen, present, poses[-1], parts, ahead),
+
+        def composed(coarse: tuple[Images | None, Images], seen: Images | None) -> Images:
+            matched = seen if coarse[0] is None else coarse[0]
+            assert matched is not None
+            return self._composed_keyframe(present, matched, coarse[1], parts)
+
+        # Beside the Coarse model another lane does what the keyframe needs and it does not say; beside the keyframe,
+        # what the frames before it need and it does not say.
+        tasks: list[Callable[[], Images | None]] = [
+            *joined(
+                partial(self._coarse, present, poses[-1], sampling),
+                partial(self._seen, present, poses[-1], parts),
+                composed,
+            )
         ]
-        (matched, coarse), (seen, _) = self.run(beside)
-        matched = seen if matched is None else matched
-        assert matched is not None
-        assert coarse is not None
-        # And beside the keyframe, what the frames before it need and it does not say.
-        tasks: list[Callable[[], Images | None]] = [partial(self._composed_keyframe, present, matched, coarse, parts)]
-        last = max(num_frames, DRAWN_AHEAD) if and_keyframe else min(num_frames, clock.FRAMES_PER_INTERVAL - 1)
+        last = max(num_frames, PREPARED_AHEAD) if and_keyframe else min(num_frames, clock.FRAMES_PER_INTERVAL - 1)
         tasks += [partial(self._prepare, parts, number) for number in range(1, last + 1)]
-        keyframe = self.run(tasks)[0]
-        assert keyframe is not None
+        keyframe = next(made for made in self.run(tasks) if made is not None)
         frames = self._composed_frames(present, keyframe, range(1, num_frames + 1), parts)
         return np.concatenate([frames, keyframe[None]]) if and_keyframe else frames
 
@@ -256,15 +257,12 @@ class Generation:
         with self._stage("geometry"):
             return matched_view(present.history[-1], present.camera, pose, present.before, self.settings)
 
-    def _seen(
-        self, present: Present, pose: FloatArray, parts: SecondParts, ahead: Sequence[int]
-    ) -> tuple[Images | None, None]:
-        """The matched sweep where ``_coarse`` gives none; and the maps that a second needs first are drawn."""
+    def _seen(self, present: Present, pose: FloatArray, parts: SecondParts) -> Images | None:
+        """The matched sweep where ``_coarse`` gives none; and all else that a keyframe needs is prepared."""
         size = present.camera.intrinsics.image_size
         matched = None if self.coarse_size(size) == size else self._matched(present, pose)
-        with self._stage("geometry"):
-            parts.draw_maps((0, clock.FRAMES_PER_INTERVAL, *ahead))
-        return matched, None
+        self._prepare(parts, clock.FRAMES_PER_INTERVAL)
+        return matched
 
     def coarse_size(self, image_size: ImageSize) -> ImageSize:
         """The size that the Coarse model sees pictures of a size at: where these are a multiple of its own, its own."""

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
-from functools import lru_cache
-from typing import TypeVar
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import torch
 
 Result = TypeVar("Result")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 class _Here(threading.local):
@@ -66,6 +68,26 @@ class Lanes:
         with _taken(_pool(self.count), len(tasks)) as lanes:
             wait([lane.thread.submit(_work_off, own[place], waiting) for place, lane in enumerate(lanes)])
         return [each.result() for each in ended]
+
+
+def joined(
+    first: Callable[[], First], second: Callable[[], Second], then: Callable[[First, Second], Result]
+) -> list[Callable[[], Result | None]]:
+    """Two tasks for lanes, of which the one that ends last goes on with what needs both results.
+
+    No lane waits for the other one: it does the tasks that follow. The other's result is None.
+    """
+    made: dict[str, Any] = {}
+    counting = threading.Lock()
+
+    def one(name: str, task: Callable[[], Any]) -> Result | None:
+        result = task()
+        with counting:
+            made[name] = result
+            is_last = len(made) == 2
+        return then(made["first"], made["second"]) if is_last else None
+
+    return [partial(one, "first", first), partial(one, "second", second)]
 
 
 @contextmanager

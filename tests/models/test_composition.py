@@ -17,7 +17,9 @@ from longdwm_env.models.closed_loop.composition import (
 )
 from longdwm_env.models.closed_loop.samples import Present
 from longdwm_env.models.closed_loop.surroundings import Surroundings
-from longdwm_env.models.compositor import FLAGS, PICTURES, SHARES, Compositor
+from longdwm_env.models.codec.video_codec import uint8_from_images
+from longdwm_env.models.compositor import FLAGS, PICTURES, SHARES, Compositor, _halved
+from longdwm_env.models.network.sampler import counted_noise
 from longdwm_env.models.world import DiffusionWorld
 
 SIZE = (32, 48)
@@ -163,6 +165,31 @@ def test_frames_that_differ_in_a_batch_are_composed_one_by_one(picture, scene_wi
 
     careless = Careless(text_dim=80, widths=(8, 8, 8), depths=(1, 1, 1)).eval()
     assert several_at_once(careless, picture, scene_with) == [5] + 10 * [1]
+
+
+def test_in_bfloat16_all_is_as_autocast_makes_it_also_after_the_weights_have_changed(picture, scene_with):
+    compositor = make_compositor()
+    present = Present(picture(SIZE, 1)[None], scene_with(SIZE).camera, torch.zeros(5, 16), 3, 24)
+    composer, part = FrameComposer(compositor, torch.device("cpu")), some_parts()
+    composer.in_bfloat16 = True
+    made = []
+    for _ in range(2):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            noise = counted_noise([3], [36], "compose", (1, *SIZE), torch.device("cpu"), torch.float32)
+            expected = uint8_from_images(compositor(as_ingredients([part], noise, torch.zeros(1, 5, 16))))[0]
+        made.append(composer.composed([part], present, [12])[0])
+        assert (made[-1] == expected).all()
+        compositor.load_state_dict(make_compositor(1).state_dict())
+    assert (made[0] != made[1]).any()
+    assert compositor.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_pictures_are_halved_as_torch_does_it(dtype):
+    x = torch.randn(2, 3, 8, 12).to(dtype)
+    made = _halved(x)
+    assert torch.equal(made, torch.nn.functional.pixel_unshuffle(x, 2))
+    assert made.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_begun_second_is_found_again_by_what_it_shows(picture, scene_with):

@@ -6,7 +6,7 @@ import torch
 
 from longdwm_env import timing
 from longdwm_env.models.bundled import bundled_pipeline_folder
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import Lanes, joined
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.world import DiffusionWorld
 
@@ -78,6 +78,26 @@ def test_a_task_may_ask_for_lanes():
     inner = [lambda: threading.get_ident()] * 3
     for names in lanes.run([lambda: lanes.run(inner)] * 8):
         assert len(set(names)) == 1
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_the_later_of_two_tasks_goes_on_with_what_needs_both(lanes):
+    """And the lane of the earlier one with other tasks: here the second can only end when the third has."""
+    meanwhile = threading.Event()
+
+    def second():
+        assert lanes == 1 or meanwhile.wait(timeout=60)
+        return 3
+
+    tasks = joined(lambda: 2, second, lambda a, b: 10 * a + b)
+    assert Lanes(lanes).run([*tasks, meanwhile.set]) == [None, 23, None]
+
+
+def test_what_needs_two_tasks_is_not_done_where_one_fails():
+    done = []
+    with pytest.raises(ZeroDivisionError):
+        Lanes(2).run(joined(lambda: 1 / 0, lambda: 1, lambda a, b: done.append((a, b))))
+    assert not done
 
 
 def test_an_error_is_raised_when_all_are_done():
