@@ -8,13 +8,13 @@ import numpy as np
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation import report
 from longdwm_env.evaluation.image_quality import psnr_db
-from longdwm_env.evaluation.report import page
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
-from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.io.routes import read_poses
 from longdwm_env.io.video import write_video
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, read_trust
@@ -196,7 +196,8 @@ def write_page(
         )
     ]  # fmt: skip
     gains = (after.world - before.world).mean(axis=0)
-    text = page(
+    report.write_page(
+        folder / PAGE,
         "own_road.html.j2",
         title=title,
         seconds=SECONDS,
@@ -204,7 +205,6 @@ def write_page(
         gains=[f"{gain:+.1f}" for gain in gains],
         moments=len(drive.moments),
     )
-    atomic_write_bytes(folder / PAGE, text.encode())
     return folder / PAGE
 
 

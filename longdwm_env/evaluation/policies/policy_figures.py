@@ -195,7 +195,7 @@ def agreement_figure(terms: Sequence[TermAgreement], world: str) -> bytes:
             axes.plot(term.simulator_interval[row], [y, y], color=color, lw=1.5, alpha=0.4)
             axes.plot([x, x], term.world_interval[row], color=color, lw=1.5, alpha=0.4)
             axes.plot([x], [y], marker, color=color, ms=6)
-        r2 = "-" if term.r2.value is None else f"{term.r2.value:.2f}"
+        r2 = "-" if np.isnan(term.r2.value) else f"{term.r2.value:.2f}"
         axes.set_title(f"{FACTS[term.name].label}   R2 {r2}", size=9)
         axes.set(xlim=ends, ylim=ends, xlabel="simulator", ylabel=for_figure(world[-20:]))
         axes.tick_params(labelsize=7)
