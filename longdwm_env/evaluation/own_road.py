@@ -103,10 +103,10 @@ class RoadQuality:
     kept: FloatArray
 
 
-def driven_again(world: WorldModel, drive: RecordedDrive, moment: int, seconds: int, seed: int = 0) -> Images:
+def driven_again(world: WorldModel, drive: RecordedDrive, moment: int, seconds: int) -> Images:
     """What a world shows on a drive's way, (12 seconds + 1, H, W, 3), the moment's own picture first."""
     scene, poses = drive.begin(moment, world.image_size)
-    return along_poses(world, scene, poses, seconds, seed)
+    return along_poses(world, scene, poses, seconds)
 
 
 def along_poses(world: WorldModel, scene: Scene, poses: FloatArray, seconds: int, seed: int = 0) -> Images:
