@@ -109,10 +109,10 @@ def driven_again(world: WorldModel, drive: RecordedDrive, moment: int, seconds: 
     return along_poses(world, scene, poses, seconds)
 
 
-def along_poses(world: WorldModel, scene: Scene, poses: FloatArray, seconds: int, seed: int = 0) -> Images:
+def along_poses(world: WorldModel, scene: Scene, poses: FloatArray, seconds: int) -> Images:
     """What a world shows from a scene's start along poses (T, 3), the start's own first; as far as these reach."""
     assert scene.camera is not None
-    state = world.begin(scene, seed)
+    state = world.begin(scene, 0)
     frames = [scene.log.images(0, 1, scene.camera)]
     for second in range(seconds):
         here = second * FRAMES_PER_INTERVAL
