@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from longdwm_env.actions import Action
 from longdwm_env.agents.naming import make_policy
 from longdwm_env.agents.policies.degraded import Degradation, Degraded
-from longdwm_env.agents.policies.small_view import VIEW_SIZE, view_of
+from longdwm_env.agents.policies.small_view import view_of
 from longdwm_env.agents.policy import Policy, PolicyContext
 from longdwm_env.episodes.observation import Info, Observation
-from longdwm_env.types import ImageSize
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ def demonstrate(
     seeds: Iterable[int],
     expert: str = "idm",
     noise: float = 0.4,
-    size: ImageSize = VIEW_SIZE,
 ) -> Demonstrations:
     """Drive episodes and record what the expert wanted.
 
@@ -60,7 +58,6 @@ def demonstrate(
         seeds: of the episodes.
         expert: a policy's name.
         noise: see ``degraded.Degradation``.
-        size: (height, width) of the views.
     """
     context = PolicyContext.of(environment)
     watched = _Watched(make_policy(expert, context))
@@ -74,7 +71,7 @@ def demonstrate(
         over = False
         while not over:
             action = driver.act(observation, info)
-            view = view_of(observation, size)
+            view = view_of(observation)
             images.append(view["image"])
             ego.append(view["ego"])
             waypoints.append(watched.last)

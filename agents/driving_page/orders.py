@@ -1,16 +1,17 @@
 """What a browser may ask for, read from text that may be a stranger's: an order that holds, or a refusal."""
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import get_type_hints
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from longdwm_env.agents.driving.engine.branching import WAYS
 from longdwm_env.agents.driving.input.held_keys import DIRECTIONS
 from longdwm_env.agents.driving.input.key_commands import Command
 from longdwm_env.agents.driving.recording.links import MAX_LINK_CHARS
 from longdwm_env.errors import LongDWMError
+from longdwm_env.io.words import clean
 
 MAX_ORDER_CHARS = MAX_LINK_CHARS + 1000
 
@@ -24,120 +25,105 @@ class Refused(LongDWMError, ValueError):
     """An order that cannot be followed; the message says why."""
 
 
-@dataclass(frozen=True)
-class Seen:
+def _one_of(*words: str) -> Meta:
+    return Meta(pattern=rf"\A(?:{'|'.join(map(re.escape, words))})\Z")
+
+
+Word = Annotated[str, Meta(max_length=MAX_WORD_CHARS)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class _Order(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True):
+    """An order is a JSON object; its field "do" says which."""
+
+
+class Seen(_Order, tag="seen"):
     """The picture of a broadcast is on the viewer's screen."""
 
-    n: int
+    n: Annotated[int, Meta(ge=0, lt=2**53)]
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(_Order, tag="key"):
     """A direction key went down or up."""
 
-    name: str
+    name: Annotated[str, _one_of(*DIRECTIONS)]
     down: bool
 
 
-@dataclass(frozen=True)
-class Pad:
-    """Where a gamepad's or wheel's controls are; no axes: it was unplugged."""
+class Pad(_Order, tag="pad"):
+    """Where a gamepad's or wheel's controls are, -1 to 1; no axes: it was unplugged."""
 
-    id: str
+    id: Word
     standard: bool
-    axes: tuple[float, ...]
-    buttons: tuple[float, ...]
+    axes: Annotated[tuple[float, ...], Meta(max_length=MAX_AXES)]
+    buttons: Annotated[tuple[float, ...], Meta(max_length=MAX_BUTTONS)]
+
+    def __post_init__(self) -> None:
+        for name in ("axes", "buttons"):
+            msgspec.structs.force_setattr(self, name, tuple(min(1.0, max(-1.0, at)) for at in getattr(self, name)))
 
 
-@dataclass(frozen=True)
-class Touch:
+class Touch(_Order, tag="touch"):
     """Where fingers on the page's own wheel and pedals are."""
 
-    steer: float
-    throttle: float
-    brake: float
+    steer: Annotated[float, Meta(ge=-1, le=1)]
+    throttle: Share
+    brake: Share
 
 
-@dataclass(frozen=True)
-class LetGo:
+class LetGo(_Order, tag="let go"):
     """The page lost keyboard and fingers."""
 
 
-@dataclass(frozen=True)
-class Press:
+class Press(_Order, tag="press"):
     """A command, as a key of the window gives it."""
 
-    command: str
+    command: Annotated[str, _one_of(*(each.value for each in Command if each not in OWN))]
 
 
-@dataclass(frozen=True)
-class Back:
+class Back(_Order, tag="back"):
     """Stand at the kept moment at this time since the scene's start, or the last one before it."""
 
-    to_s: float
+    to_s: Annotated[float, Meta(ge=-1e9, le=1e9)]
 
 
-@dataclass(frozen=True)
-class Open:
+class Open(_Order, tag="open"):
     """Start in a scene: a built-in one or one of the server's own source by number, or a photo by its name."""
 
-    kind: str
-    which: str
-    world: str
+    kind: Literal["builtin", "source", "photo"]
+    which: Word
+    world: Word
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(_Order, tag="replay"):
     """Drive what a link holds."""
 
     link: str
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(_Order, tag="link"):
     """Say the link to this drive."""
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(_Order, tag="branch"):
     """Drive the present moment in three ways."""
 
 
-@dataclass(frozen=True)
-class GoOn:
+class GoOn(_Order, tag="go on"):
     """Go on from the end of one of the three drives."""
 
-    way: int
+    way: Annotated[int, Meta(ge=0, lt=len(WAYS))]
 
 
-@dataclass(frozen=True)
-class TakeSeat:
+class TakeSeat(_Order, tag="take seat"):
     """Take the wheel, if it is free."""
 
 
-@dataclass(frozen=True)
-class LeaveSeat:
+class LeaveSeat(_Order, tag="leave seat"):
     """Leave the wheel to the first viewer who takes it."""
 
 
 Order = Seen | Key | Pad | Touch | LetGo | Press | Back | Open | Replay | Link | Branch | GoOn | TakeSeat | LeaveSeat
-
-KINDS: Mapping[str, type] = {
-    "seen": Seen,
-    "key": Key,
-    "pad": Pad,
-    "touch": Touch,
-    "let go": LetGo,
-    "press": Press,
-    "back": Back,
-    "open": Open,
-    "replay": Replay,
-    "link": Link,
-    "branch": Branch,
-    "go on": GoOn,
-    "take seat": TakeSeat,
-    "leave seat": LeaveSeat,
-}
 
 
 def order_of(text: str) -> Order:
@@ -149,84 +135,9 @@ def order_of(text: str) -> Order:
     if len(text) > MAX_ORDER_CHARS:
         raise Refused(f"an order has at most {MAX_ORDER_CHARS} characters")
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Refused("an order is JSON") from error
-    if not isinstance(values, dict) or not isinstance(values.get("do"), str):
-        raise Refused("an order is an object with a text 'do'")
-    kind = KINDS.get(values.pop("do"))
-    if kind is None:
-        raise Refused(f"there is no such order; there are: {', '.join(KINDS)}")
-    hints = _HINTS[kind]
-    if set(values) != set(hints):
-        raise Refused(f"this order has the fields {', '.join(hints) or 'none'}")
-    order: Order = kind(**{name: _READ[hint](values[name]) for name, hint in hints.items()})
-    _check(order)
-    return order
+        return _READER.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Refused(f"this is no order: {clean(error, 300)}") from error
 
 
-_HINTS = {kind: get_type_hints(kind) for kind in KINDS.values()}
-
-
-def _check(order: Order) -> None:
-    if isinstance(order, Key) and order.name not in DIRECTIONS:
-        raise Refused(f"a key's name is one of {', '.join(DIRECTIONS)}")
-    if isinstance(order, Touch):
-        for name, low in (("steer", -1.0), ("throttle", 0.0), ("brake", 0.0)):
-            if not low <= getattr(order, name) <= 1:
-                raise Refused(f"{name} is from {low:g} to 1")
-    if isinstance(order, Pad) and (len(order.axes) > MAX_AXES or len(order.buttons) > MAX_BUTTONS):
-        raise Refused(f"a gamepad has at most {MAX_AXES} axes and {MAX_BUTTONS} buttons")
-    if isinstance(order, Press) and order.command not in [each.value for each in Command if each not in OWN]:
-        raise Refused("there is no such command")
-    if isinstance(order, Open) and order.kind not in ("builtin", "source", "photo"):
-        raise Refused("a scene is of kind builtin, source or photo")
-    if isinstance(order, GoOn) and not 0 <= order.way < len(WAYS):
-        raise Refused(f"a way is from 0 to {len(WAYS) - 1}")
-    texts = [value for name, value in vars(order).items() if isinstance(value, str) and name != "link"]
-    if any(len(text) > MAX_WORD_CHARS for text in texts):
-        raise Refused(f"a text has at most {MAX_WORD_CHARS} characters")
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise Refused("a text was expected")
-    return value
-
-
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise Refused("true or false was expected")
-    return value
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise Refused("a whole number from 0 was expected")
-    return value
-
-
-def _number(value: object) -> float:
-    if (
-        not isinstance(value, int | float)
-        or isinstance(value, bool)
-        or not -1e9 <= value <= 1e9
-        or not math.isfinite(value)
-    ):
-        raise Refused("a number was expected")
-    return float(value)
-
-
-def _shares(value: object) -> tuple[float, ...]:
-    if not isinstance(value, list):
-        raise Refused("a list of numbers was expected")
-    return tuple(min(1.0, max(-1.0, _number(each))) for each in value)
-
-
-_READ: Mapping[object, Callable[[object], object]] = {
-    str: _text,
-    bool: _truth,
-    int: _whole,
-    float: _number,
-    tuple[float, ...]: _shares,
-}
+_READER: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)

@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from longdwm_env.agents.driving.engine.start import DriveOptions
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving_page import orders
 from longdwm_env.agents.driving_page.audience import Audience, Viewer
 from longdwm_env.agents.driving_page.guard import SHORTEST_TOKEN, Guard

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longdwm_env.agents.driving.engine.start import DriveOptions
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving.recording import links
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
@@ -39,7 +39,7 @@ class Starts:
         return None if scene is None or scene.isdigit() else self._said(Path(scene).expanduser().resolve())
 
     def _said(self, path: Path, road: str | None = None) -> str:
-        return with_words(str(path), self.options.road or road, self.options.speed_mps) or str(path)
+        return with_words(str(path), self.options.road or road, self.options.speed) or str(path)
 
     def options_of(self, order: orders.Open, worlds: tuple[str, ...]) -> DriveOptions:
         """The options that an order to open a scene stands for.

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from longdwm_env.agents.driving.engine.branching import Branch, ask_branches, go_on
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving.engine.session import Session
 from longdwm_env.agents.driving.engine.session_commands import finish_recording, perform
-from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+from longdwm_env.agents.driving.engine.start import open_session
 from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.agents.driving.input.driver_input import DriverInputs
 from longdwm_env.agents.driving.input.key_commands import Command

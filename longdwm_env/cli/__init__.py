@@ -83,11 +83,11 @@ def _dispatched(arguments: Sequence[str] | None) -> int:
         word = words.pop(0)
         name, entry = f"{name} {word}", commands[word]
         if isinstance(entry, Command):
-            return _run(name, entry, words)
+            return run(name, entry, words)
         commands = entry
     alone = commands.get("")
     if isinstance(alone, Command) and words and words[0].startswith("--") and words[0] != "--help":
-        return _run(name, alone, words)
+        return run(name, alone, words)
     if words == ["--version"] and commands is COMMANDS:
         print(f"longdwm {_version()}")
         return 0
@@ -117,7 +117,8 @@ def _silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(name: str, command: Command, words: list[str]) -> int:
+def run(name: str, command: Command, words: Sequence[str]) -> int:
+    """One command with its options; a mistake, or what the machine refuses, is one line. Returns the exit status."""
     try:
         Path.cwd()
     except FileNotFoundError:

@@ -12,6 +12,35 @@ class Command:
     about: str
 
 
+TRAIN: Mapping[str, Command] = {
+    "mini": Command("train:mini", "rebuild the small model from nothing, every stage in order"),
+    "mine": Command("building.train_mine:mine", "a world of your own road, from videos of it, within an hour"),
+    "footage": Command("train:footage", "make or read the footage"),
+    "codec": Command("train:codec", "the small codec"),
+    "latents": Command("train:latents", "encode the footage, once"),
+    "coarse": Command("train:coarse", "the Coarse model (Eq. 3-5)"),
+    "sharpen": Command("train:sharpen", "closed-loop fine-tuning: the Coarse model on its own keyframes"),
+    "fine": Command("train:fine", "the Fine model (Eq. 6)"),
+    "warp": Command("train:warp", "the Fine model with warp guidance (section 3.4)"),
+    "compose": Command("train:compose", "the compositor, on drives of its own beside a critic"),
+    "distill": Command("train:distill", "the Coarse model from the Fine one (Eq. 7-8)"),
+    "few-steps": Command("train:few_steps", "Coarse and Fine in 1 to 4 steps without guidance"),
+    "decoder": Command("train:decoder", "a small streaming decoder in place of CogVideoX's"),
+    "scorer": Command("train:scorer", "the small scorer of generated pixels"),
+    "inverse-dynamics": Command("train:inverse_dynamics", "the reader of speed and yaw rate in pictures"),
+    "ar-baseline": Command("train:ar_baseline", "the autoregressive baseline of the same size"),
+    "export": Command("train:export", "put the trained parts together as a pipeline"),
+    "ship-scorer": Command("building.train_ship:ship_scorer", "put the trained scorer into the package, with its card"),
+    "ship-inverse-dynamics": Command(
+        "building.train_ship:ship_inverse_dynamics", "put that reader there too, with its card"
+    ),
+    "ship": Command("building.train_ship:ship", "put the trained pipeline where world='mini' loads it from"),
+    "estimate": Command("train:estimate", "memory and time of a recipe before it starts"),
+    "init": Command("building.train_init:train_init", "Coarse and Fine starting points from a CogVideoX folder"),
+    "study": Command("building.train_study:train_study", "does the method work? variants of it, side by side"),
+    "policy": Command("building.train_policy:train_policy", "a small network that imitates demonstrations"),
+}
+
 COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: what it does with options alone
     "demo": Command("drives.demo:demo", "drive a picture and the simulator; write videos, a contact sheet and a plot"),
     "drive": Command("drives.drive:drive", "drive by keyboard, gamepad or wheel in a window"),
@@ -22,36 +51,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {  # "" in a group: wh
     "media": Command(
         "drives.pictures_of_drives:media", "the pictures of README and model cards: sheets and films of a world"
     ),
-    "train": {
-        "mini": Command("train:mini", "rebuild the small model from nothing, every stage in order"),
-        "mine": Command("building.train_mine:mine", "a world of your own road, from videos of it, within an hour"),
-        "footage": Command("train:footage", "make or read the footage"),
-        "codec": Command("train:codec", "the small codec"),
-        "latents": Command("train:latents", "encode the footage, once"),
-        "coarse": Command("train:coarse", "the Coarse model (Eq. 3-5)"),
-        "sharpen": Command("train:sharpen", "closed-loop fine-tuning: the Coarse model on its own keyframes"),
-        "fine": Command("train:fine", "the Fine model (Eq. 6)"),
-        "warp": Command("train:warp", "the Fine model with warp guidance (section 3.4)"),
-        "compose": Command("train:compose", "the compositor, on drives of its own beside a critic"),
-        "distill": Command("train:distill", "the Coarse model from the Fine one (Eq. 7-8)"),
-        "few-steps": Command("train:few_steps", "Coarse and Fine in 1 to 4 steps without guidance"),
-        "decoder": Command("train:decoder", "a small streaming decoder in place of CogVideoX's"),
-        "scorer": Command("train:scorer", "the small scorer of generated pixels"),
-        "inverse-dynamics": Command("train:inverse_dynamics", "the reader of speed and yaw rate in pictures"),
-        "ar-baseline": Command("train:ar_baseline", "the autoregressive baseline of the same size"),
-        "export": Command("train:export", "put the trained parts together as a pipeline"),
-        "ship-scorer": Command(
-            "building.train_ship:ship_scorer", "put the trained scorer into the package, with its card"
-        ),
-        "ship-inverse-dynamics": Command(
-            "building.train_ship:ship_inverse_dynamics", "put that reader there too, with its card"
-        ),
-        "ship": Command("building.train_ship:ship", "put the trained pipeline where world='mini' loads it from"),
-        "estimate": Command("train:estimate", "memory and time of a recipe before it starts"),
-        "init": Command("building.train_init:train_init", "Coarse and Fine starting points from a CogVideoX folder"),
-        "study": Command("building.train_study:train_study", "does the method work? variants of it, side by side"),
-        "policy": Command("building.train_policy:train_policy", "a small network that imitates demonstrations"),
-    },
+    "train": TRAIN,
     "data": {
         "export-simulator": Command("data.data_sets:export_simulator", "write simulator footage as a nuScenes dataset"),
         "export-lerobot": Command(

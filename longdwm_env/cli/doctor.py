@@ -34,6 +34,7 @@ CORE = (
     "safetensors",
     "av",
     "tyro",
+    "msgspec",
 )
 
 FEATURES = {

@@ -2,15 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-import tyro
-
+from longdwm_env.cli import run
 from longdwm_env.cli.building.opened_recipe import chosen_recipe, configured, need_for, opened
-from longdwm_env.cli.building.train_evaluation import evaluation
 from longdwm_env.cli.building.train_options import DEFAULTS, Options, TrainOptions
 from longdwm_env.cli.building.training_footage import (
     asked_footage,
@@ -19,8 +17,10 @@ from longdwm_env.cli.building.training_footage import (
     record_asked,
     say_what_does_not_suffice,
 )
+from longdwm_env.cli.commands import TRAIN, Command
 from longdwm_env.cli.destination import held
 from longdwm_env.cli.extras import need
+from longdwm_env.io.processes import end_with_parent
 from longdwm_env.training.stage_list import STAGES
 
 if TYPE_CHECKING:
@@ -32,29 +32,31 @@ else:
     Estimated = Literal[tuple(name for name, stage in STAGES.items() if stage.is_estimated)]
 
 
-def codec(options: Options = DEFAULTS) -> int:
-    """Fit and train the small codec on footage, making the footage first where it is missing."""
-    return _stage("codec", options)
+def _training(stage: str, about: str) -> Callable[[TrainOptions], int]:
+    """The command that trains one stage."""
+
+    def command(options: Options = DEFAULTS) -> int:
+        return _stage(stage, options)
+
+    command.__doc__ = about
+    return command
 
 
-def coarse(options: Options = DEFAULTS) -> int:
-    """Train the Coarse model (LongDWM, Eq. 3 to 5), encoding footage first where that is missing."""
-    return _stage("coarse", options)
-
-
-def sharpen(options: Options = DEFAULTS) -> int:
-    """Closed-loop fine-tuning: the Coarse model learns from its own keyframes, and from their texture."""
-    return _stage("sharpen", options)
-
-
-def fine(options: Options = DEFAULTS) -> int:
-    """Train the Fine model (LongDWM, Eq. 6)."""
-    return _stage("fine", options)
-
-
-def warp(options: Options = DEFAULTS) -> int:
-    """Teach the Fine model to follow warped frames (LongDWM, section 3.4)."""
-    return _stage("warp", options)
+codec = _training("codec", "Fit and train the small codec on footage, making the footage first where it is missing.")
+coarse = _training(
+    "coarse", "Train the Coarse model (LongDWM, Eq. 3 to 5), encoding footage first where that is missing."
+)
+sharpen = _training(
+    "sharpen", "Closed-loop fine-tuning: the Coarse model learns from its own keyframes, and from their texture."
+)
+fine = _training("fine", "Train the Fine model (LongDWM, Eq. 6).")
+warp = _training("warp", "Teach the Fine model to follow warped frames (LongDWM, section 3.4).")
+distill = _training("distill", "Let the frozen Fine model teach the Coarse model (LongDWM, Eq. 7 and 8).")
+scorer = _training("scorer", "Train the network that judges frames where no map is known.")
+inverse_dynamics = _training("inverse-dynamics", "Train the network that reads speed and yaw rate.")
+ar_baseline = _training(
+    "ar-baseline", "Train the autoregressive baseline of the same size: the Fine architecture without a last frame."
+)
 
 
 def compose(options: Options = DEFAULTS) -> int:
@@ -64,7 +66,7 @@ def compose(options: Options = DEFAULTS) -> int:
     import torch
 
     from longdwm_env.errors import InvalidConfig
-    from longdwm_env.training.composition.stage import compose as run
+    from longdwm_env.training.composition.stage import compose as train
 
     recipe, workspace = opened(options)
     if recipe.compose is None:
@@ -74,15 +76,10 @@ def compose(options: Options = DEFAULTS) -> int:
     # One core trains, the others drive.
     workers = options.workers or max(1, (os.cpu_count() or 1) - torch.get_num_threads())
     seconds = None if options.minutes is None else 60 * options.minutes
-    step, finished = run(workspace, recipe.compose, workers, seconds)
+    step, finished = train(workspace, recipe.compose, workers, seconds)
     state = "finished" if finished else "stopped; run again to go on"
     print(f"compose: {state} at step {step}; {workspace.stage('compose')}")
     return 0
-
-
-def distill(options: Options = DEFAULTS) -> int:
-    """Let the frozen Fine model teach the Coarse model (LongDWM, Eq. 7 and 8)."""
-    return _stage("distill", options)
 
 
 def few_steps(only: Literal["both", "coarse", "fine"] = "both", options: Options = DEFAULTS) -> int:
@@ -135,21 +132,6 @@ def decoder(options: Options = DEFAULTS, published: Path | None = None) -> int:
         f"{workspace.pipeline / 'small_decoder'}"
     )
     return 0
-
-
-def scorer(options: Options = DEFAULTS) -> int:
-    """Train the network that judges frames where no map is known."""
-    return _stage("scorer", options)
-
-
-def inverse_dynamics(options: Options = DEFAULTS) -> int:
-    """Train the network that reads speed and yaw rate."""
-    return _stage("inverse-dynamics", options)
-
-
-def ar_baseline(options: Options = DEFAULTS) -> int:
-    """Train the autoregressive baseline of the same size: the Fine architecture without a last frame."""
-    return _stage("ar-baseline", options)
 
 
 def footage(options: Options = DEFAULTS, cluster: str | None = None) -> int:
@@ -292,36 +274,13 @@ def _stage(name: str, options: TrainOptions) -> int:
     return 0
 
 
-PARTS = {
-    "footage": footage,
-    "latents": latents,
-    "codec": codec,
-    "coarse": coarse,
-    "sharpen": sharpen,
-    "fine": fine,
-    "warp": warp,
-    "distill": distill,
-    "few-steps": few_steps,
-    "decoder": decoder,
-    "compose": compose,
-    "scorer": scorer,
-    "inverse-dynamics": inverse_dynamics,
-    "ar-baseline": ar_baseline,
-    "evaluation": evaluation,
+PARTS: Mapping[str, Command] = {
+    **TRAIN,
+    "evaluation": Command("building.train_evaluation:evaluation", "the paper's protocols on the finished pipeline"),
 }
+"""What ``mini`` runs, each part in a process of its own."""
 
 if __name__ == "__main__":
     # How ``mini`` runs its parts, and what launchers of several processes run; otherwise people use ``longdwm train``.
-    from longdwm_env.errors import LongDWMError
-    from longdwm_env.io.processes import end_with_parent
-    from longdwm_env.io.refusals import refusal
-
     end_with_parent()
-    try:
-        sys.exit(tyro.cli(cast(Callable[..., int], PARTS[sys.argv[1]]), args=sys.argv[2:]))
-    except LongDWMError as error:
-        sys.exit(f"{sys.argv[1]}: error: {error}")
-    except Exception as error:
-        if (refused := refusal(error)) is None:
-            raise
-        sys.exit(f"{sys.argv[1]}: error: {refused}")
+    sys.exit(run(f"longdwm train {sys.argv[1]}", PARTS[sys.argv[1]], sys.argv[2:]))

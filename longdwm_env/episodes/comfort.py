@@ -6,7 +6,6 @@ Savitzky-Golay filter of 8 samples and second order, jerks are its derivative ov
 holds what was driven, never what is planned.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -20,28 +19,20 @@ JERK_WINDOW = 15
 YAW_WINDOW = 5
 
 
-@dataclass(frozen=True)
-class ComfortLimits:
-    """The range in which a passenger calls the motion comfortable."""
-
-    min_longitudinal_acceleration_mps2: float = -4.05
-    max_longitudinal_acceleration_mps2: float = 2.40
-    max_lateral_acceleration_mps2: float = 4.89
-    max_yaw_rate_radps: float = 0.95
-    max_yaw_acceleration_radps2: float = 1.93
-    max_longitudinal_jerk_mps3: float = 4.13
-    max_jerk_mps3: float = 8.37
+MIN_LONGITUDINAL_ACCELERATION_MPS2 = -4.05
+MAX_LONGITUDINAL_ACCELERATION_MPS2 = 2.40
+MAX_LATERAL_ACCELERATION_MPS2 = 4.89
+MAX_YAW_RATE_RADPS = 0.95
+MAX_YAW_ACCELERATION_RADPS2 = 1.93
+MAX_LONGITUDINAL_JERK_MPS3 = 4.13
+MAX_JERK_MPS3 = 8.37
 
 
-NUPLAN_LIMITS = ComfortLimits()
-
-
-def uncomfortable(motion: FloatArray, limits: ComfortLimits = NUPLAN_LIMITS) -> NDArray[np.bool_]:
+def uncomfortable(motion: FloatArray) -> NDArray[np.bool_]:
     """Which moments of a motion at the frame rate go beyond a limit, (T,).
 
     Args:
         motion: (T, 3) speed m/s, acceleration m/s2, yaw rate rad/s at T consecutive frames.
-        limits: what counts as comfortable.
     """
     speed, acceleration, yaw_rate = np.asarray(motion, dtype=np.float64).T
     longitudinal = smoothed(acceleration, ACCELERATION_WINDOW)
@@ -51,13 +42,13 @@ def uncomfortable(motion: FloatArray, limits: ComfortLimits = NUPLAN_LIMITS) -> 
     longitudinal_jerk = smoothed(longitudinal, JERK_WINDOW, derivative=1)
     yaw_acceleration = smoothed(yaw_rate, YAW_WINDOW, derivative=1)
     return (
-        (longitudinal < limits.min_longitudinal_acceleration_mps2)
-        | (longitudinal > limits.max_longitudinal_acceleration_mps2)
-        | (np.abs(lateral) > limits.max_lateral_acceleration_mps2)
-        | (np.abs(yaw_rate) > limits.max_yaw_rate_radps)
-        | (np.abs(yaw_acceleration) > limits.max_yaw_acceleration_radps2)
-        | (np.abs(longitudinal_jerk) > limits.max_longitudinal_jerk_mps3)
-        | (np.abs(jerk) > limits.max_jerk_mps3)
+        (longitudinal < MIN_LONGITUDINAL_ACCELERATION_MPS2)
+        | (longitudinal > MAX_LONGITUDINAL_ACCELERATION_MPS2)
+        | (np.abs(lateral) > MAX_LATERAL_ACCELERATION_MPS2)
+        | (np.abs(yaw_rate) > MAX_YAW_RATE_RADPS)
+        | (np.abs(yaw_acceleration) > MAX_YAW_ACCELERATION_RADPS2)
+        | (np.abs(longitudinal_jerk) > MAX_LONGITUDINAL_JERK_MPS3)
+        | (np.abs(jerk) > MAX_JERK_MPS3)
     )
 
 

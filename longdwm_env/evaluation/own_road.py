@@ -8,13 +8,13 @@ import numpy as np
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation import report
 from longdwm_env.evaluation.image_quality import psnr_db
-from longdwm_env.evaluation.report import page
 from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.io.figures import SheetRow, contact_sheet, save_picture
-from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.io.routes import read_poses
 from longdwm_env.io.video import write_video
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, read_trust
@@ -103,16 +103,16 @@ class RoadQuality:
     kept: FloatArray
 
 
-def driven_again(world: WorldModel, drive: RecordedDrive, moment: int, seconds: int, seed: int = 0) -> Images:
+def driven_again(world: WorldModel, drive: RecordedDrive, moment: int, seconds: int) -> Images:
     """What a world shows on a drive's way, (12 seconds + 1, H, W, 3), the moment's own picture first."""
     scene, poses = drive.begin(moment, world.image_size)
-    return along_poses(world, scene, poses, seconds, seed)
+    return along_poses(world, scene, poses, seconds)
 
 
-def along_poses(world: WorldModel, scene: Scene, poses: FloatArray, seconds: int, seed: int = 0) -> Images:
+def along_poses(world: WorldModel, scene: Scene, poses: FloatArray, seconds: int) -> Images:
     """What a world shows from a scene's start along poses (T, 3), the start's own first; as far as these reach."""
     assert scene.camera is not None
-    state = world.begin(scene, seed)
+    state = world.begin(scene, 0)
     frames = [scene.log.images(0, 1, scene.camera)]
     for second in range(seconds):
         here = second * FRAMES_PER_INTERVAL
@@ -196,7 +196,8 @@ def write_page(
         )
     ]  # fmt: skip
     gains = (after.world - before.world).mean(axis=0)
-    text = page(
+    report.write_page(
+        folder / PAGE,
         "own_road.html.j2",
         title=title,
         seconds=SECONDS,
@@ -204,7 +205,6 @@ def write_page(
         gains=[f"{gain:+.1f}" for gain in gains],
         moments=len(drive.moments),
     )
-    atomic_write_bytes(folder / PAGE, text.encode())
     return folder / PAGE
 
 

@@ -15,6 +15,7 @@ from longdwm_env.agents.naming import REGISTRY, PolicySpec
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.factory import world_folder
+from longdwm_env.io.names import is_file, is_there
 from longdwm_env.io.words import clean
 from longdwm_env.scenes.made_roads import without_words
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR
@@ -63,16 +64,16 @@ def _weights_and_programs(config: EvaluationConfig) -> dict[str, Path]:
         named[policy] = _program(spec)
         # A file among the parameters is most likely the policy's weights.
         for key, value in spec.parameters.items():
-            if isinstance(value, str) and _is_there(Path(value)) and Path(value).is_file():
+            if isinstance(value, str) and is_file(value):
                 named[f"{policy} {key}"] = Path(value)
-    return {name: path for name, path in named.items() if path is not None and _is_there(path)}
+    return {name: path for name, path in named.items() if path is not None and is_there(path)}
 
 
 def _program(spec: PolicySpec) -> Path | None:
     if spec.target in REGISTRY or spec.is_remote:
         return None
     module, colon, _ = spec.target.partition(":")
-    return _module_file(module) if colon and not _is_there(Path(spec.target)) else Path(spec.target)
+    return _module_file(module) if colon and not is_there(Path(spec.target)) else Path(spec.target)
 
 
 def _module_file(name: str) -> Path | None:
@@ -90,13 +91,6 @@ def _module_file(name: str) -> Path | None:
     return None if origin is None else Path(origin)
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
-
-
 def path_hash(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of all files in a folder."""
     return _hash(path, _files(path))
@@ -109,13 +103,13 @@ def scenes_hash(path: Path) -> str:
     """
     beside = (path.with_name(path.stem + FILE_SUFFIX), path.with_name(FOLDER_SIDECAR)) if path.is_file() else ()
     return _hash(
-        path.parent if path.is_file() else path, [*_files(path), *filter(_is_there, beside)], LARGEST_READ_BYTES
+        path.parent if path.is_file() else path, [*_files(path), *filter(is_there, beside)], LARGEST_READ_BYTES
     )
 
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
-        return [path] if _is_there(path) else []
+        return [path] if is_there(path) else []
     seen = {str(path.resolve())}
     found: list[Path] = []
     for folder, below, names in os.walk(path, followlinks=True):

@@ -22,6 +22,9 @@ MOTION = ("speed_mps", "yaw_rate_radps", "lateral_m", "heading_error_rad")
 CONDITIONS = ("weather", "time_of_day")
 DANGERS = ("off_road", "danger")
 
+STRIDE = WINDOW_FRAMES // 2
+"""Frames from one window to the next."""
+
 Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By reading, what the scorer said and what was true, of the windows of one drive, each (N,)."""
 
@@ -31,7 +34,6 @@ def scorer_quality(
     source: ClipSource,
     samples: int,
     facts: Mapping[str, object],
-    stride: int = WINDOW_FRAMES // 2,
 ) -> Table:
     """Every reading against the truth, over drives of a source with labels.
 
@@ -40,12 +42,11 @@ def scorer_quality(
         source: of clips with the simulator's labels, on which nothing was trained.
         samples: drives to measure.
         facts: what the numbers depend on.
-        stride: frames between windows.
 
     Raises:
         InvalidConfig: no clip of the source can be read.
     """
-    drives = _drives(source, samples, lambda clip: _read(encoder, clip, stride))
+    drives = _drives(source, samples, lambda clip: _read(encoder, clip))
     rows: list[Row] = []
     for name in MOTION:
         said, true = _pooled(drives, name)
@@ -70,10 +71,9 @@ def motion_quality(
     source: ClipSource,
     samples: int,
     facts: Mapping[str, object],
-    stride: int = WINDOW_FRAMES // 2,
 ) -> Table:
     """Speed and yaw rate against the truth; arguments and errors are those of ``scorer_quality``."""
-    drives = _drives(source, samples, lambda clip: _read_motion(reader, clip, stride))
+    drives = _drives(source, samples, lambda clip: _read_motion(reader, clip))
     rows: list[Row] = []
     for name in MOTION[:2]:
         said, true = _pooled(drives, name)
@@ -126,16 +126,16 @@ def _drives(source: ClipSource, samples: int, read: Callable[[Clip], Series]) ->
     return drives
 
 
-def _read_motion(reader: InverseDynamics, clip: Clip, stride: int) -> Series:
-    motion = reader.read(windows_of(clip.images, stride), clip.camera)
+def _read_motion(reader: InverseDynamics, clip: Clip) -> Series:
+    motion = reader.read(windows_of(clip.images, STRIDE), clip.camera)
     speeds, yaw_rates = (clip.labels[name].astype(np.float64) for name in MOTION[:2])
-    speed, yaw_rate = commanded(speeds, yaw_rates, stride)
+    speed, yaw_rate = commanded(speeds, yaw_rates, STRIDE)
     return {"speed_mps": (motion.speed_mps, speed), "yaw_rate_radps": (motion.yaw_rate_radps, yaw_rate)}
 
 
-def _read(encoder: DrivingEncoder, clip: Clip, stride: int) -> Series:
-    readings = encoder.read(windows_of(clip.images, stride))
-    starts = range(0, len(clip.images) - WINDOW_FRAMES + 1, stride)
+def _read(encoder: DrivingEncoder, clip: Clip) -> Series:
+    readings = encoder.read(windows_of(clip.images, STRIDE))
+    starts = range(0, len(clip.images) - WINDOW_FRAMES + 1, STRIDE)
     truths = [window_truth(clip.labels.__getitem__, start) for start in starts]
     motion = np.stack([truth.motion for truth in truths])
     series = {name: (getattr(readings, name).numpy(), motion[:, place]) for place, name in enumerate(MOTION)}

@@ -3,6 +3,7 @@
 Pages are drawn from the files in ``templates``.
 """
 
+import base64
 import csv
 import io
 import json
@@ -17,11 +18,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.io.files import atomic_write_bytes
+from longdwm_env.io.words import clean
 
 Cell = str | int | float | Interval | None
 Row = tuple[str, tuple[Cell, ...]]
 
 Scores = TypeVar("Scores")
+
+LONGEST_SHOWN = 100_000
+"""Characters of a text on a page: a configuration with many policies is long, and is shown whole."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,11 @@ def page(template: str, **values: object) -> str:
     return _templates().get_template(template).render(values)
 
 
+def write_page(path: Path, template: str, **values: object) -> None:
+    """Write a page drawn from a template, whole or not at all."""
+    atomic_write_bytes(path, page(template, **values).encode("utf-8", "backslashreplace"))
+
+
 @cache
 def _templates() -> Environment:
     loader = PackageLoader("longdwm_env.evaluation")
@@ -159,7 +169,11 @@ def _templates() -> Environment:
         loader=loader, undefined=StrictUndefined, autoescape=select_autoescape(["html", "html.j2"]),
         keep_trailing_newline=True, trim_blocks=True,
     )  # fmt: skip
-    made.filters["text"] = cell_text
+    made.filters |= {
+        "text": cell_text,
+        "shown": lambda words: clean(words, LONGEST_SHOWN),
+        "base64": lambda data: base64.b64encode(data).decode(),
+    }
     return made
 
 

@@ -2,61 +2,23 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from longdwm_env.evaluation.frechet import fds_interval
 from longdwm_env.evaluation.image_quality import psnr_db
 from longdwm_env.evaluation.paper.continuations import Sample
+from longdwm_env.evaluation.paper.systems import LongDWM
 from longdwm_env.evaluation.report import Cell, Row, Table
 from longdwm_env.evaluation.statistics import bootstrap
-from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.types import Images
 
 COLUMNS = ("model", "steps", "guidance", "PSNR (dB)", "PSNR against the first (dB)", "FDS", "seconds a drive")
 
 
-@dataclass(frozen=True)
-class Stepped:
-    """A pipeline and the steps that it is to take.
-
-    Attributes:
-        name: in the table.
-        pipeline: trained.
-        steps: of the Coarse and the Fine model; None for the pipeline's own.
-    """
-
-    name: str
-    pipeline: LongDWMPipeline
-    steps: tuple[int, int] | None = None
-
-    @property
-    def taken(self) -> tuple[int, int]:
-        """Steps of the Coarse and the Fine model."""
-        settings = self.pipeline.settings
-        return (settings.coarse_steps, settings.fine_steps) if self.steps is None else self.steps
-
-    def continued(self, sample: Sample, num_frames: int) -> Images:
-        """The ``num_frames`` frames after the sample's image, second by second, (num_frames, H, W, 3)."""
-        seconds = -(-num_frames // 12)
-        parts = self.pipeline.stream(
-            sample.image,
-            sample.poses[: 12 * seconds],
-            seconds=float(seconds),
-            prompt=sample.prompt,
-            camera=sample.camera,
-            generator=sample.seed,
-            keyframes_per_rollout=1,
-            num_inference_steps=self.taken,
-            layout=sample.layout,
-        )
-        return np.concatenate(list(parts))[:num_frames]
-
-
 def compared(
-    models: Sequence[Stepped],
+    models: Sequence[LongDWM],
     samples: Sequence[Sample],
     num_frames: int,
     encoder: DrivingEncoder | None,
@@ -65,7 +27,7 @@ def compared(
     """Each model on the same drives.
 
     Args:
-        models: the first is what the others are compared with.
+        models: each taking its settings' steps; the first is what the others are compared with.
         samples: drives to continue.
         num_frames: of each.
         encoder: of FDS; None leaves it out.
@@ -88,10 +50,10 @@ def compared(
                 for videos in (truth, made)
             ]
             fds = fds_interval(encoder, *given)
-        steps = "{} + {}".format(*model.taken)
+        settings = model.pipeline.settings
         cells: tuple[Cell, ...] = (
-            steps,
-            model.pipeline.settings.guidance_scale,
+            f"{settings.coarse_steps} + {settings.fine_steps}",
+            settings.guidance_scale,
             own,
             None if made is first else near,
             fds,
@@ -107,6 +69,3 @@ def compared(
         facts,
         ("Second by second, from one frame. Seconds a drive on this machine, with whatever else ran on it.",),
     )
-
-
-__all__ = ["Stepped", "compared"]

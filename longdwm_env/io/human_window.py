@@ -75,24 +75,18 @@ def _tried(variables: tuple[str | None, ...]) -> str:
     return f"{where} does not open: {clean(reason, 200) or f'exit status {trying.returncode}'}"
 
 
-def pictures(
-    state: EnvState, trajectory: Trajectory | None, image_size: ImageSize, frames_per_s: float | None = None
-) -> list[Images]:
-    """The frames of a state as the window shows them, each (H, W, 3).
+def picture(
+    state: EnvState, trajectory: Trajectory | None, index: int, image_size: ImageSize, frames_per_s: float | None
+) -> Images:
+    """A frame of a state as the window shows it, (H, W, 3).
 
     Args:
         state: the state after a period, or after reset.
         trajectory: the motion that was planned when the period began; None after reset.
-        image_size: (H, W) of the pictures.
+        index: of the frame.
+        image_size: (H, W) of the picture.
         frames_per_s: the rate to show; None to leave it out.
     """
-    return [picture(state, trajectory, index, image_size, frames_per_s) for index in range(len(state.frames))]
-
-
-def picture(
-    state: EnvState, trajectory: Trajectory | None, index: int, image_size: ImageSize, frames_per_s: float | None
-) -> Images:
-    """One of the ``pictures``."""
     canvas = upscaled(state.frames[index], image_size)
     speed_mps = state.ego.speed_mps
     if trajectory is not None:

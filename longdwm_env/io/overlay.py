@@ -24,19 +24,18 @@ def upscaled(frame: Images, image_size: ImageSize) -> Images:
     return np.asarray(enlarged, np.uint8)
 
 
-def draw_path(canvas: Images, camera: Camera, poses: FloatArray, width_m: float = CAR.width_m) -> None:
+def draw_path(canvas: Images, camera: Camera, poses: FloatArray) -> None:
     """Draw a planned motion as a ribbon of the car's width on the road, in place; it fades with distance.
 
     Args:
         canvas: (H, W, 3) the camera's picture at any size.
         camera: the camera; its image may be smaller than the canvas.
         poses: (N, 3) x m, y m, heading rad ahead, in the ego frame of the picture.
-        width_m: of the ribbon.
     """
     poses = _resampled(np.vstack([np.zeros(3), poses]))
     if np.hypot(*(poses[-1, :2] - poses[0, :2])) < 0.1:
         return
-    left = np.stack([-np.sin(poses[:, 2]), np.cos(poses[:, 2]), np.zeros(len(poses))], axis=1) * width_m / 2
+    left = np.stack([-np.sin(poses[:, 2]), np.cos(poses[:, 2]), np.zeros(len(poses))], axis=1) * CAR.width_m / 2
     middle = np.column_stack([poses[:, :2], np.zeros(len(poses))])
     sides = []
     for side in (middle + left, middle - left):

@@ -36,11 +36,6 @@ class Route:
         if self.poses.ndim != 2 or self.poses.shape[1] != 3 or len(self.poses) < 2 or not np.isfinite(self.poses).all():
             raise InvalidConfig(f"a route is two or more finite poses (N, 3), got shape {self.poses.shape}")
 
-    @property
-    def start_speed_mps(self) -> float:
-        """Speed from the first pose to the second."""
-        return float(np.linalg.norm(self.poses[1, :2] - self.poses[0, :2]) * FPS)
-
     def poses_at(self, frames: NDArray[np.int64]) -> FloatArray:
         """Poses (N, 3) at frames (N,), each at least 0; after its end the route goes straight on at its last speed."""
         last = len(self.poses) - 1

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from longdwm_env.clock import FPS
-from longdwm_env.episodes.comfort import NUPLAN_LIMITS, smoothed, uncomfortable
+from longdwm_env.episodes import comfort
+from longdwm_env.episodes.comfort import smoothed, uncomfortable
 
 
 def motion(speed=10.0, acceleration=0.0, yaw_rate=0.0, count=30):
@@ -13,13 +14,13 @@ def motion(speed=10.0, acceleration=0.0, yaw_rate=0.0, count=30):
 @pytest.mark.parametrize(
     ("change", "limit"),
     [
-        ({"acceleration": 1.0}, NUPLAN_LIMITS.max_longitudinal_acceleration_mps2),
-        ({"acceleration": -1.0}, -NUPLAN_LIMITS.min_longitudinal_acceleration_mps2),
-        ({"yaw_rate": 0.1}, NUPLAN_LIMITS.max_lateral_acceleration_mps2),
-        ({"yaw_rate": -0.1}, NUPLAN_LIMITS.max_lateral_acceleration_mps2),
-        ({"yaw_rate": 1.0, "speed": 1.0}, NUPLAN_LIMITS.max_yaw_rate_radps),
-        ({"acceleration": np.arange(30) / FPS - 1.0, "speed": 0.0}, NUPLAN_LIMITS.max_longitudinal_jerk_mps3),
-        ({"yaw_rate": np.arange(30) / FPS - 1.0, "speed": 0.0}, NUPLAN_LIMITS.max_yaw_acceleration_radps2),
+        ({"acceleration": 1.0}, comfort.MAX_LONGITUDINAL_ACCELERATION_MPS2),
+        ({"acceleration": -1.0}, -comfort.MIN_LONGITUDINAL_ACCELERATION_MPS2),
+        ({"yaw_rate": 0.1}, comfort.MAX_LATERAL_ACCELERATION_MPS2),
+        ({"yaw_rate": -0.1}, comfort.MAX_LATERAL_ACCELERATION_MPS2),
+        ({"yaw_rate": 1.0, "speed": 1.0}, comfort.MAX_YAW_RATE_RADPS),
+        ({"acceleration": np.arange(30) / FPS - 1.0, "speed": 0.0}, comfort.MAX_LONGITUDINAL_JERK_MPS3),
+        ({"yaw_rate": np.arange(30) / FPS - 1.0, "speed": 0.0}, comfort.MAX_YAW_ACCELERATION_RADPS2),
     ],
 )
 def test_each_limit_is_where_it_is_said_to_be(change, limit):
@@ -32,13 +33,13 @@ def test_each_limit_is_where_it_is_said_to_be(change, limit):
 
 
 def test_the_published_limits():
-    assert (NUPLAN_LIMITS.min_longitudinal_acceleration_mps2, NUPLAN_LIMITS.max_longitudinal_acceleration_mps2) == (
+    assert (comfort.MIN_LONGITUDINAL_ACCELERATION_MPS2, comfort.MAX_LONGITUDINAL_ACCELERATION_MPS2) == (
         -4.05,
         2.40,
     )
-    assert NUPLAN_LIMITS.max_lateral_acceleration_mps2 == 4.89
-    assert (NUPLAN_LIMITS.max_yaw_rate_radps, NUPLAN_LIMITS.max_yaw_acceleration_radps2) == (0.95, 1.93)
-    assert (NUPLAN_LIMITS.max_longitudinal_jerk_mps3, NUPLAN_LIMITS.max_jerk_mps3) == (4.13, 8.37)
+    assert comfort.MAX_LATERAL_ACCELERATION_MPS2 == 4.89
+    assert (comfort.MAX_YAW_RATE_RADPS, comfort.MAX_YAW_ACCELERATION_RADPS2) == (0.95, 1.93)
+    assert (comfort.MAX_LONGITUDINAL_JERK_MPS3, comfort.MAX_JERK_MPS3) == (4.13, 8.37)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 20])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from longdwm_env import InvalidConfig, Trajectory
-from longdwm_env.io.human_window import Window, pictures
+from longdwm_env.io.human_window import Window, picture
 from longdwm_env.io.overlay import PATH_COLOUR, draw_instruments, draw_path, upscaled
 
 
@@ -104,9 +104,11 @@ def test_each_picture_shows_what_is_left_of_the_plan(make, kit):
         np.zeros(24),
         plan["waypoints_m"],
     )
-    shown = pictures(env.unwrapped.get_state(), trajectory, (240, 360), 12.0)
-    assert len(shown) == 12
-    bare = pictures(env.unwrapped.get_state(), None, (240, 360), 12.0)
+    state = env.unwrapped.get_state()
+    assert len(state.frames) == 12
+    shown, bare = (
+        [picture(state, plan, index, (240, 360), 12.0) for index in range(12)] for plan in (trajectory, None)
+    )
     drawn = [(a != b)[120:200].any(axis=2).sum() for a, b in zip(shown, bare, strict=True)]
     assert min(drawn) > 100
 

@@ -15,7 +15,7 @@ from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import samples_from
 from longdwm_env.evaluation.paper.interpolators import Blend
-from longdwm_env.evaluation.paper.systems import LongDWM, UnguidedPipeline
+from longdwm_env.evaluation.paper.systems import LongDWM, ToldAsTrained
 from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.evaluation.studies.budget import budgeted, larger, stage_config
 from longdwm_env.evaluation.studies.estimates import Estimate, estimated, verdict
@@ -196,7 +196,7 @@ def test_models_without_a_trajectory_see_none() -> None:
             model.head.conv_out.weight.normal_(std=0.1)
     sample, other = samples_from(PaintedRoad(clips=2, frames=25), 2, 24)
     elsewhere = replace(sample, poses=other.poses)
-    unguided = LongDWM("unguided", UnguidedPipeline.of(pipeline))
+    unguided = LongDWM("unguided", ToldAsTrained.made_of(pipeline))
     assert np.array_equal(unguided.continued(sample, 24), unguided.continued(elsewhere, 24))
     guided = LongDWM("guided", pipeline)
     assert not np.array_equal(guided.continued(sample, 24), guided.continued(elsewhere, 24))

@@ -232,7 +232,7 @@ def test_a_world_that_lasts_and_one_that_does_not(encoder, road) -> None:
 
 def test_windows_are_spread_over_a_span(road) -> None:
     frames = np.arange(241, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 3), np.uint8)
-    windows = spread_windows(frames, (10, 20), 5)
+    windows = spread_windows(frames, (10, 20))
     assert windows[0, 0, 0, 0, 0] == 121
     assert windows[-1, -1, 0, 0, 0] == 240
     with pytest.raises(InvalidConfig, match="no seconds 10 to 30"):

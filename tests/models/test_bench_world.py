@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from longdwm_env.cli.benchmarks.bench_world import bench_world, resident_mb
+from longdwm_env.cli.benchmarks.bench_world import bench_world
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.drives.recorder import resident_mb
 
 
 def test_it_measures_a_tiny_world(pipeline, tmp_path, capsys):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving.engine.open_worlds import Generator
-from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+from longdwm_env.agents.driving.engine.start import open_session
 from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 from longdwm_env.cli.drives import rollout_run as rollouts
 from longdwm_env.cli.drives.demo import drive

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longdwm_env.cli import train
+from longdwm_env.cli import load, train
 from longdwm_env.cli.data.data_sets import export_simulator
 from longdwm_env.cli.train import TrainOptions
 from longdwm_env.clock import FRAMES_PER_INTERVAL
@@ -46,7 +46,7 @@ def run_few(stage: str, options: TrainOptions, steps: int = 2) -> None:
     assert options.out is not None
     fewer = tuple(f"loop.{name}={steps}" for name in ("steps", "sample_every", "checkpoint_every"))
     told = replace(options, set=(*fewer, "loop.tracker=none"))
-    assert train.PARTS[stage](told) == 0
+    assert load(train.PARTS[stage])(told) == 0
     workspace = Workspace(options.out)
     assert workspace.done(stage)
     lines = (workspace.stage(stage) / "validation.jsonl").read_text().splitlines()

@@ -64,7 +64,7 @@ def linked_videos(
     Args:
         given: the videos.
         folder: of the links.
-        held_out_s: of the last one; None for a sixth or so, at most 40 s.
+        held_out_s: of the last one; None for 15 % of all, from 6 to 40 s.
         say: where reasons go.
 
     Raises:

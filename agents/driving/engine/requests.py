@@ -1,9 +1,13 @@
-"""One request at a time to a worker, whose answer may be unwanted by the time it arrives."""
+"""One request at a time to a worker, whose answer may be unwanted by the time it arrives; clips wait for their turn."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from longdwm_env.agents.driving.engine.playback import Playback
+from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.agents.driving.engine.world_worker import Task, Worker
 
 _TICKETS = itertools.count(1)
@@ -48,3 +52,74 @@ class Requests:
     def close(self) -> None:
         """End the worker."""
         self._worker.close()
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A clip that waits for its turn.
+
+    Attributes:
+        moment: at its end.
+        event_s: the time of the driver's event that it is the first to answer, if it is.
+        answered: frames of the whole answer that it is a part of.
+        first: whether it is the first part.
+    """
+
+    moment: Moment
+    event_s: float | None
+    answered: int
+    first: bool
+
+
+class ClipRequests(Requests):
+    """Requests of which those for clips are timed, for ``playback``; clips that came are kept, oldest first."""
+
+    def __init__(self, worker: Worker, playback: Playback) -> None:
+        super().__init__(worker)
+        self.ready: deque[Ready] = deque()
+        self._playback = playback
+        self._now_s = self._asked_at_s = 0.0
+        self._event_s: float | None = None
+        self._frames = 0
+        self._first = True
+
+    @property
+    def answers(self) -> int:
+        """How many answers wait, whole or in part."""
+        return sum(clip.first for clip in self.ready)
+
+    @property
+    def frames(self) -> int:
+        """How many frames wait."""
+        return sum(len(clip.moment.frames) for clip in self.ready)
+
+    def receive_at(self, now_s: float) -> BaseException | None:
+        """Let time pass, and ``receive``."""
+        self._now_s = now_s
+        return self.receive()
+
+    def ask_clip(self, task: Task, frames: int = 0, event_s: float | None = None) -> None:
+        """Ask for the clip that follows the newest.
+
+        Args:
+            task: gives its moment, or those of its parts in turn.
+            frames: of the whole answer; 0 where it has one part.
+            event_s: the time of the driver's event that it is the first to answer, if it is.
+        """
+        self._asked_at_s, self._frames, self._event_s, self._first = self._now_s, frames, event_s, True
+        self.submit(task, self._came)
+
+    def drop(self) -> None:
+        """Nothing that is under way or ready is wanted."""
+        super().drop()
+        self.ready.clear()
+
+    def _came(self, moment: Moment) -> None:
+        # A policy's thinking time counts: it delays the picture just as generation does.
+        took_s = self._now_s - self._asked_at_s
+        if self._first:
+            self._playback.generation.add(took_s)
+        if not self.open:
+            self._playback.whole.add(took_s)
+        self.ready.append(Ready(moment, self._event_s, self._frames or len(moment.frames), self._first))
+        self._event_s, self._first = None, False

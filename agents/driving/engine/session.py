@@ -4,7 +4,6 @@ Knows no window: it is given the time and the driver's input, and says what ther
 session runs under a window, under tests with a clock of their own, and on a machine with no display.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,7 @@ import numpy as np
 from longdwm_env.agents.driving.engine.following import Script, follow
 from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator, OpenScene
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
-from longdwm_env.agents.driving.engine.requests import Requests
+from longdwm_env.agents.driving.engine.requests import ClipRequests
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
 from longdwm_env.agents.driving.engine.trip import Trip
 from longdwm_env.agents.driving.engine.world_worker import Task, Worker
@@ -58,23 +57,6 @@ class Note:
     text: str
     until_s: float
     warning: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Ready:
-    """A clip that waits for its turn.
-
-    Attributes:
-        moment: at its end.
-        event_s: the time of the driver's event that it is the first to answer, if it is.
-        answered: frames of the whole answer that it is a part of.
-        first: whether it is the first part.
-    """
-
-    moment: Moment
-    event_s: float | None
-    answered: int
-    first: bool
 
 
 @dataclass
@@ -130,14 +112,9 @@ class Session:
     now_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._requests = Requests(self.worker)
-        self._asked_at_s: float | None = None
-        self._first_asked = True
-        self._event_asked_s: float | None = None
+        self._requests = ClipRequests(self.worker, self.playback)
         self._event_playing_s: float | None = None
-        self._asked_frames = 0
         self._slow: set[str] = set()
-        self._ready: deque[Ready] = deque()
         self.at_wheel = "replay" if self.script is not None else "policy" if self.policy is not None else "driver"
         self.waiting = self.at_wheel == "driver"
         self.generator.on_progress = self._progress
@@ -158,7 +135,7 @@ class Session:
         """On the way to where a recording begins."""
         if not self.following or self.script is None:
             return False
-        under_way = self._requests.open or bool(self._ready)
+        under_way = self._requests.open or bool(self._requests.ready)
         return self.script.done < self.script.journal.shown_from + under_way
 
     @property
@@ -179,12 +156,13 @@ class Session:
 
     def newest(self, trip: Trip) -> Moment:
         """The moment up to which the drive is made, though it may not be shown yet: the next clip follows it."""
-        return self._ready[-1].moment if self._ready else trip.present
+        ready = self._requests.ready
+        return ready[-1].moment if ready else trip.present
 
     @property
     def awaits_answer(self) -> bool:
         """Something was asked for and its answer not yet taken in, or it is due to be shown."""
-        due = bool(self._ready) and self.running and self.playback.at_end
+        due = bool(self._requests.ready) and self.running and self.playback.at_end
         return self._requests.open or due
 
     @property
@@ -204,7 +182,7 @@ class Session:
         self.now_s = now_s
         self.driver_input = self.inputs.peek()
         waited_for = self._requests.open
-        error = self._requests.receive()
+        error = self._requests.receive_at(now_s)
         if waited_for and not self._requests.open:
             self.busy = ""
         if error is not None:
@@ -225,8 +203,8 @@ class Session:
                 self.ran_s += elapsed_s
         if not (self.playback.at_end or self.catching_up):
             return
-        if self._ready and self.running:
-            ready = self._ready.popleft()
+        if self._requests.ready and self.running:
+            ready = self._requests.ready.popleft()
             self._event_playing_s = ready.event_s
             trip.drive_on(ready.moment)
             self.playback.begin(len(ready.moment.frames), ready.answered)
@@ -324,9 +302,7 @@ class Session:
     def drop_asked(self) -> None:
         """Forget what is under way or ready: it was asked for at a moment that is no more."""
         self._requests.drop()
-        self._ready.clear()
-        self._asked_at_s = None
-        self._event_asked_s = self._event_playing_s = None
+        self._event_playing_s = None
         self.latency.take()
         self.busy = ""
 
@@ -341,12 +317,12 @@ class Session:
     def _may_ask(self, trip: Trip) -> bool:
         if self._requests.open or not self.running:
             return False
-        if sum(ready.first for ready in self._ready) > self._most_waiting:
+        if self._requests.answers > self._most_waiting:
             return False
         newest = self.newest(trip)
         if self.pause_at is not None and newest.state.frames_driven >= self.pause_at:
             return False
-        due = self.playback.should_ask(sum(len(ready.moment.frames) for ready in self._ready))
+        due = self.playback.should_ask(self._requests.frames)
         if self.at_wheel == "replay":
             return self.catching_up or (due and self.following)
         return due and not newest.over
@@ -357,7 +333,7 @@ class Session:
         if not self.following or self.script is None:
             return 0
         # What a recorded driver did is known beforehand; but what needs the picture on screen waits until it is there.
-        return 1 if self.script.journal.steps[self.script.done]["do"] == "drive" else -len(self._ready)
+        return 1 if self.script.journal.steps[self.script.done]["do"] == "drive" else -len(self._requests.ready)
 
     def _ask(self, trip: Trip) -> None:
         present = self.newest(trip)
@@ -365,13 +341,13 @@ class Session:
             follow(self, trip, self.script)
         elif self.at_wheel == "policy" and self.policy is not None:
             policy = self.policy
-            self._ask_clip(lambda: policy.drive(present))
+            self._requests.ask_clip(lambda: policy.drive(present))
         else:
             controls = self._controls_after(present, self.inputs.look(self.now_s))
             action = np.array([controls.steering_rad, controls.acceleration_mps2], np.float32)
-            self._event_asked_s = self.latency.take()
             drive = Drive(present, Act("control", action, self.generator.frames_of(present.state.world)), controls)
-            self._ask_clip(lambda: self.generator.drive_in_parts(drive), drive.act.frames)
+            parts = partial(self.generator.drive_in_parts, drive)
+            self._requests.ask_clip(parts, drive.act.frames, self.latency.take())
 
     def _controls_after(self, present: Moment, driver_input: DriverInput) -> Controls:
         period_s = self.generator.frames_of(present.state.world) / FPS
@@ -379,16 +355,11 @@ class Session:
 
     def ask_clip(self, drive: Drive) -> None:
         """Ask for the clip that an action leads to."""
-        self._ask_clip(lambda: self.generator.drive(drive))
-
-    def _ask_clip(self, task: Task, frames: int = 0) -> None:
-        self._asked_at_s, self._asked_frames, self._first_asked = self.now_s, frames, True
-        self._requests.submit(task, self._clip_ready)
+        self._requests.ask_clip(partial(self.generator.drive, drive))
 
     # Receiving
 
     def _failed(self, error: BaseException) -> None:
-        self._asked_at_s = None
         if self.trip is None or not isinstance(error, LongDWMError):
             raise error
         self.fault = error
@@ -397,18 +368,6 @@ class Session:
             self.end_of_replay(str(error))
         self.paused = self.at_wheel != "driver"
         self.waiting = not self.paused
-
-    def _clip_ready(self, moment: Moment) -> None:
-        if self._asked_at_s is not None:
-            # A policy's thinking time counts: it delays the picture just as generation does.
-            took_s = self.now_s - self._asked_at_s
-            if self._first_asked:
-                self.playback.generation.add(took_s)
-            if not self._requests.open:
-                self.playback.whole.add(took_s)
-        answered = self._asked_frames or len(moment.frames)
-        self._ready.append(Ready(moment, self._event_asked_s, answered, self._first_asked))
-        self._event_asked_s, self._first_asked = None, False
 
     def _opened(self, moment: Moment, opening: OpenScene) -> None:
         state = moment.state

@@ -1,8 +1,9 @@
 """From the words of the command line to a session that is ready to run."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving.engine.following import Script
 from longdwm_env.agents.driving.engine.open_worlds import REFERENCE_WORLD, Generator, OpenScene
 from longdwm_env.agents.driving.engine.session import Session
@@ -15,32 +16,12 @@ from longdwm_env.clock import control_frames
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import BUILT_IN_WORLDS, DEFAULT_WORLD, MINI
 from longdwm_env.scenes.made_roads import with_words
-from longdwm_env.types import ImageSize
 
 START = "start"
 """Folder in a pipeline's with the scenes that it is driven from when none is named."""
 
 POLICY_FRAMES = 6
 """Frames between two actions of a policy, unless the command line says otherwise."""
-
-
-@dataclass(frozen=True)
-class DriveOptions:
-    """What the command line asks for; ``longdwm drive --help`` says what each means."""
-
-    world: str | None = None
-    scene: str | None = None
-    seed: int = 2
-    prompt: str | None = None
-    policy: str | None = None
-    replay: Path | None = None
-    also: tuple[str, ...] = ()
-    control_period_s: float | None = None
-    image_size: ImageSize | None = None
-    device: str | None = None
-    out: Path = Path("outputs/drive")
-    road: str | None = None
-    speed_mps: float | None = None
 
 
 def open_session(
@@ -115,7 +96,7 @@ def _opening(options: DriveOptions) -> tuple[OpenScene, str | None]:
     if built_in:
         return (opening if scene is None else replace(opening, seed=int(scene))), None
     assert scene is not None
-    return opening, with_words(str(Path(scene).expanduser().resolve()), options.road, options.speed_mps)
+    return opening, with_words(str(Path(scene).expanduser().resolve()), options.road, options.speed)
 
 
 def own_start(world: str | None) -> str | None:

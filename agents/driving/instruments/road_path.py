@@ -93,7 +93,6 @@ def ribbon(
     pose: FloatArray,
     camera: Camera,
     picture: tuple[float, float, float],
-    half_width_m: float = CAR.width_m / 2,
     mark_times_s: tuple[float, ...] = WAYPOINT_TIMES_S,
 ) -> Ribbon | None:
     """A path as the camera at ``pose`` sees it on the ground.
@@ -103,7 +102,6 @@ def ribbon(
         pose: (3,) where the ego is in the picture shown.
         camera: fitted to the picture's own size.
         picture: left and top edge of the picture in the window, and its scale, window pixels per picture pixel.
-        half_width_m: from the path's middle to its edges.
         mark_times_s: waypoint times, for paths whose poses are frames 0, 1, ...; empty for none.
 
     Returns:
@@ -118,7 +116,7 @@ def ribbon(
     dense = np.arange(int(distances[-1] / STEP_M + 1e-6) + 1) * STEP_M
     middle = np.column_stack([np.interp(dense, distances, ego_poses[:, axis]) for axis in (0, 1)])
     heading = np.interp(dense, distances, np.unwrap(ego_poses[:, 2]))
-    edges = [_edge(middle, heading, side * half_width_m) for side in (1, -1)]
+    edges = [_edge(middle, heading, side * CAR.width_m / 2) for side in (1, -1)]
     visible = np.all([edge[:, 0] > camera.mounting.translation_m[0] + NEAREST_M for edge in edges], axis=0)
     if visible.sum() < 2:
         return None
@@ -126,7 +124,7 @@ def ribbon(
 
     due = [round(time * FPS) for time in mark_times_s if round(time * FPS) < len(ego_poses)]
     at = ego_poses[due] if due else np.zeros((0, 3))
-    sides = [_edge(at[:, :2], at[:, 2], side * half_width_m) for side in (1, -1)]
+    sides = [_edge(at[:, :2], at[:, 2], side * CAR.width_m / 2) for side in (1, -1)]
     ahead = np.all([side[:, 0] > camera.mounting.translation_m[0] + NEAREST_M for side in sides], axis=0)
     marks = np.stack([_to_window(side[ahead], camera, picture) for side in sides], axis=1)
     return Ribbon(left, right, dense[visible], marks)

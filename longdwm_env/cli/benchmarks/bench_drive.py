@@ -29,7 +29,8 @@ def bench_drive(
     import os
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+    from longdwm_env.agents.driving.engine.drive_options import DriveOptions
+    from longdwm_env.agents.driving.engine.start import open_session
     from longdwm_env.agents.driving.window.latency import measure
     from longdwm_env.agents.driving.window.window import WindowSettings
     from longdwm_env.clock import FPS

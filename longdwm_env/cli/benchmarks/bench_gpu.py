@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from longdwm_env.cli.benchmarks.bench_on_paper import one_sample, recipe_of
 from longdwm_env.cli.destination import holding_its
 from longdwm_env.types import JsonObject
 
@@ -163,8 +165,6 @@ def _drives(
     *,
     compiled: bool,
 ) -> None:
-    import gc
-
     import torch
 
     from longdwm_env.cli.benchmarks.bench_full_size import denoiser_operations, measure
@@ -183,6 +183,11 @@ def _drives(
         for model in (pipeline.coarse, pipeline.fine):
             speed_up(model, compile_blocks=True)
 
+    def timed(drive: tuple[Any, ...]) -> None:
+        found = measure(pipeline, *drive)
+        check.drives.append({"how": how, **asdict(found)})
+        print(f"{found.what}, {found.coarse_steps} steps, {how}: {found.seconds['total']:.2f} s")
+
     if compiled:
         before = len(check.left_out)
         check.attempt("compiling", None, switch)
@@ -196,27 +201,22 @@ def _drives(
             seconds, at_once = DRIVES[what]
             operations = denoiser_operations(preset, seconds, at_once)
 
-            def timed(
-                what: str = what,
-                seconds: float = seconds,
-                at_once: int | None = at_once,
-                operations: float | None = operations,
-                count: int = count,
-                repeats: int = repeats,
-            ) -> None:
-                found = measure(
-                    pipeline, what, seconds, at_once, count, guidance_scale, None, repeats, tflops, operations
-                )
-                check.drives.append({"how": how, **asdict(found)})
-                print(f"{what}, {count} steps, {how}: {found.seconds['total']:.2f} s")
-
             expected = None
             if tflops is not None and operations is not None:
                 # A closed loop has driven a second before the one that is timed.
                 seconds_driven = repeats * (1 if at_once is None else 2)
                 expected = seconds_driven * passes * operations / tflops / 1e12 / GUESSED_UTILISATION
-            check.attempt(f"{what}, {count} steps, {how}", expected, timed)
+            drive = (what, seconds, at_once, count, guidance_scale, None, repeats, tflops, operations)
+            check.attempt(f"{what}, {count} steps, {how}", expected, partial(timed, drive))
     del pipeline
+    _freed(device)
+
+
+def _freed(device: "torch.device") -> None:
+    import gc
+
+    import torch
+
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -224,17 +224,6 @@ def _drives(
 
 Counts: TypeAlias = "queue.Queue[tuple[str, float, float]]"
 """Of stages: name, operations of a training step, bytes that it needs."""
-
-
-def _recipe(preset: str) -> "Recipe":
-    from longdwm_env.training.recipes import recipe
-
-    return recipe("cogvideox-2b-nuscenes", "full" if preset == "cogvideox-2b" else "debug")
-
-
-def _one_sample(chosen: "Recipe", stage: str) -> "StageConfig":
-    config = chosen.stage(stage)
-    return replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
 
 
 @contextmanager
@@ -254,9 +243,9 @@ def _counting(preset: str) -> "Iterator[tuple[Counts, Callable[[], bool]]]":
 def _count(preset: str, found: "Counts") -> None:
     from longdwm_env.training.scaling.step_costs import COUNTED, step_cost
 
-    chosen = _recipe(preset)
+    chosen = recipe_of(preset)
     for stage in COUNTED:
-        counted = step_cost(chosen, stage, _one_sample(chosen, stage))
+        counted = step_cost(chosen, stage, one_sample(chosen, stage))
         found.put((stage, counted.cost.flops, counted.bytes_in_all()))
 
 
@@ -285,19 +274,13 @@ def _put_counts(check: Check, counted: "Counts", is_counting: Callable[[], bool]
 def _training(check: Check, preset: str, device: "torch.device", tflops: float | None) -> None:
     from longdwm_env.training.scaling.step_costs import COUNTED
 
-    chosen = _recipe(preset)
+    chosen = recipe_of(preset)
     for stage in COUNTED:
-        config = _one_sample(chosen, stage)
-        check.attempt(
-            f"training step of {stage}",
-            30.0 if tflops is not None else None,
-            lambda stage=stage, config=config: _training_step(check, chosen, stage, config, device),  # type: ignore[misc]
-        )
+        step = partial(_training_step, check, chosen, stage, one_sample(chosen, stage), device)
+        check.attempt(f"training step of {stage}", None if tflops is None else 30.0, step)
 
 
 def _training_step(check: Check, chosen: "Recipe", stage: str, config: "StageConfig", device: "torch.device") -> None:
-    import gc
-
     import torch
 
     from longdwm_env.training.scaling.optimizers import adamw
@@ -334,9 +317,7 @@ def _training_step(check: Check, chosen: "Recipe", stage: str, config: "StageCon
     )
     print(f"training step of {stage}: {seconds:.2f} s")
     del objective, batch, optimizer, loss
-    gc.collect()
-    if is_gpu:
-        torch.cuda.empty_cache()
+    _freed(device)
 
 
 def _tests(check: Check) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from longdwm_env.models.costs import Cost, Ledger, Pass
     from longdwm_env.models.presets import LongDWMConfig
+    from longdwm_env.training.config import Recipe, StageConfig
     from longdwm_env.training.scaling.step_costs import StepCost
 
 GB = 1e9
@@ -277,19 +278,30 @@ def _words(ledger: "Ledger") -> int:
     return int(ledger.pipeline.coarse.config.max_text_seq_length)
 
 
+def recipe_of(preset: str) -> "Recipe":
+    """By which a preset is trained."""
+    from longdwm_env.training.recipes import recipe
+
+    return recipe("cogvideox-2b-nuscenes", "full" if preset == "cogvideox-2b" else "debug")
+
+
+def one_sample(chosen: "Recipe", stage: str) -> "StageConfig":
+    """A stage's settings with one sample a step, in bfloat16."""
+    config = chosen.stage(stage)
+    return replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
+
+
 def _training(preset: str, utilisation: float) -> tuple[list["StepCost"], list[tuple[str, ...]]]:
     from longdwm_env.models.speed import is_installed
-    from longdwm_env.training.recipes import recipe
     from longdwm_env.training.scaling.lora import LoraChoices
     from longdwm_env.training.scaling.step_costs import COUNTED, bytes_of_moments, step_cost
     from longdwm_env.training.stage_list import STAGES
 
-    chosen = recipe("cogvideox-2b-nuscenes", "full" if preset == "cogvideox-2b" else "debug")
+    chosen = recipe_of(preset)
     steps: list[StepCost] = []
     rows = []
     for stage in COUNTED:
-        config = chosen.stage(stage)
-        config = replace(config, loop=replace(config.loop, micro_batch_size=1, batch_size=1, precision="bf16"))
+        config = one_sample(chosen, stage)
         plain = step_cost(chosen, stage, config)
         kinds = [(stage, plain, 1)]
         if STAGES[stage].is_transformer:

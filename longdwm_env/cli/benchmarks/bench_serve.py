@@ -48,7 +48,7 @@ def bench_serve(
     import threading
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    from longdwm_env.agents.driving.engine.start import DriveOptions
+    from longdwm_env.agents.driving.engine.drive_options import DriveOptions
     from longdwm_env.agents.driving_page.audience import MAX_VIEWERS
     from longdwm_env.agents.driving_page.page_latency import measure
     from longdwm_env.agents.driving_page.page_server import PageServer

@@ -146,6 +146,8 @@ def _memory(base: "LongDWMEnv", state: "EnvState", seconds: int) -> JsonObject:
     import numpy as np
     from tqdm import tqdm
 
+    from longdwm_env.evaluation.drives.recorder import resident_mb
+
     base.set_state(state)
     straight = np.array([[0.5, 0], [1.0, 0], [1.5, 0], [2.0, 0]], np.float32)
     seen = []
@@ -158,17 +160,3 @@ def _memory(base: "LongDWMEnv", state: "EnvState", seconds: int) -> JsonObject:
     early = seen[max(0, seconds // 5 - 1)]
     most = max(seen[seconds // 5 :], default=early)
     return {"drive_s": seconds, "memory_mb": early, "memory_most_mb": most, "memory_growth_share": most / early - 1}
-
-
-def resident_mb() -> float:
-    """Memory of this process in MB; its most so far where the system tells nothing else."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    import resource
-    import sys
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6

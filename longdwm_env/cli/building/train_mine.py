@@ -37,7 +37,7 @@ def mine(
         video: A video of driving; give the option again for each further one.
         out: Folder of the run.
         minutes: For all of it, at most. Training ends when nothing more is learned.
-        held_out: Seconds at the end of the last video that training does not see; default a sixth of all, at most 40.
+        held_out: Seconds at the end of the last video that training does not see; default 15 % of all, from 6 to 40.
         height: Of the camera above the road in metres; the scale of all speeds. 1.4 is assumed.
         speed: Instead: the mean speed in m/s, or a csv; as longdwm data poses has it.
         fov: Horizontal field of view in degrees; found where there are turns enough, else 65.

@@ -10,7 +10,7 @@ from longdwm_env.cli.destination import holding_its
 if TYPE_CHECKING:
     from longdwm_env.env import LongDWMEnv
     from longdwm_env.io.figures import DrivenPath, SheetRow
-    from longdwm_env.types import FloatArray, Images
+    from longdwm_env.types import Images
 
 SHEET_COLUMNS = 7
 LONGEST_TITLE = 60
@@ -19,14 +19,10 @@ LONGEST_TITLE = 60
 
 @dataclass(frozen=True)
 class Recording:
-    """One drive at the frame rate: N frames, poses and speeds, the start first; and what was commanded."""
+    """One drive at the frame rate: its frames, the start first, where it went, and how long it took."""
 
-    title: str
     frames: "Images"
-    poses: "FloatArray"
-    speeds_mps: "FloatArray"
-    commanded_speeds_mps: "FloatArray"
-    commanded: "tuple[FloatArray, ...]"
+    path: "DrivenPath"
     wall_s: float
 
 
@@ -89,9 +85,9 @@ def demo(
     for path, recording in zip(files, recordings, strict=True):
         write_video(path, [recording.frames])
         realtime = (len(recording.frames) - 1) * FRAME_S / recording.wall_s
-        print(f"{recording.title}: {len(recording.frames)} frames, {realtime:.1f} times real time")
+        print(f"{recording.path.title}: {len(recording.frames)} frames, {realtime:.1f} times real time")
     save_picture(pages[0], contact_sheet([_sheet_row(recording) for recording in recordings]))
-    plot_paths(pages[1], [_driven_path(recording) for recording in recordings], FRAME_S)
+    plot_paths(pages[1], [recording.path for recording in recordings], FRAME_S)
     print("written:", *(f"  {path.resolve()}" for path in (*files, *pages)), sep="\n")
     return 0
 
@@ -134,6 +130,7 @@ def drive(
     from longdwm_env.factory import shown_image_size
     from longdwm_env.geometry.camera import assumed_camera
     from longdwm_env.geometry.pose import compose
+    from longdwm_env.io.figures import DrivenPath
     from longdwm_env.io.routes import open_route
     from longdwm_env.scenes.made_roads import without_words
 
@@ -169,13 +166,15 @@ def drive(
             progress.update()
     environment.close()
     return Recording(
-        title_of(world, scenes),
-        frames=np.concatenate(frames),
-        poses=np.concatenate(poses),
-        speeds_mps=np.concatenate(speeds),
-        commanded_speeds_mps=np.concatenate(planned_speeds),
-        commanded=tuple(commanded),
-        wall_s=time.perf_counter() - begun,
+        np.concatenate(frames),
+        DrivenPath(
+            title_of(world, scenes),
+            np.concatenate(poses),
+            tuple(commanded),
+            np.concatenate(speeds),
+            np.concatenate(planned_speeds),
+        ),
+        time.perf_counter() - begun,
     )
 
 
@@ -186,17 +185,5 @@ def _sheet_row(recording: Recording) -> "SheetRow":
     from longdwm_env.io.figures import SheetRow
 
     picks = np.linspace(0, len(recording.frames) - 1, SHEET_COLUMNS).round().astype(int)
-    captions = tuple(f"{pick * FRAME_S:.1f} s, {recording.speeds_mps[pick]:.1f} m/s" for pick in picks)
-    return SheetRow(recording.title, recording.frames[picks], captions)
-
-
-def _driven_path(recording: Recording) -> "DrivenPath":
-    from longdwm_env.io.figures import DrivenPath
-
-    return DrivenPath(
-        recording.title,
-        recording.poses,
-        recording.commanded,
-        recording.speeds_mps,
-        recording.commanded_speeds_mps,
-    )
+    captions = tuple(f"{pick * FRAME_S:.1f} s, {recording.path.speeds_mps[pick]:.1f} m/s" for pick in picks)
+    return SheetRow(recording.path.title, recording.frames[picks], captions)

@@ -16,6 +16,7 @@ def serve_policy(policy: str, host: str = "127.0.0.1", port: int = 8765, token_f
         port: 0 picks a free one.
         token_file: file whose first line clients must present; else the environment variable LONGDWM_POLICY_TOKEN.
     """
+    from longdwm_env.cli.drives.serve import first_line
     from longdwm_env.cli.extras import need
 
     need("longdwm serve-policy", "remote", "websockets")
@@ -29,10 +30,7 @@ def serve_policy(policy: str, host: str = "127.0.0.1", port: int = 8765, token_f
 
     token = os.environ.get(TOKEN_VARIABLE)
     if token_file is not None:
-        try:
-            token = token_file.read_text().partition("\n")[0].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidConfig(f"the token file {token_file} cannot be read: {error}") from error
+        token = first_line(token_file)
         if not token:
             raise InvalidConfig(f"the token file {token_file} is empty")
     server = start_server(policy, host, port, token)

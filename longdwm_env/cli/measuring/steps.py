@@ -1,5 +1,6 @@
 """``longdwm metrics steps``: what fewer denoising steps cost in PSNR and FDS."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,8 +45,9 @@ def steps(
     from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.paper.continuations import clips_of, samples_from
     from longdwm_env.evaluation.paper.opening import opened_pipeline
+    from longdwm_env.evaluation.paper.systems import LongDWM
     from longdwm_env.evaluation.provenance import path_hash
-    from longdwm_env.evaluation.steps_table import Stepped, compared
+    from longdwm_env.evaluation.steps_table import compared
     from longdwm_env.models.readers.scorer import WINDOW_FRAMES
     from longdwm_env.training.workspace import device_of
 
@@ -64,7 +66,10 @@ def steps(
     models, sizes = [], set()
     for folder, taken in asked:
         pipeline = opened_pipeline(folder, place, dtype)
-        models.append(Stepped(str(folder), pipeline, taken))
+        if taken is not None:
+            settings = replace(pipeline.settings, coarse_steps=taken[0], fine_steps=taken[1])
+            pipeline.register_to_config(settings=settings.to_json())
+        models.append(LongDWM(str(folder), pipeline, at_once=1))
         sizes.add(tuple(pipeline.settings.image_size))
     if len(sizes) > 1:
         raise InvalidConfig(f"models that are compared make pictures of one size; these make {sorted(sizes)}")

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.report import page
+from longdwm_env.evaluation.report import write_page
 from longdwm_env.evaluation.statistics import Interval, wilson
-from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_json
 from longdwm_env.types import JsonObject
 
 QUESTIONS = {
@@ -64,8 +64,7 @@ def build_page(
         items.append([base64.b64encode(file.read_bytes()).decode() for file in files])
         sides[str(number)] = {"scene": pair.scene, "left": names[1] if is_swapped else names[0]}
     asked = [[name, QUESTIONS[name]] for name in questions]
-    content = page("compare.html.j2", page_id=page_id, items=items, questions=asked)
-    atomic_write_bytes(out, content.encode())
+    write_page(out, "compare.html.j2", page_id=page_id, items=items, questions=asked)
     key = out.with_suffix(".key.json")
     atomic_write_json(key, {"page": page_id, "names": list(names), "sides": sides, "seed": seed})
     return out, key

@@ -97,7 +97,7 @@ class ToldAsTrained(LongDWMPipeline):
     coarse_with_warp = fine_with_warp = False
 
     @classmethod
-    def made_of(cls, pipeline: LongDWMPipeline, coarse: bool, fine: bool) -> LongDWMPipeline:
+    def made_of(cls, pipeline: LongDWMPipeline, coarse: bool = False, fine: bool = False) -> LongDWMPipeline:
         """The same components and settings.
 
         Args:
@@ -120,15 +120,6 @@ class ToldAsTrained(LongDWMPipeline):
     def fine_model(self) -> FineModel:
         """The Fine model, as it was trained."""
         return (FineModel if self.fine_with_warp else _UnguidedFine)(self.fine, self.scheduler)
-
-
-class UnguidedPipeline(ToldAsTrained):
-    """A pipeline whose models are given neither warps nor motion: for models that were trained without."""
-
-    @classmethod
-    def of(cls, pipeline: LongDWMPipeline) -> "UnguidedPipeline":
-        """The same components and settings."""
-        return cls(**pipeline.components, settings=pipeline.settings.to_json())
 
 
 @dataclass(frozen=True)

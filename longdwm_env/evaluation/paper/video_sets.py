@@ -66,12 +66,9 @@ def read_video(
     return said
 
 
-def _frame_features(network: InceptionFeatures, frames: Images, batch: int = FRAMES_AT_ONCE) -> np.ndarray:
-    parts = []
-    for first in range(0, len(frames), batch):
-        images = torch.from_numpy(np.ascontiguousarray(frames[first : first + batch])).movedim(-1, 1)
-        parts.append(network(images).float().cpu())
-    return torch.cat(parts).numpy()
+def _frame_features(network: InceptionFeatures, frames: Images) -> np.ndarray:
+    images = torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, 1)
+    return torch.cat([network(part).float().cpu() for part in images.split(FRAMES_AT_ONCE)]).numpy()
 
 
 def frechet_cells(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from longdwm_env.evaluation.policies.scene_statistics import (
-    CONFIDENCE,
     mean_maximum_rank_violation,
     r_squared,
     resampled_scenes,
@@ -14,16 +13,8 @@ from longdwm_env.evaluation.policies.scene_statistics import (
     spearman,
 )
 from longdwm_env.evaluation.policies.summary import Record
+from longdwm_env.evaluation.statistics import CONFIDENCE, UNKNOWN, Interval
 from longdwm_env.types import FloatArray
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and its 95% interval over resampled scenes; None where it cannot be had."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,9 +106,9 @@ _ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 def _interval(value: float, drawn: FloatArray) -> Interval:
     if not np.isfinite(value):
-        return Interval(None)
+        return UNKNOWN
     if len(drawn) < 10:
-        return Interval(value)
+        return Interval(value, np.nan, np.nan)
     low, high = np.quantile(drawn, _ENDS)
     return Interval(value, float(low), float(high))
 

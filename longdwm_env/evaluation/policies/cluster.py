@@ -30,7 +30,7 @@ def drive(config_json: str, job_json: str) -> tuple[Record, bytes | None]:
 
 
 def run_on_cluster(
-    config: EvaluationConfig, jobs: Sequence[Job], cluster: str, gpus_per_worker: float = 0.0
+    config: EvaluationConfig, jobs: Sequence[Job], cluster: str
 ) -> Generator[tuple[Job, EpisodeResult], None, None]:
     """Drive episodes as Ray tasks and hand back each as it ends, in any order. The results are those of one process.
 
@@ -38,7 +38,6 @@ def run_on_cluster(
         config: of the evaluation; its paths must mean the same on every machine.
         jobs: the episodes.
         cluster: "local" for this machine, "auto" for the cluster that this machine belongs to, or an address.
-        gpus_per_worker: share of a GPU that a task holds.
 
     Raises:
         MissingDependency: Ray is not installed.
@@ -53,7 +52,7 @@ def run_on_cluster(
     if ours:
         ray.init(address=None if cluster == "local" else cluster, include_dashboard=False, log_to_driver=False)
     try:
-        task = ray.remote(num_cpus=1, num_gpus=gpus_per_worker, max_retries=RETRIES)(drive)
+        task = ray.remote(num_cpus=1, max_retries=RETRIES)(drive)
         waiting = deque(jobs)
         at_once = max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))
         running: dict[ray.ObjectRef, Job] = {}

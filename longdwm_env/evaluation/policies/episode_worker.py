@@ -30,8 +30,8 @@ from longdwm_env.world import WorldModel
 VIDEO_HEIGHT_PX = 192
 """Small frames are enlarged to about this: a report holds many videos."""
 
-Heartbeat = Callable[[float], None]
-"""Called with the seconds driven, when the scene stands and after every step."""
+Heartbeat = Callable[[], None]
+"""Called when the scene stands and after every step."""
 
 
 @runtime_checkable
@@ -85,7 +85,7 @@ class Worker:
         finally:
             _let_go(policy)
 
-    def run(self, job: Job, heartbeat: Heartbeat = lambda seconds: None) -> EpisodeResult:
+    def run(self, job: Job, heartbeat: Heartbeat = lambda: None) -> EpisodeResult:
         """Drive one episode. What goes wrong in the policy fails the episode; what goes wrong elsewhere is raised."""
         # A policy may have left the folder that its own name and the scenes' are relative to.
         os.chdir(self._folder)
@@ -124,7 +124,7 @@ class Worker:
         speeds, thinking, actions = [state.ego.speed_mps], [], []
         seed = info["seed"]
         failure = ""
-        heartbeat(0.0)
+        heartbeat()
         asked = time.perf_counter()
         try:
             policy.reset(observation, info)
@@ -150,7 +150,7 @@ class Worker:
             facts.add(reward, info, np.concatenate([[before.ego.speed_mps], moving]), actors_of(before, state, scene))
             if self.config.videos:
                 clips.append(state.frames)
-            heartbeat(state.frames_driven / FPS)
+            heartbeat()
             asked = time.perf_counter()
         video = self._video(clips) if self.config.videos else None
         if failure:

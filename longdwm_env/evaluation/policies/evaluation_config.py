@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 
-from longdwm_env.agents.naming import PolicySpec
+from longdwm_env.agents.policy_spec import PolicySpec
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.words import clean
 from longdwm_env.types import JsonObject

@@ -13,6 +13,7 @@ from longdwm_env.evaluation.policies.summary import Record, Summary
 from longdwm_env.io.words import for_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLORS = ("#2a6fbb", "#d1602b", "#3a8f5c", "#8e5aa8", "#b8912e", "#4aa5b5", "#b0485f", "#6b6f76")
@@ -47,7 +48,7 @@ def ranking_figure(summary: Summary) -> bytes:
     fact = FACTS[summary.ranked_by]
     axes.set_xlabel(f"{fact.label} {f'({fact.unit})' if fact.unit else ''}, mean over scenes with 95% interval")
     _within(axes.xaxis, fact)
-    _plain(axes)
+    plain(axes)
     return as_png(figure)
 
 
@@ -82,7 +83,7 @@ def scenes_figure(records: Sequence[Record], policies: Sequence[str], name: str)
     axes.set_ylabel(f"{fact.label} {f'({fact.unit})' if fact.unit else ''}")
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _within(axes.yaxis, fact)
-    _plain(axes)
+    plain(axes)
     return as_png(figure)
 
 
@@ -115,7 +116,7 @@ def terms_figure(summary: Summary, names: Sequence[str]) -> bytes:
         axes.set_title(f"{FACTS[name].label}{arrow}", size=8)
         axes.tick_params(axis="x", labelsize=7)
         _within(axes.xaxis, FACTS[name])
-        _plain(axes)
+        plain(axes)
     return as_png(figure)
 
 
@@ -138,10 +139,8 @@ def _within(axis: object, fact: Fact) -> None:
     )
 
 
-def _plain(axes: object) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
+def plain(axes: "Axes") -> None:
+    """A light grid below what is drawn, and no frame on top and right."""
     axes.grid(color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -165,7 +164,7 @@ def curves_figure(curves: Mapping[str, Mapping[str, FloatCurve]], labels: Mappin
             axes.fill_between(seconds, low, high, color=color, alpha=0.18, lw=0)
         axes.set(title=title, xlabel="time in the episode (s)", ylabel=labels[title])
         axes.legend(frameon=False, fontsize=8)
-        _plain(axes)
+        plain(axes)
     return as_png(figure)
 
 
@@ -195,13 +194,13 @@ def agreement_figure(terms: Sequence[TermAgreement], world: str) -> bytes:
             axes.plot(term.simulator_interval[row], [y, y], color=color, lw=1.5, alpha=0.4)
             axes.plot([x, x], term.world_interval[row], color=color, lw=1.5, alpha=0.4)
             axes.plot([x], [y], marker, color=color, ms=6)
-        r2 = "-" if term.r2.value is None else f"{term.r2.value:.2f}"
+        r2 = "-" if np.isnan(term.r2.value) else f"{term.r2.value:.2f}"
         axes.set_title(f"{FACTS[term.name].label}   R2 {r2}", size=9)
         axes.set(xlim=ends, ylim=ends, xlabel="simulator", ylabel=for_figure(world[-20:]))
         axes.tick_params(labelsize=7)
         for axis in (axes.xaxis, axes.yaxis):
             _within(axis, FACTS[term.name])
-        _plain(axes)
+        plain(axes)
     handles = [
         panels.flat[0].plot([], [], marker, color=color, ms=6, ls="", label=_short(name))[0]
         for name, (color, marker) in marks.items()

@@ -1,27 +1,25 @@
 """``longdwm evaluate --validate``: judge the world that judges policies, against the reference simulator."""
 
-import html
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.policies.agreement import Interval, TermAgreement, agreement
+from longdwm_env.evaluation.policies.agreement import TermAgreement, agreement
 from longdwm_env.evaluation.policies.episode_metrics import FACTS
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.policy_figures import FloatCurve, agreement_figure, curves_figure
-from longdwm_env.evaluation.policies.policy_report import picture, table, write_page
 from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.summary import Record, complete
 from longdwm_env.evaluation.provenance import command, hashes, versions
-from longdwm_env.evaluation.report import Cell, Row, Table, cell_text
-from longdwm_env.evaluation.statistics import Interval as Sure
+from longdwm_env.evaluation.report import Cell, Row, Table, write_page
+from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.evaluation.worlds.trust import Trust, measure_trust, replayable
 from longdwm_env.factory import make_world
 from longdwm_env.io.files import atomic_write_json, check_output_file
@@ -129,7 +127,7 @@ class Validation:
 
 
 def _sure(found: Interval) -> Cell:
-    return None if found.value is None else Sure(*(math.nan if x is None else x for x in astuple(found)))
+    return None if math.isnan(found.value) else found
 
 
 def _row(term: TermAgreement | None, policy: str, values: str) -> Cell:
@@ -137,7 +135,7 @@ def _row(term: TermAgreement | None, policy: str, values: str) -> Cell:
     if term is None or policy not in term.policies:
         return None
     row = term.policies.index(policy)
-    return Sure(float(vars(term)[values][row]), *map(float, vars(term)[f"{values}_interval"][row]))
+    return Interval(float(vars(term)[values][row]), *map(float, vars(term)[f"{values}_interval"][row]))
 
 
 def validate(
@@ -229,28 +227,16 @@ def _write(out: Path, result: Validation) -> None:
     tables = [result.ranking(), result.policies()]
     for one in tables:
         one.write(out)
-    drawn = [
-        table(
-            list(one.columns),
-            [[html.escape(text) for text in (name, *map(cell_text, cells))] for name, cells in one.rows],
-        )
-        for one in tables
-    ]
-    parts = [
-        f"<h1>How well {result.world} predicts the simulator</h1>",
-        f'<p class="note">{len(config.policies)} policies, {config.episodes} episodes each, in both worlds. Intervals: '
-        f"95%, resampling scenes. {' '.join(tables[0].notes)}</p>",
-        drawn[0],
-        "<h2>Policies in both worlds</h2>",
-        picture(agreement_figure(result.terms, result.world), "each policy in both worlds"),
-        drawn[1],
-        "<h2>Trust over time</h2>",
-        f'<p class="note">The same actions in both worlds, {result.trust.episodes} episodes. The world agrees better '
-        "than the frozen first frame, and complies at least half as well as the simulator, for the first "
-        f"<b>{result.trust.horizon_s:g} s</b>.</p>",
-        picture(curves_figure(_panels(result), LABELS), "agreement, drift and compliance over time"),
-    ]
-    write_page(out / "validation.html", f"Validity of {result.world}", parts)
+    write_page(
+        out / "validation.html",
+        "validation.html.j2",
+        title=f"Validity of {result.world}",
+        result=result,
+        ranking=tables[0],
+        policies=tables[1],
+        agreement=agreement_figure(result.terms, result.world),
+        curves=curves_figure(_panels(result), LABELS),
+    )
 
 
 def _panels(result: Validation) -> dict[str, dict[str, FloatCurve]]:
@@ -279,7 +265,7 @@ def _as_json(result: Validation) -> dict[str, object]:
 def _plain(value: object) -> object:
     """As JSON values; None where there is no number."""
     if isinstance(value, Interval):
-        return asdict(value)
+        return {name: _plain(part) for name, part in vars(value).items()}
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, list):

@@ -6,15 +6,13 @@ failed.
 """
 
 import json
-import os
 import signal
-import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -22,7 +20,7 @@ import cv2
 
 from longdwm_env.errors import InvalidConfig, LongDWMError
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job
-from longdwm_env.io.processes import child_environment
+from longdwm_env.io.processes import child_environment, end_with_parent
 from longdwm_env.io.words import clean
 
 START_S = 600.0
@@ -34,10 +32,6 @@ ATTEMPTS = 2
 
 class EvaluationBroken(LongDWMError, RuntimeError):
     """The world or the measuring failed, which no policy is to blame for; finished episodes are kept."""
-
-
-Progress = Callable[[Job, float], None]
-"""Called with the seconds driven of a running episode."""
 
 
 @dataclass
@@ -53,11 +47,7 @@ class _Running:
 
 
 def run_in_processes(
-    config: EvaluationConfig,
-    jobs: Sequence[Job],
-    processes: int,
-    progress: Progress = lambda job, seconds: None,
-    threads: int = 1,
+    config: EvaluationConfig, jobs: Sequence[Job], processes: int
 ) -> Generator[tuple[Job, EpisodeResult], None, None]:
     """Drive episodes in worker processes and hand back each as it ends, in any order.
 
@@ -65,8 +55,6 @@ def run_in_processes(
         config: of the evaluation.
         jobs: the episodes.
         processes: how many, at least 1.
-        progress: see ``Progress``.
-        threads: that each worker's torch and OpenCV may use.
 
     Raises:
         InvalidConfig: a worker cannot load the world or the scenes.
@@ -80,7 +68,7 @@ def run_in_processes(
     try:
         while waiting or any(worker.job for worker in workers):
             while len(workers) < min(processes, len(waiting) + sum(worker.job is not None for worker in workers)):
-                workers.append(_start(config, threads))
+                workers.append(_start(config))
             for worker in workers:
                 if worker.ready and worker.job is None and waiting:
                     worker.job, attempts_so_far = waiting.popleft()
@@ -89,7 +77,7 @@ def run_in_processes(
                     worker.heard_s = time.monotonic()
             wait([worker.connection for worker in workers], timeout=0.5)
             for worker in list(workers):
-                lost = _listen(worker, progress)
+                lost = _listen(worker)
                 yield from _finished(worker)
                 limit = config.step_timeout_s if worker.ready else START_S
                 busy = worker.job is not None or not worker.ready
@@ -119,11 +107,11 @@ def _reason(worker: _Running, hangs: bool, limit_s: float) -> str:
     return f"gave no answer within {limit_s:g} s" if hangs else f"died (exit status {worker.process.exitcode})"
 
 
-def _start(config: EvaluationConfig, threads: int) -> _Running:
+def _start(config: EvaluationConfig) -> _Running:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, config.to_json(), threads))
-    with child_environment(threads):
+    process = context.Process(target=serve, args=(theirs, config.to_json()))
+    with child_environment(threads=1):
         process.start()
     theirs.close()
     return _Running(process, ours, time.monotonic())
@@ -135,7 +123,7 @@ def _stop(worker: _Running) -> None:
     worker.connection.close()
 
 
-def _listen(worker: _Running, progress: Progress) -> bool:
+def _listen(worker: _Running) -> bool:
     """Take in what a worker has said; True if it is lost."""
     try:
         while worker.connection.poll():
@@ -147,8 +135,6 @@ def _listen(worker: _Running, progress: Progress) -> bool:
                 raise InvalidConfig(message["problem"])
             elif message["type"] == "broken":
                 raise EvaluationBroken(message["problem"])
-            elif message["type"] == "step" and worker.job is not None:
-                progress(worker.job, message["seconds"])
             elif message["type"] == "done":
                 video = worker.connection.recv_bytes() if message["video"] else None
                 worker.pending = EpisodeResult(message["record"], video)
@@ -166,12 +152,12 @@ def _finished(worker: _Running) -> Generator[tuple[Job, EpisodeResult], None, No
         yield job, pending
 
 
-def serve(connection: Connection, config_json: str, threads: int) -> None:
+def serve(connection: Connection, config_json: str) -> None:
     """What a worker process does: load the world, then drive jobs until there are no more."""
     # Ctrl-C goes to the whole group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(threads)
+    end_with_parent()
+    cv2.setNumThreads(1)
     from longdwm_env.evaluation.policies.episode_worker import Worker
 
     def say(message: Mapping[str, object]) -> None:
@@ -187,24 +173,13 @@ def serve(connection: Connection, config_json: str, threads: int) -> None:
         while True:
             job = Job.from_json(connection.recv_bytes().decode())
             try:
-                result = worker.run(job, lambda seconds: say({"type": "step", "seconds": seconds}))
+                result = worker.run(job, lambda: say({"type": "step"}))
             except Exception as error:  # no policy's fault, so the run ends, and says where
-                say({"type": "broken", "problem": f"{job.policy}, episode {job.episode}: {_traced(error)}"})
+                traced = "".join(traceback.format_exception(error)).strip()
+                say({"type": "broken", "problem": f"{job.policy}, episode {job.episode}: {traced}"})
                 return
             say({"type": "done", "record": result.record, "video": result.video is not None})
             if result.video is not None:
                 connection.send_bytes(result.video)
     except (EOFError, BrokenPipeError):
         return
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed ends no child; a policy that hangs would stay behind for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _traced(error: Exception) -> str:
-    return "".join(traceback.format_exception(error)).strip()

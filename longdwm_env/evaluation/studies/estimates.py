@@ -66,9 +66,9 @@ class Estimate:
         return Interval(value, value - half, value + half)
 
 
-def drawn_scenes(scenes: int, seed: int = 0) -> np.ndarray:
+def drawn_scenes(scenes: int) -> np.ndarray:
     """(D, S): how often each scene comes when as many are drawn again."""
-    return np.random.default_rng(seed).multinomial(scenes, np.full(scenes, 1 / scenes), size=DRAWS).astype(np.float64)
+    return np.random.default_rng(0).multinomial(scenes, np.full(scenes, 1 / scenes), size=DRAWS).astype(np.float64)
 
 
 def estimated(measure: Measure, trained: Sequence[Scores], truth: Scores, is_trained: bool) -> Estimate:

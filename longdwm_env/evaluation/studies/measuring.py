@@ -14,7 +14,7 @@ from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import Sample, samples_from
 from longdwm_env.evaluation.paper.interpolators import Blend, FineBetween, Interpolator, SweepBetween, WarpBetween
 from longdwm_env.evaluation.paper.protocols import LONG_FRAMES
-from longdwm_env.evaluation.paper.systems import System, UnguidedPipeline
+from longdwm_env.evaluation.paper.systems import System, ToldAsTrained
 from longdwm_env.evaluation.studies.budget import Budget
 from longdwm_env.evaluation.studies.parts import assembled, with_fine
 from longdwm_env.evaluation.studies.questions import WARPS, Kind
@@ -45,16 +45,16 @@ def open_networks(folder: StudyFolder) -> Networks:
     return Networks.opened()
 
 
-def drives_to_continue(folder: StudyFolder, frames: int = TEST_FRAMES) -> list[Sample]:
+def drives_to_continue(folder: StudyFolder) -> list[Sample]:
     """The drives to continue, as many as the study asks for.
 
     Raises:
         InvalidConfig: too few of the recorded drives are long enough.
     """
     wanted = folder.options.scenes
-    found = list(samples_from(Footage(folder.test), wanted, frames - 1))
+    found = list(samples_from(Footage(folder.test), wanted, TEST_FRAMES - 1))
     if len(found) < wanted:
-        raise InvalidConfig(f"only {len(found)} of the test drives are {frames} frames long; ask for fewer scenes")
+        raise InvalidConfig(f"only {len(found)} of the test drives are {TEST_FRAMES} frames long; ask for fewer scenes")
     return found
 
 
@@ -169,7 +169,7 @@ def _filler(folder: StudyFolder, name: str, seed: int) -> Interpolator:
     if name == "mini":
         return FineBetween(folder.pipeline())
     pipeline = with_fine(folder, name, seed)
-    return FineBetween(UnguidedPipeline.of(pipeline) if PARTS[name].views == "none" else pipeline)
+    return FineBetween(ToldAsTrained.made_of(pipeline) if PARTS[name].views == "none" else pipeline)
 
 
 def is_trained(kind: Kind, name: str) -> bool:

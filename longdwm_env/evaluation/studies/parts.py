@@ -10,7 +10,7 @@ import torch
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.paper.systems import Autoregressive, Copy, LongDWM, Reconstruction, System, UnguidedPipeline
+from longdwm_env.evaluation.paper.systems import Autoregressive, Copy, LongDWM, Reconstruction, System, ToldAsTrained
 from longdwm_env.evaluation.studies.budget import CLIP, FRAME, STAGES, Budget, larger, stage_config, study_model
 from longdwm_env.evaluation.studies.study_folder import StudyFolder, save_whole
 from longdwm_env.evaluation.studies.variants import PARTS, Part, PartKind, Variant
@@ -190,7 +190,7 @@ def assembled(folder: StudyFolder, variant: Variant, seed: int, budget: Budget) 
     step = None if variant.snapshot is None else budget.snapshot_step(variant.snapshot)
     guided.register_modules(coarse=_transformer(folder, variant.coarse, seed, step))
     if PARTS[variant.fine].views == "none":
-        guided = UnguidedPipeline.of(guided)
+        guided = ToldAsTrained.made_of(guided)
     return LongDWM(variant.name, guided, variant.at_once)
 
 

@@ -1,6 +1,5 @@
 """Studies as tables with verdicts, in json, csv and markdown, each with its plot; and an index of all verdicts."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longdwm_env.evaluation.policies.policy_figures import as_png, plain
 from longdwm_env.evaluation.report import Cell, Table
 from longdwm_env.evaluation.statistics import Interval
 from longdwm_env.evaluation.studies.estimates import Estimate, Verdict, estimated, verdict
@@ -174,7 +174,6 @@ VERDICT_COLORS = {
     "too noisy to say": "#8a8d93",
     "not measured": "#8a8d93",
 }
-GRID = "#dcdcd8"
 PANELS = 6
 """Most measures that are drawn; the table has all."""
 
@@ -199,9 +198,7 @@ def plot_study(results: "Results", study: Study, judged: "Sequence[Judged]") -> 
             axes.set_axis_off()
     _claims(lower.subplots(1, 1), study, judged)
     figure.suptitle(study.title, fontsize=11)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
+    return as_png(figure)
 
 
 def _systems(axes: "Axes", results: "Results", study: Study, measure: Measure, *, with_names: bool) -> None:
@@ -221,7 +218,7 @@ def _systems(axes: "Axes", results: "Results", study: Study, measure: Measure, *
     axes.set_ylim(-0.6, len(study.systems) - 0.3)
     axes.set_title(f"{measure.label}, {'more' if measure.sign > 0 else 'less'} is better", size=7.5)
     axes.tick_params(axis="x", labelsize=7)
-    _plain(axes)
+    _bare(axes)
 
 
 def _interval(axes: "Axes", row: float, found: Estimate, color: str) -> None:
@@ -253,13 +250,11 @@ def _claims(axes: "Axes", study: Study, judged: "Sequence[Judged]") -> None:
     axes.set_yticks(range(len(judged)), names, size=7)
     axes.set_xticks([-1, 0, 1], ["worse", "0", "better"], size=7)
     axes.set_title("Improvements with their 95 % intervals, each in its own scale", size=8)
-    _plain(axes)
+    _bare(axes)
     axes.grid(visible=False, axis="y")
 
 
-def _plain(axes: "Axes") -> None:
-    axes.grid(color=GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+def _bare(axes: "Axes") -> None:
+    plain(axes)
+    axes.spines["left"].set_visible(False)
     axes.tick_params(length=0)

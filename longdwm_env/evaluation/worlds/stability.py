@@ -65,8 +65,8 @@ class LongDrive:
         return float(self.memory_mb[-PART_S:].mean() / settled.mean() - 1)
 
 
-def spread_windows(frames: Images, span_s: tuple[int, int], count: int = WINDOWS_A_PART) -> Images:
-    """``count`` windows of a second, evenly over a span of a drive (T, H, W, 3) whose frame 0 is the start.
+def spread_windows(frames: Images, span_s: tuple[int, int]) -> Images:
+    """``WINDOWS_A_PART`` windows of a second, evenly over a span of a drive (T, H, W, 3) whose frame 0 is the start.
 
     Raises:
         InvalidConfig: the drive ends before the span does.
@@ -74,7 +74,7 @@ def spread_windows(frames: Images, span_s: tuple[int, int], count: int = WINDOWS
     first, last = span_s[0] * FPS + 1, span_s[1] * FPS + 1
     if len(frames) < last:
         raise InvalidConfig(f"a drive of {(len(frames) - 1) / FPS:g} s has no seconds {span_s[0]} to {span_s[1]}")
-    starts = np.linspace(first, last - WINDOW_FRAMES, count).round().astype(int)
+    starts = np.linspace(first, last - WINDOW_FRAMES, WINDOWS_A_PART).round().astype(int)
     return np.stack([frames[start : start + WINDOW_FRAMES] for start in starts])
 
 

@@ -91,7 +91,7 @@ def test_both_parts_are_one_action_and_input_is_read_once(held):
     worker.let()
     worker.let()
     tick(session, 0.02)
-    first, second = session.trip.journal.steps[:1], session._ready
+    first, second = session.trip.journal.steps[:1], session._requests.ready
     assert inputs.looks == looks
     assert first[0]["frames"] == FIRST_SHOWN
     assert np.array_equal(second[0].moment.act.action, np.float32(first[0]["action"]))
@@ -109,7 +109,7 @@ def test_next_answer_follows_the_part_that_waits_and_only_one_answer_is_ahead(he
     assert session.trip.present.number == 2
     worker.let()
     session.tick(session.now_s)
-    asked = session._ready[-1].moment
+    asked = session._requests.ready[-1].moment
     assert (asked.number, asked.state.frames_driven) == (3, FRAMES + FIRST_SHOWN)
     worker.let()
     session.playback.generation.add(10.0)
@@ -129,7 +129,7 @@ def test_going_back_drops_parts_that_wait(held):
     perform(session, Command.BACK_1_S)
     tick(session, 0.5)
     assert session.trip.present.number == 0
-    assert not session._ready
+    assert not session._requests.ready
 
 
 def test_one_second_is_a_second_in_parts_too(held):

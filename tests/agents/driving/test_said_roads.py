@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.agents.driving.engine.start import DriveOptions, check_said_of_pictures, open_session
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
+from longdwm_env.agents.driving.engine.start import check_said_of_pictures, open_session
 from longdwm_env.agents.driving.recording.headless import record_drive
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving_page.page_starts import SOURCE, Starts
@@ -21,7 +22,7 @@ def picture(tmp_path):
 
 def options(picture, out, **changes):
     return DriveOptions(
-        world="warp", scene=str(picture), policy="idm", image_size=(48, 72), out=out, speed_mps=8.0, **changes
+        world="warp", scene=str(picture), policy="idm", image_size=(48, 72), out=out, speed=8.0, **changes
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pygame
 import pytest
 
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving.engine.world_worker import ThreadWorker
 from longdwm_env.agents.driving.input.devices import Gamepad, SteeringWheel, is_wheel, shaped
 from longdwm_env.agents.driving.input.driver_input import DriverInputs
@@ -111,7 +112,8 @@ def test_closing_the_window_finishes_the_recording(grey_session, monkeypatch, tm
 XVFB = """
 import sys
 
-from longdwm_env.agents.driving.engine.start import DriveOptions, open_session
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
+from longdwm_env.agents.driving.engine.start import open_session
 from longdwm_env.agents.driving.window.window import Window, WindowSettings
 session, inputs = open_session(DriveOptions(scene=sys.argv[1], image_size=(32, 48)))
 Window(session, inputs, WindowSettings((480, 320))).run()
@@ -195,8 +197,8 @@ def test_a_display_that_never_answers_is_given_up(no_names):
 
 def test_a_driver_that_does_not_exist_makes_drive_record(no_names, tmp_path, capsys):
     no_names.setenv("SDL_VIDEODRIVER", "holodeck")
-    shown = {"image_size": (32, 48), "window": (240, 160), "out": tmp_path, "seconds": 0.5}
-    assert drive(world="warp", scene="0", policy="constant-velocity", **shown) == 0
+    options = DriveOptions("warp", "0", policy="constant-velocity", image_size=(32, 48), out=tmp_path)
+    assert drive(options, (240, 160), 0.5) == 0
     assert re.search("holodeck.*recording instead", capsys.readouterr().err)
     assert (tmp_path / "drive.mp4").is_file()
 
@@ -243,20 +245,20 @@ def test_escape_while_a_world_opens_ends_the_command(tmp_path):
 )
 def test_sizes_and_times_that_cannot_be_are_refused(tmp_path, wrong):
     with pytest.raises(InvalidConfig):
-        drive(world="warp", scene="0", out=tmp_path, **wrong)
+        drive(DriveOptions("warp", "0", out=tmp_path), **wrong)
 
 
 def test_without_a_display_the_drive_is_recorded_and_can_be_seen_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    shown = {"image_size": (32, 48), "window": (240, 160), "out": tmp_path, "seconds": 2.0}
-    assert drive(world="warp", scene="0", policy="constant-velocity", **shown) == 0
+    shown = {"image_size": (32, 48), "out": tmp_path}
+    assert drive(DriveOptions("warp", "0", policy="constant-velocity", **shown), (240, 160), 2.0) == 0
     said = capsys.readouterr()
     assert "recording instead" in said.err
     video, replay = tmp_path / "drive.mp4", tmp_path / "drive.json"
     assert str(video) in said.out
     with av.open(str(video)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 36
-    assert drive(replay=replay, **shown) == 0
+    assert drive(DriveOptions(replay=replay, **shown), (240, 160), 2.0) == 0
     again = json.loads((tmp_path / "drive-2.json").read_text())
     first = json.loads(replay.read_text())
     assert again["steps"] == first["steps"][: len(again["steps"])]
@@ -266,13 +268,13 @@ def test_without_a_display_the_drive_is_recorded_and_can_be_seen_again(tmp_path,
 def test_world_that_does_not_exist_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     with pytest.raises(UnknownWorld, match="nowhere"):
-        drive(world="nowhere", out=tmp_path)
+        drive(DriveOptions("nowhere", out=tmp_path))
     with pytest.raises(InvalidConfig, match="built-in"):
-        drive(world="simulator", scene="photo.jpg", out=tmp_path)
+        drive(DriveOptions("simulator", "photo.jpg", out=tmp_path))
     with pytest.raises(InvalidConfig, match=r"0\.3"):
-        drive(control_period_s=0.3, out=tmp_path)
+        drive(DriveOptions(control_period_s=0.3, out=tmp_path))
     with pytest.raises(InvalidConfig, match="replay"):
-        drive(replay=tmp_path / "none.json", out=tmp_path)
+        drive(DriveOptions(replay=tmp_path / "none.json", out=tmp_path))
     assert not list(tmp_path.iterdir())
 
 

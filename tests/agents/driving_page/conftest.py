@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from longdwm_env.agents.driving.engine.start import DriveOptions
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving_page.page_server import PageServer
 from longdwm_env.io.figures import save_picture
 

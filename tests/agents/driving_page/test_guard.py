@@ -2,7 +2,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from longdwm_env.agents.driving.engine.start import DriveOptions
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving_page.guard import HEADERS
 from longdwm_env.agents.driving_page.page_server import PAGE, PageServer
 from longdwm_env.errors import InvalidConfig

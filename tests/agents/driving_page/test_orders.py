@@ -1,5 +1,6 @@
 import contextlib
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from longdwm_env.agents.driving.input.key_commands import Command
 from longdwm_env.agents.driving_page import orders
-from longdwm_env.agents.driving_page.orders import KINDS, MAX_ORDER_CHARS, Refused, order_of
+from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS, Order, Refused, order_of
 from longdwm_env.agents.driving_page.page_devices import PagePad
 from longdwm_env.agents.driving_page.seats import ASLEEP_S, GRACE_S, Seats
 
@@ -16,6 +17,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
+KINDS = {kind.__struct_config__.tag: kind for kind in get_args(Order)}
 FIELDS = sorted({name for kind in KINDS.values() for name in kind.__annotations__})
 
 

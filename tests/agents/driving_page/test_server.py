@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from longdwm_env.agents.driving.engine.start import DriveOptions
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving.recording.links import link_of
 from longdwm_env.agents.driving_page.orders import MAX_ORDER_CHARS
 from longdwm_env.agents.driving_page.page_server import PageServer

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longdwm_env.agents.driving.engine.start import DriveOptions
+from longdwm_env.agents.driving.engine.drive_options import DriveOptions
 from longdwm_env.agents.driving_page import read_photo
 from longdwm_env.agents.driving_page.orders import Open
 from longdwm_env.agents.driving_page.page_starts import Starts

@@ -3,7 +3,8 @@
 import pytest
 
 from longdwm_env.evaluation.policies import policy_report
-from longdwm_env.evaluation.policies.runner import evaluate_here
+from longdwm_env.evaluation.policies.episode_worker import Worker
+from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.scenes import ListedScenes
 
 from .tiny_runs import CONFIG
@@ -22,7 +23,7 @@ def drawn(grey_world, make_scene, tmp_path):
 
     def run(config=CONFIG, out=tmp_path / "out", keys=("one", "two")):
         scenes = ListedScenes([make_scene(key, ahead_m=60.0) for key in keys])
-        return evaluate_here(config, out, grey_world, scenes, quiet=True), out
+        return evaluate(config, out, quiet=True, here=Worker(config, grey_world, scenes)), out
 
     return run
 

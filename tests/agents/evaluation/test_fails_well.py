@@ -18,8 +18,9 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation import provenance
 from longdwm_env.evaluation.policies import runner as running
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder, NotKept
+from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
-from longdwm_env.evaluation.policies.runner import evaluate, evaluate_here
+from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.io.figures import save_picture
 
 from .tiny_runs import CONFIG, POLICIES
@@ -158,20 +159,20 @@ def test_a_changed_picture_policy_or_camera_file_is_another_evaluation(tmp_path)
     save_picture(picture, GREY)
     shutil.copy(POLICIES, policy)
     config = EvaluationConfig((f"{policy}:kind=good", "random"), world="warp", scenes=str(picture), **SMALL)
-    evaluate_here(config, tmp_path / "out", quiet=True)
+    evaluate(config, tmp_path / "out", quiet=True, here=Worker(config))
     before = picture.read_bytes()
     save_picture(picture, GREY + 20)
     with pytest.raises(InvalidConfig, match=r"scenes .*a\.png have changed"):
-        evaluate_here(config, tmp_path / "out", quiet=True)
+        evaluate(config, tmp_path / "out", quiet=True, here=Worker(config))
     picture.write_bytes(before)
-    evaluate_here(config, tmp_path / "out", quiet=True)
+    evaluate(config, tmp_path / "out", quiet=True, here=Worker(config))
     (tmp_path / "a.camera.json").write_text('{"speed_mps": 3.0}')
     with pytest.raises(InvalidConfig, match=r"a\.png have changed"):
-        evaluate_here(config, tmp_path / "out", quiet=True)
+        evaluate(config, tmp_path / "out", quiet=True, here=Worker(config))
     (tmp_path / "a.camera.json").unlink()
     policy.write_text(policy.read_text() + "\n# another\n")
     with pytest.raises(InvalidConfig, match=r"policy\.py.* have changed"):
-        evaluate_here(config, tmp_path / "out", quiet=True)
+        evaluate(config, tmp_path / "out", quiet=True, here=Worker(config))
 
 
 def test_what_changes_during_a_run_is_never_reported_as_one(go, tmp_path, monkeypatch):

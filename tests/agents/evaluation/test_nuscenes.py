@@ -5,8 +5,9 @@ import pytest
 pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
 
 from longdwm_env.cli.data.data_sets import export_simulator
+from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
-from longdwm_env.evaluation.policies.runner import evaluate_here
+from longdwm_env.evaluation.policies.runner import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def test_logged_drives_are_judged_with_their_actors_and_map(dataroot, tmp_path):
         reference="replay",
         videos=False,
     )
-    summary = evaluate_here(config, tmp_path / "out", quiet=True)
+    summary = evaluate(config, tmp_path / "out", quiet=True, here=Worker(config))
     policies = {policy.policy: policy for policy in summary.policies}
     human = policies["replay"].terms
     assert human["ade_m"].estimate.mean < 0.3

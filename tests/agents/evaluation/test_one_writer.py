@@ -12,8 +12,9 @@ from longdwm_env import files
 from longdwm_env.cli import load, main
 from longdwm_env.cli.commands import COMMANDS as COMMANDS_OF_ALL
 from longdwm_env.errors import FolderInUse, InvalidConfig
+from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
-from longdwm_env.evaluation.policies.runner import evaluate, evaluate_here
+from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.io.files import folder_appearing, one_writer_of
 from longdwm_env.scenes import ListedScenes
 from longdwm_env.scenes.nuscenes.export import export_nuscenes
@@ -54,13 +55,13 @@ def test_the_second_evaluation_is_told_who_is_there(held, tmp_path, grey_world, 
     scenes = ListedScenes([make_scene()])
     for work in (
         lambda: evaluate(CONFIG, tmp_path / "out", quiet=True),
-        lambda: evaluate_here(CONFIG, tmp_path / "out", grey_world, scenes, quiet=True),
+        lambda: evaluate(CONFIG, tmp_path / "out", quiet=True, here=Worker(CONFIG, grey_world, scenes)),
     ):
         with pytest.raises(FolderInUse, match=f"process {held.pid}"):
             work()
     held.kill()
     held.wait()
-    evaluate_here(CONFIG, tmp_path / "out", grey_world, scenes, quiet=True)
+    evaluate(CONFIG, tmp_path / "out", quiet=True, here=Worker(CONFIG, grey_world, scenes))
     assert (tmp_path / "out" / "report.html").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"], "nothing of the lock is left"
 

@@ -12,7 +12,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
 from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, Job, all_jobs
-from longdwm_env.evaluation.policies.runner import evaluate_here
+from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.summary import complete, summarize
 from longdwm_env.scenes import ListedScenes
 
@@ -28,7 +28,7 @@ def source(make_scene):
 @pytest.fixture
 def run(grey_world, source, tmp_path, plain_reports):
     def go(config=CONFIG, out="out", scenes=source):
-        summary = evaluate_here(config, tmp_path / out, grey_world, scenes, quiet=True)
+        summary = evaluate(config, tmp_path / out, quiet=True, here=Worker(config, grey_world, scenes))
         return summary, tmp_path / out
 
     return go
@@ -39,7 +39,7 @@ def finished(tmp_path_factory, make_scene, grey_world):
     """The summary and folder of one finished run, which tests copy if they change it."""
     out = tmp_path_factory.mktemp("finished")
     scenes = ListedScenes([make_scene(f"scene{i}", ahead_m=45.0 + 5 * i) for i in range(3)])
-    return evaluate_here(CONFIG, out, grey_world, scenes, quiet=True), out
+    return evaluate(CONFIG, out, quiet=True, here=Worker(CONFIG, grey_world, scenes)), out
 
 
 @pytest.fixture
