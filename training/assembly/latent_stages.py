@@ -164,6 +164,3 @@ def channel_weights(pipeline: LongDWMPipeline, power: float) -> Tensor | None:
         return None
     weights = torch.tensor(std) ** power
     return weights / weights.mean()
-
-
-__all__ = ["coarse", "distill", "fine", "open_store"]

@@ -191,6 +191,3 @@ class OwnDrive:
             )
             for image, (number, part) in zip(images, parts.items(), strict=True)
         }
-
-
-__all__ = ["Moment", "OwnDrive"]

@@ -322,6 +322,3 @@ class DistillSampler:
         fine = self._fine.at(segments, [n for n in counts for _ in range(between)])
         # Student and teacher are given the same.
         return DistillBatch(tuple(counts), coarse, replace(fine, text=coarse.text.repeat_interleave(between, dim=0)))
-
-
-__all__ = ["CoarseSampler", "DistillSampler", "FineSampler"]

@@ -162,6 +162,3 @@ class CoarseObjective(Objective):
             noise = draw_noise(self.seed, counts, batch.clean, "history")
             given = noised_history(given, noise, strength.to(noise.device))
         return given
-
-
-__all__ = ["CoarseLoss", "CoarseObjective", "coarse_loss"]

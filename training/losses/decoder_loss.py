@@ -177,6 +177,3 @@ class DecoderObjective(Objective):
             made, wanted = made[inside], wanted[inside]
         loss, squared = codec_loss(made.flatten(0, 1), wanted.flatten(0, 1), self.choices.edge_weight)
         return loss, {"psnr_db": 10 * torch.log10(4 / squared.detach().clamp(min=1e-10))}
-
-
-__all__ = ["DecoderBatch", "DecoderChoices", "DecoderObjective", "DecoderSampler", "OwnDecoder"]

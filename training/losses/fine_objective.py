@@ -153,6 +153,3 @@ class FineObjective(Objective):
         sigma = self.end_noise_max * uniform(self.seed, counts, f"{which} strength").reshape(-1, 1, 1, 1)
         noise = normal(self.seed, counts, which, latents.shape[1:])
         return ((1 - sigma**2).sqrt().to(latents) * latents + (sigma * noise).to(latents)).to(latents.dtype)
-
-
-__all__ = ["FineObjective", "fine_loss", "last_frame_kept"]

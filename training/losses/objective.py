@@ -152,15 +152,3 @@ def squared_error(
         return per_frame.mean()
     mask = frame_mask.to(per_frame)
     return (per_frame * mask).sum() / mask.sum().clamp(min=1e-6)
-
-
-__all__ = [
-    "LossWeighting",
-    "NoiseChoices",
-    "Objective",
-    "draw_noise",
-    "draw_timesteps",
-    "dropped_text",
-    "error_weights",
-    "squared_error",
-]

@@ -47,6 +47,3 @@ def with_own_keyframes(batch: FineBatch, coarse: CoarseModel, rollout: Rollout, 
     latents = codec.encode_clip(images_from_uint8(np.stack(videos), batch.clean.device))
     warps = latents.to(batch.clean).unflatten(0, (len(last), -1))
     return replace(batch, last=last, warps=warps, keyframes=None)
-
-
-__all__ = ["with_own_keyframes"]

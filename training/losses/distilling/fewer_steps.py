@@ -293,6 +293,3 @@ def _clean_that_leads(scheduler: DdimScheduler, noisy: Tensor, there: Tensor, be
     still = jump(scheduler, noisy, torch.zeros_like(noisy), begin, end)
     one = jump(scheduler, torch.zeros_like(noisy), torch.ones_like(noisy), begin, end)
     return (there - still) / one
-
-
-__all__ = ["FewStepBatch", "FewStepChoices", "FewStepObjective", "exit_of", "phases_of"]
