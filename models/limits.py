@@ -7,12 +7,15 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, SupportsFloat, SupportsIndex
 
 from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.types import MAX_SIDE_PX, ImageSize
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Bounds = Mapping[str, tuple[float, float]]
 
@@ -22,17 +25,15 @@ MOST_PARAMETERS = 20_000_000_000
 MOST_STEPS = 1000
 """CogVideoX's schedule has no more."""
 
-SETTINGS_WHOLE = {
+SETTINGS: Bounds = {
     "keyframes": (2, 1024),
     "history_keyframes": (1, 1023),
     "coarse_steps": (1, MOST_STEPS),
     "fine_steps": (1, MOST_STEPS),
+    "guidance_scale": (0, 1000),
+    "warp_depth_m": (1e-3, 1e6),
+    "coarse_warp_horizon_s": (0, 3600),
 }
-SETTINGS_REAL = {"guidance_scale": (0, 1000), "warp_depth_m": (1e-3, 1e6), "coarse_warp_horizon_s": (0, 3600)}
-SETTINGS_SWITCHES = (
-    "backward_warp", "held_ends", "road_layout", "move_vehicles", "compose_without_map", "sky_memory",
-    "street_without_map",
-)  # fmt: skip
 MOST_PLANES = 64
 _SWEEP_REAL = {
     "blur_px": (1e-3, MAX_SIDE_PX),
@@ -42,7 +43,7 @@ _SWEEP_REAL = {
     "relative": (0, 1),
 }
 
-TRANSFORMER_WHOLE = {
+TRANSFORMER: Bounds = {
     "num_attention_heads": (1, 1024),
     "attention_head_dim": (1, 1024),
     "in_channels": (1, 4096),
@@ -61,17 +62,9 @@ TRANSFORMER_WHOLE = {
     "stem_blocks": (0, 256),
     "head_blocks": (0, 256),
     "frames_per_token": (1, 1024),
+    "spatial_interpolation_scale": (1e-3, 1e3),
+    "temporal_interpolation_scale": (1e-3, 1e3),
 }
-TRANSFORMER_REAL = {"spatial_interpolation_scale": (1e-3, 1e3), "temporal_interpolation_scale": (1e-3, 1e3)}
-TRANSFORMER_SWITCHES = (
-    "known_frames",
-    "held_views",
-    "layout_view",
-    "motion",
-    "residual_warp",
-    "mix_views",
-    "keep_known",
-)
 
 
 def whole(name: str, value: object, low: float, high: float) -> int:
@@ -118,25 +111,18 @@ def reals(name: str, value: object, low: float, high: float, count: int) -> tupl
     return tuple(real(f"{name}[{index}]", each, low, high) for index, each in enumerate(value))
 
 
-def check(values: Mapping[str, object], whole_numbers: Bounds, real_numbers: Bounds, switches: Sequence[str]) -> None:
-    """Reject values that are of the wrong kind or out of bounds.
-
-    Args:
-        values: by name; those that no other argument names are not looked at.
-        whole_numbers: least and largest.
-        real_numbers: least and largest.
-        switches: which are true or false.
+def check(settings: "DataclassInstance", bounds: Bounds) -> None:
+    """Reject numbers and switches of a dataclass that are of another kind than their fields, or out of bounds.
 
     Raises:
         InvalidConfig: the first that is not as it should be; the message says what is allowed.
     """
-    for name, (low, high) in whole_numbers.items():
-        whole(name, values[name], low, high)
-    for name, (low, high) in real_numbers.items():
-        real(name, values[name], low, high)
-    for name in switches:
-        if type(values[name]) is not bool:
-            raise InvalidConfig(f"{name} is true or false, got {_short(values[name])}")
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.type is bool and type(value) is not bool:
+            raise InvalidConfig(f"{field.name} is true or false, got {_short(value)}")
+        if field.name in bounds:
+            (whole if field.type is int else real)(field.name, value, *bounds[field.name])
 
 
 def image_size(value: object) -> ImageSize:

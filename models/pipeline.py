@@ -42,9 +42,8 @@ from longdwm_env.models.inputs import (
     seed_from,
     seeds_from,
 )
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.network.fine import FineModel
 from longdwm_env.models.network.sampler import steps_of
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
@@ -174,14 +173,14 @@ class LongDWMPipeline(DiffusionPipeline):
         return self.vae
 
     @property
-    def coarse_model(self) -> CoarseModel:
+    def coarse_model(self) -> Denoiser:
         """The Coarse model."""
-        return CoarseModel(self.coarse, self.scheduler)
+        return Denoiser(self.coarse, self.scheduler)
 
     @property
-    def fine_model(self) -> FineModel:
+    def fine_model(self) -> Denoiser:
         """The Fine model."""
-        return FineModel(self.fine, self.scheduler)
+        return Denoiser(self.fine, self.scheduler)
 
     @property
     def guidance_scale(self) -> float:

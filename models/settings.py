@@ -84,7 +84,7 @@ class LongDWMSettings:
     prompts: Prompts = "text"
 
     def __post_init__(self) -> None:
-        limits.check(vars(self), limits.SETTINGS_WHOLE, limits.SETTINGS_REAL, limits.SETTINGS_SWITCHES)
+        limits.check(self, limits.SETTINGS)
         object.__setattr__(self, "image_size", limits.image_size(self.image_size))
         if self.history_keyframes + 1 > self.keyframes:
             raise InvalidConfig(
@@ -153,13 +153,10 @@ class OpenChoices:
         layout_drop_ratio: how often the road's layout is left out, so that the model also works without a map; 0.1.
         history_noise_max: the clean history is noised by a strength drawn from 0 to this. Small, because noise on the
             history was not shown to help where models are small; it must merely be able to be switched on.
-        min_history_keyframes: fewest clean keyframes of a training sample: 1 is the paper's task.
-        max_history_keyframes: most clean keyframes of a training sample: K - 1, "the next keyframe from all before".
         contrast_power: a sample's squared error is divided by its picture's contrast to this power; 0 for not at all,
             as in the paper, 1 so that night and rain count as much as a clear day (training/losses/objective.py).
         own_keyframes_ratio: how often the Fine model fills a gap whose later keyframe the Coarse model made, as in
             driving, and none was recorded (training/losses/own_keyframes.py); 0 for never, as in the paper.
-        distillation_steps: Table 10 finds 100 the best trade-off for motion smoothness; the paper's default.
     """
 
     structure_weight: float = 0.1
@@ -169,11 +166,8 @@ class OpenChoices:
     warp_drop_ratio: float = 0.1
     layout_drop_ratio: float = 0.1
     history_noise_max: float = 0.1
-    min_history_keyframes: int = 1
-    max_history_keyframes: int = 12
     contrast_power: float = 0.0
     own_keyframes_ratio: float = 0.0
-    distillation_steps: int = 100
 
     def __post_init__(self) -> None:
         for name in ("structure_weight", "contrast_power"):
@@ -185,10 +179,6 @@ class OpenChoices:
                 raise ValueError(f"{name} lies in [0, 1], got {getattr(self, name)}")
         if not 0 <= self.history_noise_max < 1:
             raise ValueError(f"history_noise_max lies in [0, 1), got {self.history_noise_max}")
-        if not 1 <= self.min_history_keyframes <= self.max_history_keyframes:
-            raise ValueError("history keyframes run from at least 1 to at least the minimum")
-        if self.distillation_steps < 1:
-            raise ValueError(f"distillation_steps is at least 1, got {self.distillation_steps}")
 
 
 @dataclass(frozen=True)
@@ -245,7 +235,7 @@ class TransformerConfig:
     frames_per_token: int = 1
 
     def __post_init__(self) -> None:
-        limits.check(vars(self), limits.TRANSFORMER_WHOLE, limits.TRANSFORMER_REAL, limits.TRANSFORMER_SWITCHES)
+        limits.check(self, limits.TRANSFORMER)
         if self.residual_warp and not self.warp_views:
             raise InvalidConfig("residual_warp adds the warp to the output, so warp_views must be at least 1")
         if self.layout_view and self.warp_views < 2:

@@ -257,7 +257,10 @@ def as_json(value: object) -> object:
     return value
 
 
-REMOVED = ("choices.texture_weight", "choices.vehicle_copy_weight", "choices.wear_ratio")
+REMOVED = (
+    "choices.distillation_steps", "choices.max_history_keyframes", "choices.min_history_keyframes",
+    "choices.texture_weight", "choices.vehicle_copy_weight", "choices.wear_ratio",
+)  # fmt: skip
 """Fields of earlier versions, which nothing reads any more."""
 
 

@@ -91,6 +91,3 @@ def check_lengths(stages: Mapping[str, StageConfig], settings: LongDWMSettings, 
 
 def _seconds(keyframes: int) -> float:
     return ((keyframes - 1) * FRAMES_PER_INTERVAL + 1) / FPS
-
-
-__all__ = ["Offer", "check_lengths", "complaints", "keyframes_needed"]

@@ -280,6 +280,3 @@ def _debug(full: Recipe) -> Recipe:
         few = CompositorTraining(batch=4, alone_steps=10, rising_steps=5, save_every=10, least_moments=8)
         compose = ComposeConfig(few, steps=30, ring=64, longest_s=(2, 3), widths=(8, 8, 8), depths=(1, 1, 1))
     return Recipe(full.name, "debug", preset, data, stages, compose)
-
-
-__all__ = ["RECIPES", "cogvideox_2b_nuscenes", "mini_nuscenes", "mini_simulator", "recipe"]

@@ -179,6 +179,3 @@ def stage_named(name: str) -> Stage:
     if name not in STAGES:
         raise InvalidConfig(f"there is no stage {name!r}; there are {', '.join(STAGES)}")
     return STAGES[name]
-
-
-__all__ = ["STAGES", "Stage", "stage_named"]

@@ -20,8 +20,7 @@ import numpy as np
 
 from longdwm_env.env_options import MAX_SIDE_PX
 from longdwm_env.errors import LongDWMError
-from longdwm_env.scenes.media.sidecar import mounting_from
-from longdwm_env.types import AnyArray, Camera, Intrinsics, JsonObject
+from longdwm_env.types import AnyArray, Camera, Intrinsics, JsonObject, Mounting
 
 VERSION = 1
 MAX_HEADER_BYTES = 1 << 18
@@ -172,7 +171,7 @@ def camera_from_json(value: JsonObject) -> Camera:
         sides = [value["width_px"], value["height_px"]]
         if not all(type(side) is int and 1 <= side <= MAX_SIDE_PX for side in sides):
             raise ValueError(f"width and height are whole numbers from 1 to {MAX_SIDE_PX}")
-        mounting = mounting_from(value["translation_m"], value["rotation_wxyz"])
+        mounting = Mounting(value["translation_m"], value["rotation_wxyz"])
         return Camera(Intrinsics(fx, fy, cx, cy, *sides), mounting)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MalformedMessage(f"not a camera: {str(value)[:200]} ({str(error)[:200]})") from error

@@ -97,6 +97,3 @@ def paste_boxes(
 def _with_margin(box: Float[np.ndarray, "5"]) -> Float[np.ndarray, "4"]:
     across, down = MARGIN * (box[2:4] - box[:2])
     return np.array([box[0] - across, box[1] - down, box[2] + across, box[3] + SHADOW * down])
-
-
-__all__ = ["box_mask", "paste_boxes", "without_boxes"]

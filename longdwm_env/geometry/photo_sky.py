@@ -91,6 +91,3 @@ def agreed_sky(picture: Images, upper: Bool[np.ndarray, "h w"]) -> UInt8[np.ndar
         return np.zeros(light.shape, np.uint8)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return np.asarray(both | (light & (grey >= AS_LIGHT * np.median(grey[both]))), np.uint8)
-
-
-__all__ = ["above_its_edge", "agreed_sky", "light_sky"]

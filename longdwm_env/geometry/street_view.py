@@ -224,6 +224,3 @@ def _spread(picture: UInt8[np.ndarray, "h w 3"], known: UInt8[np.ndarray, "h w"]
         said += share
     sky = np.where(inner[..., None] > 0, picture, made / np.maximum(said, 1e-4))
     return np.asarray(sky, np.float32)
-
-
-__all__ = ["StreetView"]

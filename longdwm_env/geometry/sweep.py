@@ -254,6 +254,3 @@ def _in_front(target_from_image: Float[np.ndarray, "3 3"], image_size: tuple[int
     first, second, third = target_from_image.T
     line = np.cross(first, second)
     return above_zero(line * np.sign(line @ third), image_size)
-
-
-__all__ = ["DEFAULT_PLANES", "SweepSettings", "images_between", "predicted_images"]

@@ -248,6 +248,3 @@ def cars_on(road: StripRoad, count: int, ego: EgoState) -> ActorTracks:
     return ActorTracks(
         poses, np.tile(_CAR_M, (count, 1)), speeds[None], tuple(f"said-{i}" for i in range(count)), classes
     )
-
-
-__all__ = ["HorizonNotFoundWarning", "Said", "SaidScenes", "cars_on", "on_road", "with_words", "without_words"]

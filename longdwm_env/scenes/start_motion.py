@@ -104,6 +104,3 @@ class _Window:
     def _grey(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return np.asarray(cv2.resize(grey, (self._width, self._height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-__all__ = ["ASSUMED_SPEED_MPS", "motion_at"]

@@ -252,6 +252,3 @@ class StripRoad:
         return np.column_stack(
             [(radius - left_m) * np.sin(angle), radius - (radius - left_m) * np.cos(angle) - self.offset_m]
         )
-
-
-__all__ = ["Road", "StripRoad"]

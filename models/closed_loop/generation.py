@@ -23,11 +23,10 @@ from longdwm_env.models.closed_loop.samples import CoarseInputs, Gap, Present, S
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.codec.video_codec import Codec, uint8_from_images
 from longdwm_env.models.compositor import Compositor
-from longdwm_env.models.conditioning.denoiser_inputs import motion_features
+from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning, motion_features
 from longdwm_env.models.conditioning.frame_views import ViewEncoder
 from longdwm_env.models.conditioning.warped_pictures import enlarged, matched_view
-from longdwm_env.models.network.coarse import CoarseModel
-from longdwm_env.models.network.fine import FineModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.sampler import Purpose, counted_noise
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import FloatArray, Images, ImageSize
@@ -59,8 +58,8 @@ class Generation:
 
     def __init__(
         self,
-        coarse: CoarseModel,
-        fine: FineModel,
+        coarse: Denoiser,
+        fine: Denoiser,
         codec: Codec,
         settings: LongDWMSettings,
         device: torch.device | str = "cpu",
@@ -341,38 +340,24 @@ class Generation:
             motion = torch.from_numpy(np.stack([motion_features(ahead) for ahead in poses]))
         text = torch.stack([present.text for present in presents]).to(self.device, self.dtype)
         with self._stage("decode"):
-            history, views = self.views.shown([present.history for present in presents]), seen()
+            history, (views, pictures) = self.views.shown([present.history for present in presents]), seen()
+        frames = history.shape[1] + motion.shape[1]
         return CoarseInputs(
-            history,
-            text,
-            views.warp,
-            views.mask,
-            motion,
-            views.further,
-            views.layout,
-            views.layout_mask,
-            views.pictures,
+            coarse_conditioning(history, frames, text, motion=motion, **views), history.shape[1], pictures
         )
 
     @torch.no_grad()
     def sampled_keyframes(self, inputs: CoarseInputs, noise: Tensor, sampling: Sampling) -> Tensor:
         """Latents (B, R, C, h, w) of new keyframes from noise (B, N + R, C, h, w), in one pass of the Coarse model."""
         with self._stage("coarse"):
-            return self.coarse.keyframes(
-                inputs.history,
+            return self.coarse.sample(
+                inputs.given,
                 noise,
-                inputs.text,
                 sampling.coarse_steps,
-                inputs.warp,
-                inputs.warp_mask,
-                inputs.motion,
                 sampling.guidance_scale,
                 sampling.unconditional_text,
                 sampling.on_coarse_step,
-                inputs.further,
-                inputs.layout,
-                inputs.layout_mask,
-            )
+            )[:, inputs.known :]
 
     @torch.no_grad()
     def pictures(self, latents: Tensor) -> Images:
@@ -410,24 +395,27 @@ class Generation:
             motion = torch.from_numpy(np.stack([motion_features(ahead[ends]) for ahead in all_poses]))
         with self._stage("decode"):
             first = self.views.shown([gap.first[None] for gap in gaps])[:, 0]
-        noise = self._noise(gaps, "fine", views.warp_first.shape[1:])
+        noise = self._noise(gaps, "fine", views["warp_first"].shape[1:])
         with self._stage("fine"):
-            latents = self.fine.clip(
+            last = torch.stack([gap.last_latent for gap in gaps]).to(self.device, self.dtype)
+            text = torch.stack([gap.text for gap in gaps]).to(self.device, self.dtype)
+            given = fine_conditioning(
                 first,
-                torch.stack([gap.last_latent for gap in gaps]).to(self.device, self.dtype),
+                last,
+                noise.shape[1],
+                text,
+                motion=motion,
+                last_is_exact=self._last_is_exact,
+                held_ends=self.fine.transformer.config.held_views,
+                **views,
+            )
+            latents = self.fine.sample(
+                given,
                 noise,
-                torch.stack([gap.text for gap in gaps]).to(self.device, self.dtype),
                 sampling.fine_steps,
-                views.warp_first,
-                views.warp_last,
-                motion,
-                self._last_is_exact,
                 sampling.guidance_scale,
                 sampling.unconditional_text,
                 sampling.on_fine_step,
-                views.between,
-                views.layout,
-                views.layout_mask,
             )
         with self._stage("decode"):
             images = uint8_from_images(self.codec.decode_clip(latents, CLIP_FRAMES, slice(1, 1 + between)))

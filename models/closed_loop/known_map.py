@@ -93,6 +93,3 @@ def _remembered_sky(state: WorldState) -> Sky:
     if seen.shape != unseen.seen.shape or seen.dtype != np.uint8:
         raise InvalidState(f"the sky of this camera is uint8 {unseen.seen.shape}, got {seen.dtype} {seen.shape}")
     return Sky(seen, unseen.exact)
-
-
-__all__ = ["LAYOUT_REACH_M", "camera_of", "layout_arrays", "layout_near", "scenery_arrays", "surroundings_of"]

@@ -112,6 +112,3 @@ def with_rest(
         kept |= {_OTHERS + name: array.copy() for name, array in (known | opened.others.looks).items()}
         plain[_IDS] = list(opened.others.ids)
     return kept, plain
-
-
-__all__ = ["Opened", "Second", "rest_of_second", "with_rest"]

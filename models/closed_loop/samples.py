@@ -1,7 +1,6 @@
 """What one sample of either model is made from, and how."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.closed_loop.surroundings import Surroundings
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
 from longdwm_env.models.network.denoiser import StepCallback
 from longdwm_env.types import Camera, FloatArray, Images, ImageSize
 
@@ -118,28 +118,23 @@ class Sampling:
 
 @dataclass(frozen=True)
 class CoarseInputs:
-    """What the Coarse model is given for B drivers: arguments of ``CoarseModel.keyframes``.
+    """What the Coarse model is given for B drivers.
 
-    ``pictures``, uint8 (B, R, V, H, W, 3), are the views before they were encoded, the matched sweep first.
+    Attributes:
+        given: N known keyframes, and R to be made.
+        known: N.
+        pictures: uint8 (B, R, V, H, W, 3), the views before they were encoded, the matched sweep first.
     """
 
-    history: Tensor
-    text: Tensor
-    warp: Tensor
-    warp_mask: Tensor
-    motion: Tensor
-    further: Tensor | None
-    layout: Tensor | None
-    layout_mask: Tensor | None
+    given: Conditioning
+    known: int
     pictures: Images
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
         """(N + R, C, h, w) of one sample's noise."""
-        return (self.history.shape[1] + self.warp.shape[1], *self.warp.shape[2:])
+        return tuple(self.given.known.shape[1:])
 
     def repeated(self, times: int) -> "CoarseInputs":
         """Each driver ``times`` over."""
-        given = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
-        repeated: dict[str, Any] = {name: part.repeat_interleave(times, dim=0) for name, part in given.items()}
-        return replace(self, **repeated)
+        return replace(self, given=self.given.repeated(times))

@@ -265,6 +265,3 @@ def _directions(camera: Camera) -> tuple[Float[np.ndarray, "h w"], Float[np.ndar
     azimuth = np.arctan2(left, ahead) + np.arctan2(across, along)
     elevation = np.arctan2(towards[..., 2], np.hypot(towards[..., 0], towards[..., 1]))
     return azimuth, elevation
-
-
-__all__ = ["DRAWN_PX", "DROP_PX", "Sky"]

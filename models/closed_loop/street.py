@@ -70,6 +70,3 @@ def _way(place: Mapping[str, Any], now: FloatArray, poses: FloatArray) -> tuple[
         bend += share * (float(turn) / max(length, 1e-3) - bend) if length > 1e-3 else 0.0
         bends[index] = bend
     return place["driven_m"] + np.cumsum(lengths), bends
-
-
-__all__ = ["STREET", "has_street", "street_driven", "street_second", "way_along", "with_street"]

@@ -116,6 +116,3 @@ def toned(network: StreetTones, street: Images, picture: Images, driven_m: Float
         soft = cv2.GaussianBlur(sharp, (0, 0), _SOFT_PX * height / 96)
         made[number] = np.clip(np.rint(soft + (1 - held * (1 - network.config.fine)) * (sharp - soft) + wide), 0, 255)
     return made
-
-
-__all__ = ["FARTHEST_M", "GRID", "StreetTones", "coarse", "far", "toned"]

@@ -248,6 +248,3 @@ def _named_as_ours(stored: Mapping[str, Tensor], path: Path) -> dict[str, Tensor
         # Published weights may grow more moments than are wanted here; the last of them are the ones to keep.
         made[name] = made[name][-times * made[name].shape[1] :]
     return made
-
-
-__all__ = ["Likeness", "Memory", "SmallDecoder", "checked_scale", "likeness_at", "load_published"]

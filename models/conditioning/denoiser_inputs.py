@@ -4,7 +4,7 @@ Training and driving both call it. The pictures come from ``warped_pictures``; h
 places.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,9 +44,6 @@ class Conditioning:
     def __len__(self) -> int:
         return len(self.known)
 
-    def __getitem__(self, index: slice) -> "Conditioning":
-        return self._map(lambda tensor: tensor[index])
-
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Conditioning":
         """Every tensor on a device, of a type."""
         return self._map(lambda tensor: tensor.to(device=device, dtype=dtype))
@@ -72,11 +69,9 @@ class Conditioning:
         mask[:, :, -1] = mask[:, :, -1] * keep.to(mask)[:, None]
         return replace(self, warp_mask=mask)
 
-    @staticmethod
-    def concatenate(parts: Sequence["Conditioning"]) -> "Conditioning":
-        """Several batches, of clips of one length, as one."""
-        names = Conditioning.__dataclass_fields__
-        return Conditioning(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    def repeated(self, times: int) -> "Conditioning":
+        """Each clip ``times`` over."""
+        return self._map(lambda tensor: tensor.repeat_interleave(times, dim=0))
 
 
 def _hold_last_known(known: Tensor, known_mask: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ then encoded alone, so that what it gives never depends on what was kept.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -30,44 +29,8 @@ KEPT = 64
 """Latents of shown keyframes that are kept, with their pictures (1 MB each at full size): of a dozen drivers."""
 
 
-@dataclass(frozen=True)
-class KeyframeViews:
-    """What the Coarse model is given of R new keyframes of B drivers; see ``conditioning.coarse_conditioning``.
-
-    Attributes:
-        warp: (B, R, C, h, w).
-        further: (B, R, S, C, h, w), or None where there is one view only.
-        mask: (B, R), 1 where these mean something.
-        layout: (B, R, C, h, w), or None where the model knows no layout.
-        layout_mask: (B, R), or None as ``layout``.
-        pictures: uint8 (B, R, V, H, W, 3), all of these before they were encoded.
-    """
-
-    warp: Tensor
-    further: Tensor | None
-    mask: Tensor
-    layout: Tensor | None
-    layout_mask: Tensor | None
-    pictures: Images
-
-
-@dataclass(frozen=True)
-class ClipViews:
-    """What the Fine model is given of B clips, latents (B, F, C, h, w); see ``conditioning.fine_conditioning``.
-
-    Attributes:
-        warp_first: the first frame warped on.
-        warp_last: the last one warped back, or None where the model has no such view.
-        between: what both ends say together, or None as ``warp_last``.
-        layout: of the road, or None as ``warp_last``.
-        layout_mask: (B, F), or None as ``layout``.
-    """
-
-    warp_first: Tensor
-    warp_last: Tensor | None
-    between: Tensor | None
-    layout: Tensor | None
-    layout_mask: Tensor | None
+Views = dict[str, Tensor]
+"""Latents and masks, as ``coarse_conditioning`` and ``fine_conditioning`` name them."""
 
 
 class ViewEncoder:
@@ -100,7 +63,9 @@ class ViewEncoder:
     def _alone(self, picture: bytes, shape: tuple[int, ...]) -> Tensor:
         return self.keyframes([np.frombuffer(picture, np.uint8).reshape(1, *shape)])[0, 0]
 
-    def next_keyframes(self, presents: Sequence[Present], poses: Sequence[FloatArray]) -> Callable[[], KeyframeViews]:
+    def next_keyframes(
+        self, presents: Sequence[Present], poses: Sequence[FloatArray]
+    ) -> Callable[[], tuple[Views, Images]]:
         """For the Coarse model: present frames as seen from R keyframes ahead.
 
         Args:
@@ -108,13 +73,13 @@ class ViewEncoder:
             poses: B x (R, 3) of the keyframes in the ego frames of the present ones.
 
         Returns:
-            A function that encodes them.
+            A function that encodes them, and gives the pictures too, uint8 (B, R, V, H, W, 3).
         """
         given = zip(presents, poses, strict=True)
         made = self.lanes.run([partial(self._one_present, *each) for each in given])
         return partial(self._encoded_keyframes, *map(np.stack, zip(*made, strict=True)))
 
-    def between(self, gaps: Sequence[Gap], ends: bool = True) -> Callable[[], ClipViews]:
+    def between(self, gaps: Sequence[Gap], ends: bool = True) -> Callable[[], Views]:
         """For the Fine model: what lies between two keyframes, as seen from either.
 
         Args:
@@ -152,36 +117,30 @@ class ViewEncoder:
         layouts, known = layout_pictures(gap.layout, gap.camera, poses)
         return [*views, layouts], known[list(shown_by)] if ends else np.pad(known, 1)
 
-    def _encoded_keyframes(self, shown: Images, mask: FloatArray, layout_mask: FloatArray) -> KeyframeViews:
+    def _encoded_keyframes(self, shown: Images, mask: FloatArray, layout_mask: FloatArray) -> tuple[Views, Images]:
         """Views of (B, R, V, H, W, 3)."""
-        has_layout = self.settings.road_layout
         latents = self.keyframes(list(shown.reshape(len(shown), -1, *shown.shape[3:]))).unflatten(1, shown.shape[1:3])
-        pictures = latents[:, :, :-1] if has_layout else latents
-        return KeyframeViews(
-            pictures[:, :, 0],
-            pictures[:, :, 1:] if pictures.shape[2] > 1 else None,
-            torch.from_numpy(mask),
-            latents[:, :, -1] if has_layout else None,
-            torch.from_numpy(layout_mask) if has_layout else None,
-            shown,
-        )
+        views, pictures = {"warp": latents[:, :, 0], "warp_mask": torch.from_numpy(mask)}, latents
+        if self.settings.road_layout:
+            views |= {"layout": latents[:, :, -1], "layout_mask": torch.from_numpy(layout_mask)}
+            pictures = latents[:, :, :-1]
+        return views | ({"further": pictures[:, :, 1:]} if pictures.shape[2] > 1 else {}), shown
 
-    def _encoded_clips(self, made: Sequence[tuple[Sequence[Images], FloatArray]], ends: bool) -> ClipViews:
+    def _encoded_clips(self, made: Sequence[tuple[Sequence[Images], FloatArray]], ends: bool) -> Views:
         """Views of B lists of V videos, as ``_one_gap`` makes them."""
         videos = [video for views, _ in made for video in views]
         latents = self.codec.encode_clip(self._tensor(videos)).to(self.dtype).unflatten(0, (len(made), -1))
         if not ends:
             latents = pad(latents, (0, 0, 0, 0, 0, 0, 1, 1))
         settings = self.settings
-        layout = latents[:, -1] if settings.road_layout else None
-        pictures = latents[:, :-1] if settings.road_layout else latents
-        return ClipViews(
-            pictures[:, 0],
-            pictures[:, 1] if settings.backward_warp else None,
-            pictures[:, -1] if settings.matched_sweep is not None else None,
-            layout,
-            None if layout is None else torch.from_numpy(np.stack([known for _, known in made])),
-        )
+        views, pictures = {"warp_first": latents[:, 0]}, latents
+        if settings.road_layout:
+            known = torch.from_numpy(np.stack([known for _, known in made]))
+            views |= {"layout": latents[:, -1], "layout_mask": known}
+            pictures = latents[:, :-1]
+        if settings.backward_warp:
+            views["warp_last"] = pictures[:, 1]
+        return views | ({"between": pictures[:, -1]} if settings.matched_sweep is not None else {})
 
     def _tensor(self, images: Pictures) -> Tensor:
         return images_from_uint8(np.stack(images), self.device, self.dtype)

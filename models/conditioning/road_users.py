@@ -208,6 +208,3 @@ def _along(poses: FloatArray, middles: FloatArray, directions: FloatArray) -> Fl
     rows = np.arange(len(poses))
     there = distance[rows, nearest] < NEAR_LINE_M
     return np.where(there, headings + turned[rows, nearest], headings)
-
-
-__all__ = ["RoadUsers", "driven_on", "in_view", "pictured", "present_during", "still_known"]

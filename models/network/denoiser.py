@@ -16,6 +16,10 @@ StepCallback = Callable[[int, int, Tensor], Tensor | None]
 class Denoiser:
     """A transformer and the noise schedule it is trained for; holds no weights of its own.
 
+    The *Coarse model* makes keyframes after any number of clean ones: twelve from one (LongDWM, section 3.1), or the
+    next from the last few, see ``coarse_conditioning``. The *Fine model* makes a clip from its first frame, and its
+    last where that is known (sections 3.2 and 3.4), see ``fine_conditioning``.
+
     Args:
         transformer: predicts in the parametrization that ``scheduler.config.prediction_type`` names.
         scheduler: a diffusers scheduler.

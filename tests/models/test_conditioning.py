@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from longdwm_env.geometry.pose import compose
 from longdwm_env.models.conditioning.denoiser_inputs import (
-    Conditioning,
     coarse_conditioning,
     fine_conditioning,
     motion_features,
@@ -89,11 +88,10 @@ def test_leaving_out_the_warp_equals_never_having_had_it():
     assert not dropped.motion[1].any()
 
 
-def test_batches_are_cut_and_joined():
+def test_batches_are_repeated_and_changed():
     told = coarse_conditioning(latents(3), 5, TEXT)
-    again = Conditioning.concatenate([told[:1], told[1:]])
-    assert len(again) == 2
-    assert all(torch.equal(getattr(again, name), getattr(told, name)) for name in told.__dataclass_fields__)
+    assert len(told.repeated(2)) == 4
+    assert torch.equal(told.repeated(2).known[1], told.known[0])
     assert told.with_text(torch.ones(1, 5, 8)).text.min() == 1
     assert told.to(dtype=torch.float64).known.dtype == torch.float64
 

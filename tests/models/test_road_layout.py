@@ -81,6 +81,11 @@ def coarse_inputs(world, state, trajectory):
     return world._generation.coarse_inputs([world._present(state)], [trajectory.poses[11:12]])
 
 
+def layout_in(inputs):
+    """What the Coarse model is told of the layout at new keyframes, and the mask: it is the last of their views."""
+    return inputs.given.warp[:, inputs.known :, -1], inputs.given.warp_mask[:, inputs.known :, -1]
+
+
 def test_a_state_remembers_the_layout_of_a_scene_with_a_map(world, mapped, scene_with, drive_at):
     state = world.begin(mapped, 3)
     assert np.array_equal(state.arrays["layout_corners"], mapped.road_map.whole.corners_m)
@@ -94,9 +99,8 @@ def test_a_model_that_knows_no_layout_remembers_and_sees_none(blind, mapped, dri
     world = DiffusionWorld(blind)
     state = world.begin(mapped, 3)
     assert set(state.arrays) == {"frames", "track"}
-    inputs = coarse_inputs(world, state, drive_at(8.0))
-    assert inputs.layout is None
-    assert inputs.layout_mask is None
+    views = coarse_inputs(world, state, drive_at(8.0)).given.warp
+    assert views.shape[2] == blind.coarse.config.warp_views == presets.debug().coarse.warp_views - 1
     _, frames = world.advance([state], [drive_at(8.0)], 12)
     told = with_layout(state, mapped.road_map.whole)
     assert np.array_equal(world.advance([told], [drive_at(8.0)], 12)[1], frames)
@@ -107,12 +111,12 @@ def test_the_coarse_model_is_shown_the_road_where_the_new_keyframe_will_be(world
     state, trajectory = world.begin(mapped, 3), drive_at(8.0, 1.5)
     pose = np.zeros(3)
     for num_frames in (12, 5):
-        inputs = coarse_inputs(world, state, trajectory)
+        layout, mask = layout_in(coarse_inputs(world, state, trajectory))
         ahead = compose(pose, trajectory.poses[11:12])[0]
         picture = draw_layout(mapped.road_map.whole, world._present(state).camera, ahead)
         wanted = pipeline.codec.encode_keyframes(images_from_uint8(picture[None, None]))
-        assert inputs.layout_mask.tolist() == [[1.0]]
-        assert (inputs.layout - wanted).abs().mean() < 0.02
+        assert mask.tolist() == [[1.0]]
+        assert (layout - wanted).abs().mean() < 0.02
         (state,), _ = world.advance([state], [trajectory], num_frames)
         pose = compose(pose, trajectory.poses[num_frames - 1 : num_frames])[0]
         np.testing.assert_allclose(state.arrays["track"][-1], pose, atol=1e-9)
@@ -147,8 +151,8 @@ def test_without_a_map_and_beyond_its_end_the_layout_is_masked(world, mapped, sc
         world.begin(scene_with(SIZE), 3),
         with_layout(world.begin(mapped, 3), mapped.road_map.whole.seen_from(np.array([0.0, REACH_M, 0.0]))),
     ):
-        inputs = coarse_inputs(world, state, trajectory)
-        assert inputs.layout_mask.tolist() == [[0.0]]
+        _, mask = layout_in(coarse_inputs(world, state, trajectory))
+        assert mask.tolist() == [[0.0]]
     # Then it makes no difference what the map says far away.
     frames = world.advance([state], [trajectory], 12)[1]
     assert np.array_equal(frames, world.advance([without_layout(state)], [trajectory], 12)[1])
@@ -216,9 +220,9 @@ def test_the_fine_model_sees_the_road_pass_by(pipeline, picture, drive_at):
     drawn = np.stack([draw_layout(gap.layout, camera, pose) for pose in every])
     wanted = pipeline.codec.encode_clip(images_from_uint8(drawn[None]))[0]
     # Convolutions of other batch sizes differ in their last bits.
-    assert torch.allclose(views.layout[0], wanted, atol=3e-3)
-    assert views.layout_mask.tolist() == [[1.0] * len(wanted), [0.0] * len(wanted)]
-    assert torch.allclose(without.layout[0], wanted, atol=3e-3)
+    assert torch.allclose(views["layout"][0], wanted, atol=3e-3)
+    assert views["layout_mask"].tolist() == [[1.0] * len(wanted), [0.0] * len(wanted)]
+    assert torch.allclose(without["layout"][0], wanted, atol=3e-3)
     sampling = Sampling(1, 1)
     bent = gap.layout.seen_from(np.array([0.0, 2.0, 0.2]))
     clips = [generation.fill([replace(gap, layout=one)], sampling)[0] for one in (gap.layout, bent, None)]
@@ -237,7 +241,7 @@ def test_views_of_known_keyframes_are_not_encoded_where_nobody_looks_at_them(pip
     assert pipeline.fine.config.keep_known
     whole, inner = (generation.views.between([gap], ends)() for ends in (True, False))
     for name in ("warp_first", "warp_last", "between", "layout", "layout_mask"):
-        theirs, ours = getattr(whole, name), getattr(inner, name)
+        theirs, ours = whole[name], inner[name]
         assert ours.shape == theirs.shape
         assert not ours[:, [0, -1]].any()
         assert torch.allclose(ours[:, 1:-1], theirs[:, 1:-1], atol=3e-3)
@@ -300,9 +304,9 @@ def test_a_later_rollout_sees_the_road_from_where_it_starts(pipeline, image, mon
     )
     for at_once in (1, 3):
         run(pipeline, image, seconds=3.0, trajectory=trajectory, layout=street, keyframes_per_rollout=at_once)
-    alone, together = seen[:3], seen[3].layout[0]
-    for index, inputs in enumerate(alone):
-        assert (inputs.layout[0, 0] - together[index]).abs().mean() < 0.02
+    *alone, together = (layout_in(inputs)[0][0] for inputs in seen)
+    for index, layout in enumerate(alone):
+        assert (layout[0] - together[index]).abs().mean() < 0.02
         assert (together[index] - together[index - 1]).abs().mean() > 0.05
 
 

@@ -16,8 +16,10 @@ from longdwm_env.io.video import write_video
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.ego_motion import Given, Options, estimate_motion, write_video_poses
 from longdwm_env.scenes.ego_motion.known_speeds import MAX_TEXT_BYTES, read_speeds, speeds_in_text
-from longdwm_env.scenes.ego_motion.pose_footage import PictureFootage
+from longdwm_env.scenes.ego_motion.pose_footage import SAMPLES, _Due
 from longdwm_env.scenes.ego_motion.poses_file import integrated
+from longdwm_env.scenes.ego_motion.tracks import working_size
+from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
 from longdwm_env.scenes.start_motion import ASSUMED_SPEED_MPS
 from longdwm_env.training.data.videos import VideoClips
@@ -279,6 +281,28 @@ def test_subtitles_of_strangers(tmp_path):
             read_speeds(str(table), None)
 
 
+class Pictures:
+    """Picture files as footage, at most as often as the clock ticks."""
+
+    name = "clip"
+
+    def __init__(self, paths, times_s):
+        self.timed, self.last_s = list(zip(times_s.tolist(), paths, strict=True)), float(times_s[-1])
+        self.image_size = read_image(paths[0]).shape[:2]
+
+    def frames(self, from_s=0.0):
+        due = _Due(0.0, from_s)
+        return ((time, self.grey(path)) for time, path in self.timed if due(time))
+
+    def samples(self):
+        return [self.grey(path) for _, path in self.timed[:: max(1, len(self.timed) // SAMPLES)]]
+
+    def grey(self, path):
+        height, width = working_size(self.image_size)
+        grey = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)
+        return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+
+
 @pytest.mark.parametrize("scene", [0, 1, 2])
 def test_bars_on_real_clips(scene):
     root = Path(os.environ.get("LONGDWM_REAL_DATA", "/nowhere")) / "kitti-nuscenes"
@@ -288,7 +312,7 @@ def test_bars_on_real_clips(scene):
     source = open_scenes(root)
     recording = source._make_recording(scene)
     times = np.array([frame["timestamp"] for frame in source._frames_of(source._records[scene])]) * 1e-6
-    footage = PictureFootage("clip", recording.paths, times - times[0])
+    footage = Pictures(recording.paths, times - times[0])
     begun = process_time()
     motion = estimate_motion(footage, Given(camera=source.scene(scene).camera))
     spent = process_time() - begun

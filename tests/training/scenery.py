@@ -13,7 +13,7 @@ from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.models.closed_loop.samples import Present
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.clip import BadClip, Clip
@@ -125,7 +125,7 @@ def shaken(pipeline: LongDWMPipeline) -> LongDWMPipeline:
 def fine_objective(
     pipeline: LongDWMPipeline,
     use_warp: bool = True,
-    own_keyframes: tuple[CoarseModel, Rollout] | None = None,
+    own_keyframes: tuple[Denoiser, Rollout] | None = None,
     **choices: float,
 ) -> FineObjective:
     """The objective of a pipeline's Fine model, without drops but those asked for."""

@@ -15,7 +15,7 @@ from longdwm_env.training.composition.drives import OwnDrive
 from longdwm_env.training.composition.looks import PhotographicLook, PhotographicStreet
 from longdwm_env.training.composition.stage import compose
 from longdwm_env.training.composition.store import MomentRing
-from longdwm_env.training.composition.streets import EVERYTHING, NOTHING, RecordedStreet, SimulatedStreet
+from longdwm_env.training.composition.streets import EVERYTHING, NOTHING, SimulatedStreet
 from longdwm_env.training.composition.train import CompositorTrainer, mirrored, train
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace
@@ -119,21 +119,6 @@ def test_a_look_is_one_for_the_whole_drive_and_fixed_to_the_world():
     assert theirs.surroundings.layout is not None
     assert (ours.truth(12) == ours.truth(12)).all()
     assert (ours.truth(12) != theirs.truth(12)).mean() > 0.5
-
-
-def test_a_recorded_street_shows_what_was_recorded():
-    frames = np.arange(90, dtype=np.uint8)[:, None, None, None] * np.ones((1, *SIZE, 3), np.uint8)
-    poses = np.column_stack([np.arange(90) * 0.5, np.zeros(90), np.zeros(90)])
-    camera = SimulatedStreet(SEED, NOTHING, SIZE).camera
-    street = RecordedStreet(frames, poses, camera, "", start=40)
-    assert [int(image[0, 0, 0]) for image in street.history] == [4, 16, 28, 40]
-    stretch = street.drive_on()
-    assert stretch.truth(12)[0, 0, 0] == 52
-    np.testing.assert_allclose(stretch.surroundings.poses[:, 0], np.arange(40, 53) * 0.5)
-    while not street.ended:
-        street.drive_on()
-    with pytest.raises(ValueError, match="starts between"):
-        RecordedStreet(frames, poses, camera, "", start=3)
 
 
 def test_streets_of_every_kind_are_chosen():

@@ -10,14 +10,13 @@ from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.network.sampler import add_noise
 from longdwm_env.models.presets import build, debug
-from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.losses.coarse_objective import coarse_loss
 from longdwm_env.training.losses.codec import CodecChoices, CodecObjective, ImageBatch, codec_loss
 from longdwm_env.training.losses.distilling.distill import distill_loss, gather_ends, shared_noise
-from longdwm_env.training.losses.fine_objective import FineObjective, fine_loss, last_frame_kept
+from longdwm_env.training.losses.fine_objective import last_frame_kept
 from longdwm_env.training.losses.high_pass import high_pass, high_pass_mask
 from longdwm_env.training.losses.objective import NoiseChoices, draw_noise, draw_timesteps, squared_error
-from longdwm_env.training.losses.warp_loss import GUIDANCE_MODULES, WarpObjective, guidance_parameters
+from longdwm_env.training.losses.warp_loss import GUIDANCE_MODULES, train_guidance_alone
 
 
 def latents(*values: float) -> torch.Tensor:
@@ -100,7 +99,7 @@ def test_channel_weights_weigh_channels() -> None:
 
 
 def test_equation_6_is_the_mean_squared_difference() -> None:
-    assert fine_loss(latents(1, 1, 4), latents(0, 1, 1)).item() == pytest.approx(10 / 3)
+    assert squared_error(latents(1, 1, 4), latents(0, 1, 1)).item() == pytest.approx(10 / 3)
 
 
 def test_last_frame_is_dropped_with_the_fixed_ratio() -> None:
@@ -187,13 +186,8 @@ def test_a_noisy_latent_is_signal_and_noise_in_proportion() -> None:
 
 def test_guidance_alone_is_trained_when_asked() -> None:
     pipeline = build(debug())
-    objective = WarpObjective(
-        pipeline.fine, pipeline.scheduler, torch.zeros(5, 16), OpenChoices(), NoiseChoices(), 0, last_is_exact=True
-    )
-    assert isinstance(objective, FineObjective)
-    objective.freeze_all_but_guidance()
+    train_guidance_alone(pipeline.fine)
     trained = {name for name, parameter in pipeline.fine.named_parameters() if parameter.requires_grad}
-    assert trained == set(guidance_parameters(pipeline.fine))
     assert {name.split(".")[0] for name in trained} == set(GUIDANCE_MODULES)
 
 

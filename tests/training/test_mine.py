@@ -18,8 +18,6 @@ from longdwm_env.models.folder import check_pipeline_folder
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.ego_motion import Options
 from longdwm_env.scenes.ego_motion.poses_file import write_poses
-from longdwm_env.training.composition.recorded import FootageStreets
-from longdwm_env.training.composition.streets import HISTORY, STEP
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.mine import mine_steps as steps
@@ -102,23 +100,6 @@ def test_training_never_sees_the_held_out_part(tmp_path):
     assert brightest < 20 + 12 * 12 + 2
     assert clips.description()["until_s"] == videos.until_s
     assert "until_s" not in VideoClips(videos.folder, SIZE, 61).description(), "older footage keeps its name"
-
-
-def test_streets_of_footage(tmp_path):
-    videos = linked_videos([a_video(tmp_path / "drive.mp4", 20)], tmp_path / "run", 8.0)
-    footage = record_footage(VideoClips(videos.folder, SIZE, 61, videos.until_s), tmp_path / "footage")
-    street = FootageStreets(footage)(np.random.default_rng(0), SIZE)
-    assert len(street.history) == HISTORY
-    stretch = street.drive_on()
-    ahead = stretch.surroundings.poses
-    assert len(ahead) == STEP + 1
-    np.testing.assert_allclose(ahead[-1, 0] - ahead[0, 0], SPEED, atol=0.01)
-    assert stretch.surroundings.layout is None
-    with pytest.raises(InvalidConfig, match="pictures of"):
-        FootageStreets(footage)(np.random.default_rng(0), (64, 96))
-    short = record_footage(VideoClips(videos.folder, SIZE, 37, videos.until_s), tmp_path / "short")
-    with pytest.raises(InvalidConfig, match="49 frames"):
-        FootageStreets(short)
 
 
 def test_time_counts_over_calls_and_is_shared(tmp_path):

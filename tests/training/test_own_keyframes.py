@@ -12,7 +12,7 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
 from longdwm_env.models.conditioning.warped_pictures import clip_views
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.batches import FineBatch
@@ -55,11 +55,11 @@ def batch(pipeline: LongDWMPipeline, store: LatentStore) -> FineBatch:
 
 
 def objective(pipeline: LongDWMPipeline) -> FineObjective:
-    coarse = CoarseModel(pipeline.coarse, pipeline.scheduler)
+    coarse = Denoiser(pipeline.coarse, pipeline.scheduler)
     return fine_objective(pipeline, own_keyframes=(coarse, Rollout(pipeline.codec, pipeline.settings)))
 
 
-class Recorded(CoarseModel):
+class Recorded(Denoiser):
     """A Coarse model that makes one given keyframe, and keeps what it was told."""
 
     told: Conditioning

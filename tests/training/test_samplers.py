@@ -82,15 +82,15 @@ def test_a_redrawn_sample_is_told_what_driving_tells_that_redraws(pipeline: Long
     assert torch.equal(batch.text[0], store.tensor(0, "text"))
     clip = source.clip(1)
     present = Present(clip.images[[24]], clip.camera, store.tensor(0, "text"), seed=0, counter=0)
-    inputs = pipeline.generation().coarse_inputs([present], [np.zeros((1, 3))])
+    given = pipeline.generation().coarse_inputs([present], [np.zeros((1, 3))]).given
     for told, wanted in (
-        (batch.clean[:1, :1], inputs.history),
-        (batch.warp[:1], inputs.warp),
-        (batch.further[:1], inputs.further),
+        (batch.clean[:1, :1], given.known[:, :1]),
+        (batch.warp[:1], given.warp[:, 1:, 0]),
+        (batch.further[:1], given.warp[:, 1:, 1:-1]),
     ):
         torch.testing.assert_close(told.float(), wanted, atol=0.02, rtol=0)
-    assert torch.equal(batch.warp_mask[:1], inputs.warp_mask)
-    torch.testing.assert_close(batch.motion[:1], inputs.motion)
+    assert torch.equal(batch.warp_mask[:1], given.warp_mask[:, 1:, 0])
+    torch.testing.assert_close(batch.motion[:1], given.motion[:, 1:])
 
 
 @pytest.mark.parametrize("special", [Window(3, 1, prompt_switched=True), Window(1, 1, restyled=True)])

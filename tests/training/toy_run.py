@@ -31,23 +31,19 @@ class ToyBatch(Batch):
 
 
 class ToyObjective(Objective):
-    component = "toy"
+    component, network = "toy", "layers"
 
     def __init__(self, scale: float = 1.0, dropout: float = 0.05) -> None:
         super().__init__(0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.network = nn.Sequential(nn.Linear(4, 16), nn.SiLU(), nn.Dropout(dropout), nn.Linear(16, 1))
+            self.layers = nn.Sequential(nn.Linear(4, 16), nn.SiLU(), nn.Dropout(dropout), nn.Linear(16, 1))
         self.scale = scale
-
-    @property
-    def trained(self) -> nn.Module:
-        return self.network
 
     def forward(self, batch: ToyBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         # Dropout draws from PyTorch's global generator, so a resume must bring that back too.
         wanted = batch.inputs.sum(dim=1, keepdim=True)
-        loss = ((self.network(batch.inputs) - wanted) ** 2).mean() * self.scale
+        loss = ((self.layers(batch.inputs) - wanted) ** 2).mean() * self.scale
         return loss, {"same": loss.detach()}
 
 

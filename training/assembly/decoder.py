@@ -85,6 +85,3 @@ def _large(pipeline: LongDWMPipeline) -> CogVideoXCodec:
             "a small decoder takes the place of CogVideoX's; the mini codec's own is small: train it with `codec`"
         )
     return CogVideoXCodec(pipeline.vae)
-
-
-__all__ = ["decoder", "put_published", "untrained_decoder"]

@@ -100,6 +100,3 @@ def _own_settings(workspace: Workspace) -> LongDWMSettings:
     """Of the preset that a workspace was begun with."""
     about = json.loads((workspace.root / "workspace.json").read_text())
     return PRESETS[about["preset"]]().settings
-
-
-__all__ = ["few_steps", "settings_after"]

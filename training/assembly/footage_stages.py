@@ -109,6 +109,3 @@ def _crop(image: np.ndarray, side: int, generator: np.random.Generator) -> np.nd
     top = int(generator.integers(image.shape[0] - height + 1))
     left = int(generator.integers(image.shape[1] - width + 1))
     return image[top : top + height, left : left + width]
-
-
-__all__ = ["codec", "inverse_dynamics", "scorer"]

@@ -40,6 +40,3 @@ def put_back(workspace: Workspace, stage: Stage, pipeline: LongDWMPipeline) -> N
     if folder.is_dir():
         component = type(pipeline.components[stage.component]).from_pretrained(str(folder))
         pipeline.register_modules(**{stage.component: component.eval()})
-
-
-__all__ = ["has_begun", "held", "hold", "put_back"]

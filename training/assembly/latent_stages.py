@@ -7,7 +7,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.assembly.assembled import Assembled, Ingredients
 from longdwm_env.training.assembly.order import check_teacher
@@ -21,7 +21,7 @@ from longdwm_env.training.losses.distilling.distill import DistillObjective
 from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.self_rollout import Rollout
-from longdwm_env.training.losses.warp_loss import WarpObjective
+from longdwm_env.training.losses.warp_loss import train_guidance_alone
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,12 @@ def fine(given: Ingredients) -> Assembled:
     """The Fine model, with warp guidance or as the autoregressive baseline too, and segments between keyframes."""
     latents, pipeline, stage = _opened(given), given.pipeline, given.stage.name
     config, settings, seed = latents.config, pipeline.settings, given.config.loop.seed
-    kind = WarpObjective if stage == "warp" else FineObjective
     own_ratio = config.choices.own_keyframes_ratio if latents.store.has_poses else 0.0
     own_keyframes = None
     if own_ratio > 0:
         pipeline.coarse.requires_grad_(False).to(pipeline.vae.device)
-        own_keyframes = CoarseModel(pipeline.coarse, pipeline.scheduler), Rollout(pipeline.codec, settings)
-    objective = kind(
+        own_keyframes = Denoiser(pipeline.coarse, pipeline.scheduler), Rollout(pipeline.codec, settings)
+    objective = FineObjective(
         pipeline.fine,
         pipeline.scheduler,
         latents.store.empty_text(),
@@ -139,8 +138,8 @@ def fine(given: Ingredients) -> Assembled:
         autoregressive=stage == "ar-baseline",
         own_keyframes=own_keyframes,
     )
-    if isinstance(objective, WarpObjective) and config.guidance_only:
-        objective.freeze_all_but_guidance()
+    if stage == "warp" and config.guidance_only:
+        train_guidance_alone(pipeline.fine)
     seen, unseen = (
         FineSampler(part, latents.last_frames, seed, own_ratio, settings.history_keyframes)
         for part in (latents.seen, latents.unseen)
@@ -164,6 +163,3 @@ def channel_weights(pipeline: LongDWMPipeline, power: float) -> Tensor | None:
         return None
     weights = torch.tensor(std) ** power
     return weights / weights.mean()
-
-
-__all__ = ["coarse", "distill", "fine", "open_store"]

@@ -89,6 +89,3 @@ def _untouched(transformer: nn.Module) -> bool:
         if name.split(".")[0] in GUIDANCE_MODULES and "projections" in name
     ]
     return bool(guidance) and not any(parameter.detach().any() for parameter in guidance)
-
-
-__all__ = ["check_not_taught", "check_teacher", "trained_with"]

@@ -1,6 +1,6 @@
 """Which street the next drive of training goes along, and how it begins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,17 +21,7 @@ class Choice:
     from_one_picture: bool
 
 
-RecordedStreets = Callable[[np.random.Generator, ImageSize], Street]
-"""A random part of recorded footage, at a size."""
-
-
-def chosen_street(
-    rng: np.random.Generator,
-    shares: StreetShares,
-    last_seed: int,
-    sizes: Sequence[ImageSize],
-    recorded: RecordedStreets | None = None,
-) -> Choice:
+def chosen_street(rng: np.random.Generator, shares: StreetShares, last_seed: int, sizes: Sequence[ImageSize]) -> Choice:
     """The next drive's street.
 
     Args:
@@ -39,11 +29,8 @@ def chosen_street(
         shares: how often what is driven.
         last_seed: seeds of simulated scenes lie below.
         sizes: (height, width) of ordinary and of large pictures.
-        recorded: recorded streets; None where there are none.
     """
     size = sizes[1] if rng.random() < shares.large else sizes[0]
-    if recorded is not None and rng.random() < shares.recorded:
-        return Choice(recorded(rng, size), False, rng.random() < shares.one_picture)
     knowledge = EVERYTHING if rng.random() < shares.everything else ROAD
     seed = int(rng.integers(last_seed))
     arcs = rng if rng.random() < shares.free else None

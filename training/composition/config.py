@@ -40,7 +40,6 @@ class StreetShares:
     """How often what is driven; chances from 0 to 1.
 
     Attributes:
-        recorded: of drives along recorded streets, where there are any.
         large: of drives in pictures of twice the size.
         free: of simulated drives along arcs, in place of a driver's way.
         restyled: of simulated drives that begin under another prompt than their history shows.
@@ -50,7 +49,6 @@ class StreetShares:
         one_picture: of drives not given everything that begin from one picture.
     """
 
-    recorded: float = 0.1
     large: float = 0.5
     free: float = 0.12
     restyled: float = 0.1

@@ -204,6 +204,3 @@ class OwnDrive:
             )
             for image, (number, part) in zip(images, parts.items(), strict=True)
         }
-
-
-__all__ = ["Moment", "OwnDrive"]

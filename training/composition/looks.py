@@ -141,6 +141,3 @@ class PhotographicStreet:
             )
 
         return Stretch(known, truth)
-
-
-__all__ = ["PhotographicLook", "PhotographicStreet"]

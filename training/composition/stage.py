@@ -17,10 +17,8 @@ from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.composition.choice import chosen_street
 from longdwm_env.training.composition.config import ComposeConfig
 from longdwm_env.training.composition.drives import OwnDrive
-from longdwm_env.training.composition.recorded import FootageStreets
 from longdwm_env.training.composition.store import MomentRing
 from longdwm_env.training.composition.train import CompositorTrainer, train
-from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.workers import worker_pool
 from longdwm_env.training.workspace import Workspace
 from longdwm_env.types import ImageSize
@@ -38,7 +36,6 @@ def compose(
     workers: int = 1,
     max_seconds: float | None = None,
     seed: int = 0,
-    recorded: bool = False,
 ) -> tuple[int, bool]:
     """Train a pipeline's compositor on drives of its own, from where an earlier call stopped.
 
@@ -48,17 +45,16 @@ def compose(
         workers: processes that drive.
         max_seconds: stop with a checkpoint after about this long.
         seed: of weights and draws.
-        recorded: whether drives also go along the workspace's footage, as often as ``config.shares`` says.
 
     Returns:
         Steps done in all, and whether these are all.
     """
     with one_writer(workspace.stage("compose"), wait=True):
-        return _compose(workspace, config, workers, max_seconds, seed, recorded)
+        return _compose(workspace, config, workers, max_seconds, seed)
 
 
 def _compose(
-    workspace: Workspace, config: ComposeConfig, workers: int, max_seconds: float | None, seed: int, recorded: bool
+    workspace: Workspace, config: ComposeConfig, workers: int, max_seconds: float | None, seed: int
 ) -> tuple[int, bool]:
     folder = workspace.stage("compose")
     pipeline = workspace.load()
@@ -78,7 +74,7 @@ def _compose(
         stopped[0] = True
 
     with on_sigterm(stop), worker_pool(workers) as pool:
-        tasks = [pool.submit(drive_until_ended, workspace, config, number, recorded) for number in range(workers)]
+        tasks = [pool.submit(drive_until_ended, workspace, config, number) for number in range(workers)]
 
         def watched() -> bool:
             for task in tasks:
@@ -122,7 +118,7 @@ def _compositor_of(
         return Compositor(text_shape[0] * text_shape[1], config.widths, config.depths)
 
 
-def drive_until_ended(workspace: Workspace, config: ComposeConfig, number: int, recorded: bool = False) -> int:
+def drive_until_ended(workspace: Workspace, config: ComposeConfig, number: int) -> int:
     """Drive with the newest averaged weights and keep moments, until training ends; returns how many were kept."""
     folder, kept = workspace.stage("compose"), 0
     pipeline = workspace.load()
@@ -134,10 +130,9 @@ def drive_until_ended(workspace: Workspace, config: ComposeConfig, number: int, 
     newest = _newest_weights(folder / "average.safetensors", compositor)
     rng = np.random.default_rng((number, int(ring.counts[0])))
     sizes: tuple[ImageSize, ImageSize] = (size, (2 * size[0], 2 * size[1]))
-    streets = FootageStreets(Footage(workspace.footage)) if recorded else None
     while not (folder / ENDED).exists():
         step = newest()
-        chosen = chosen_street(rng, config.shares, config.last_seed, sizes, streets)
+        chosen = chosen_street(rng, config.shares, config.last_seed, sizes)
         drive = OwnDrive(pipeline, generation, chosen.street, rng, chosen.restyled, chosen.from_one_picture)
         tiles = 2 if chosen.street.camera.intrinsics.image_size != size else 1
         # As many drives of 2 to 4 s as of 20 to 40 s, and of long ones ever fewer seconds: the first are not forgotten.
@@ -171,6 +166,3 @@ def _newest_weights(path: Path, compositor: Compositor) -> Callable[[], int]:
         return int(seen[1])
 
     return newest
-
-
-__all__ = ["compose", "drive_until_ended", "put_into_pipeline"]

@@ -1,4 +1,4 @@
-"""Streets that the compositor's own drives go along: simulated ones, of which all is known, and recorded ones."""
+"""Streets that the compositor's own drives go along: the simulator's, of which all is known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -205,48 +205,3 @@ class SimulatedStreet:
         chord = along * np.sinc(headings / 2 / np.pi)
         poses = np.column_stack([chord * np.cos(headings / 2), chord * np.sin(headings / 2), headings])
         return poses, np.full(STEP, speed)
-
-
-class RecordedStreet:
-    """A part of a recorded drive of which nothing is known but the ego's motion.
-
-    Args:
-        frames: uint8 (T, H, W, 3) at 12 Hz.
-        poses: (T, 3) of the ego.
-        camera: that took them.
-        prompt: for the models.
-        start: index of the first present frame, at least ``(HISTORY - 1) * 12``.
-        seed: of the models' noise.
-    """
-
-    def __init__(
-        self, frames: Images, poses: FloatArray, camera: Camera, prompt: str, start: int, seed: int = 0
-    ) -> None:
-        if not (HISTORY - 1) * STEP <= start < len(frames):
-            raise ValueError(f"a recorded street starts between frames {(HISTORY - 1) * STEP} and {len(frames) - 1}")
-        self.camera, self.prompt, self.seed = camera, prompt, seed
-        self._frames, self._poses, self._at = frames, poses, start
-        self.history: Sequence[Images] = [frames[start - STEP * back] for back in reversed(range(HISTORY))]
-        self.before: tuple[Images, FloatArray] | None = (frames[start - BEFORE], poses[start - BEFORE])
-
-    @property
-    def ended(self) -> bool:
-        """Whether less than a second is left."""
-        return self._at + STEP >= len(self._frames)
-
-    def here(self) -> Stretch:
-        """See ``Street``."""
-        return self._stretch(1)
-
-    def drive_on(self) -> Stretch:
-        """See ``Street``."""
-        stretch = self._stretch(STEP + 1)
-        self._at += STEP
-        return stretch
-
-    def _stretch(self, count: int) -> Stretch:
-        first = self._at
-        return Stretch(Surroundings(self._poses[first : first + count]), lambda index: self._frames[first + index])
-
-
-__all__ = ["EVERYTHING", "NOTHING", "ROAD", "Knowledge", "RecordedStreet", "SimulatedStreet", "Street", "Stretch"]

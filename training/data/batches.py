@@ -156,6 +156,3 @@ class DistillBatch(Batch):
     def to(self, device: torch.device | str) -> "DistillBatch":
         """Every tensor on a device."""
         return replace(self, coarse=self.coarse.to(device), fine=self.fine.to(device))
-
-
-__all__ = ["Batch", "CoarseBatch", "DistillBatch", "FineBatch"]

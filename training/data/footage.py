@@ -21,7 +21,6 @@ from longdwm_env.training.data.clip import (
     BadClip,
     Clip,
     ClipSource,
-    TooManyBadClips,
     camera_as_json,
     camera_from_json,
     twin_key,
@@ -309,9 +308,6 @@ def blocks_of(source: ClipSource) -> list[tuple[int, list[int]]]:
     for index, entry in enumerate(source.entries):
         blocks.setdefault(int(entry.shard.stem.rpartition("-")[2]), []).append(index)
     return sorted(blocks.items())
-
-
-__all__ = ["CLIPS_PER_SHARD", "TWIN_SHARDS", "Footage", "TooManyBadClips", "blocks_of", "record_footage"]
 
 
 def sample_images(footage: Footage, count: int, seed: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from longdwm_env.clock import FRAMES_PER_INTERVAL
@@ -49,3 +50,13 @@ def moment(store: LatentStore, clip: int, frame: int) -> tuple[str, int]:
     key = store.entries[clip].facts["key"]
     scene, at, first = key.rpartition("@")
     return (scene, int(first) + frame) if at and first.isdecimal() else (key, frame)
+
+
+def layout_of(
+    store: LatentStore, clip: int, kind: str, suffix: str, pictures: str, rows: slice | int
+) -> tuple[Tensor, Tensor]:
+    """The road in some rows of a clip's pictures, and where it is known, (R,); nowhere, where the clip has no map."""
+    if store.entries[clip].facts["has_layout"]:
+        return store.rows(clip, f"{kind}_layout{suffix}", rows), store.rows(clip, f"{kind}_layout_mask{suffix}", rows)
+    like = store.rows(clip, pictures, rows)
+    return torch.zeros_like(like), like.new_zeros(len(like))

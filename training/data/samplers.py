@@ -15,7 +15,7 @@ from longdwm_env.models.conditioning.warped_pictures import keyframe_reach
 from longdwm_env.training.data.batches import CoarseBatch, DistillBatch, FineBatch
 from longdwm_env.training.data.clip import twin_key
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES, LatentStore
-from longdwm_env.training.data.places import Segment, moment, segments_of, text_at
+from longdwm_env.training.data.places import Segment, layout_of, moment, segments_of, text_at
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import FloatArray
@@ -155,12 +155,7 @@ class CoarseSampler:
 
     def _layout(self, clip: int, phase: int, keyframes: slice) -> tuple[Tensor, Tensor]:
         """The road at some keyframes, (R, C, h, w), and where it is known, (R,)."""
-        if self.store.entries[clip].facts["has_layout"]:
-            names = f"keyframe_layout.{phase}", f"keyframe_layout_mask.{phase}"
-            layout, known = (self.store.rows(clip, name, keyframes) for name in names)
-            return layout, known
-        like = self.store.rows(clip, f"keyframes.{phase}", keyframes)
-        return torch.zeros_like(like), like.new_zeros(len(like))
+        return layout_of(self.store, clip, "keyframe", f".{phase}", f"keyframes.{phase}", keyframes)
 
     def _boxes(self, clip: int, phase: int, keyframes: slice) -> FloatArray | None:
         """Where other road users are seen in some keyframes, (N + R, A, 5)."""
@@ -259,12 +254,8 @@ class FineSampler:
 
     def _layout(self, clip: int, segment: Segment) -> tuple[Tensor, Tensor]:
         """The road during a segment, (L, C, h, w), and where it is known, (L,)."""
-        if self.store.entries[clip].facts["has_layout"]:
-            names = f"segment_layout{segment.suffix}", f"segment_layout_mask{segment.suffix}"
-            layout, known = (self.store.rows(clip, name, segment.row) for name in names)
-            return layout, known
-        like = self.store.rows(clip, f"segments{segment.suffix}", segment.row)
-        return torch.zeros_like(like), like.new_zeros(len(like))
+        suffix = segment.suffix
+        return layout_of(self.store, clip, "segment", suffix, f"segments{suffix}", segment.row)
 
     def _motion(self, clip: int, segment: Segment) -> Tensor:
         return torch.from_numpy(motion_features(self._poses(clip, segment)[list(self.last_frames)]))
@@ -322,6 +313,3 @@ class DistillSampler:
         fine = self._fine.at(segments, [n for n in counts for _ in range(between)])
         # Student and teacher are given the same.
         return DistillBatch(tuple(counts), coarse, replace(fine, text=coarse.text.repeat_interleave(between, dim=0)))
-
-
-__all__ = ["CoarseSampler", "DistillSampler", "FineSampler"]

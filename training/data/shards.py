@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -90,24 +89,6 @@ def made_from(manifest: Path) -> JsonObject:
     return found
 
 
-class ShardFile(Protocol):
-    """An open safetensors file."""
-
-    def get_tensor(self, name: str) -> torch.Tensor:
-        """A whole tensor."""
-        ...
-
-    def get_slice(self, name: str) -> "Rows":
-        """A tensor whose rows are read when they are asked for."""
-        ...
-
-
-class Rows(Protocol):
-    """A tensor in a file."""
-
-    def __getitem__(self, rows: slice | int) -> torch.Tensor: ...
-
-
 class ShardFolder:
     """A folder of shards. Opening one whose manifest differs from ``made_from`` is rejected.
 
@@ -121,7 +102,7 @@ class ShardFolder:
 
     def __init__(self, folder: Path, made_from: Mapping[str, object]) -> None:
         self.folder = folder
-        self._open: dict[Path, ShardFile] = {}
+        self._open: dict[Path, safe_open] = {}
         self.made_from: JsonObject = json.loads(json.dumps(made_from))
         manifest = {"layout": LAYOUT_VERSION, "made_from": self.made_from}
         path = folder / MANIFEST
@@ -253,7 +234,7 @@ class ShardFolder:
             raise BadClip(f"{entry.shard} entry {entry.place}: {error}") from error
         return loaded
 
-    def _file(self, path: Path) -> ShardFile:
+    def _file(self, path: Path) -> safe_open:
         if path not in self._open:
             self._open[path] = safe_open(path, "pt").__enter__()
         return self._open[path]

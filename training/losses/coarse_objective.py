@@ -4,26 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, coarse_conditioning, noised_history
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.network.sampler import Scheduler, add_noise
+from longdwm_env.models.network.sampler import Scheduler
 from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.draws import uniform
 from longdwm_env.training.losses.high_pass import high_pass
 from longdwm_env.training.losses.objective import (
+    DenoisingObjective,
     NoiseChoices,
-    Objective,
-    contrast,
     draw_noise,
-    draw_timesteps,
     dropped_text,
     dropped_views,
-    error_weights,
     squared_error,
 )
 from longdwm_env.training.losses.self_rollout import Rollout, roll_history
@@ -77,18 +74,13 @@ def coarse_loss(
     return CoarseLoss(diffusion + structure_weight * structure, diffusion, structure)
 
 
-class CoarseObjective(Objective):
-    """Eq. 5 on batches of keyframes.
+class CoarseObjective(DenoisingObjective):
+    """Eq. 5 on batches of keyframes; see ``DenoisingObjective``.
 
     Args:
         transformer: trained.
         scheduler: of the pipeline.
-        empty_text: (W, D) embedding of the empty prompt.
-        choices: beta_s, H's cut-off, drop ratios, noise on the history.
-        noise: how timesteps are drawn.
-        seed: of the run.
-        use_warp: give the model the warped keyframe; False is the ablation without warp guidance.
-        channel_weights: (C,) with mean 1, or None.
+        empty_text, choices, noise, seed, use_warp, channel_weights: as there.
         rollout: how self-rollouts are made, or None where there are none.
     """
 
@@ -106,20 +98,8 @@ class CoarseObjective(Objective):
         channel_weights: Tensor | None = None,
         rollout: Rollout | None = None,
     ) -> None:
-        super().__init__(seed)
-        self.transformer = transformer
-        self.scheduler = scheduler
-        self.choices, self.noise, self.use_warp = choices, noise, use_warp
+        super().__init__(Denoiser(transformer, scheduler), empty_text, choices, noise, seed, use_warp, channel_weights)
         self.rollout = rollout
-        self.model = CoarseModel(transformer, scheduler)
-        self.empty_text: Tensor
-        self.register_buffer("empty_text", empty_text, persistent=False)
-        self.channel_weights = channel_weights
-
-    @property
-    def trained(self) -> nn.Module:
-        """The Coarse transformer."""
-        return self.transformer
 
     def forward(self, batch: CoarseBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eq. 5 of one batch."""
@@ -127,14 +107,7 @@ class CoarseObjective(Objective):
             if self.rollout is None:
                 raise InvalidConfig("a self-rollout needs the codec and the settings to roll with")
             batch = roll_history(self.model, batch, self.rollout, self.seed)
-        conditioning = self.conditioning(batch)
-        noise = draw_noise(self.seed, batch.counts, batch.clean)
-        timesteps = draw_timesteps(self.scheduler, self.noise, self.seed, batch.counts, batch.clean.device)
-        noisy = add_noise(self.scheduler, batch.clean, noise, timesteps)
-        predicted = self.model.predict_clean(noisy, timesteps, conditioning)
-        counts = 1 - conditioning.exact_mask
-        if self.choices.contrast_power > 0:
-            counts = counts * contrast(batch.clean).to(counts) ** -self.choices.contrast_power
+        predicted, counts, weights = self.predicted(batch, self.conditioning(batch))
         loss = coarse_loss(
             predicted,
             batch.clean,
@@ -142,7 +115,7 @@ class CoarseObjective(Objective):
             self.choices.high_pass_cutoff,
             counts,
             self.channel_weights,
-            error_weights(self.scheduler, self.noise.weighting, timesteps),
+            weights,
         )
         return loss.total, {"diffusion": loss.diffusion.detach(), "structure": loss.structure.detach()}
 
@@ -162,6 +135,3 @@ class CoarseObjective(Objective):
             noise = draw_noise(self.seed, counts, batch.clean, "history")
             given = noised_history(given, noise, strength.to(noise.device))
         return given
-
-
-__all__ = ["CoarseLoss", "CoarseObjective", "coarse_loss"]

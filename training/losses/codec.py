@@ -74,7 +74,7 @@ class CodecObjective(Objective):
         seed: of the run.
     """
 
-    component = "vae"
+    component, network = "vae", "autoencoder"
 
     def __init__(self, autoencoder: MiniAutoencoder, choices: CodecChoices, seed: int) -> None:
         super().__init__(seed)
@@ -87,11 +87,6 @@ class CodecObjective(Objective):
             for part in (autoencoder.analysis, autoencoder.encoder):
                 if isinstance(part, nn.Module):
                     part.requires_grad_(False)
-
-    @property
-    def trained(self) -> nn.Module:
-        """The autoencoder."""
-        return self.autoencoder
 
     def forward(self, batch: ImageBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of one batch."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.small_decoder import SmallDecoder
@@ -146,18 +146,13 @@ class DecoderObjective(Objective):
         seed: of the run.
     """
 
-    component = "small_decoder"
+    component, network = "small_decoder", "decoder"
 
     def __init__(self, decoder: SmallDecoder, decode: Decode, choices: DecoderChoices, seed: int) -> None:
         super().__init__(seed)
         self.decoder = decoder
         self.choices = choices
         self.decode = decode
-
-    @property
-    def trained(self) -> nn.Module:
-        """The small decoder."""
-        return self.decoder
 
     def forward(self, batch: DecoderBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of one batch, and its PSNR."""
@@ -177,6 +172,3 @@ class DecoderObjective(Objective):
             made, wanted = made[inside], wanted[inside]
         loss, squared = codec_loss(made.flatten(0, 1), wanted.flatten(0, 1), self.choices.edge_weight)
         return loss, {"psnr_db": 10 * torch.log10(4 / squared.detach().clamp(min=1e-10))}
-
-
-__all__ = ["DecoderBatch", "DecoderChoices", "DecoderObjective", "DecoderSampler", "OwnDecoder"]

@@ -104,16 +104,11 @@ class EncoderObjective(Objective):
         seed: of the run.
     """
 
-    component = "encoder"
+    component = network = "encoder"
 
     def __init__(self, encoder: DrivingEncoder, seed: int) -> None:
         super().__init__(seed)
         self.encoder = encoder
-
-    @property
-    def trained(self) -> nn.Module:
-        """The encoder."""
-        return self.encoder
 
     def forward(self, batch: EncoderBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of one batch."""

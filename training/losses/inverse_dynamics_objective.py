@@ -69,16 +69,11 @@ class InverseDynamicsObjective(Objective):
         seed: of the run.
     """
 
-    component = "reader"
+    component = network = "reader"
 
     def __init__(self, reader: InverseDynamics, seed: int) -> None:
         super().__init__(seed)
         self.reader = reader
-
-    @property
-    def trained(self) -> nn.Module:
-        """The reader."""
-        return self.reader
 
     def forward(self, batch: MotionBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of one batch."""

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
-from longdwm_env.models.network.sampler import Scheduler
+from longdwm_env.models.network.denoiser import Denoiser
+from longdwm_env.models.network.sampler import Scheduler, add_noise
 from longdwm_env.models.settings import OpenChoices
+from longdwm_env.training.data.batches import CoarseBatch, FineBatch
 from longdwm_env.training.draws import normal, uniform
 
 
@@ -24,14 +26,18 @@ class Objective(nn.Module, ABC):
     component: str
     """Name of the pipeline's component that is trained: "coarse", "fine", "vae", ..."""
 
+    network = "transformer"
+    """Name of the attribute that is that component."""
+
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
 
     @property
-    @abstractmethod
     def trained(self) -> nn.Module:
         """The module whose weights are saved."""
+        module: nn.Module = getattr(self, self.network)
+        return module
 
     @abstractmethod
     def forward(self, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -154,13 +160,49 @@ def squared_error(
     return (per_frame * mask).sum() / mask.sum().clamp(min=1e-6)
 
 
-__all__ = [
-    "LossWeighting",
-    "NoiseChoices",
-    "Objective",
-    "draw_noise",
-    "draw_timesteps",
-    "dropped_text",
-    "error_weights",
-    "squared_error",
-]
+class DenoisingObjective(Objective):
+    """One-step predictions of clean latents, with what is left out and disturbed in training.
+
+    Args:
+        model: Coarse or Fine; its transformer is trained.
+        empty_text: (W, D) embedding of the empty prompt.
+        choices: what the paper leaves open: drop ratios, weights, noise on what is given.
+        noise: how timesteps are drawn.
+        seed: of the run.
+        use_warp: give the model the warped frames; False is the ablation without warp guidance.
+        channel_weights: (C,) with mean 1, or None.
+    """
+
+    def __init__(
+        self,
+        model: Denoiser,
+        empty_text: Tensor,
+        choices: OpenChoices,
+        noise: NoiseChoices,
+        seed: int,
+        use_warp: bool,
+        channel_weights: Tensor | None,
+    ) -> None:
+        super().__init__(seed)
+        self.model, self.transformer, self.scheduler = model, model.transformer, model.scheduler
+        self.choices, self.noise, self.use_warp = choices, noise, use_warp
+        self.empty_text: Tensor
+        self.register_buffer("empty_text", empty_text, persistent=False)
+        self.channel_weights = channel_weights
+
+    @abstractmethod
+    def conditioning(self, batch: Any) -> Conditioning:
+        """What the model is given of a batch, with this run's drops and noise."""
+
+    def predicted(
+        self, batch: CoarseBatch | FineBatch, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The prediction, how much each of its frames counts, (B, F), and how much each sample's error, (B,)."""
+        noise = draw_noise(self.seed, batch.counts, batch.clean)
+        timesteps = draw_timesteps(self.scheduler, self.noise, self.seed, batch.counts, batch.clean.device)
+        noisy = add_noise(self.scheduler, batch.clean, noise, timesteps)
+        predicted = self.model.predict_clean(noisy, timesteps, conditioning)
+        counts = 1 - conditioning.exact_mask
+        if self.choices.contrast_power > 0:
+            counts = counts * contrast(batch.clean).to(counts) ** -self.choices.contrast_power
+        return predicted, counts, error_weights(self.scheduler, self.noise.weighting, timesteps)

@@ -14,13 +14,13 @@ import torch
 
 from longdwm_env.models.codec.video_codec import images_from_uint8, uint8_from_images
 from longdwm_env.models.conditioning.warped_pictures import clip_views
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.training.data.batches import FineBatch
 from longdwm_env.training.losses.self_rollout import Rollout, next_keyframe
 
 
 @torch.no_grad()
-def with_own_keyframes(batch: FineBatch, coarse: CoarseModel, rollout: Rollout, seed: int) -> FineBatch:
+def with_own_keyframes(batch: FineBatch, coarse: Denoiser, rollout: Rollout, seed: int) -> FineBatch:
     """Let the Coarse model make the later keyframe of each gap, and look at the gap from both ends again.
 
     Args:
@@ -47,6 +47,3 @@ def with_own_keyframes(batch: FineBatch, coarse: CoarseModel, rollout: Rollout, 
     latents = codec.encode_clip(images_from_uint8(np.stack(videos), batch.clean.device))
     warps = latents.to(batch.clean).unflatten(0, (len(last), -1))
     return replace(batch, last=last, warps=warps, keyframes=None)
-
-
-__all__ = ["with_own_keyframes"]

@@ -18,7 +18,7 @@ from longdwm_env.models.codec.video_codec import Codec, images_from_uint8, uint8
 from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, motion_features
 from longdwm_env.models.conditioning.road_users import in_view
 from longdwm_env.models.conditioning.warped_pictures import keyframe_views
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.data.batches import CoarseBatch
 from longdwm_env.training.losses.objective import draw_noise
@@ -43,7 +43,7 @@ class Rollout:
 
 
 @torch.no_grad()
-def next_keyframe(model: CoarseModel, batch: CoarseBatch, steps: int, seed: int, purpose: str) -> Tensor:
+def next_keyframe(model: Denoiser, batch: CoarseBatch, steps: int, seed: int, purpose: str) -> Tensor:
     """The keyframe after the known ones of a batch, (B, 1, C, h, w), as the model makes it.
 
     Args:
@@ -60,7 +60,7 @@ def next_keyframe(model: CoarseModel, batch: CoarseBatch, steps: int, seed: int,
 
 
 @torch.no_grad()
-def roll_history(model: CoarseModel, batch: CoarseBatch, rollout: Rollout, seed: int) -> CoarseBatch:
+def roll_history(model: Denoiser, batch: CoarseBatch, rollout: Rollout, seed: int) -> CoarseBatch:
     """Let the model make all keyframes of a batch but the last, one after another as in a closed loop.
 
     Args:

@@ -199,6 +199,3 @@ def longest_frames(videos: MyVideos) -> int:
         bounds = [0, *(cut for cut in cuts if 0 < cut < end), end]
         longest = max(longest, *(second - first for first, second in pairwise(bounds)))
     return longest
-
-
-__all__ = ["MyVideos", "estimate_poses", "linked_videos", "longest_frames"]

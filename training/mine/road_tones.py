@@ -207,6 +207,3 @@ def gain_db(network: StreetTones, pairs: Pairs) -> float:
         left += float((network(street, picture, driven) - (truth - street)).square().sum())
         street_left += float((truth - street).square().sum())
     return float(10 * np.log10(max(street_left, 1e-9) / max(left, 1e-9)))
-
-
-__all__ = ["Pairs", "Taught", "make_pairs", "pairs_of", "teach"]

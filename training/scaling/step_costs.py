@@ -25,7 +25,6 @@ from longdwm_env.training.losses.distilling.distill import DistillObjective
 from longdwm_env.training.losses.distilling.fewer_steps import FewStepBatch, FewStepObjective, exit_of
 from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
-from longdwm_env.training.losses.warp_loss import WarpObjective
 from longdwm_env.training.scaling.lora import add_lora
 from longdwm_env.training.scaling.optimizers import adamw, moments_as_tensors
 from longdwm_env.training.stage_list import STAGES
@@ -165,8 +164,7 @@ def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Ob
         return DistillObjective(
             pipeline.coarse, pipeline.fine, pipeline.scheduler, coarse_noise, distilled, seed, last_is_exact
         )
-    kind = WarpObjective if stage == "warp" else FineObjective
-    return kind(
+    return FineObjective(
         pipeline.fine,
         pipeline.scheduler,
         empty,

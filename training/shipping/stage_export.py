@@ -73,6 +73,3 @@ def export(stage: str, workspace: Workspace, pipeline: LongDWMPipeline | None = 
             own_config.get("use_warp", True) and workspace.latents.is_dir() and LatentStore(workspace.latents).has_poses
         )
         workspace.note_training(known, has_warps)
-
-
-__all__ = ["export"]

@@ -1,16 +1,13 @@
 """``longdwm data``: write simulator footage as a dataset, and find what is broken in one."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import tyro
 
 from longdwm_env.errors import InvalidScene
 from longdwm_env.io.names import printable
-
-Item = TypeVar("Item")
 
 
 def export_simulator(
@@ -33,6 +30,8 @@ def export_simulator(
         camera: A camera.json with intrinsics and mounting; each scene's own camera without it.
         style: How the ego is driven, such as "careful"; by default a style that changes, often for the worse.
     """
+    from tqdm import tqdm
+
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.io.files import refuse_occupied
     from longdwm_env.scenes.nuscenes.export import export_nuscenes
@@ -41,7 +40,7 @@ def export_simulator(
     if scenes < 1 or seed < 0:
         raise InvalidConfig(f"scenes is {scenes} and seed {seed}; at least 1 and 0 are needed")
     refuse_occupied(out)
-    seeds = _progress(range(seed, seed + scenes), "scenes")
+    seeds = tqdm(range(seed, seed + scenes), "scenes", disable=None)
     export_nuscenes((simulator_clip(number, seconds, image_size, camera, style) for number in seeds), out)
     _say(f"wrote {scenes} scenes of up to {seconds:g} s to {out}; open them with scenes={str(out)!r}")
     return 0
@@ -59,7 +58,7 @@ def check(path: Annotated[Path, tyro.conf.Positional], most: int = 200) -> int:
     from longdwm_env.scenes.nuscenes.check import check_data, grouped
 
     try:
-        report = check_data(path, _progress)
+        report = check_data(path)
     except InvalidScene as error:
         print(f"longdwm data check: error: {error}", file=sys.stderr)
         return 2
@@ -76,10 +75,3 @@ def _say(line: str) -> None:
     """Print what a terminal of any encoding can show of a line."""
     encoding = sys.stdout.encoding or "utf-8"
     print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _progress(items: Iterable[Item], name: str) -> Iterable[Item]:
-    from tqdm import tqdm
-
-    shown: Iterable[Item] = tqdm(items, desc=name, disable=not sys.stderr.isatty())
-    return shown

@@ -14,6 +14,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.paper.continuations import Sample, sample_at, too_short
 from longdwm_env.evaluation.paper.kept_numbers import KeptNumbers, Numbers, NumbersOf
 from longdwm_env.io.video import write_video
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.data.encoded.latents import weights_hash
@@ -168,7 +169,11 @@ def described(system: object, hashes: dict[int, str]) -> dict[str, object]:
             networks = {name: part for name, part in value.components.items() if isinstance(part, nn.Module)}
             said["weights"] = {name: hashed(network) for name, network in networks.items()}
             said["settings"] = value.settings.to_json()
-            said["told warps"] = [type(value.coarse_model).__name__, type(value.fine_model).__name__]
+            # As results that were kept earlier name them.
+            said["told warps"] = [
+                f"{name}Model" if type(model) is Denoiser else f"_Unguided{name}"
+                for name, model in (("Coarse", value.coarse_model), ("Fine", value.fine_model))
+            ]
         elif isinstance(value, nn.Module):
             said[one.name] = hashed(value)
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):

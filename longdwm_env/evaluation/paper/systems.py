@@ -15,11 +15,10 @@ from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
 from longdwm_env.models.codec.video_codec import Codec, images_from_uint8, uint8_from_images
-from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, motion_features
+from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, fine_conditioning, motion_features
 from longdwm_env.models.conditioning.warped_pictures import clip_warps, layout_pictures
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.network.fine import FineModel
 from longdwm_env.models.peers import Peer, roll_out
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
@@ -73,12 +72,7 @@ class LongDWM:
         return np.concatenate(list(parts))[:num_frames]
 
 
-class _UnguidedCoarse(CoarseModel):
-    def sample(self, conditioning: Conditioning, *arguments: Any, **named: Any) -> Tensor:
-        return super().sample(_unguided(conditioning), *arguments, **named)
-
-
-class _UnguidedFine(FineModel):
+class _Unguided(Denoiser):
     def sample(self, conditioning: Conditioning, *arguments: Any, **named: Any) -> Tensor:
         return super().sample(_unguided(conditioning), *arguments, **named)
 
@@ -112,14 +106,14 @@ class ToldAsTrained(LongDWMPipeline):
         return made
 
     @property
-    def coarse_model(self) -> CoarseModel:
+    def coarse_model(self) -> Denoiser:
         """The Coarse model, as it was trained."""
-        return (CoarseModel if self.coarse_with_warp else _UnguidedCoarse)(self.coarse, self.scheduler)
+        return (Denoiser if self.coarse_with_warp else _Unguided)(self.coarse, self.scheduler)
 
     @property
-    def fine_model(self) -> FineModel:
+    def fine_model(self) -> Denoiser:
         """The Fine model, as it was trained."""
-        return (FineModel if self.fine_with_warp else _UnguidedFine)(self.fine, self.scheduler)
+        return (Denoiser if self.fine_with_warp else _Unguided)(self.fine, self.scheduler)
 
 
 @dataclass(frozen=True)
@@ -146,7 +140,7 @@ class Autoregressive:
         """See ``System``."""
         pipeline, codec, settings = self.pipeline, self.pipeline.codec, self.pipeline.settings
         device, dtype = self.transformer.device, self.transformer.dtype
-        model = FineModel(self.transformer, pipeline.scheduler)
+        model = Denoiser(self.transformer, pipeline.scheduler)
         scale = settings.guidance_scale
         text = pipeline.encode_text([sample.prompt]).to(dtype)
         away = None if scale == 1 else pipeline.encode_text([""]).to(dtype)
@@ -168,21 +162,19 @@ class Autoregressive:
             count = codec.latent_frames(SEGMENT)
             noise = normal(sample.seed, [second], "autoregressive", (count, *first.shape[1:])).to(device, dtype)
             layout, layout_mask = self._layout(sample, first_frame, codec, device)
-            latents = model.clip(
+            given = fine_conditioning(
                 first,
                 None,
-                noise,
+                count,
                 text,
-                settings.fine_steps,
                 warp,
-                None,
-                motion,
-                guidance_scale=scale,
-                unconditional_text=away,
+                motion=motion,
                 between=between,
+                held_ends=self.transformer.config.held_views,
                 layout=layout,
                 layout_mask=layout_mask,
             )
+            latents = model.sample(given, noise, settings.fine_steps, scale, away)
             clip = uint8_from_images(codec.decode_clip(latents, SEGMENT))[0, 1:]
             made.append(clip)
             image, origin = clip[-1], sample.poses[first_frame + FRAMES_PER_INTERVAL - 1]

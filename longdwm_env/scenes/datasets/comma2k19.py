@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.media.video_frames import numbered_frames
-from longdwm_env.types import FORWARD_WXYZ, FloatArray, Intrinsics
+from longdwm_env.types import FORWARD_WXYZ, Camera, FloatArray, Intrinsics, Mounting
 
 FOCAL_PX, SIZE = 910.0, (874, 1164)
 """Of the EON's road camera."""
-_MOUNTING = {"translation_m": [1.7, 0.0, 1.22], "rotation_wxyz": list(FORWARD_WXYZ)}
+_MOUNTING = Mounting((1.7, 0.0, 1.22), FORWARD_WXYZ)
 
 
 def comma_drives(path: Path, camera: str | None) -> Iterator[Callable[[], ForeignDrive]]:
@@ -42,8 +42,7 @@ def _segment(video: Path, root: Path) -> ForeignDrive:
         times - times[0],
         lambda wanted: numbered_frames(video, wanted),
         _level_poses(positions, turns),
-        Intrinsics(FOCAL_PX, FOCAL_PX, (width - 1) / 2, (height - 1) / 2, width, height),
-        _MOUNTING,
+        Camera(Intrinsics(FOCAL_PX, FOCAL_PX, (width - 1) / 2, (height - 1) / 2, width, height), _MOUNTING),
         source={"kind": "comma2k19"},
     )
 
@@ -59,7 +58,7 @@ def _level_poses(positions: FloatArray, turns: FloatArray) -> FloatArray:
     heading = np.unwrap(np.arctan2(-(ahead @ right[0]), ahead @ ahead[0]))
     moved = positions - positions[0]
     seat = np.stack([moved @ ahead[0], -(moved @ right[0])], axis=1)
-    axle = seat - _MOUNTING["translation_m"][0] * np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    axle = seat - _MOUNTING.translation_m[0] * np.stack([np.cos(heading), np.sin(heading)], axis=1)
     return np.column_stack([axle, heading])
 
 

@@ -1,7 +1,7 @@
 """A drive of another data set, and how it is written in the form that training reads."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from longdwm_env.io.video import VideoWriter
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX
 from longdwm_env.scenes.media.video_frames import MAX_VIDEO_S
-from longdwm_env.types import FloatArray, Intrinsics
+from longdwm_env.types import Camera, FloatArray
 
 FAR_M = 1e9
 """No car is so far from any origin; differences of larger numbers may be none."""
@@ -29,8 +29,7 @@ class ForeignDrive:
         times_s: (T,) of its pictures, from 0.
         frames: gives the pictures uint8 (h, w, 3) at some of them, by ascending index.
         poses: (T, 3) of the rear axle at the same times, in any frame; None where they are not known.
-        intrinsics: of the pictures; None where they are not known.
-        mounting: ``translation_m`` and ``rotation_wxyz``, likewise.
+        camera: that took the pictures; None where it is not known.
         prompt: a caption, or nothing.
     """
 
@@ -38,8 +37,7 @@ class ForeignDrive:
     times_s: FloatArray
     frames: Callable[[list[int]], Iterator[NDArray[np.uint8]]]
     poses: FloatArray | None = None
-    intrinsics: Intrinsics | None = None
-    mounting: dict[str, list[float]] | None = None
+    camera: Camera | None = None
     prompt: str = ""
     source: Mapping[str, object] = field(default_factory=dict)
 
@@ -80,20 +78,11 @@ def write_drive(drive: ForeignDrive, folder: Path) -> float:
     if drive.poses is not None:
         write_known_poses(video.with_suffix(SUFFIX), times, drive.poses, count, drive.source)
     entries: dict[str, object] = {}
-    if drive.intrinsics is not None:
+    if drive.camera is not None:
         # Video codecs need even sides: the last row and column are repeated where they are not.
         height, width = (side + side % 2 for side in size)
-        given = drive.intrinsics
-        entries["intrinsics"] = {
-            "fx_px": given.fx_px,
-            "fy_px": given.fy_px,
-            "cx_px": given.cx_px,
-            "cy_px": given.cy_px,
-            "width_px": width,
-            "height_px": height,
-        }
-        if drive.mounting is not None:
-            entries["mounting"] = drive.mounting
+        entries["intrinsics"] = asdict(replace(drive.camera.intrinsics, width_px=width, height_px=height))
+        entries["mounting"] = asdict(drive.camera.mounting)
     if drive.prompt:
         entries["prompt"] = drive.prompt
     if entries:

@@ -15,12 +15,12 @@ from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.datasets.imported_drives import ForeignDrive
 from longdwm_env.scenes.datasets.picture_folder import frames_of
 from longdwm_env.scenes.media.image_file import read_image
-from longdwm_env.types import FORWARD_WXYZ, FloatArray, Intrinsics
+from longdwm_env.types import FORWARD_WXYZ, Camera, FloatArray, Intrinsics, Mounting
 
 CAMERA_AHEAD_M, CAMERA_HEIGHT_M = 1.13, 1.65
 """Of KITTI's left camera, from its setup drawing."""
 _EARTH_M = 6_378_137.0
-_MOUNTING = {"translation_m": [CAMERA_AHEAD_M, 0.0, CAMERA_HEIGHT_M], "rotation_wxyz": list(FORWARD_WXYZ)}
+_MOUNTING = Mounting((CAMERA_AHEAD_M, 0.0, CAMERA_HEIGHT_M), FORWARD_WXYZ)
 
 
 def raw_drives(path: Path, camera: str | None) -> Iterator[Callable[[], ForeignDrive]]:
@@ -92,7 +92,7 @@ def _drive(
     key: str,
     source: dict[str, str],
 ) -> ForeignDrive:
-    intrinsics = None
+    known = None
     if calibration.is_file():
         for line in _lines(calibration):
             if line.startswith(f"{key}:"):
@@ -100,16 +100,8 @@ def _drive(
                 if len(matrix) != 12:
                     raise InvalidScene(f"{calibration}: {key} has {len(matrix)} numbers, not 12")
                 height, width = read_image(paths[0]).shape[:2]
-                intrinsics = Intrinsics.from_matrix(matrix.reshape(3, 4)[:, :3], (height, width))
-    return ForeignDrive(
-        name,
-        times - times[0],
-        frames_of(paths),
-        poses,
-        intrinsics,
-        None if intrinsics is None else _MOUNTING,
-        source=source,
-    )
+                known = Camera(Intrinsics.from_matrix(matrix.reshape(3, 4)[:, :3], (height, width)), _MOUNTING)
+    return ForeignDrive(name, times - times[0], frames_of(paths), poses, known, source=source)
 
 
 def _images(folder: Path) -> list[Path]:

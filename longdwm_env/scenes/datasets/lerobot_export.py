@@ -331,6 +331,3 @@ def _as_pandas_writes(names: list[str], numbers: list[int]) -> "pa.Table":
         "pandas_version": "2.0.0",
     }
     return table.replace_schema_metadata({b"pandas": json.dumps(about).encode()})
-
-
-__all__ = ["CAMERA", "STATE", "DrivenEpisode", "export_lerobot"]

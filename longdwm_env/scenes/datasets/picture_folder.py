@@ -55,20 +55,12 @@ def _drive(table: Path) -> ForeignDrive:
         raise InvalidScene(f"{table} names pictures that are not there: {', '.join(missing[:3])}")
     height, width = read_image(paths[0]).shape[:2]
     sidecar = read_sidecar(paths[0], (height, width))
-    known = sidecar.camera
-    mounting = None
-    if known is not None:
-        mounting = {
-            "translation_m": list(known.mounting.translation_m),
-            "rotation_wxyz": list(known.mounting.rotation_wxyz),
-        }
     return ForeignDrive(
         table.stem,
         numbers["time_s"] - numbers["time_s"][0],
         frames_of(paths),
         _poses(numbers),
-        None if known is None else known.intrinsics,
-        mounting,
+        sidecar.camera,
         sidecar.prompt,
         {"kind": "pictures", "file": table.name},
     )

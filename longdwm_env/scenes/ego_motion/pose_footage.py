@@ -1,18 +1,15 @@
 """Grey working pictures of a drive with the times they were taken at, as often as they are asked for."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from longdwm_env.clock import FRAME_S
-from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes.ego_motion.tracks import working_size
-from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.video_frames import grey_frames, video_facts
 from longdwm_env.types import ImageSize
 
@@ -82,47 +79,6 @@ class VideoFootage:
         step_s = max(self.last_s / SAMPLES, FRAME_S)
         due = _Due(self._first_s, 0.0, step_s)
         return [image for _, image in grey_frames(self.path, self._size, taken=due)]
-
-
-class PictureFootage:
-    """Picture files of one size, with their times.
-
-    Args:
-        name: what to call them.
-        paths: the files, in the order of time.
-        times_s: of each, ascending.
-
-    Raises:
-        InvalidScene: there are none, their times do not ascend, or the first cannot be read.
-    """
-
-    def __init__(self, name: str, paths: Sequence[Path], times_s: Sequence[float]) -> None:
-        if len(paths) < 2 or len(paths) != len(times_s) or (np.diff(times_s) <= 0).any():
-            raise InvalidScene(f"{name}: needs two or more pictures at ascending times")
-        self.name, self._paths = name, list(paths)
-        self._times_s = [float(time - times_s[0]) for time in times_s]
-        height, width = read_image(self._paths[0]).shape[:2]
-        self.image_size, self.last_s = (height, width), self._times_s[-1]
-        self._size = working_size(self.image_size)
-
-    def frames(self, from_s: float = 0.0) -> Timed:
-        """Pictures at most as often as the clock ticks."""
-        due = _Due(0.0, from_s)
-        for time, path in zip(self._times_s, self._paths, strict=True):
-            if due(time):
-                yield time, self._grey(path)
-
-    def samples(self) -> list[NDArray[np.uint8]]:
-        """Pictures at equal steps."""
-        return [self._grey(path) for path in self._paths[:: max(1, len(self._paths) // SAMPLES)]]
-
-    def _grey(self, path: Path) -> NDArray[np.uint8]:
-        image = read_image(path)
-        if image.shape[:2] != self.image_size:
-            raise InvalidScene(f"{path} has another size than the first picture of {self.name}")
-        height, width = self._size
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class _Due:

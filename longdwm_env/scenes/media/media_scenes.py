@@ -145,13 +145,6 @@ class MediaScenes:
             assumed_speed=assumed,
         )
 
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_scene"}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self._scene = Kept(self._make_scene, 8)
-
 
 def _facts_of(file: Path) -> VideoFacts | InvalidScene | None:
     """Of a video, or why it cannot be read; None for an image."""

@@ -13,7 +13,6 @@ beside ``NAME.jpg`` or ``NAME.mp4`` belongs to that file; ``camera.json`` to eve
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,18 +63,6 @@ def read_camera_file(path: Path, image_size: ImageSize) -> Sidecar:
         raise InvalidScene(f"{path}: {error}") from error
 
 
-def mounting_from(translation_m: Sequence[float], rotation_wxyz: Sequence[float]) -> Mounting:
-    """A mounting from lists as they stand in files.
-
-    Raises:
-        ValueError: not three and four numbers, or no mounting.
-    """
-    if len(translation_m) != 3 or len(rotation_wxyz) != 4:
-        raise ValueError(f"a mounting is 3 and 4 numbers, got {list(translation_m)} and {list(rotation_wxyz)}")
-    (x, y, z), (w, a, b, c) = translation_m, rotation_wxyz
-    return Mounting((float(x), float(y), float(z)), (float(w), float(a), float(b), float(c)))
-
-
 def _parse(entries: object, image_size: ImageSize) -> Sidecar:
     if not isinstance(entries, dict):
         raise ValueError("a camera file holds one JSON object")
@@ -88,7 +75,7 @@ def _parse(entries: object, image_size: ImageSize) -> Sidecar:
         unknown = sorted(set(entries["mounting"]) - {"translation_m", "rotation_wxyz"})
         if unknown:
             raise ValueError(f"unknown entries {unknown} of mounting; allowed are translation_m and rotation_wxyz")
-        mounting = mounting_from(
+        mounting = Mounting(
             entries["mounting"].get("translation_m", mounting.translation_m),
             entries["mounting"].get("rotation_wxyz", mounting.rotation_wxyz),
         )

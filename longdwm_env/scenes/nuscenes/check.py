@@ -4,23 +4,21 @@ A nuScenes dataset in which nothing was found is opened, and every scene begun, 
 opening or resetting would stumble over is found here.
 """
 
-import itertools
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
+from tqdm import tqdm
 
 from longdwm_env.clock import FRAME_S
 from longdwm_env.errors import InvalidScene, MissingDependency
 from longdwm_env.io.names import inside, is_there, printable
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.media_scenes import MediaScenes, is_video, media_files
-from longdwm_env.scenes.media.sidecar import mounting_from
 from longdwm_env.scenes.media.video_frames import frames_at, video_facts
 from longdwm_env.scenes.nuscenes.nuscenes_record import CAMERA_CHANNEL, MAX_GAP_S, can_bus_motion
 from longdwm_env.scenes.nuscenes.schema_tables import (
@@ -31,18 +29,7 @@ from longdwm_env.scenes.nuscenes.schema_tables import (
     load_tables,
     table_problems,
 )
-from longdwm_env.types import Intrinsics
-
-Item = TypeVar("Item")
-
-
-class Progress(Protocol):
-    """Shows how far a loop is."""
-
-    def __call__(self, items: Iterable[Item], name: str) -> Iterable[Item]:
-        """The items, one after the other."""
-        ...
-
+from longdwm_env.types import Intrinsics, Mounting
 
 MAX_KEYFRAME_GAP_S = 1.0
 """nuScenes' samples are half a second apart; twice that means that one is missing."""
@@ -61,16 +48,11 @@ class Report:
     summary: str
 
 
-def _silent(items: Iterable[Item], name: str) -> Iterable[Item]:
-    return items
-
-
-def check_data(path: Path, progress: Progress = _silent) -> Report:
+def check_data(path: Path) -> Report:
     """Read everything under a path that scenes could be read from, and report what is wrong.
 
     Args:
         path: a nuScenes dataroot or version folder, an image, a video, or a folder of them.
-        progress: shows how far it is.
 
     Raises:
         InvalidScene: there is nothing to check.
@@ -78,14 +60,14 @@ def check_data(path: Path, progress: Progress = _silent) -> Report:
     if not is_there(path):
         raise InvalidScene(f"{path} does not exist")
     if path.is_dir() and is_nuscenes(path):
-        return _check_nuscenes(path, progress)
-    return _check_media(path, progress)
+        return _check_nuscenes(path)
+    return _check_media(path)
 
 
-def _check_media(path: Path, progress: Progress) -> Report:
+def _check_media(path: Path) -> Report:
     problems = []
     files = media_files(path)
-    for file in progress(files, "files"):
+    for file in tqdm(files, "files", disable=None):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -105,7 +87,7 @@ def _check_media(path: Path, progress: Progress) -> Report:
     return Report(tuple(map(printable, problems)), f"{len(files)} images and videos")
 
 
-def _check_nuscenes(path: Path, progress: Progress) -> Report:
+def _check_nuscenes(path: Path) -> Report:
     dataroot, version = find_version(path)
     folder = dataroot / version
     problems = list(table_problems(dataroot, folder))
@@ -117,9 +99,9 @@ def _check_nuscenes(path: Path, progress: Progress) -> Report:
     problems += _time_problems(folder, tables, indexed)
     problems += _map_problems(dataroot, tables)
     problems += _can_bus_problems(dataroot, tables)
-    problems += _file_problems(dataroot, folder, tables, indexed, progress)
+    problems += _file_problems(dataroot, folder, tables, indexed)
     if not problems:
-        problems += _opening_problems(path, progress)
+        problems += _opening_problems(path)
     counts = (
         f"{len(records)} {table}" for table, records in tables.items() if table in ("scene", "sample", "sample_data")
     )
@@ -147,7 +129,7 @@ def _calibration_problems(folder: Path, tables: Tables, indexed: Mapping[str, Ma
             continue
         try:
             Intrinsics.from_matrix(record["camera_intrinsic"], (1, 1))
-            mounting_from(record["translation"], record["rotation"])
+            Mounting(record["translation"], record["rotation"])
         except (ValueError, TypeError, OverflowError) as error:
             yield f"{where}: {error}"
 
@@ -211,14 +193,17 @@ def _time_problems(folder: Path, tables: Tables, indexed: Mapping[str, Mapping[s
 
 def _map_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
     """Masks and expansions that cannot be read, and expansions in which there is no road."""
-    from longdwm_env.scenes.nuscenes.nuscenes_map import EXPANSION, expansion_map
+    from longdwm_env.scenes.nuscenes.nuscenes_map import EXPANSION, MaskMap, expansion_map
 
     for filename in sorted({record["filename"] for record in tables.get("map", ())}):
         # Names that leave the folder and files that are not there have been reported with their table.
         with suppress(InvalidScene, OSError):
             path = inside(dataroot, filename)
             if path.is_file():
-                yield from _mask_problems(path)
+                try:
+                    MaskMap(path)
+                except InvalidScene as error:
+                    yield str(error)
     for location in sorted({record["location"] for record in tables.get("log", ())}):
         try:
             expansion = expansion_map(dataroot, location)
@@ -228,15 +213,6 @@ def _map_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
             yield str(error)
         except ImportError:
             return
-
-
-def _mask_problems(path: Path) -> Iterator[str]:
-    from longdwm_env.scenes.nuscenes.nuscenes_map import MaskMap
-
-    try:
-        MaskMap(path)
-    except InvalidScene as error:
-        yield str(error)
 
 
 def _can_bus_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
@@ -249,7 +225,7 @@ def _can_bus_problems(dataroot: Path, tables: Tables) -> Iterator[str]:
             return
 
 
-def _opening_problems(path: Path, progress: Progress) -> Iterator[str]:
+def _opening_problems(path: Path) -> Iterator[str]:
     """What opening the dataset and beginning each of its scenes runs into."""
     from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
 
@@ -260,7 +236,7 @@ def _opening_problems(path: Path, progress: Progress) -> Iterator[str]:
         return
     except MissingDependency:
         return
-    for index in progress(range(scenes.recordings), "scenes"):
+    for index in tqdm(range(scenes.recordings), "scenes", disable=None):
         try:
             scenes.scene(index)
         except InvalidScene as error:
@@ -268,15 +244,11 @@ def _opening_problems(path: Path, progress: Progress) -> Iterator[str]:
 
 
 def _file_problems(
-    dataroot: Path,
-    folder: Path,
-    tables: Tables,
-    indexed: Mapping[str, Mapping[str, Record]],
-    progress: Progress,
+    dataroot: Path, folder: Path, tables: Tables, indexed: Mapping[str, Mapping[str, Record]]
 ) -> Iterator[str]:
     """Files that are missing, empty, or images that cannot be decoded or have another size than their record says."""
     owners: set[str] = set()
-    for record in progress(tables.get("sample_data", []), "images"):
+    for record in tqdm(tables.get("sample_data", []), "images", disable=None):
         filename = record["filename"]
         if filename in owners:
             yield f"{folder / 'sample_data.json'}: {record['token']} shares the file {filename} with another record"
@@ -307,5 +279,4 @@ def _file_problems(
 def grouped(problems: Iterable[str], most: int) -> list[str]:
     """At most ``most`` lines, and one that says how many more there are."""
     lines = list(problems)
-    shown = list(itertools.islice(lines, most))
-    return shown + ([f"... and {len(lines) - most} more"] if len(lines) > most else [])
+    return lines[:most] + ([f"... and {len(lines) - most} more"] if len(lines) > most else [])

@@ -22,7 +22,6 @@ from longdwm_env.io.caching import Kept
 from longdwm_env.io.names import inside, printable
 from longdwm_env.scenes.captions import captions_of
 from longdwm_env.scenes.media.image_file import read_image
-from longdwm_env.scenes.media.sidecar import mounting_from
 from longdwm_env.scenes.nuscenes.nuscenes_map import road_map_of
 from longdwm_env.scenes.nuscenes.nuscenes_record import (
     CAMERA_CHANNEL,
@@ -35,7 +34,7 @@ from longdwm_env.scenes.nuscenes.nuscenes_record import (
 )
 from longdwm_env.scenes.nuscenes.schema_tables import TABLES, Record, find_version, table_problems
 from longdwm_env.scenes.recording_starts import StartIndex
-from longdwm_env.types import Camera, EgoState, Intrinsics, Scene
+from longdwm_env.types import Camera, EgoState, Intrinsics, Mounting, Scene
 
 if TYPE_CHECKING:
     from nuscenes import NuScenes
@@ -239,7 +238,7 @@ class NuScenesScenes:
         calibrated = self._nusc.get("calibrated_sensor", frame["calibrated_sensor_token"])
         size = (int(frame["height"]), int(frame["width"]))
         intrinsics = Intrinsics.from_matrix(calibrated["camera_intrinsic"], size)
-        return Camera(intrinsics, mounting_from(calibrated["translation"], calibrated["rotation"]))
+        return Camera(intrinsics, Mounting(calibrated["translation"], calibrated["rotation"]))
 
     def _prompt(self, record: Record, frames: list[Record], frame: int) -> str:
         name, token = str(record["name"]), str(frames[frame].get("sample_token", ""))

@@ -106,8 +106,8 @@ class NuScenesLog(RecordedLog):
     """The recording around one of its frames, resampled to the 12 fps clock.
 
     Frame i shows the image nearest in time to i / 12 s after the start; the record ends where more than ``MAX_GAP_S``
-    is missing. ``ego_poses`` are interpolated at the clock's times, so that they are smooth; ``image_poses`` are those
-    at which the images shown were taken, which differ by up to half a frame of motion.
+    is missing. ``ego_poses`` are interpolated at the clock's times, so that they are smooth;
+    those at which the images shown were taken differ by up to half a frame of motion.
     """
 
     def __init__(self, recording: Recording, start: int) -> None:
@@ -131,7 +131,6 @@ class NuScenesLog(RecordedLog):
         smooth = np.column_stack([np.interp(clock_s, times_s, column) for column in poses.T])
         smooth[:, 2] = wrap_angle(smooth[:, 2])
         super().__init__(num_past, num_future, smooth)
-        self.image_poses = frozen_array(poses[nearest])
         self._start_us = int(recording.times_us[start])
         self._paths = recording.paths[begin:end]
         self._nearest = nearest

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longdwm_env.errors import InvalidScene
-from longdwm_env.io.names import inside
+from longdwm_env.io.names import inside, is_file
 from longdwm_env.types import JsonObject
 
 Record = JsonObject
@@ -198,13 +198,6 @@ def reference_problems(folder: Path, tables: Tables) -> Iterator[str]:
                         yield f"{folder / table}.json: {record['token']} has {field} {token!r}, not in {target}.json"
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than any file's
-        return False
-
-
 def table_problems(dataroot: Path, folder: Path) -> Iterator[str]:
     """Everything that keeps nuscenes-devkit from opening a version folder, each naming its file."""
     problems: list[str] = []
@@ -223,7 +216,7 @@ def table_problems(dataroot: Path, folder: Path) -> Iterator[str]:
         except InvalidScene as error:
             yield f"{folder / 'map.json'}: {record['token']}: {error}"
             continue
-        if not _is_file(path):
+        if not is_file(path):
             yield f"{path}: the map mask is missing"
     names = Counter(record["name"] for record in tables.get("scene", ()))
     for name in (name for name, count in names.items() if count > 1):

@@ -173,9 +173,6 @@ class LatentStore:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getstate__(self) -> dict[str, object]:
-        return dict(self.__dict__)
-
     def camera(self, index: int) -> Camera:
         """Camera of a clip."""
         return camera_from_json(self.entries[index].facts["camera"])

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.video_codec import Codec
 from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning
-from longdwm_env.models.network.coarse import CoarseModel
+from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.network.fine import FineModel
 from longdwm_env.models.network.sampler import Scheduler, add_noise
 from longdwm_env.training.data.batches import DistillBatch
 from longdwm_env.training.data.encoded.latents import SEGMENT_FRAMES
@@ -68,7 +67,7 @@ def shared_noise(seed: int, counts: tuple[int, ...], segments: int, latent_shape
     return noise[:, None].expand(-1, segments, *latent_shape)
 
 
-def distill_loss(teacher: Tensor, student: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+def distill_loss(teacher: Tensor, student: Tensor) -> Tensor:
     """LongDWM, Eq. 8: ``L_distill = || D_f_frozen(v_dt)[c1..cK] - D_c(v_dt[c1..cK]) ||^2``.
 
     The norm is a mean over elements, so that the learning rate does not depend on the picture's size.
@@ -77,12 +76,8 @@ def distill_loss(teacher: Tensor, student: Tensor, frame_mask: Tensor | None = N
         teacher: (B, K, C, h, w) one-step predictions of the frozen Fine model at the keyframes; no gradient flows
             there.
         student: (B, K, C, h, w) one-step prediction of the Coarse model.
-        frame_mask: (B, K), how much each keyframe counts; None for all alike, as in the paper.
     """
-    per_frame = ((teacher.detach().float() - student.float()) ** 2).mean(dim=(2, 3, 4))
-    if frame_mask is None:
-        return per_frame.mean()
-    return (per_frame * frame_mask).sum() / frame_mask.sum()
+    return squared_error(student, teacher.detach())
 
 
 class DistillObjective(Objective):
@@ -122,14 +117,9 @@ class DistillObjective(Objective):
         teacher.requires_grad_(False)
         teacher.eval()
         # Tuples hide the teacher and the codec from nn.Module: they are neither trained nor saved with the student.
-        self._teacher, self._codec = (FineModel(teacher, scheduler),), (codec,)
-        self.model = CoarseModel(student, scheduler)
+        self._teacher, self._codec = (Denoiser(teacher, scheduler),), (codec,)
+        self.model = Denoiser(student, scheduler)
         self.scheduler, self.noise, self.choices, self.last_is_exact = scheduler, noise, choices, last_is_exact
-
-    @property
-    def trained(self) -> nn.Module:
-        """The Coarse transformer."""
-        return self.transformer
 
     def forward(self, batch: DistillBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eq. 8 of one batch."""

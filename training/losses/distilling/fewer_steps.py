@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
@@ -160,29 +160,18 @@ class FewStepObjective(Objective):
         self.scheduler, self.choices = scheduler, choices
         self.phases = phases_of(scheduler, choices.steps, choices.teacher_steps)
 
-    @property
-    def trained(self) -> nn.Module:
-        """The student."""
-        return self.transformer
-
     def forward(self, batch: FewStepBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of the part that the batch's step belongs to; when validating, how far sample and teacher's are."""
         self._teacher[0].transformer.to(batch.sample.clean.device)
         self._inner[0].empty_text = self._inner[0].empty_text.to(batch.sample.clean.device)
         with torch.no_grad():
-            given = self._given(batch.sample)
+            given = self._inner[0].conditioning(batch.sample)
         if not self.training:
             return self._distance(batch, given)
         if batch.step < self.choices.consistency_steps:
             loss = self._consistency(batch, given)
             return loss, {"consistency": loss.detach()}
         return self._matching(batch, given)
-
-    def _given(self, sample: CoarseBatch | FineBatch) -> Conditioning:
-        inner = self._inner[0]
-        if isinstance(inner, CoarseObjective):
-            return inner.conditioning(cast(CoarseBatch, sample))
-        return inner.conditioning(cast(FineBatch, sample))
 
     def _consistency(self, batch: FewStepBatch, given: Conditioning) -> Tensor:
         """From anywhere in a phase to where the teacher's path leads, as an error of the clean latent."""
@@ -293,6 +282,3 @@ def _clean_that_leads(scheduler: DdimScheduler, noisy: Tensor, there: Tensor, be
     still = jump(scheduler, noisy, torch.zeros_like(noisy), begin, end)
     one = jump(scheduler, torch.zeros_like(noisy), torch.ones_like(noisy), begin, end)
     return (there - still) / one
-
-
-__all__ = ["FewStepBatch", "FewStepChoices", "FewStepObjective", "exit_of", "phases_of"]
