@@ -149,19 +149,26 @@ def counter() -> FlopCounterMode:
     return FlopCounterMode(display=False, custom_mapping=_FLASH_ON_CPU)
 
 
-def cost_of(run: Callable[[], object]) -> Cost:
-    """What a computation needs, the same each time; with fake tensors nothing is computed."""
-    gc.collect()
+@contextmanager
+def quick_collections() -> Iterator[None]:
+    """Within it Python looks for garbage only when asked, and only among what was made meanwhile."""
     frozen_before = gc.get_freeze_count() > 0
-    gc.freeze()  # so that looking for cycles is quick
-    gc.disable()  # and happens at the same places
+    if frozen_before:  # what is set aside now stays aside, so it should hold no garbage
+        gc.collect()
+    gc.freeze()
+    gc.disable()
     try:
-        with counter() as operations, Watcher() as watcher:
-            run()
+        yield
     finally:
         gc.enable()
-        if not frozen_before:  # what a program has set aside for good stays aside
+        if not frozen_before:
             gc.unfreeze()
+
+
+def cost_of(run: Callable[[], object]) -> Cost:
+    """What a computation needs, the same each time; with fake tensors nothing is computed."""
+    with quick_collections(), counter() as operations, Watcher() as watcher:
+        run()
     return Cost(
         float(operations.get_total_flops()), watcher.traffic, float(watcher.peak), float(linear_in_blocks(operations))
     )

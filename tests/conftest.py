@@ -1,12 +1,42 @@
 """Checks the shapes that ``longdwm_env.geometry`` declares, in every test. The hook comes before its first import."""
 
+import functools
 import gc
 import os
+from types import FunctionType
 
 import jaxtyping
 import pytest
 from hypothesis import settings
 
+CHECKED_CALLS = 10
+"""So many calls of each function are checked in each test: a check can take far longer than the function itself."""
+
+_test = [0]
+_jaxtyped = jaxtyping.jaxtyped
+
+
+def _jaxtyped_at_first(**typechecker):
+    def decorated(one):
+        checked = _jaxtyped(one, **typechecker)
+        if not isinstance(one, FunctionType):
+            return checked
+        seen, calls = 0, 0
+
+        @functools.wraps(one)
+        def call(*given, **named):
+            nonlocal seen, calls
+            if seen != _test[0]:
+                seen, calls = _test[0], 0
+            calls += 1
+            return (checked if calls <= CHECKED_CALLS else one)(*given, **named)
+
+        return call
+
+    return decorated
+
+
+jaxtyping.jaxtyped = _jaxtyped_at_first
 jaxtyping.install_import_hook("longdwm_env.geometry", "beartype.beartype")
 
 from longdwm_env.io import video  # noqa: E402
@@ -25,6 +55,10 @@ def pytest_collection():
     finally:
         gc.enable()
         gc.freeze()
+
+
+def pytest_runtest_setup():
+    _test[0] += 1
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -22,6 +22,11 @@ EAVES, RIDGE = 0.56, 1.05
 """Heights of a house's walls and of its roof, in heights of the house."""
 RAIL_HEIGHTS_M = 0.44, 0.76
 RAIL_WIDTH_M = 0.14
+RAIL_PARTS_M: tuple[FloatArray, FloatArray] = (
+    np.array([0.0, RAIL_HEIGHTS_M[0], 0.55]),
+    np.array([0.6, RAIL_HEIGHTS_M[1], 0.65]),
+)
+"""Lower and upper edges of posts, rail and groove."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class _Builder:
         self.colours: list[FloatArray] = []
         self.behind: list[FloatArray] = []
         self.glowing: list[np.ndarray] = []
-        self.fine: list[np.ndarray] = []
+        self.fine: list[bool] = []
         self.count = 0
 
     def add(
@@ -71,17 +76,17 @@ class _Builder:
         polygons: FloatArray,
         normal: FloatArray,
         colour: FloatArray,
-        glowing: np.ndarray | bool = False,
+        glowing: np.ndarray | None = None,
         wall: FloatArray | None = None,
     ) -> None:
         """Add polygons (n, corners, 3) of one outward normal (2,) and colour (3,); windows in front of a ``wall``."""
         count = len(polygons)
         self.blocks.append(polygons)
-        self.normals.append(np.broadcast_to(normal, (count, 2)))
-        self.colours.append(np.broadcast_to(colour, (count, 3)))
-        self.glowing.append(np.broadcast_to(glowing, count))
-        self.behind.append(np.broadcast_to(colour if wall is None else wall, (count, 3)))
-        self.fine.append(np.broadcast_to(wall is not None, count))
+        self.normals.append(normal)
+        self.colours.append(colour)
+        self.behind.append(colour if wall is None else wall)
+        self.glowing.append(np.zeros(count, bool) if glowing is None else glowing)
+        self.fine.append(wall is not None)
         self.count += count
 
 
@@ -148,10 +153,9 @@ def _rail(build: _Builder, scenery: Scenery, index: int) -> None:
     along = forward * scenery.sizes_m[index, 0] / 2 * 1.01
     first, last = scenery.positions_m[index] - along, scenery.positions_m[index] + along
     across = np.array([-forward[1], forward[0]]) * RAIL_WIDTH_M / 2
-    both = np.zeros(2)
-    build.add(upright((first - across)[None], (first + across)[None], 0.0, 0.6), both, POST_RGB)
-    build.add(upright(first[None], last[None], *RAIL_HEIGHTS_M), both, RAIL_RGB)
-    build.add(upright(first[None], last[None], 0.55, 0.65), both, GROOVE_RGB)
+    starts, ends = np.stack([first - across, first, first]), np.stack([first + across, last, last])
+    for block, colour in zip(upright(starts, ends, *RAIL_PARTS_M), (POST_RGB, RAIL_RGB, GROOVE_RGB), strict=True):
+        build.add(block[None], np.zeros(2), colour)
 
 
 @lru_cache(maxsize=24)
@@ -165,18 +169,23 @@ def solids_of(seed: int, kind: RoadKind) -> Solids:
         {BUILDING: _building, HOUSE: _house, RAIL: _rail}[int(scenery.kinds[prop])](build, scenery, int(prop))
         ends.append(build.count)
     end = np.array(ends, dtype=int)
-    counts = [np.full(len(block), block.shape[1]) for block in build.blocks]
+    sizes = np.array([block.shape[:2] for block in build.blocks], dtype=int).reshape(-1, 2)
+    counts = sizes[:, 0]
+
+    def of_each(rows: list[FloatArray], width: int) -> FloatArray:
+        return np.repeat(np.array(rows, dtype=float).reshape(-1, width), counts, axis=0)
+
     return Solids(
         props,
         np.concatenate([[0], end[:-1]]).astype(int),
         end,
         np.concatenate([np.zeros((0, 3)), *(block.reshape(-1, 3) for block in build.blocks)]),
-        np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, int), *counts]))]).astype(int),
-        np.concatenate([np.zeros((0, 2)), *build.normals]),
-        np.concatenate([np.zeros((0, 3)), *build.colours]),
-        np.concatenate([np.zeros((0, 3)), *build.behind]),
+        np.concatenate([[0], np.cumsum(np.repeat(sizes[:, 1], counts))]).astype(int),
+        of_each(build.normals, 2),
+        of_each(build.colours, 3),
+        of_each(build.behind, 3),
         np.concatenate([np.zeros(0, bool), *build.glowing]),
-        np.concatenate([np.zeros(0, bool), *build.fine]),
+        np.repeat(np.array(build.fine, dtype=bool), counts),
         scenery.kinds[props] == BUILDING,
     )
 

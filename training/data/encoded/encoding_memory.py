@@ -19,7 +19,7 @@ from longdwm_env import clock
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec
 from longdwm_env.models.conditioning.warped_pictures import keyframe_reach
-from longdwm_env.models.costs import Watcher
+from longdwm_env.models.costs import Watcher, quick_collections
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.data.clip import ClipSource
@@ -152,7 +152,7 @@ def check_encoding_fits(
 @torch.no_grad()
 def most_held(run: Callable[[], object]) -> float:
     """Most bytes that tensors hold at once during a computation, those that were there before left out."""
-    with Watcher() as watcher:
+    with quick_collections(), Watcher() as watcher:
         run()
     return float(watcher.peak)
 
