@@ -42,7 +42,8 @@ jaxtyping.install_import_hook("longdwm_env.geometry", "beartype.beartype")
 from longdwm_env.io import video  # noqa: E402
 
 # The same examples on every run and no clock: a test fails because of the code, not because of the machine.
-settings.register_profile("laws", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("laws", deadline=None, derandomize=True, max_examples=15)
+settings.register_profile("many", settings.get_profile("laws"), max_examples=1000)
 settings.load_profile("laws")
 
 
@@ -55,6 +56,7 @@ def pytest_collection():
     finally:
         gc.enable()
         gc.freeze()
+        gc.set_threshold(5_000, 10, 10)
 
 
 def pytest_runtest_setup():

@@ -73,14 +73,6 @@ def shell_lines():
     return found
 
 
-def prose(path):
-    """A document without its code."""
-    text = path.read_text()
-    for block in blocks(path):
-        text = text.replace(block.text, "") if block.text.strip() else text
-    return re.sub(r"``?[^`]*``?", "", text)
-
-
 def links(path):
     """What a document links to."""
     if path.suffix == ".ipynb":

@@ -103,7 +103,7 @@ def run(*words, **options):
     return subprocess.run([sys.executable, "-c", COMMAND, *words], capture_output=True, check=False, **options)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_names_that_a_terminal_cannot_show_are_shown_as_escapes(encoding, tmp_path):
     name = os.fsencode(tmp_path) + b"/caf\xe9-\xe2\x82\xac.jpg"
     done = run(b"demo", b"--scene", name, env={**os.environ, "PYTHONIOENCODING": encoding})
@@ -141,29 +141,19 @@ def test_what_the_machine_refuses_on_the_way_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == f"longdwm doctor: error: {told}\n"
 
 
-PLACES = {
-    "demo": [],
-    "drive": ["--no-display"],
-    "media": [],
-    "evaluate": ["--policy", "idm"],
-}
 TAKEN = {"demo": "contact_sheet.png", "media": "media.json", "evaluate": "report.html"}
 
 
-@pytest.mark.parametrize("command", PLACES)
-def test_a_destination_that_cannot_be_is_one_line_before_the_work(command, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("command", TAKEN)
+def test_a_folder_where_a_result_should_be_is_one_line_before_the_work(command, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("longdwm_env.factory.make_world", lambda *_: pytest.fail("a world was loaded"))
-    (tmp_path / "file").write_text("mine")
-    places = [tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")]
-    if command in TAKEN:
-        places.append(tmp_path / "taken")
-        (places[-1] / TAKEN[command]).mkdir(parents=True)
-    for place in places:
-        assert main([command, *PLACES[command], "--out", str(place)]) == 2
+    (tmp_path / TAKEN[command]).mkdir()
+    words = ["--policy", "idm"] if command == "evaluate" else []
+    for place in (tmp_path, Path("/proc/nowhere")):
+        assert main([command, *words, "--out", str(place)]) == 2
         said = capsys.readouterr().err
         assert said.startswith(f"longdwm {command}: error: ")
         assert said.count("\n") == 1
-    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_an_interrupted_command_ends_at_once(monkeypatch):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from longdwm_env.cli import main
 from longdwm_env.errors import FolderInUse, InvalidConfig
 from longdwm_env.io import files
 from longdwm_env.io.files import (
@@ -97,25 +96,6 @@ def test_a_read_only_folder_is_refused(tmp_path):
 def test_too_little_room_is_refused(tmp_path):
     with pytest.raises(InvalidConfig, match=r"MB are free, and at least 1,000,000,000,000 MB are needed"):
         check_output_folder(tmp_path / "runs", least_free_mb=1e12)
-
-
-def test_a_command_says_so_in_one_line_and_ends_with_2(tmp_path, capsys):
-    (tmp_path / "file").touch()
-    words = [
-        "rollout",
-        "--image",
-        "simulator:7",
-        "--seconds",
-        "1",
-        "--world",
-        "simulator",
-        "--out",
-        str(tmp_path / "file" / "a.mp4"),
-    ]
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "is a file" in error
 
 
 HOLDING = """

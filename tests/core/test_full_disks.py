@@ -48,7 +48,7 @@ def noise(count, seed=0):
 def frames_of(path):
     facts = video_facts(path)
     times = np.arange(round(facts.last_s * 12) + 1) / 12
-    assert len(times) == 132
+    assert len(times) == 72
     return [image for _, image in frames_at(path, facts, times)]
 
 
@@ -103,7 +103,7 @@ def test_a_command_says_it_in_one_line_and_ends_with_1(monkeypatch, tmp_path, ca
 
 def test_a_rollout_keeps_its_parts_and_goes_on(monkeypatch, tmp_path, capsys):
     save_picture(tmp_path / "a.png", noise(1)[0])
-    words = ["rollout", "--image", str(tmp_path / "a.png"), "--seconds", "11", "--world", "warp"]
+    words = ["rollout", "--image", str(tmp_path / "a.png"), "--seconds", "6", "--world", "warp"]
     assert main([*words, "--out", str(tmp_path / "whole.mp4")]) == 0
     part = rollouts.Run._part
     with monkeypatch.context() as patched:

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env.clock import FPS
@@ -79,7 +79,6 @@ def test_other_files_are_refused_by_name(tmp_path, content):
         read_poses(path)
 
 
-@settings(max_examples=60, deadline=None)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_give_poses_or_our_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("poses") / "poses.txt"

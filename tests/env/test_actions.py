@@ -55,7 +55,7 @@ def test_the_four_modes_of_the_contract():
 
 
 @pytest.mark.parametrize("mode", ACTION_MODES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(action=anything)
 def test_anything_is_either_an_action_or_invalid(mode, action):
     try:
@@ -66,7 +66,6 @@ def test_anything_is_either_an_action_or_invalid(mode, action):
 
 
 @pytest.mark.parametrize("mode", ACTION_MODES)
-@settings(max_examples=30, deadline=None)
 @given(action=anything)
 def test_an_environment_that_refuses_an_action_is_as_it_was(make, kit, mode, action):
     env = _one_of(make, mode)
@@ -125,7 +124,6 @@ def test_precision_does_not_change_an_action():
     )
 
 
-@settings(max_examples=60, deadline=None)
 @given(speed=st.floats(0, 35), command=st.integers(0, 3))
 def test_commands_are_within_what_a_car_can_do(kit, speed, command):
     trajectory = trajectory_from_action("command", command, EgoState(speed_mps=speed), kit.a_camera())
@@ -168,7 +166,6 @@ def test_a_goal_above_the_horizon_is_far_away_in_its_direction(kit, u, v):
     assert np.sign(y) == np.sign(0.5 - u) or abs(u - 0.5) < 1e-3
 
 
-@settings(max_examples=60, deadline=None)
 @given(u=st.floats(0, 1), v=st.floats(0, 1), speed=st.floats(0, 20))
 def test_goals_lead_to_motions_that_a_car_can_drive(kit, u, v, speed):
     trajectory = trajectory_from_action("goal", np.array([u, v]), EgoState(speed_mps=speed), kit.a_camera())

@@ -53,7 +53,7 @@ def attempt(call):
 
 def test_keywords(kit):
     random, refused = np.random.default_rng(0), 0
-    cases = CASES or 500
+    cases = CASES or 200
     for _ in range(cases):
         changed = {pick(random, KEYWORDS): pick(random) for _ in range(random.integers(1, 3))}
         keywords = {"world": kit.NoiseWorld(), "scenes": [kit.a_scene()], **changed}
@@ -83,7 +83,7 @@ def test_calls(make, kit):
         lambda: vector.set_state(pick(random)),
         lambda: commands.step(pick(random)),
     )
-    cases = CASES or 600
+    cases = CASES or 200
     for _ in range(cases):
         before = env.get_state(), vector.get_state(), commands.get_state()
         if attempt(pick(random, calls)):
@@ -105,7 +105,7 @@ def test_states(make, kit, world, tmp_path):
     record, tensors = good._record(), good._tensors()
     names = [field.name for field in fields(EnvState)]
     random, refused = np.random.default_rng(2), 0
-    cases = CASES or 300
+    cases = CASES or 100
     for number in range(cases):
         if number % 4 == 0:
             changed = {pick(random, names): pick(random) for _ in range(random.integers(1, 3))}

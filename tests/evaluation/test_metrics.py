@@ -39,7 +39,6 @@ from longdwm_env.models.readers.scorer import (
     CORRUPTIONS,
     WINDOW_FRAMES,
     DrivingEncoder,
-    clips_from_uint8,
     windows_of,
 )
 from longdwm_env.training.data.footage import record_footage
@@ -222,14 +221,6 @@ def test_windows_slide_over_a_video() -> None:
     assert not yaw_rates.any()
     with pytest.raises(ValueError, match="shorter"):
         windows_of(video[:11])
-
-
-def test_readings_do_not_depend_on_the_batch() -> None:
-    encoder = DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=16).eval()
-    windows = noise(3, 3, WINDOW_FRAMES, 96, 144, 3)
-    together, alone = encoder.read(windows), encoder.read(windows[1:2])
-    torch.testing.assert_close(together.features[1:2], alone.features, atol=1e-5, rtol=1e-4)
-    assert clips_from_uint8(noise(0, 1, 12, 48, 72, 3)).shape == (1, 12, 3, 96, 144)
 
 
 def test_fds_of_a_set_with_itself_is_zero_and_grows_with_corruption() -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import least_squares
@@ -89,7 +89,6 @@ def test_the_pose_of_the_ego_does_not_matter():
 
 
 @given(wild, speeds)
-@settings(max_examples=60)
 def test_whatever_is_asked_the_result_obeys_the_limits(waypoints, speed):
     plan = plan_trajectory(waypoints, EgoState(speed_mps=speed))
     assert violations(plan) == {}
@@ -98,7 +97,6 @@ def test_whatever_is_asked_the_result_obeys_the_limits(waypoints, speed):
 
 
 @given(wild, speeds)
-@settings(max_examples=60)
 def test_projection_is_idempotent(waypoints, speed):
     """What was projected once is left alone, also after a trip through the float32 of an action."""
     ego = EgoState(speed_mps=speed)

@@ -78,7 +78,7 @@ def cogvideox_pipeline() -> LongDWMPipeline:
     return make_built("debug-cogvideox")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def image(pipeline) -> Images:
     return make_picture(pipeline.settings.image_size)
 
@@ -145,8 +145,9 @@ def drive_at():
     return make_drive_at
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def saved(pipeline, tmp_path_factory):
+    """Where that pipeline is saved. Tests must not change it."""
     path = tmp_path_factory.mktemp("world") / "tiny"
     pipeline.save_pretrained(path)
     return str(path)

@@ -301,8 +301,7 @@ def test_other_architectures_of_cogvideox_are_refused():
         LongDWMTransformer3DModel(**TINY, use_rotary_positional_embeddings=True)
 
 
-@pytest.mark.parametrize("preset", ["debug", "debug-cogvideox"])
-@pytest.mark.parametrize("which", ["coarse", "fine"])
+@pytest.mark.parametrize(("preset", "which"), [("debug", "coarse"), ("debug", "fine"), ("debug-cogvideox", "fine")])
 def test_both_models_compile_as_one_graph(built, preset, which):
     """Whatever is known, in the same graph; a mask's values decide no shape."""
     ours = getattr(built(preset), which)

@@ -1,6 +1,7 @@
 """Pipelines where diffusers' users look for them: opened by diffusers alone, sent to the hub, taken from it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,8 @@ def python(script, **environment):
 
 
 @pytest.fixture
-def folder(pipeline, tmp_path):
-    pipeline.save_pretrained(tmp_path / "pipeline")
-    return tmp_path / "pipeline"
+def folder(saved, tmp_path):
+    return Path(shutil.copytree(saved, tmp_path / "pipeline"))
 
 
 def test_diffusers_opens_a_saved_pipeline_as_its_class(pipeline, folder, image):

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,9 +27,9 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture
-def folder(pipeline, tmp_path):
-    pipeline.save_pretrained(tmp_path / "pipeline")
-    return tmp_path / "pipeline"
+def folder(saved, tmp_path):
+    """A saved pipeline of one's own to spoil."""
+    return Path(shutil.copytree(saved, tmp_path / "pipeline"))
 
 
 def spoil(file, value):
@@ -43,8 +45,10 @@ def rewritten(file, **changes):
     file.write_text(json.dumps({**values, **changes}))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("component", ["coarse", "fine", "vae", "text_encoder"])
+@pytest.mark.parametrize(
+    ("component", "value"),
+    [("coarse", float("nan")), ("fine", float("inf")), ("vae", float("-inf")), ("text_encoder", float("nan"))],
+)
 def test_a_pipeline_with_a_number_that_is_not_finite_is_refused(folder, component, value):
     spoil(folder / component / WEIGHTS, value)
     for load in (LongDWMPipeline.from_pretrained, lambda path: DiffusionWorld.from_pretrained(path, device="cpu")):
@@ -103,14 +107,17 @@ def test_readers_that_overflow_raise(picture):
         ("prompts", []),
     ],
 )
-def test_settings_of_an_absurd_size_or_kind_are_refused(folder, name, value):
+def test_settings_of_an_absurd_size_or_kind_are_refused(name, value):
     with pytest.raises(InvalidConfig, match=name):
         LongDWMSettings.from_json({"image_size": [96, 144], name: value})
-    if value == value and value not in (float("inf"),):
-        index = json.loads((folder / "model_index.json").read_text())
-        rewritten(folder / "model_index.json", settings={**index["settings"], name: value})
-        with pytest.raises(MissingWeights, match=name):
-            DiffusionWorld.from_pretrained(folder, device="cpu")
+
+
+@pytest.mark.parametrize(("name", "value"), [("keyframes", 10**9), ("matched_sweep", {"strange": 1})])
+def test_so_are_those_of_a_folder(folder, name, value):
+    index = json.loads((folder / "model_index.json").read_text())
+    rewritten(folder / "model_index.json", settings={**index["settings"], name: value})
+    with pytest.raises(MissingWeights, match=name):
+        DiffusionWorld.from_pretrained(folder, device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -128,13 +135,18 @@ def test_settings_of_an_absurd_size_or_kind_are_refused(folder, name, value):
         {"attention_head_dim": 7, "num_attention_heads": 1},
     ],
 )
-def test_a_transformer_of_an_absurd_size_is_never_begun(monkeypatch, folder, change):
+def test_a_transformer_of_an_absurd_size_is_never_begun(monkeypatch, change):
     with pytest.raises(InvalidConfig):
         TransformerConfig(**change)
-    rewritten(folder / "coarse" / "config.json", **change)
     monkeypatch.setattr(CogVideoXTransformer3DModel, "__init__", lambda *args, **kwargs: pytest.fail("begun"))
     with pytest.raises(InvalidConfig):
         LongDWMTransformer3DModel(**change)
+
+
+@pytest.mark.parametrize("change", [{"num_layers": 10**9}, {"in_channels": -1}])
+def test_nor_is_one_of_a_folder(monkeypatch, folder, change):
+    rewritten(folder / "coarse" / "config.json", **change)
+    monkeypatch.setattr(CogVideoXTransformer3DModel, "__init__", lambda *args, **kwargs: pytest.fail("begun"))
     with pytest.raises(MissingWeights, match=r"coarse/config\.json is damaged"):
         DiffusionWorld.from_pretrained(folder, device="cpu")
 

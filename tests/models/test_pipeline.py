@@ -26,6 +26,12 @@ def run(pipeline, image, **changes):
     return pipeline(image, **{**MINI, **changes}).frames
 
 
+@pytest.fixture(scope="module")
+def usual(pipeline, image):
+    """The frames of the usual call, for tests of others."""
+    return run(pipeline, image)
+
+
 def test_call_has_the_arguments_that_diffusers_expects():
     parameters = inspect.signature(LongDWMPipeline.__call__).parameters
     expected = {"image", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "generator"}
@@ -42,14 +48,14 @@ def test_one_second_is_twelve_frames(pipeline, image):
     assert frames.max() <= 1
 
 
-def test_saved_and_loaded_it_gives_the_same_frames(pipeline, image, tmp_path):
+def test_saved_and_loaded_it_gives_the_same_frames(pipeline, image, tmp_path, usual):
     pipeline.save_pretrained(tmp_path, safe_serialization=True)
     assert not list(tmp_path.rglob("*.bin"))
     loaded = LongDWMPipeline.from_pretrained(tmp_path)
     check_weights_match(tmp_path, loaded.components)
     loaded.set_progress_bar_config(disable=True)
     assert loaded.settings == pipeline.settings
-    assert np.array_equal(run(loaded, image), run(pipeline, image))
+    assert np.array_equal(run(loaded, image), usual)
 
 
 def test_without_accelerate_it_loads_and_says_nothing(pipeline, tmp_path, monkeypatch):
@@ -87,10 +93,10 @@ def test_pickled_weights_are_never_loaded(pipeline, tmp_path):
 
 
 @pytest.mark.parametrize("seeds", [3, [3, 9]])
-def test_a_batch_is_its_members(pipeline, image, picture, seeds):
+def test_a_batch_is_its_members(pipeline, image, picture, seeds, usual):
     images = [image, picture(pipeline.settings.image_size, 5)]
     both = run(pipeline, images, generator=seeds, prompt=["Weather: rainy", "Weather: sunny"])
-    first = run(pipeline, image)
+    first = usual
     second = run(pipeline, images[1], generator=4 if seeds == 3 else 9, prompt="Weather: sunny")
     assert np.array_equal(both[0], first[0])
     assert np.array_equal(both[1], second[0])
@@ -114,8 +120,8 @@ def test_the_same_seed_gives_the_same_frames_and_another_does_not(pipeline, imag
     assert not np.array_equal(run(pipeline, image, generator=4), first)
 
 
-def test_every_output_type_says_the_same(pipeline, image):
-    arrays = run(pipeline, image)
+def test_every_output_type_says_the_same(pipeline, image, usual):
+    arrays = usual
     tensors = run(pipeline, image, output_type="pt")
     pictures = run(pipeline, image, output_type="pil")
     assert tensors.shape == (1, 24, 3, 32, 48)
@@ -128,8 +134,8 @@ def test_every_output_type_says_the_same(pipeline, image):
     assert np.array_equal(frames, arrays)
 
 
-def test_every_form_of_a_picture_says_the_same(pipeline, image):
-    expected = run(pipeline, image)
+def test_every_form_of_a_picture_says_the_same(pipeline, image, usual):
+    expected = usual
     tensor = torch.from_numpy(image).movedim(-1, 0).float() / 255
     for form in (PIL.Image.fromarray(image), tensor, image[None], image.astype(np.float32) / 255):
         assert np.array_equal(run(pipeline, form), expected)
@@ -163,8 +169,8 @@ def test_second_by_second_the_last_keyframes_are_in_view(pipeline, image, pictur
     assert not np.array_equal(led, run(pipeline, history[-1], keyframes_per_rollout=1))
 
 
-def test_prompt_and_trajectory_matter(pipeline, image):
-    expected = run(pipeline, image)
+def test_prompt_and_trajectory_matter(pipeline, image, usual):
+    expected = usual
     assert not np.array_equal(run(pipeline, image, prompt="Weather: foggy"), expected)
     assert not np.array_equal(
         run(pipeline, image, trajectory="stop"), run(pipeline, image, trajectory=np.zeros((24, 3)))
@@ -181,7 +187,7 @@ def test_guidance_away_from_the_empty_prompt(pipeline, image):
     assert np.abs(same - off).max() <= 1.01 / 255
 
 
-def test_steps_are_counted_and_the_callback_sees_and_changes_latents(pipeline, image):
+def test_steps_are_counted_and_the_callback_sees_and_changes_latents(pipeline, image, usual):
     seen = []
 
     def watch(pipe, step, timestep, tensors):
@@ -198,7 +204,7 @@ def test_steps_are_counted_and_the_callback_sees_and_changes_latents(pipeline, i
     def blank(pipe, step, timestep, tensors):
         return {"latents": torch.zeros_like(tensors["latents"])}
 
-    assert not np.array_equal(run(pipeline, image, callback_on_step_end=blank), run(pipeline, image))
+    assert not np.array_equal(run(pipeline, image, callback_on_step_end=blank), usual)
 
 
 @pytest.mark.parametrize(
@@ -249,9 +255,9 @@ def test_a_guidance_scale_that_a_callback_changes_takes_effect(pipeline, image):
     assert not np.array_equal(guided, cut)
 
 
-def test_a_callback_gets_what_it_asks_for_and_may_say_nothing(pipeline, image):
+def test_a_callback_gets_what_it_asks_for_and_may_say_nothing(pipeline, image, usual):
     """As in diffusers' ``test_callback_inputs``."""
-    expected, asked = run(pipeline, image), []
+    expected, asked = usual, []
 
     def watch(pipe, step, timestep, tensors):
         asked.append(tuple(tensors))
@@ -309,9 +315,9 @@ def test_what_is_no_picture_is_refused(pipeline, bad):
         run(pipeline, bad)
 
 
-def test_the_camera_matters(pipeline, image):
+def test_the_camera_matters(pipeline, image, usual):
     wide = assumed_camera((32, 48), horizontal_fov_rad=1.9)
-    assert not np.array_equal(run(pipeline, image, camera=wide), run(pipeline, image))
+    assert not np.array_equal(run(pipeline, image, camera=wide), usual)
 
 
 def test_every_component_follows_to_a_type(built, image):

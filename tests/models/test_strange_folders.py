@@ -27,7 +27,7 @@ from longdwm_env.models.world import DiffusionWorld
 from ..agents.damage import anything, changed
 from .test_peers import words
 
-CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "30"))
+CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "16"))
 FIRST = int(os.environ.get("LONGDWM_FUZZ_FIRST", "0"))
 AHEAD = np.array([[3.0, 0], [6, 0], [9, 0], [12, 0]])
 FLOATS = (float("nan"), float("inf"), 3e38, -3e38, 1e-40)

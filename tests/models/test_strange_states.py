@@ -17,7 +17,7 @@ from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.types import ActorTracks, WorldState
 
-CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "120"))
+CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "40"))
 FIRST = int(os.environ.get("LONGDWM_FUZZ_FIRST", "0"))
 AHEAD = np.array([[3.0, 0], [6, 0], [9, 0], [12, 0]])
 ODD = (None, True, -1, 0, 1, 3, 10**30, 0.5, float("nan"), float("inf"), "", "x", "\ud800", b"x", [], [1], [None], {})

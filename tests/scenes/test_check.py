@@ -45,14 +45,14 @@ def test_nothing_to_check(tmp_path, capsys):
     assert "error" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("table", ["ego_pose", "scene", "visibility", "map"])
+@pytest.mark.parametrize("table", ["ego_pose", "map"])
 def test_a_missing_table(dataset, table):
     (dataset / VERSION / f"{table}.json").unlink()
     assert f"{table}.json: the table is missing" in problems(dataset)
     assert check(dataset) == 1
 
 
-@pytest.mark.parametrize("text", ["", "[{", '{"token": 1}', '["token"]', '[{"token": 7}]', "[[[[", "\udcff"])
+@pytest.mark.parametrize("text", ["", '["token"]', "\udcff"])
 def test_a_table_that_is_none(dataset, text):
     (dataset / VERSION / "sample.json").write_bytes(text.encode(errors="surrogateescape"))
     assert "sample.json" in problems(dataset)

@@ -31,7 +31,7 @@ from .expansion import LOCATION, straight_expansion
 
 VERSION = "v1.0-simulator"
 SMALL = Camera(Intrinsics.from_fov(1.0, (24, 36)))
-CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "100"))
+CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "40"))
 fuzz = settings(
     max_examples=CASES,
     deadline=None,
@@ -190,7 +190,7 @@ def test_random_poses_files(posed_video, text):
         assert not check_data(video).problems
 
 
-@settings(fuzz, max_examples=max(60, CASES // 4))
+@settings(fuzz, max_examples=max(24, CASES // 4))
 @given(st.data())
 def test_odd_values_in_expansions_and_can_messages(own_dataset, data):
     """Anywhere in such a file, down to a number or a token: the file is named, or what it says is used."""
@@ -256,14 +256,14 @@ def with_table(dataset: Path, table: str, data: bytes, checked: bool) -> None:
         path.write_bytes(original)
 
 
-@settings(fuzz, max_examples=max(60, CASES // 2))
+@settings(fuzz, max_examples=max(24, CASES // 2))
 @given(tables, st.floats(0, 1), edits)
 def test_damaged_tables(own_dataset, table, keep, changes):
     data = (own_dataset / VERSION / f"{table}.json").read_bytes()
     with_table(own_dataset, table, damaged(data, keep if keep < 0.5 else 1.0, changes), changes[0][1] % 4 == 0)
 
 
-@settings(fuzz, max_examples=max(120, CASES // 2))
+@settings(fuzz, max_examples=max(40, CASES // 2))
 @given(tables, st.data())
 def test_odd_values_in_tables(own_dataset, table, data):
     records = json.loads((own_dataset / VERSION / f"{table}.json").read_bytes())

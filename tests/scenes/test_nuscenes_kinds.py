@@ -47,8 +47,8 @@ def both_say(dataset, *words) -> None:
 
 
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"])
-@pytest.mark.parametrize("table", ["scene", "ego_pose", "map"])
-def test_byte_order_marks(dataset, table, mark):
+def test_byte_order_marks(dataset, mark):
+    table = "ego_pose"
     path = dataset / VERSION / f"{table}.json"
     text = path.read_text()
     codings = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}

@@ -20,7 +20,7 @@ from longdwm_env.scenes.vanishing import MOST_UPRIGHT, vanishing_point
 
 from ..agents.damage import NUMBERS, WORDS, anything
 
-CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "60"))
+CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "24"))
 NAMES = [field.name for field in fields(Road)]
 PARTS = ["straight", "0.02", "-1e-320", "1e-9", "0.1", "nan", "-inf", "9" * 400, "x", "", "=", "==", "²", "1_0", " 2 "]
 PARTS += ["left", "right", "trees", "houses", "buildings", "nothing", "0x1", "1e-400", "-0.0", "\ud800", "a" * 5000]

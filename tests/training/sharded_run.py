@@ -1,15 +1,11 @@
-"""A stage at debug size in several processes. A program, started by torchrun, for tests that kill it.
+"""A stage at debug size in several processes, which tests kill."""
 
-sharded_run.py WORKSPACE STAGE shared|copies
-"""
-
-import os
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from longdwm_env.training.config import Recipe, StageConfig
 from longdwm_env.training.data.samplers import CoarseSampler, FineSampler
@@ -18,9 +14,12 @@ from longdwm_env.training.recipes import recipe
 from longdwm_env.training.stages import run_stage
 from longdwm_env.training.workspace import Workspace
 
+from .toy_run import take_place
+
 STAGE = "fine"
 FEW = "few-steps-coarse"
 STEPS = {STAGE: 8, FEW: 6}
+BATCH = 4
 
 
 def debug_recipe() -> Recipe:
@@ -34,7 +33,7 @@ def config(name: str = STAGE, *, shard: bool) -> StageConfig:
     loop = replace(
         stage.loop,
         steps=STEPS[name],
-        batch_size=4,
+        batch_size=BATCH,
         micro_batch_size=1,
         precision="no",
         checkpoint_every=2,
@@ -48,20 +47,19 @@ def config(name: str = STAGE, *, shard: bool) -> StageConfig:
     return replace(stage, loop=loop, few_steps=few, windows=windows)
 
 
-def main(folder: Path, name: str, *, shard: bool) -> None:
-    """Train, noting which samples this process reads."""
+def main(folder: Path, stop_at: int | None, gate: Any, *, name: str, shard: bool, place: tuple[int, int, int]) -> None:
+    """Train, noting which samples this process reads; before step ``stop_at`` wait until the gate is open."""
+    take_place(*place)
+    torch.set_num_threads(1)
     sampler_of = FineSampler if name == STAGE else CoarseSampler
-    draw, notes = sampler_of.batch, folder / f"read-by-{os.environ['RANK']}.txt"
+    draw, notes = sampler_of.batch, folder / f"read-by-{place[0]}.txt"
 
     def noted(sampler: Any, step: int, counts: Sequence[int]) -> Any:
+        if stop_at is not None and stop_at <= step and max(counts) < BATCH * STEPS[name]:
+            gate.wait()
         with notes.open("a") as file:
             file.writelines(f"{count}\n" for count in counts)
-        time.sleep(float(os.environ.get("DELAY_S", "0")))
         return draw(sampler, step, counts)
 
     sampler_of.batch = noted  # type: ignore[method-assign, assignment]
     run_stage(debug_recipe(), name, Workspace(folder), config(name, shard=shard), device="cpu")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], shard=sys.argv[3] == "shared")

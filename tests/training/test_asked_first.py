@@ -142,27 +142,6 @@ def test_a_number_of_clips_is_the_simulators(tmp_path: Path, short_videos: Path)
 # Places
 
 
-@pytest.mark.parametrize(
-    ("words", "option"),
-    [
-        ("train codec --size debug", "--out"),
-        ("train footage --size debug", "--out"),
-        ("train mini --size debug", "--out"),
-        ("train study --from RUN", "--out"),
-        ("train study --from RUN", "--results"),
-        ("train ship --size debug", "--to"),
-        ("train init --from-cogvideox RUN", "--out"),
-    ],
-)
-def test_a_file_where_a_folder_should_be_is_said_first(
-    words: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
-    assert "is a file" in refused([*words.split(), option, str(tmp_path / "file" / "there")], capsys)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
 def test_a_folder_where_a_policy_should_be_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "is a folder" in refused(["train", "policy", "--out", str(tmp_path)], capsys)
 

@@ -123,10 +123,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("doing", "at", "is_after"),
     [
-        ("sample", 1, True),
         ("sample", 3, True),
         ("log", 4, True),
-        ("save", 2, False),
         ("save", 4, False),
         ("save", 4, True),
     ],

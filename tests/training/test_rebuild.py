@@ -57,7 +57,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def build(workspace: Workspace, threads: int | None = None) -> int:
     def command(part: str, threads: int | None, minutes: float | None, processes: int) -> list[str]:
         assert minutes is None
-        return [sys.executable, "-c", PART, str(workspace.root), part, str(threads), str(processes)]
+        return [sys.executable, "-S", "-c", PART, str(workspace.root), part, str(threads), str(processes)]
 
     return rebuild(RECIPE, workspace, command, "cpu", threads)
 

@@ -1,12 +1,7 @@
 """FSDP2: two processes that share the weights train like one, survive being killed, and leave a plain pipeline."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +14,10 @@ from longdwm_env.training.checkpoint import checkpoints
 from longdwm_env.training.stages import export, prepare_latents, run_stage
 from longdwm_env.training.workspace import Workspace
 
+from . import sharded_run
+from .processes import StartedRun
 from .scenery import PaintedRoad
-from .sharded_run import FEW, STAGE, STEPS, config, debug_recipe
-
-HERE = Path(__file__).parent
-COMMAND = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+from .sharded_run import BATCH, FEW, STAGE, STEPS, config, debug_recipe
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +40,25 @@ def curve(workspace: Workspace) -> dict[int, float]:
     return {entry["step"]: entry["loss"] for entry in logged(workspace)}
 
 
+def shared_run(workspace: Workspace, stage: str, *, shard: bool, stop_at: int | None = None) -> StartedRun:
+    """Two processes that train a stage."""
+    log = workspace.stage(stage) / "losses.jsonl"
+    return StartedRun(workspace.root, stop_at, 2, sharded_run.main, log, name=stage, shard=shard)
+
+
 def test_two_processes_that_share_the_weights_train_like_one_also_after_a_kill(encoded: Path, tmp_path: Path) -> None:
     one, two = Workspace(tmp_path / "one"), Workspace(tmp_path / "two")
     for workspace in (one, two):
         shutil.copytree(encoded, workspace.root)
     run_stage(debug_recipe(), STAGE, one, config(shard=False), device="cpu")
 
-    command = [*COMMAND, str(HERE / "sharded_run.py"), str(two.root), STAGE, "shared"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    killed = subprocess.Popen(
-        command, env={**environment, "DELAY_S": "0.5"}, cwd=HERE, stderr=subprocess.PIPE, start_new_session=True
-    )
-    give_up = time.monotonic() + 900
-    while time.monotonic() < give_up and killed.poll() is None and len(curve(two)) < 3:
-        time.sleep(0.05)
-    assert killed.poll() is None, killed.stderr.read().decode()[-3000:] if killed.stderr else ""
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    assert 3 <= len(curve(two)) < 8, "it ended before it could be killed"
+    killed = shared_run(two, STAGE, shard=True, stop_at=3)
+    killed.kill()
+    assert len(curve(two)) == 3
     assert checkpoints(two.stage(STAGE) / "checkpoints")
     assert not two.done(STAGE)
 
-    again = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, check=False)
-    assert again.returncode == 0, again.stderr.decode()[-3000:]
+    assert shared_run(two, STAGE, shard=True).ended() == {0}
     wanted, found = curve(one), curve(two)
     assert found.keys() == wanted.keys()
     # The same samples, weights and moments; only sums over samples are taken in another order. Float32 rounds each to
@@ -76,9 +66,9 @@ def test_two_processes_that_share_the_weights_train_like_one_also_after_a_kill(e
     assert list(found.values()) == pytest.approx(list(wanted.values()), rel=1e-4)
 
     read = [{int(line) for line in (two.root / f"read-by-{rank}.txt").read_text().split()} for rank in (0, 1)]
-    trained = [{count for count in counts if count < 8 * 4} for counts in read]
+    trained = [{count for count in counts if count < BATCH * STEPS[STAGE]} for counts in read]
     assert not trained[0] & trained[1], "each process reads its own part"
-    assert trained[0] | trained[1] == set(range(8 * 4))
+    assert trained[0] | trained[1] == set(range(BATCH * STEPS[STAGE]))
 
     assert two.done(STAGE)
     ends = [LongDWMPipeline.from_pretrained(str(workspace.pipeline)).fine.state_dict() for workspace in (one, two)]
@@ -114,10 +104,7 @@ def test_few_steps_are_taught_by_two_processes_as_by_one(encoded: Path, tmp_path
     for workspace in (one, two):
         shutil.copytree(encoded, workspace.root)
     run_stage(debug_recipe(), FEW, one, config(FEW, shard=False), device="cpu")
-    command = [*COMMAND, str(HERE / "sharded_run.py"), str(two.root), FEW, kept]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert shared_run(two, FEW, shard=kept == "shared").ended() == {0}
 
     wanted, found = logged(one, FEW), logged(two, FEW)
     assert len(found) == STEPS[FEW]
@@ -127,9 +114,9 @@ def test_few_steps_are_taught_by_two_processes_as_by_one(encoded: Path, tmp_path
         # The same samples, noise and exits; sums over samples are taken in another order.
         assert values[1] == pytest.approx(values[0], rel=1e-4)
     read = [{int(line) for line in (two.root / f"read-by-{rank}.txt").read_text().split()} for rank in (0, 1)]
-    trained = [{count for count in counts if count < STEPS[FEW] * 4} for counts in read]
+    trained = [{count for count in counts if count < BATCH * STEPS[FEW]} for counts in read]
     assert not trained[0] & trained[1]
-    assert trained[0] | trained[1] == set(range(STEPS[FEW] * 4))
+    assert trained[0] | trained[1] == set(range(BATCH * STEPS[FEW]))
 
     settings, students = [], []
     for workspace in (one, two):

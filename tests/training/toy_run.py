@@ -70,6 +70,13 @@ def toy_train(folder: Path, loop: LoopConfig = LOOP, objective: ToyObjective | N
     )
 
 
+def take_place(rank: int, count: int, port: int) -> None:
+    """Be one of ``count`` processes, as torchrun says it."""
+    if count > 1:
+        told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in told.items()}, MASTER_ADDR="127.0.0.1")
+
+
 def main(
     folder: Path,
     stop_at: int | None,
@@ -79,10 +86,7 @@ def main(
     place: tuple[int, int, int] = (0, 1, 0),
 ) -> None:
     """A run in a process of its own, ``place`` (rank, of how many, port). At a step it waits until the gate is open."""
-    rank, count, port = place
-    if count > 1:
-        told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in told.items()}, MASTER_ADDR="127.0.0.1")
+    take_place(*place)
 
     def draw(step: int, counts: Sequence[int]) -> ToyBatch:
         if stop_at is not None and step >= stop_at:

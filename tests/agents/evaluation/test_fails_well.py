@@ -144,15 +144,6 @@ def test_records_without_what_was_asked_are_not_taken_for_ours(go, tmp_path):
         go()
 
 
-@pytest.mark.parametrize("below", ["", "out"])
-def test_a_destination_that_cannot_be_is_told_before_driving(go, tmp_path, below, monkeypatch):
-    monkeypatch.setattr("longdwm_env.evaluation.policies.episode_worker.Worker.run", lambda *_: pytest.fail("driven"))
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(InvalidConfig, match="file"):
-        go(out=tmp_path / "file" / below)
-    assert (tmp_path / "file").read_text() == "mine"
-
-
 @pytest.mark.usefixtures("plain_reports")
 def test_a_changed_picture_policy_or_camera_file_is_another_evaluation(tmp_path):
     picture, policy = tmp_path / "a.png", tmp_path / "policy.py"

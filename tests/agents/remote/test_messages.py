@@ -39,23 +39,6 @@ def test_messages_come_back(kind, values, given_arrays):
         np.testing.assert_array_equal(found.arrays[name], array)
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_message_or_our_own_error(data):
-    with pytest.raises(MalformedMessage):
-        decode(data)
-
-
-@given(st.data())
-def test_damaged_messages_are_our_own_error_or_still_messages(data):
-    whole = bytearray(encode(Message("act", {"a": 1}, {"x": np.arange(6, dtype=np.float32)})))
-    for _ in range(data.draw(st.integers(1, 4))):
-        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        decode(bytes(whole[: data.draw(st.integers(0, len(whole)))]))
-    except MalformedMessage:
-        return
-
-
 def raw(header, rest=b""):
     text = json.dumps(header).encode() if not isinstance(header, bytes) else header
     return struct.pack("<I", len(text)) + text + rest
