@@ -1,7 +1,6 @@
 """What each stage asks of its clips, their length above all: looked at before anything is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
@@ -9,35 +8,6 @@ from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.config import StageConfig
 from longdwm_env.training.data.clip import ClipSource
 from longdwm_env.training.stage_list import STAGES
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a source's clips have.
-
-    Attributes:
-        name: of the source.
-        longest: frames of its longest clip.
-        has_poses: whether ego poses are known.
-        has_labels: whether the simulator's ground truth is.
-        has_twins: whether there are the same drives under other conditions.
-    """
-
-    name: str
-    longest: int
-    has_poses: bool
-    has_labels: bool
-    has_twins: bool
-
-    @classmethod
-    def of(cls, source: ClipSource, has_twins: bool) -> "Offer":
-        """Of a source that is about to be recorded, or has been."""
-        return cls(source.name, source.longest, source.has_poses, source.has_labels, has_twins)
-
-    @property
-    def keyframes(self) -> int:
-        """Of its longest clip."""
-        return (self.longest - 1) // FRAMES_PER_INTERVAL + 1
 
 
 def keyframes_needed(
@@ -63,30 +33,46 @@ def keyframes_needed(
     return 2
 
 
-def complaints(stages: Mapping[str, StageConfig], settings: LongDWMSettings, offer: Offer) -> list[str]:
-    """What stages need that the clips do not have; a line each."""
+def complaints(
+    stages: Mapping[str, StageConfig], settings: LongDWMSettings, source: ClipSource, has_twins: bool
+) -> list[str]:
+    """What stages need that clips do not have; a line each.
+
+    Args:
+        stages: by name.
+        settings: the pipeline's.
+        source: of the clips, that is about to be recorded, or has been.
+        has_twins: whether there are the same drives under other conditions.
+    """
     lines = []
     for stage, config in stages.items():
-        if STAGES[stage].learns_from == "labels" and not offer.has_labels:
+        if STAGES[stage].learns_from == "labels" and not source.has_labels:
             lines.append(f"{stage} needs ground truth, which only the simulator's footage has")
-        needed = keyframes_needed(stage, config, settings, offer.has_poses, offer.has_twins)
-        if needed > offer.keyframes:
+        needed = keyframes_needed(stage, config, settings, source.has_poses, has_twins)
+        if needed > _keyframes(source):
             lines.append(f"{stage} needs {needed} keyframes in one clip, {_seconds(needed):.1f} s")
     return lines
 
 
-def check_lengths(stages: Mapping[str, StageConfig], settings: LongDWMSettings, offer: Offer) -> None:
-    """Reject clips that a stage cannot be trained on.
+def check_lengths(
+    stages: Mapping[str, StageConfig], settings: LongDWMSettings, source: ClipSource, has_twins: bool
+) -> None:
+    """Reject clips that a stage cannot be trained on; arguments as in ``complaints``.
 
     Raises:
         InvalidConfig: they are too short, or have no labels; with what each stage needs.
     """
-    if lines := complaints(stages, settings, offer):
+    if lines := complaints(stages, settings, source, has_twins):
         raise InvalidConfig(
-            f"the longest clip of {offer.name} has {offer.keyframes} keyframes ({offer.longest / FPS:.1f} s): "
+            f"the longest clip of {source.name} has {_keyframes(source)} keyframes ({source.longest / FPS:.1f} s): "
             f"{'; '.join(lines)}. Give longer videos, or kinds of samples that fit, such as --set windows=1+1,4+1, or "
             "train other stages"
         )
+
+
+def _keyframes(source: ClipSource) -> int:
+    """Of its longest clip."""
+    return (source.longest - 1) // FRAMES_PER_INTERVAL + 1
 
 
 def _seconds(keyframes: int) -> float:

@@ -7,7 +7,7 @@ MIT licence), so that its published weights can be loaded; the code is our own.
 Latents are normalised as ``codec.CogVideoXCodec`` gives them, pictures are in [-1, 1].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,25 +154,6 @@ class Likeness:
 
 
 @torch.no_grad()
-def likeness_at(
-    decoder: SmallDecoder, latents: Tensor, wanted: Tensor, scales: Sequence[float] = PUBLISHED_SCALES
-) -> list[Likeness]:
-    """How near a decoder comes at each of some scales of the latents.
-
-    Args:
-        decoder: to try.
-        latents: (B, F, C, h, w) normalised.
-        wanted: (B, T, 3, H, W) what the autoencoder decodes them to, in [-1, 1].
-        scales: to multiply latents by, beside ``decoder.config.latent_scale``.
-    """
-    found = []
-    for scale in scales:
-        made = decoder.decode(scale * latents.to(decoder.dtype), wanted.shape[1]).clamp(-1, 1).float()
-        error = (made - wanted.float().clamp(-1, 1)).square().mean().clamp(min=1e-10)
-        found.append(Likeness(float(scale), float(10 * torch.log10(4 / error))))
-    return found
-
-
 def checked_scale(decoder: SmallDecoder, latents: Tensor, wanted: Tensor) -> Likeness:
     """Find the scale of latents that weights were trained with, and remember it in the decoder's configuration.
 
@@ -187,7 +168,12 @@ def checked_scale(decoder: SmallDecoder, latents: Tensor, wanted: Tensor) -> Lik
     Raises:
         InvalidConfig: at no scale do its pictures look like the autoencoder's; the message says how near they come.
     """
-    best = max(likeness_at(decoder, latents, wanted), key=lambda likeness: likeness.psnr_db)
+    found = []
+    for scale in PUBLISHED_SCALES:
+        made = decoder.decode(scale * latents.to(decoder.dtype), wanted.shape[1]).clamp(-1, 1).float()
+        error = (made - wanted.float().clamp(-1, 1)).square().mean().clamp(min=1e-10)
+        found.append(Likeness(scale, float(10 * torch.log10(4 / error))))
+    best = max(found, key=lambda likeness: likeness.psnr_db)
     if best.psnr_db < LEAST_LIKENESS_DB:
         raise InvalidConfig(
             f"this decoder's pictures come to {best.psnr_db:.1f} dB of the autoencoder's at best (latents times "

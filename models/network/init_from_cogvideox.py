@@ -27,15 +27,12 @@ _COPIED = ("vae", "text_encoder", "tokenizer")
 _OURS = {"known_frames": True, "warp_views": 1, "motion": True}
 
 
-def init_from_cogvideox(
-    source: str | Path, out: str | Path, settings: LongDWMSettings | None = None, link: bool = False
-) -> Path:
+def init_from_cogvideox(source: str | Path, out: str | Path, link: bool = False) -> Path:
     """Write a whole ``LongDWMPipeline`` folder whose models start as a CogVideoX checkpoint.
 
     Args:
         source: folder that ``CogVideoXPipeline.save_pretrained`` wrote (CogVideoX-2B; safetensors).
         out: folder to write; must not exist, or be empty.
-        settings: None for the cogvideox-2b preset's, at the size that the checkpoint was trained for.
         link: hard-link the text encoder, tokenizer and autoencoder instead of copying them (10 GB at full size).
 
     Returns:
@@ -50,8 +47,7 @@ def init_from_cogvideox(
         raise InvalidConfig(f"{out} is in use; choose a folder that does not exist yet")
     index = _source_index(source)
     transformer = starting_transformer(source / "transformer")
-    if settings is None:
-        settings = _settings_for(transformer, source)
+    settings = _settings_for(transformer, source)
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:

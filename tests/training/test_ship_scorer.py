@@ -19,8 +19,7 @@ from longdwm_env.models.readers.reader_files import WEIGHTS
 from longdwm_env.models.readers.scorer import DrivingEncoder, bundled_scorer, load_scorer
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoded.latents import weights_hash
-from longdwm_env.training.shipping.ship_inverse_dynamics import ship_inverse_dynamics
-from longdwm_env.training.shipping.ship_scorer import ship_scorer, training_facts
+from longdwm_env.training.shipping.ship_reader import ship_reader, training_facts
 
 from .scenery import PaintedRoad
 
@@ -54,7 +53,7 @@ class LabelledRoad(PaintedRoad):
 
 
 def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path) -> None:
-    exported = ship_scorer(trained, tmp_path / "shipped", {"recipe": "mini-simulator", "steps": 60})
+    exported = ship_reader("scorer", trained, tmp_path / "shipped", {"recipe": "mini-simulator", "steps": 60})
     assert {tensor.dtype for tensor in load_file(tmp_path / "shipped" / WEIGHTS).values()} == {torch.bfloat16}
     loaded = load_scorer(tmp_path / "shipped")
     assert weights_hash(loaded) == exported
@@ -74,7 +73,7 @@ def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path)
 
 def test_nothing_is_exported_where_nothing_was_trained(tmp_path) -> None:
     with pytest.raises(MissingWeights, match="holds no scorer"):
-        ship_scorer(tmp_path, tmp_path / "shipped", {})
+        ship_reader("scorer", tmp_path, tmp_path / "shipped", {})
     assert not (tmp_path / "shipped").exists()
 
 
@@ -98,7 +97,7 @@ def test_the_scorers_quality_is_a_row_for_each_reading(encoder, trained, tmp_pat
     assert rows["off_road"][-1] == pytest.approx(3 / 5)
     assert rows["danger"][-1] == pytest.approx(2 / 5)
     assert rows["weather"][-1] == 3
-    ship_scorer(trained, tmp_path / "shipped", {}, table.as_markdown())
+    ship_reader("scorer", trained, tmp_path / "shipped", {}, table.as_markdown())
     assert "area under ROC curve" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
 
 
@@ -108,7 +107,9 @@ def test_the_inverse_dynamics_model_ships_in_the_same_way_with_its_own_errors(tm
     quality = motion_quality(load_inverse_dynamics(tmp_path / "trained"), LabelledRoad(2, FRAMES, (96, 144)), 2, {})
     assert [name for name, _ in quality.rows] == ["speed_mps", "yaw_rate_radps", "speed_mps"]
     assert quality.rows[2][1][1] == "error of all metres driven"
-    exported = ship_inverse_dynamics(tmp_path / "trained", tmp_path / "shipped", {"steps": 30}, quality.as_markdown())
+    exported = ship_reader(
+        "inverse-dynamics", tmp_path / "trained", tmp_path / "shipped", {"steps": 30}, quality.as_markdown()
+    )
     assert weights_hash(load_inverse_dynamics(tmp_path / "shipped")) == exported
     assert {tensor.dtype for tensor in load_file(tmp_path / "shipped" / WEIGHTS).values()} == {torch.bfloat16}
     card = (tmp_path / "shipped" / "MODEL_CARD.md").read_text()

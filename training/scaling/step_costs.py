@@ -27,10 +27,10 @@ from longdwm_env.training.losses.fine_objective import FineObjective
 from longdwm_env.training.losses.objective import NoiseChoices, Objective
 from longdwm_env.training.scaling.lora import add_lora
 from longdwm_env.training.scaling.optimizers import adamw, moments_as_tensors
-from longdwm_env.training.stage_list import STAGES
+from longdwm_env.training.stage_list import stage_named
 
 COUNTED = ("coarse", "fine", "warp", "distill", "ar-baseline", "few-steps-coarse", "few-steps-fine", "decoder")
-"""Stages whose step is counted; of those that teach few steps, the dearest kind of step."""
+"""Stages whose step is counted for the tables; of those that teach few steps, the dearest kind of step."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> 
     """Count one micro-batch of a stage at the size of its recipe, and the moments that its optimizer keeps.
 
     Args:
-        recipe: with a full-size model or the smallest of its kind.
-        stage: one of ``COUNTED``.
+        recipe: gives the model.
+        stage: one with ``is_estimated``.
         config: the stage's; None for the recipe's own. "8bit" moments and low-rank changes are counted where their
             packages are installed.
     """
@@ -106,11 +106,16 @@ def made(
     """A stage's objective with random weights, and a micro-batch of zeros for it.
 
     Raises:
-        InvalidConfig: the stage is none of ``COUNTED``.
+        InvalidConfig: no step of the stage is counted, or it trains no model of this kind.
     """
-    if stage not in COUNTED:
-        raise InvalidConfig(f"steps are counted of {', '.join(COUNTED)}, not of {stage!r}")
-    pipeline = build(PRESETS[recipe.preset](), seed=seed, device=device, text_encoder=False)
+    known, model = stage_named(stage), PRESETS[recipe.preset]()
+    if not known.is_estimated:
+        raise InvalidConfig(f"steps are counted of stages that learn from latents, not of {stage!r}")
+    if known.component == "small_decoder" and model.codec != "cogvideox":
+        raise InvalidConfig(f"what {stage} needs is of models of CogVideoX's kind alone, not of {recipe.preset}")
+    # Which frames are known are numbers, and here are none: all are computed.
+    coarse, fine = (replace(transformer, keep_known=False) for transformer in (model.coarse, model.fine))
+    pipeline = build(replace(model, coarse=coarse, fine=fine), seed=seed, device=device, text_encoder=False)
     objective = _objective(stage, config, pipeline)
     if device != "cpu":
         objective.to(device)
@@ -140,12 +145,12 @@ def _frozen(objective: Objective) -> nn.Module | None:
 
 
 def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Objective:
-    if stage == "decoder":
+    if stage_named(stage).component == "small_decoder":
         codec = CogVideoXCodec(pipeline.vae)
         small = SmallDecoder(codec.latent_channels, config.decoder.widths)
         return DecoderObjective(small, OwnDecoder(codec), config.decoder, config.loop.seed)
-    if STAGES[stage].few_steps:
-        inner = _objective(STAGES[stage].component, config, pipeline)
+    if stage_named(stage).few_steps:
+        inner = _objective(stage_named(stage).component, config, pipeline)
         choices = config.few_steps
         if choices.guidance_scale == 0:
             choices = replace(choices, guidance_scale=pipeline.settings.guidance_scale)
@@ -154,12 +159,13 @@ def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Ob
     empty = torch.zeros(transformer.max_text_seq_length, transformer.text_embed_dim)
     settings, seed = pipeline.settings, config.loop.seed
     coarse_noise = NoiseChoices(settings.coarse_steps, config.sampler_ratio)
-    if stage == "coarse":
+    sample = stage_named(stage).sample
+    if sample == "windows":
         return CoarseObjective(
             pipeline.coarse, pipeline.scheduler, empty, config.choices, coarse_noise, seed, config.use_warp
         )
     last_is_exact = pipeline.codec.latent_frames(SEGMENT_FRAMES) == SEGMENT_FRAMES
-    if stage == "distill":
+    if sample == "whole":
         distilled = replace(config.distill, use_warp=config.use_warp)
         return DistillObjective(
             pipeline.coarse, pipeline.fine, pipeline.scheduler, coarse_noise, distilled, seed, last_is_exact
@@ -179,15 +185,16 @@ def _objective(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Ob
 
 def _batch(stage: str, config: StageConfig, pipeline: LongDWMPipeline) -> Batch:
     samples = config.loop.micro_batch_size
-    if stage == "decoder":
+    if stage_named(stage).component == "small_decoder":
         return _squares(samples, config.decoder, pipeline)
-    if STAGES[stage].few_steps:
-        sample = cast(CoarseBatch | FineBatch, _batch(STAGES[stage].component, config, pipeline))
-        return FewStepBatch(sample.counts, _dearest_step(config), sample)
-    if stage == "coarse":
+    if stage_named(stage).few_steps:
+        inner = cast(CoarseBatch | FineBatch, _batch(stage_named(stage).component, config, pipeline))
+        return FewStepBatch(inner.counts, _dearest_step(config), inner)
+    sample = stage_named(stage).sample
+    if sample == "windows":
         window = max(config.windows, key=lambda w: w.history + w.future)
         return _coarse(samples, window.history, window.future, pipeline)
-    if stage == "distill":
+    if sample == "whole":
         intervals = pipeline.settings.keyframes - 1
         coarse = _coarse(samples, 1, intervals, pipeline)
         return DistillBatch(coarse.counts, coarse, _fine(samples * intervals, pipeline))

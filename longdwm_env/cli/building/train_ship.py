@@ -1,6 +1,5 @@
 """``longdwm train ship | ship-scorer | ship-inverse-dynamics``: from a trained workspace into the package."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from longdwm_env.cli.building.opened_recipe import opened
@@ -38,15 +37,7 @@ def ship_scorer(options: Options = DEFAULTS, to: Path | None = None, samples: in
         to: folder to write; default: the one that ``models.scorer.bundled_scorer`` reads.
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
-    from longdwm_env.evaluation.networks import Networks
-    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
-    from longdwm_env.models.readers.scorer import BUNDLED, load_scorer
-    from longdwm_env.training.shipping.ship_scorer import ship_scorer as ship_network
-
-    def measured(folder: Path) -> str:
-        return quality_on_test_seeds(Networks(load_scorer(folder)), samples).as_markdown()
-
-    return _shipped("scorer", ship_network, measured if samples else None, options, to or BUNDLED)
+    return _shipped("scorer", "encoder", options, to, samples)
 
 
 def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, samples: int = 40) -> int:
@@ -57,39 +48,30 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
         to: folder to write; default: the one that ``models.inverse_dynamics.bundled_inverse_dynamics`` reads.
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
-    from longdwm_env.evaluation.networks import Networks
-    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
-    from longdwm_env.models.readers.inverse_dynamics import BUNDLED, load_inverse_dynamics
-    from longdwm_env.training.shipping.ship_inverse_dynamics import ship_inverse_dynamics as ship_network
-
-    def measured(folder: Path) -> str:
-        return quality_on_test_seeds(Networks(reader=load_inverse_dynamics(folder)), samples).as_markdown()
-
-    return _shipped("inverse-dynamics", ship_network, measured if samples else None, options, to or BUNDLED)
+    return _shipped("inverse-dynamics", "reader", options, to, samples)
 
 
-def _shipped(
-    stage: str,
-    ship_network: Callable[[Path, Path, dict[str, object], str | None], str],
-    measured: Callable[[Path], str] | None,
-    options: Options,
-    target: Path,
-) -> int:
+def _shipped(stage: str, measured_as: str, options: Options, to: Path | None, samples: int) -> int:
     import tempfile
 
-    from longdwm_env.training.shipping.ship_scorer import training_facts
+    from longdwm_env.evaluation.networks import Networks
+    from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
+    from longdwm_env.training.shipping.ship_reader import READERS, ship_reader, training_facts
 
+    load, bundled, _ = READERS[stage]
+    target = to or bundled
     with held(target, "folder", "ship"):
         _, workspace = opened(options)
         source = workspace.scorer if stage == "scorer" else workspace.inverse_dynamics
         facts = training_facts(workspace.stage(stage))
         quality = None
-        if measured is not None:
+        if samples:
             # What is measured is what is shipped: after rounding to bfloat16.
             with tempfile.TemporaryDirectory() as rounded:
-                ship_network(source, Path(rounded), facts, None)
-                quality = measured(Path(rounded))
+                ship_reader(stage, source, Path(rounded), facts)
+                networks = Networks(**{measured_as: load(Path(rounded))})
+                quality = quality_on_test_seeds(networks, samples).as_markdown()
             print(quality)
-        exported = ship_network(source, target, facts, quality)
+        exported = ship_reader(stage, source, target, facts, quality)
     print(f"{stage} {exported} exported to {target}")
     return 0

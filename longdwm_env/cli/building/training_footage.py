@@ -11,7 +11,6 @@ from longdwm_env.errors import InvalidConfig
 if TYPE_CHECKING:
     from longdwm_env.training.config import Recipe, StageConfig
     from longdwm_env.training.data.clip import ClipSource
-    from longdwm_env.training.lengths import Offer
     from longdwm_env.training.workspace import Workspace
 
 MOST_ENCODERS = 4
@@ -89,20 +88,20 @@ def check_suffices(workspace: "Workspace", asked: Asked, stages: "Mapping[str, S
     """
     from longdwm_env.training.lengths import check_lengths
 
-    check_lengths(stages, workspace.settings, _offer(asked))
+    check_lengths(stages, workspace.settings, *_with_twins(asked))
 
 
 def say_what_does_not_suffice(recipe: "Recipe", workspace: "Workspace", asked: Asked) -> None:
     """Where clips are made for whichever stage: a line for each that they do not suffice for."""
     from longdwm_env.training.lengths import complaints
 
-    for line in complaints(recipe.stages, workspace.settings, _offer(asked)):
+    for line in complaints(recipe.stages, workspace.settings, *_with_twins(asked)):
         print(f"these clips do not suffice for all stages: {line}", file=sys.stderr)
 
 
-def _offer(asked: Asked) -> "Offer":
+def _with_twins(asked: Asked) -> "tuple[ClipSource, bool]":
+    """What is recorded, and whether with twins."""
     from longdwm_env.training.data.footage import Footage
-    from longdwm_env.training.lengths import Offer
 
     source, twins = asked
-    return Offer.of(source, source.has_twins if isinstance(source, Footage) else twins is not None)
+    return source, source.has_twins if isinstance(source, Footage) else twins is not None

@@ -1,23 +1,21 @@
-"""A trained scorer as it is shipped: half the bytes, its configuration, and a card that says how good it is."""
+"""A trained scorer or inverse-dynamics model as it is shipped: half the bytes, its configuration, and a card."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
 from longdwm_env.io.files import atomic_path, atomic_write_bytes
 from longdwm_env.models.card import CARD as README
 from longdwm_env.models.card import weights_readme
+from longdwm_env.models.readers import inverse_dynamics, scorer
 from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
-from longdwm_env.models.readers.scorer import load_scorer
 from longdwm_env.training.data.encoded.latents import weights_hash
 from longdwm_env.training.shipping.model_card import CARD, NOT_MEASURED
 from longdwm_env.types import JsonObject
 
-_ABOUT = """\
+_SCORER = """\
 # The scorer of LongDWM
 
 A small video encoder that looks at one second of driving (12 frames of 96 x 144) and says how fast the car moves and
@@ -36,28 +34,36 @@ measured. No safety decision may rest on it.
 """
 
 
-def ship_scorer(source: Path, target: Path, training: JsonObject, quality: str | None = None) -> str:
-    """Write a trained scorer in bfloat16, with its configuration and card; see ``ship_network``."""
-    return ship_network(load_scorer, _ABOUT, "scorer", source, target, training, quality)
+_INVERSE_DYNAMICS = """\
+# The inverse-dynamics model of LongDWM
+
+It looks at one second of driving (12 frames of 96 x 144) with the camera that took it, and says how fast the car moves
+and turns. Every speed and yaw rate is tried on the road as seen from above and on far scenery, without weights; a
+small network weighs how well each explains the second.
+Class: `longdwm_env.models.readers.inverse_dynamics.InverseDynamics`.
+
+## What it is for
+Did a video do what was commanded? `longdwm metrics obey` and the compliance metric rest on it.
+
+## What it is not for
+It needs the camera's intrinsics and mounting, and a flat road. It has seen the reference simulator and nothing else:
+what it says of photographs and of real video has not been measured. No safety decision may rest on it.
+"""
+
+READERS = {
+    "scorer": (scorer.load_scorer, scorer.BUNDLED, _SCORER),
+    "inverse-dynamics": (inverse_dynamics.load_inverse_dynamics, inverse_dynamics.BUNDLED, _INVERSE_DYNAMICS),
+}
+"""By the stage that trains it: what reads it from a folder, where the package has it, the head of its card."""
 
 
-def ship_network(
-    load: Callable[[Path], ModelMixin],
-    about: str,
-    stage: str,
-    source: Path,
-    target: Path,
-    training: JsonObject,
-    quality: str | None,
-) -> str:
-    """Write a trained network in bfloat16, with its configuration and card.
+def ship_reader(stage: str, source: Path, target: Path, training: JsonObject, quality: str | None = None) -> str:
+    """Write a trained reader in bfloat16, with its configuration and card.
 
     Args:
-        load: reads it from a folder.
-        about: what it is and is not for, the head of the card.
-        stage: of training, which made it.
+        stage: of training, which made it; one of ``READERS``.
         source: folder of the trained network.
-        target: folder to write, such as ``models.scorer.BUNDLED``.
+        target: folder to write.
         training: how it was trained; printed on the card.
         quality: what was measured of the exported weights, a page in markdown; None if nothing was.
 
@@ -67,6 +73,7 @@ def ship_network(
     Raises:
         MissingWeights: the source holds no whole network.
     """
+    load, _, about = READERS[stage]
     network = load(source)
     config = {name: value for name, value in network.config.items() if not name.startswith("_")}
     tensors = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in network.state_dict().items()}
