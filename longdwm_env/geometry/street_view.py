@@ -36,6 +36,10 @@ MOST_BEND_PER_M = 0.03
 """A street that bends more shows walls alone."""
 
 _ASIDE_M, _HELD_M = (3.5, 6.0), (30.0, 60.0)
+_FAR = 0.5
+"""Share of the way to the far end from which walls give way to what stands there, once the picture's place is left: a
+far end that stops at once is a box in the middle of the picture."""
+
 _NO_BEND_PER_M = 1e-5
 _EDGE = 0.06
 _LEVELS = 5
@@ -83,7 +87,7 @@ class StreetView:
         return np.stack(frames) if frames else np.zeros((0, *self._levels[0].shape[:2], 3), np.uint8)
 
     def _frame(self, pose: FloatArray, driven_m: float, bend: float) -> Images:
-        height, width = self._levels[0].shape[:2]
+        height = len(self._rays)
         x, y, heading = (float(value) for value in pose)
         cos, sin = math.cos(heading), math.sin(heading)
         turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
@@ -97,9 +101,7 @@ class StreetView:
         end = here[..., 0] >= self._eye[0] + 0.99 * FAR_M
         there[end], magnified[end] = self._eye + 1000 * rays[end], 1.0
         columns, rows, ahead = self._seen_at(there)
-        outside = np.maximum(np.maximum(-columns, columns - width + 1) / width,
-                             np.maximum(-rows, rows - height + 1) / height)  # fmt: skip
-        shown = np.clip(1 - outside / 0.03, 0, 1) * (ahead > 0.1)
+        shown = _inside(columns, rows) * (ahead > 0.1)
         near = np.clip((_ASIDE_M[1] - abs(eye[1])) / (_ASIDE_M[1] - _ASIDE_M[0]), 0, 1)
         near *= np.clip((_HELD_M[1] - driven_m) / (_HELD_M[1] - _HELD_M[0]), 0, 1)
         shown *= np.where(end, 1.0, near)
@@ -115,12 +117,24 @@ class StreetView:
             seen = self._sampled(columns, rows, np.ones_like(away))
             soft = cv2.GaussianBlur(seen, (0, 0), blur)
             made = made + coarse * soft + fine * (seen - soft)
+        if driven_m > _HELD_M[0]:
+            made = self._with_far_end(made, here, rays, driven_m)
         picture = made[..., :3]
         if self._sky is not None:
             stands = np.clip(made[..., 3:] / 255, 0, 1)
             behind = self._sky_at(heading)
             picture = np.where(self._above[:, None, None], stands * picture + (1 - stands) * behind, picture)
         return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+
+    def _with_far_end(
+        self, made: Float[np.ndarray, "h w 4"], here: FloatArray, rays: FloatArray, driven_m: float
+    ) -> Float[np.ndarray, "h w 4"]:
+        """A frame whose far walls give way to what the picture shows in their direction."""
+        share = np.clip((here[..., 0] / FAR_M - _FAR) / (1 - _FAR), 0, 1) * self._above[:, None]
+        share *= min((driven_m - _HELD_M[0]) / (_HELD_M[1] - _HELD_M[0]), 1.0)
+        columns, rows, ahead = self._seen_at(self._eye + 1000 * rays)
+        share = (share * _inside(columns, rows) * (ahead > 0.1))[..., None].astype(np.float32)
+        return np.asarray((1 - share) * made + share * self._sampled(columns, rows, np.ones_like(columns)))
 
     def _street_ahead(self, bend: float) -> Float[np.ndarray, "h w 3"]:
         """Where on the street before the car each pixel looks."""
@@ -139,6 +153,10 @@ class StreetView:
         here[..., 0] = nearest + np.where(place < self._stretch_m, place, 2 * self._stretch_m - place)
         columns, rows, _ = self._seen_at(here)
         height, width = rows.shape
+        if self._sky is None:
+            # What stands beside the road goes on above the picture, in turn as its mirror image and as it is.
+            fold = max(0.5 * float(self._above.sum()), 1.0)
+            rows = np.where(rows < 0, fold - np.abs(np.mod(-rows, 2 * fold) - fold), rows)
         inside = _near(columns, width), _near(rows, height)
         made = self._sampled(*inside, here[..., 0] / np.maximum(ahead, 0.1))
         # What reaches above the picture ends there, before the sky.
@@ -175,6 +193,14 @@ class StreetView:
         rows, columns = np.mgrid[:height, :width].astype(np.float32)
         columns -= np.float32(self.camera.intrinsics.fx_px * math.remainder(heading, 2 * math.pi))
         return np.asarray(cv2.remap(self._sky, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
+
+
+def _inside(columns: FloatArray, rows: FloatArray) -> FloatArray:
+    """Where places (H, W) lie in a picture of that size, from 0 to 1."""
+    height, width = columns.shape
+    outside = np.maximum(np.maximum(-columns, columns - width + 1) / width,
+                         np.maximum(-rows, rows - height + 1) / height)  # fmt: skip
+    return np.asarray(np.clip(1 - outside / 0.03, 0, 1))
 
 
 def _near(places: FloatArray, side: int) -> FloatArray:

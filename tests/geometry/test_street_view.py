@@ -108,3 +108,28 @@ def test_clouds_stand_in_the_sky(picture):
     seen = sky & (np.arange(SIZE[0])[:, None] < 20)
     seen[:, :35] = seen[:, -35:] = False
     assert np.abs(frame.astype(int) - cloudy)[seen].mean() < 15
+
+
+def test_a_wood_is_no_curtain(picture):
+    """Where no sky is seen, what stands beside the road goes on above the picture with its texture, not as stripes."""
+    rng = np.random.default_rng(2)
+    horizon = int(CAMERA.intrinsics.cy_px)
+    wood = picture.copy()
+    leaves = np.kron(rng.integers(-60, 60, (SIZE[0] // 3, SIZE[1] // 3)), np.ones((3, 3)))
+    wood[:horizon] = (70, 90, 60) + leaves[:horizon, :, None]
+    frames = [drive(wood, 80.0, bend=bend)[0][:20].astype(float).mean(axis=2) for bend in (0.0, 0.01)]
+    for high in (frames[0][:, 45:62], frames[1][:, 50:80]):
+        down, across = (np.abs(np.diff(high, axis=axis)).mean() for axis in (0, 1))
+        assert down > 0.4 * across
+        assert high.mean() == pytest.approx(73, abs=6)
+
+
+def test_the_far_end_is_no_box(picture):
+    """A hill that stands before the sky at the far end fades into what stands beside it."""
+    horizon, middle = int(CAMERA.intrinsics.cy_px), round(CAMERA.intrinsics.cx_px)
+    hill = picture.copy()
+    hill[10:horizon, middle - 30 : middle + 30] = (60, 80, 40)
+    (frame,) = drive(hill, 80.0)
+    lightness = frame[18:24].astype(float).mean(axis=(0, 2))
+    assert lightness[middle] < 75
+    assert np.abs(np.diff(lightness)).max() < 45

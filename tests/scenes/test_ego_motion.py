@@ -1,6 +1,7 @@
 import json
 import os
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from time import process_time
 
@@ -176,15 +177,22 @@ def test_what_is_no_drive_is_named_and_nothing_is_written(kind, tmp_path, capsys
     assert sorted(tmp_path.iterdir()) == before
 
 
-def written(path, frames, fps=12):
-    """A video of frames just as they are, large ones too."""
+def written(path, frames, fps=12, subtitles=()):
+    """A video of frames just as they are, large ones too, with texts (seconds, text) as mp4 or mkv keep them."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
+        texts = container.add_mux_stream("mov_text" if path.suffix == ".mp4" else "subrip") if subtitles else None
         stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
         stream.options = {"crf": "18", "preset": "ultrafast"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
+        for time, text in subtitles:
+            length = len(text).to_bytes(2, "big") if path.suffix == ".mp4" else b""
+            packet = av.Packet(length + text.encode())
+            packet.stream, packet.time_base, packet.duration = texts, Fraction(1, 1000), 100
+            packet.pts = packet.dts = round(1000 * time)
+            container.mux(packet)
     return path
 
 
@@ -257,6 +265,70 @@ def test_speeds_in_subtitles_and_places_are_read():
     assert speeds == pytest.approx([10.0, 5.0])
     odd = ["1.000" + " " * 100_000, "1" * 100_000, "1.000," * 20_000, "-1.000 N;" + "\u00a0°" * 50_000]
     assert speeds_in_text([(float(number), text) for number, text in enumerate(odd)]) is None
+
+
+def at_ten_mps(time):
+    """Where a car that drives north at 10 m/s is, as a camera writes it; longer than 48 letters, a digit's code."""
+    return f"F/2.8, SS 320, ISO 100, GPS ({48 + np.degrees(10 * time / 6_371_000):.7f}, 11.5000000, 512)"
+
+
+NMEA = "$GNRMC,101500.00,A,4807.0380,N,01131.0000,E,{:.2f},084.4,230394,003.1,W*6A"
+TRACKS = {
+    "places every second": [(float(t), at_ten_mps(t)) for t in range(5)],
+    "a fix every second, written beside every frame": [(n / 30, at_ten_mps(n // 30)) for n in range(121)],
+    "NMEA": [(float(t), NMEA.format(10 / 0.514444)) for t in range(5)],
+    "speeds": [(float(t), f"{'36 km/h at noon ':<51}") for t in range(5)],
+}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".srt"])
+@pytest.mark.parametrize("track", list(TRACKS))
+def test_a_track_in_the_file_or_beside_it_gives_the_speed(track, suffix, tmp_path):
+    grey = [np.full((48, 64, 3), 90, np.uint8)] * 48
+    inside, track = suffix != ".srt", TRACKS[track]
+    video = written(tmp_path / f"drive{suffix if inside else '.mp4'}", grey, 12, track if inside else ())
+    if not inside:
+        stamps = [f"00:00:{time:06.3f}".replace(".", ",") for time, _ in track]
+        lines = [f"{n}\n{stamps[n]} --> {stamps[n]}\n{text}\n" for n, (_, text) in enumerate(track)]
+        video.with_suffix(".srt").write_text("\n".join(lines))
+    times, speeds = read_speeds(None, video)
+    assert len(times) >= 3
+    assert speeds == pytest.approx(np.full(len(speeds), 10.0), rel=0.02)
+
+
+def test_a_track_sets_the_scale_of_a_drive(straight_video, tmp_path):
+    """The picture says 7 m/s by an assumed height; the receiver says 10, so the camera is higher."""
+    video = written(tmp_path / "drive.mp4", list(street(driven(4, 7.0, 0.0))), 12, TRACKS["places every second"])
+    report = write_video_poses(video, Options(horizontal_fov_rad=FOV, plot=False))
+    assert report.motion.speeds_mps.mean() == pytest.approx(10, rel=0.03)
+    assert report.motion.view.height_m == pytest.approx(HEIGHT_M * 10 / 7, rel=0.1)
+    assert "given" in report.scale_from
+
+
+def test_a_mask_hides_what_is_no_world(tmp_path, capsys):
+    """A hood with a pattern that never moves, in a film too short for it to be found: it looks like standing."""
+    hood = cv2.GaussianBlur(np.random.default_rng(5).integers(0, 256, (70, 320, 3), np.uint8), (0, 0), 1.5)
+    frames = list(street(driven(3, 7.0, 0.0)))
+    for frame in frames:
+        frame[110:] = hood
+    mask = np.full((90, 160), 255, np.uint8)
+    mask[54:] = 0
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    told = ["--height", str(HEIGHT_M), "--fov", str(np.degrees(FOV)), "--horizon", "0.44"]
+    off = {}
+    for name, given in {"plain": [], "masked": ["--mask", str(tmp_path / "mask.png")]}.items():
+        video = written(tmp_path / f"{name}.mp4", frames)
+        assert main(["data", "poses", str(video), *told, *given]) in (0, 2)
+        poses = video.with_suffix(".poses.json")
+        found = json.loads(poses.read_text()) if poses.is_file() else {"speeds_mps": [0.0]}
+        off[name] = abs(np.mean(found["speeds_mps"]) - 7)
+    assert off["masked"] < 0.7
+    assert off["plain"] > 2 * off["masked"]
+    cv2.imwrite(str(tmp_path / "tall.png"), np.full((320, 180), 255, np.uint8))
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((180, 320), np.uint8))
+    for name, wanted in {"tall": "180 x 320 pixels", "black": "black everywhere"}.items():
+        assert main(["data", "poses", str(video), "--overwrite", "--mask", str(tmp_path / f"{name}.png")]) == 2
+        assert wanted in capsys.readouterr().err
 
 
 def test_subtitles_of_strangers(tmp_path):

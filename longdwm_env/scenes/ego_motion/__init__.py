@@ -19,12 +19,14 @@ from longdwm_env.scenes.ego_motion.pose_footage import Footage, VideoFootage
 from longdwm_env.scenes.ego_motion.poses_file import SUFFIX, TRUSTED, integrated, write_poses
 from longdwm_env.scenes.media.image_file import read_image
 from longdwm_env.scenes.media.sidecar import FILE_SUFFIX, FOLDER_SIDECAR, read_sidecar
-from longdwm_env.types import FORWARD_WXYZ, FloatArray
+from longdwm_env.types import FORWARD_WXYZ, FloatArray, ImageSize
 
 __all__ = ["SUFFIX", "Given", "Motion", "Options", "PosesReport", "estimate_motion", "write_video_poses"]
 
 FEWEST_TRUSTED = 0.5
 """A recording of which less can be trusted is left out."""
+
+_SAME_SHAPE = 0.03
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def write_video_poses(
     sidecar = read_sidecar(video, footage.image_size)
     known = read_speeds(options.speed, video)
     given = Given(sidecar.camera, options.horizontal_fov_rad, options.horizon, options.height_m, options.ahead_m)
-    mask = _read_mask(options.mask)
+    mask = _read_mask(options.mask, video, footage.image_size)
     pieces = Pieces(keep, "" if keep is None else _about(video, given, mask))
     motion = estimate_motion(footage, given, mask, pieces)
     scale_from = f"camera height {motion.view.height_m:.2f} m, {motion.height_from}"
@@ -235,8 +237,23 @@ def plot_motion(motion: Motion, path: Path, title: str) -> None:
         figure.savefig(temporary, dpi=100)
 
 
-def _read_mask(path: Path | None) -> NDArray[np.uint8] | None:
+def _read_mask(path: Path | None, video: Path, size: ImageSize) -> NDArray[np.uint8] | None:
+    """255 where a video shows the world, 0 elsewhere.
+
+    Raises:
+        InvalidConfig: the mask is of another shape than the video's pictures (height, width), or hides all of them.
+        InvalidScene: it is no picture.
+    """
     if path is None:
         return None
     grey = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)
-    return np.where(grey > 127, np.uint8(255), np.uint8(0))
+    height, width = grey.shape
+    if abs(height * size[1] / (width * size[0]) - 1) > _SAME_SHAPE:
+        raise InvalidConfig(
+            f"the mask {path} has {width} x {height} pixels, and the pictures of {video} have {size[1]} x {size[0]}: "
+            "draw it on one of these pictures; any size of that shape will do"
+        )
+    mask = np.where(grey > 127, np.uint8(255), np.uint8(0))
+    if not mask.any():
+        raise InvalidConfig(f"the mask {path} is black everywhere; it must be white where the video shows the world")
+    return mask

@@ -17,6 +17,9 @@ _UNITS = {"speed_mps": 1.0, "speed_kmh": 1 / 3.6, "speed_mph": 0.44704}
 _WRITTEN = re.compile(r"(?<![\d.])(-?\d{1,6}(?:[.,]\d{1,15})?)\s{0,3}(km/?h|kph|mph|m/s)\b", re.IGNORECASE)
 _DEGREES = r"(-?\d{1,3}\.\d{3,15})[\s°]{0,3}([NSEW]?)"
 _PLACE = re.compile(rf"(?<!\d){_DEGREES}[,\s;][^\d-]{{0,40}}{_DEGREES}")
+# NMEA 0183, recommended minimum: time, A for a valid fix, latitude, N or S, longitude, E or W, speed in knots.
+_NMEA = re.compile(r"\$[A-Z]{2}RMC,[\d.]{0,12},A,[\d.]{0,16},[NS]?,[\d.]{0,16},[EW]?,(\d{1,4}(?:\.\d{0,6})?),")
+_KNOT_MPS = 0.514444
 _SRT_TIME = re.compile(r"(?<!\d)(\d{1,4}):(\d\d):(\d\d)[,.](\d{1,3})\s{0,3}-->")
 LONGEST_LINE = 500
 MAX_TEXT_BYTES = 16 * 2**20
@@ -24,6 +27,9 @@ FASTEST_MPS = 150.0
 """What is faster was misread."""
 
 _EARTH_M = 6_371_000.0
+_FIX_S, _STANDING_S = 0.9, 1.9
+"""From one place to the next that a speed is taken from, at least; and after how long the same place means standing:
+cameras write the last place that their receiver told beside every frame."""
 
 
 def read_speeds(given: str | None, video: Path | None) -> tuple[FloatArray, FloatArray] | None:
@@ -57,7 +63,9 @@ def read_speeds(given: str | None, video: Path | None) -> tuple[FloatArray, Floa
 
 
 def speeds_in_text(lines: list[tuple[float, str]]) -> tuple[FloatArray, FloatArray] | None:
-    """Speeds in timed lines of text: as written with their unit, else from latitudes and longitudes; None if none.
+    """Speeds in timed lines of text: as written with their unit, or in NMEA; else from places; None if none.
+
+    Places are latitudes and longitudes in degrees.
 
     Lines at times that do not ascend, and speeds that no car has, are left out.
     """
@@ -66,18 +74,24 @@ def speeds_in_text(lines: list[tuple[float, str]]) -> tuple[FloatArray, FloatArr
         (time, float(match[1].replace(",", ".")) * _unit(match[2]))
         for time, text in lines
         if (match := _WRITTEN.search(text))
-    ]
+    ] or [(time, float(match[1]) * _KNOT_MPS) for time, text in lines if (match := _NMEA.search(text))]
     if len(written) >= 2:
         times, speeds = np.array(written).T
         return _plausible(times, np.abs(speeds))
-    places = [(time, *_degrees(match)) for time, text in lines if (match := _PLACE.search(text))]
+    places: list[tuple[float, float, float]] = []
+    for time, text in lines:
+        match = _PLACE.search(text)
+        if not match:
+            continue
+        place, since = _degrees(match), time - places[-1][0] if places else math.inf
+        if since >= _FIX_S and (since >= _STANDING_S or place != places[-1][1:]):
+            places.append((time, *place))
     if len(places) < 3:
         return None
     times, latitudes, longitudes = np.array(places).T
     north = np.radians(latitudes) * _EARTH_M
     east = np.radians(longitudes) * _EARTH_M * np.cos(np.radians(latitudes.mean()))
-    steps = np.maximum(np.diff(times), 1e-3)
-    return _plausible((times[1:] + times[:-1]) / 2, np.hypot(np.diff(north), np.diff(east)) / steps)
+    return _plausible((times[1:] + times[:-1]) / 2, np.hypot(np.diff(north), np.diff(east)) / np.diff(times))
 
 
 def _plausible(times: FloatArray, speeds: FloatArray) -> tuple[FloatArray, FloatArray] | None:
@@ -143,8 +157,10 @@ def _subtitles(video: Path) -> list[tuple[float, str]]:
             if not container.streams.subtitles:
                 return []
             stream = container.streams.subtitles[0]
+            # In mp4 two bytes before the text say how long it is, and may read as a digit of it.
+            before = 2 if stream.codec_context.name == "mov_text" else 0
             return [
-                (float(packet.pts * packet.time_base), bytes(packet).decode("utf-8", "replace"))
+                (float(packet.pts * packet.time_base), bytes(packet)[before:].decode("utf-8", "replace"))
                 for packet in container.demux(stream)
                 if packet.size and packet.pts is not None and packet.time_base is not None
             ]
