@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from longdwm_env.agents.driving.engine.following import Script, follow
-from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator, OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import FIRST_SHOWN, Drive, Generator, OpenScene
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
 from longdwm_env.agents.driving.engine.requests import Requests
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
@@ -69,12 +69,14 @@ class Ready:
         event_s: the time of the driver's event that it is the first to answer, if it is.
         answered: frames of the whole answer that it is a part of.
         first: whether it is the first part.
+        cut: whether no other part was made, as the driver had turned the wheel meanwhile.
     """
 
     moment: Moment
     event_s: float | None
     answered: int
     first: bool
+    cut: bool = False
 
 
 @dataclass
@@ -97,7 +99,8 @@ class Session:
         pause_at: how many frames are driven when time stops.
         fault: why the drive could not go on, last; None where it always could.
         tried_world: the world last changed to, and from which moment.
-        frames_shown, ran_s: frames that were played, and for how long time ran; at a drive's end it stands.
+        frames_shown, ran_s: frames that were played, and for how long time ran: at a drive's end it stands, and
+            where the drive sets off or was taken back, until the first clip is there.
         busy: what the generation does besides driving; written from its thread.
     """
 
@@ -221,8 +224,8 @@ class Session:
             self.waiting = False
         if self.running:
             self.playback.advance(elapsed_s)
-            if not (trip.present.over and self.playback.at_end):
-                self.ran_s += elapsed_s
+            stands = self.playback.held or (trip.present.over and self.playback.at_end)
+            self.ran_s += elapsed_s * (not stands)
         if not (self.playback.at_end or self.catching_up):
             return
         if self._ready and self.running:
@@ -341,7 +344,7 @@ class Session:
     def _may_ask(self, trip: Trip) -> bool:
         if self._requests.open or not self.running:
             return False
-        if sum(ready.first for ready in self._ready) > self._most_waiting:
+        if sum(ready.first and not ready.cut for ready in self._ready) > self._most_waiting:
             return False
         newest = self.newest(trip)
         if self.pause_at is not None and newest.state.frames_driven >= self.pause_at:
@@ -371,7 +374,16 @@ class Session:
             action = np.array([controls.steering_rad, controls.acceleration_mps2], np.float32)
             self._event_asked_s = self.latency.take()
             drive = Drive(present, Act("control", action, self.generator.frames_of(present.state.world)), controls)
-            self._ask_clip(lambda: self.generator.drive_in_parts(drive), drive.act.frames)
+            self._ask_clip(lambda: self.generator.drive_in_parts(drive, self._goes_on), drive.act.frames)
+
+    def _goes_on(self) -> bool:
+        """Whether more of an answer is wanted than its first part; asked in the thread that makes it.
+
+        Not where the driver has turned the wheel since, if the answer to that is there when the first part has been
+        played: else it would have to wait until the others are made, and then played too.
+        """
+        waiting = sum(len(ready.moment.frames) for ready in tuple(self._ready))
+        return not (self.latency.waits and self.playback.is_in_time(waiting + FIRST_SHOWN))
 
     def _controls_after(self, present: Moment, driver_input: DriverInput) -> Controls:
         period_s = self.generator.frames_of(present.state.world) / FPS
@@ -399,15 +411,16 @@ class Session:
         self.waiting = not self.paused
 
     def _clip_ready(self, moment: Moment) -> None:
+        answered = self._asked_frames or len(moment.frames)
+        cut = self._first_asked and not (self._requests.open or moment.over) and len(moment.frames) < answered
         if self._asked_at_s is not None:
             # A policy's thinking time counts: it delays the picture just as generation does.
             took_s = self.now_s - self._asked_at_s
             if self._first_asked:
                 self.playback.generation.add(took_s)
-            if not self._requests.open:
+            if not (self._requests.open or cut):
                 self.playback.whole.add(took_s)
-        answered = self._asked_frames or len(moment.frames)
-        self._ready.append(Ready(moment, self._event_asked_s, answered, self._first_asked))
+        self._ready.append(Ready(moment, self._event_asked_s, answered, self._first_asked, cut))
         self._event_asked_s, self._first_asked = None, False
 
     def _opened(self, moment: Moment, opening: OpenScene) -> None:

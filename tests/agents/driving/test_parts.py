@@ -98,6 +98,36 @@ def test_both_parts_are_one_action_and_input_is_read_once(held):
     assert (second[0].moment.act.frames, second[0].first) == (FRAMES - FIRST_SHOWN, False)
 
 
+def test_who_turns_before_the_first_part_is_there_is_answered_after_it(held):
+    session, worker, inputs = held
+    tick(session, 0.1)
+    inputs.driver_input = DriverInput(steer=1.0)
+    session.touched(session.now_s)
+    worker.let()
+    tick(session, 0.02)
+    assert not session._requests.open, "the others of the old way are not made"
+    assert session.playback.whole.measured == 0
+    tick(session, FIRST_SHOWN / 12)
+    assert worker.submitted == 3
+    worker.let()
+    tick(session, 0.1)
+    assert session.trip.present.number == 2
+    assert [act.frames for act in session.trip.path] == [FIRST_SHOWN, FIRST_SHOWN]
+    assert session.trip.path[0].action[0] < session.trip.path[1].action[0]
+    assert session._requests.open, "and the others of the new way are"
+
+
+def test_the_others_are_made_where_another_answer_would_come_too_late(held):
+    session, worker, _ = held
+    tick(session, 0.1)
+    for _ in range(2):
+        session.playback.generation.add(FIRST_SHOWN / 12 + 0.1)
+    session.touched(session.now_s)
+    worker.let()
+    session.tick(session.now_s)
+    assert session._requests.open
+
+
 def test_next_answer_follows_the_part_that_waits_and_only_one_answer_is_ahead(held):
     session, worker, inputs = held
     tick(session, 0.1)
