@@ -21,6 +21,9 @@ SPARE_S = 0.015
 RECENT_CLIPS = 12
 """Clips from which the generation time is estimated: about a second in quick worlds."""
 
+MADE_UP_FOR = 0.75
+"""By so much of a frame a clip may be late without time being lost: its first frame is still drawn once."""
+
 AT_ONCE = 1 / 8
 """A clip that takes less than this share of most others' time was there already."""
 
@@ -123,14 +126,14 @@ class Playback:
         return self.generation.safe_s <= self.remaining_s + (waiting + 0.5) / (FPS * self.rate)
 
     def begin(self, length: int, answered: int | None = None) -> None:
-        """Start the next clip. A little of the time by which the last one ran over is taken off its first frame.
+        """Start the next clip. The time by which the last one ran over is taken off its first frame, if it is short.
 
         Args:
             length: frames of the clip.
             answered: frames of the answer that it is a part of; None where it is all of it.
         """
         late = self.position - self.length
-        self.position = late if 0 <= late < 0.5 else 0.0
+        self.position = late if 0 <= late < MADE_UP_FOR else 0.0
         self.length, self.waited_s, self.held = length, 0.0, False
         needed = max(self.whole.mean_s, self.generation.typical_s) + SPARE_S
         self.rate = min(1.0, max(SLOWEST_RATE, (answered or length) / FPS / needed)) if needed > 0 else 1.0

@@ -253,6 +253,11 @@ class Session:
             height, width = size
             self.say(f"{world} is slower than real time here: --image-size {height} {width} is quicker", warning=True)
 
+    def rest(self, seconds: float) -> None:
+        """Let time pass until the next tick: at most until an answer has arrived, or one that waits is to be shown."""
+        due_s = self.playback.remaining_s if self._ready and self.running else seconds
+        self.worker.wait(max(0.0, min(seconds, due_s)))
+
     def touched(self, at_s: float) -> None:
         """The driver moved a control at this time: the latency of what it changes is measured."""
         if self.at_wheel == "driver" and self.running:

@@ -30,6 +30,10 @@ class HeldWorker:
         self.tasks = []
         self.done = []
         self.submitted = 0
+        self.waited_s = []
+
+    def wait(self, seconds):
+        self.waited_s.append(seconds)
 
     def submit(self, ticket, task):
         self.tasks.append(_performed(ticket, task))
@@ -148,6 +152,22 @@ def test_next_answer_follows_the_part_that_waits_and_only_one_answer_is_ahead(he
     session.tick(session.now_s)
     session.tick(session.now_s)
     assert worker.submitted == asked, "an answer waits already"
+
+
+def test_window_rests_until_its_next_look_or_until_a_clip_that_waits_is_due(held):
+    session, worker, _ = held
+    tick(session, 0.1)
+    worker.let()
+    worker.let()
+    tick(session, 2 / 12 - 0.01)
+    assert 0.01 < session.playback.remaining_s < 0.05
+    for seconds in (1.0, 0.001, -0.1):
+        session.rest(seconds)
+    assert worker.waited_s == [session.playback.remaining_s, 0.001, 0.0]
+    tick(session, 0.05)
+    assert not session._ready
+    session.rest(1.0)
+    assert worker.waited_s[-1] == 1.0
 
 
 def test_going_back_drops_parts_that_wait(held):

@@ -259,6 +259,15 @@ def test_latency_is_from_the_event_to_the_flip_of_its_clip(started, run):
     assert session.latency.last_s == measured
 
 
+def test_a_worker_ends_a_wait_when_something_is_finished():
+    worker = ThreadWorker()
+    worker.submit(1, lambda: 5)
+    worker.wait(60.0)
+    assert [result.answer for result in worker.results()] == [5]
+    assert not worker._news.is_set(), "the next wait is for something else"
+    worker.close()
+
+
 class SlowWorker(InlineWorker):
     """Answers a number of ticks late."""
 
