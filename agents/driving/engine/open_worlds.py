@@ -141,11 +141,15 @@ class Generator:
         """
         return self.drive_all([request])[0]
 
-    def drive_in_parts(self, request: Drive) -> Iterator[Part]:
+    def drive_in_parts(self, request: Drive, goes_on: Callable[[], bool] = lambda: True) -> Iterator[Part]:
         """The moments that an action leads through, each as soon as it is there: its first frames, then the others.
 
         They are driven by the same action, as if it had been given again: in a world that goes on with its seconds that
         is one way, made once.
+
+        Args:
+            request: what is driven.
+            goes_on: asked when the first part is there, whether the others are still wanted.
 
         Raises:
             InvalidAction: the action is not allowed.
@@ -156,7 +160,7 @@ class Generator:
         while left:
             act = replace(request.act, frames=left.pop(0))
             moment = self.drive(Drive(moment, act, request.controls))
-            left = [] if moment.over else left
+            left = [] if moment.over or not goes_on() else left
             yield Part(moment, bool(left))
 
     def drive_all(self, requests: Sequence[Drive]) -> list[Moment]:

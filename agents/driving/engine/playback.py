@@ -21,6 +21,9 @@ SPARE_S = 0.015
 RECENT_CLIPS = 12
 """Clips from which the generation time is estimated: about a second in quick worlds."""
 
+MADE_UP_FOR = 0.75
+"""By so much of a frame a clip may be late without time being lost: its first frame is still drawn once."""
+
 AT_ONCE = 1 / 8
 """A clip that takes less than this share of most others' time was there already."""
 
@@ -77,12 +80,14 @@ class Playback:
     """The position in the clip that is playing, in frames. Knows nothing of pictures.
 
     An answer may come in parts, each a clip: ``generation`` is how long the first of them takes to make, ``whole`` all.
+    ``held``: it stands, and goes on with the next clip.
     """
 
     length: int = 1
     position: float = 0.0
     rate: float = 1.0
     waited_s: float = 0.0
+    held: bool = True
     generation: GenerationTime = field(default_factory=GenerationTime)
     whole: GenerationTime = field(default_factory=GenerationTime)
 
@@ -113,16 +118,23 @@ class Playback:
         """Whether the driver must be asked now for the next clip to arrive in time, after so many frames that wait."""
         return self.remaining_s + waiting / (FPS * self.rate) <= self.generation.safe_s + SPARE_S
 
+    def is_in_time(self, waiting: int) -> bool:
+        """Whether an answer that is asked for now is there when so many frames that wait have been played.
+
+        Or less than half a frame later, which the next frame makes up for (``begin``).
+        """
+        return self.generation.safe_s <= self.remaining_s + (waiting + 0.5) / (FPS * self.rate)
+
     def begin(self, length: int, answered: int | None = None) -> None:
-        """Start the next clip. A little of the time by which the last one ran over is taken off its first frame.
+        """Start the next clip. The time by which the last one ran over is taken off its first frame, if it is short.
 
         Args:
             length: frames of the clip.
             answered: frames of the answer that it is a part of; None where it is all of it.
         """
         late = self.position - self.length
-        self.position = late if 0 <= late < 0.5 else 0.0
-        self.length, self.waited_s = length, 0.0
+        self.position = late if 0 <= late < MADE_UP_FOR else 0.0
+        self.length, self.waited_s, self.held = length, 0.0, False
         needed = max(self.whole.mean_s, self.generation.typical_s) + SPARE_S
         self.rate = min(1.0, max(SLOWEST_RATE, (answered or length) / FPS / needed)) if needed > 0 else 1.0
 
@@ -132,7 +144,7 @@ class Playback:
 
     def hold(self, length: int) -> None:
         """Stand on the last frame of a clip of ``length`` frames."""
-        self.length, self.position, self.rate, self.waited_s = length, float(length), 1.0, 0.0
+        self.length, self.position, self.rate, self.waited_s, self.held = length, float(length), 1.0, 0.0, True
 
 
 class LatencyMeter:
@@ -151,6 +163,11 @@ class LatencyMeter:
         """The first change not yet asked for, which the clip asked for now will show; None if there is none."""
         event_s, self._earliest_s = self._earliest_s, None
         return event_s
+
+    @property
+    def waits(self) -> bool:
+        """Whether the driver changed something that was not yet asked for."""
+        return self._earliest_s is not None
 
     def add(self, seconds: float) -> None:
         """Take in one measurement."""

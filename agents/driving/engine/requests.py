@@ -63,12 +63,14 @@ class Ready:
         event_s: the time of the driver's event that it is the first to answer, if it is.
         answered: frames of the whole answer that it is a part of.
         first: whether it is the first part.
+        cut: whether no other part was made, as the driver had turned the wheel meanwhile.
     """
 
     moment: Moment
     event_s: float | None
     answered: int
     first: bool
+    cut: bool = False
 
 
 class ClipRequests(Requests):
@@ -85,13 +87,13 @@ class ClipRequests(Requests):
 
     @property
     def answers(self) -> int:
-        """How many answers wait, whole or in part."""
-        return sum(clip.first for clip in self.ready)
+        """How many answers wait, whole or in part; those that were cut short do not count."""
+        return sum(clip.first and not clip.cut for clip in self.ready)
 
     @property
     def frames(self) -> int:
-        """How many frames wait."""
-        return sum(len(clip.moment.frames) for clip in self.ready)
+        """How many frames wait; may be asked in any thread."""
+        return sum(len(clip.moment.frames) for clip in tuple(self.ready))
 
     def receive_at(self, now_s: float) -> BaseException | None:
         """Let time pass, and ``receive``."""
@@ -116,10 +118,11 @@ class ClipRequests(Requests):
 
     def _came(self, moment: Moment) -> None:
         # A policy's thinking time counts: it delays the picture just as generation does.
-        took_s = self._now_s - self._asked_at_s
+        took_s, answered = self._now_s - self._asked_at_s, self._frames or len(moment.frames)
+        cut = self._first and not (self.open or moment.over) and len(moment.frames) < answered
         if self._first:
             self._playback.generation.add(took_s)
-        if not self.open:
+        if not (self.open or cut):
             self._playback.whole.add(took_s)
-        self.ready.append(Ready(moment, self._event_s, self._frames or len(moment.frames), self._first))
+        self.ready.append(Ready(moment, self._event_s, answered, self._first, cut))
         self._event_s, self._first = None, False

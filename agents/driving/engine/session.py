@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from longdwm_env.agents.driving.engine.following import Script, follow
-from longdwm_env.agents.driving.engine.open_worlds import Drive, Generator, OpenScene
+from longdwm_env.agents.driving.engine.open_worlds import FIRST_SHOWN, Drive, Generator, OpenScene
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
 from longdwm_env.agents.driving.engine.requests import ClipRequests
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
@@ -79,7 +79,8 @@ class Session:
         pause_at: how many frames are driven when time stops.
         fault: why the drive could not go on, last; None where it always could.
         tried_world: the world last changed to, and from which moment.
-        frames_shown, ran_s: frames that were played, and for how long time ran; at a drive's end it stands.
+        frames_shown, ran_s: frames that were played, and for how long time ran: at a drive's end it stands, and
+            where the drive sets off or was taken back, until the first clip is there.
         busy: what the generation does besides driving; written from its thread.
     """
 
@@ -199,8 +200,8 @@ class Session:
             self.waiting = False
         if self.running:
             self.playback.advance(elapsed_s)
-            if not (trip.present.over and self.playback.at_end):
-                self.ran_s += elapsed_s
+            stands = self.playback.held or (trip.present.over and self.playback.at_end)
+            self.ran_s += elapsed_s * (not stands)
         if not (self.playback.at_end or self.catching_up):
             return
         if self._requests.ready and self.running:
@@ -227,6 +228,11 @@ class Session:
         if (size := self.generator.quicker_size(world)) is not None:
             height, width = size
             self.say(f"{world} is slower than real time here: --image-size {height} {width} is quicker", warning=True)
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass until the next tick: at most until an answer has arrived, or one that waits is to be shown."""
+        due_s = self.playback.remaining_s if self._requests.ready and self.running else seconds
+        self.worker.wait(max(0.0, min(seconds, due_s)))
 
     def touched(self, at_s: float) -> None:
         """The driver moved a control at this time: the latency of what it changes is measured."""
@@ -346,8 +352,16 @@ class Session:
             controls = self._controls_after(present, self.inputs.look(self.now_s))
             action = np.array([controls.steering_rad, controls.acceleration_mps2], np.float32)
             drive = Drive(present, Act("control", action, self.generator.frames_of(present.state.world)), controls)
-            parts = partial(self.generator.drive_in_parts, drive)
+            parts = partial(self.generator.drive_in_parts, drive, self._goes_on)
             self._requests.ask_clip(parts, drive.act.frames, self.latency.take())
+
+    def _goes_on(self) -> bool:
+        """Whether more of an answer is wanted than its first part; asked in the thread that makes it.
+
+        Not where the driver has turned the wheel since, if the answer to that is there when the first part has been
+        played: else it would have to wait until the others are made, and then played too.
+        """
+        return not (self.latency.waits and self.playback.is_in_time(self._requests.frames + FIRST_SHOWN))
 
     def _controls_after(self, present: Moment, driver_input: DriverInput) -> Controls:
         period_s = self.generator.frames_of(present.state.world) / FPS

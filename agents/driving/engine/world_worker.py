@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -41,6 +42,10 @@ class Worker(Protocol):
         """What was finished since the last call; never waits."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass, at most until something is finished."""
+        ...
+
     def close(self) -> None:
         """Finish the task at hand and end."""
         ...
@@ -61,6 +66,10 @@ class InlineWorker:
         done, self._done = self._done, []
         return done
 
+    def wait(self, seconds: float) -> None:
+        """All is finished: let time pass."""
+        time.sleep(seconds)
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -71,6 +80,7 @@ class ThreadWorker:
     def __init__(self) -> None:
         self._tasks: queue.Queue[tuple[int, Task] | None] = queue.Queue()
         self._done: queue.Queue[Result] = queue.Queue()
+        self._news = threading.Event()
         # A daemon, so that a world that hangs cannot keep a closed window's process alive.
         self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
         self._thread.start()
@@ -81,10 +91,15 @@ class ThreadWorker:
 
     def results(self) -> list[Result]:
         """What was finished since the last call."""
+        self._news.clear()
         done: list[Result] = []
         while not self._done.empty():
             done.append(self._done.get())
         return done
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, at most until there are results that were not looked at."""
+        self._news.wait(seconds)
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Let the task at hand finish, for at most ``timeout_s``; queued ones are performed no more."""
@@ -102,6 +117,7 @@ class ThreadWorker:
                 return
             for result in _performed(*item):
                 self._done.put(result)
+                self._news.set()
 
 
 def _performed(ticket: int, task: Task) -> Iterator[Result]:

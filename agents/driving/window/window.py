@@ -23,7 +23,7 @@ class WindowSettings:
 
     Attributes:
         size_px: (width, height).
-        max_fps: redrawn at most this often; keys are read as often.
+        max_fps: redrawn this often, and whenever a clip has arrived or is to be shown; keys are read as often.
         pedal_axes: axes of a steering wheel's throttle and brake.
     """
 
@@ -73,7 +73,8 @@ class Window:
                 pygame.display.flip()
                 self._session.flipped(time.perf_counter())
                 self.pictures, self.ran_s = self.pictures + 1, time.perf_counter() - begun_s
-                clock.tick(self._settings.max_fps)
+                self._session.rest(self._polled_s + 1 / self._settings.max_fps - time.perf_counter())
+                clock.tick()
                 surface = pygame.display.get_surface() or surface
         finally:
             # The window closes at once, not when the world comes back from what it does. Not pygame.quit()

@@ -30,6 +30,10 @@ class HeldWorker:
         self.tasks = []
         self.done = []
         self.submitted = 0
+        self.waited_s = []
+
+    def wait(self, seconds):
+        self.waited_s.append(seconds)
 
     def submit(self, ticket, task):
         self.tasks.append(_performed(ticket, task))
@@ -98,6 +102,36 @@ def test_both_parts_are_one_action_and_input_is_read_once(held):
     assert (second[0].moment.act.frames, second[0].first) == (FRAMES - FIRST_SHOWN, False)
 
 
+def test_who_turns_before_the_first_part_is_there_is_answered_after_it(held):
+    session, worker, inputs = held
+    tick(session, 0.1)
+    inputs.driver_input = DriverInput(steer=1.0)
+    session.touched(session.now_s)
+    worker.let()
+    tick(session, 0.02)
+    assert not session._requests.open, "the others of the old way are not made"
+    assert session.playback.whole.measured == 0
+    tick(session, FIRST_SHOWN / 12)
+    assert worker.submitted == 3
+    worker.let()
+    tick(session, 0.1)
+    assert session.trip.present.number == 2
+    assert [act.frames for act in session.trip.path] == [FIRST_SHOWN, FIRST_SHOWN]
+    assert session.trip.path[0].action[0] < session.trip.path[1].action[0]
+    assert session._requests.open, "and the others of the new way are"
+
+
+def test_the_others_are_made_where_another_answer_would_come_too_late(held):
+    session, worker, _ = held
+    tick(session, 0.1)
+    for _ in range(2):
+        session.playback.generation.add(FIRST_SHOWN / 12 + 0.1)
+    session.touched(session.now_s)
+    worker.let()
+    session.tick(session.now_s)
+    assert session._requests.open
+
+
 def test_next_answer_follows_the_part_that_waits_and_only_one_answer_is_ahead(held):
     session, worker, inputs = held
     tick(session, 0.1)
@@ -118,6 +152,22 @@ def test_next_answer_follows_the_part_that_waits_and_only_one_answer_is_ahead(he
     session.tick(session.now_s)
     session.tick(session.now_s)
     assert worker.submitted == asked, "an answer waits already"
+
+
+def test_window_rests_until_its_next_look_or_until_a_clip_that_waits_is_due(held):
+    session, worker, _ = held
+    tick(session, 0.1)
+    worker.let()
+    worker.let()
+    tick(session, 2 / 12 - 0.01)
+    assert 0.01 < session.playback.remaining_s < 0.05
+    for seconds in (1.0, 0.001, -0.1):
+        session.rest(seconds)
+    assert worker.waited_s == [session.playback.remaining_s, 0.001, 0.0]
+    tick(session, 0.05)
+    assert not session._requests.ready
+    session.rest(1.0)
+    assert worker.waited_s[-1] == 1.0
 
 
 def test_going_back_drops_parts_that_wait(held):

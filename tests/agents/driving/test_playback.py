@@ -77,6 +77,9 @@ def test_lateness_is_carried_over_only_when_small():
     playback.advance(3.2 / FPS)
     playback.begin(3)
     assert playback.position == pytest.approx(0.2)
+    playback.advance(3.5 / FPS)
+    playback.begin(3)
+    assert playback.position == pytest.approx(0.7)
     playback.advance(5.0 / FPS)
     playback.begin(3)
     assert playback.position == 0.0

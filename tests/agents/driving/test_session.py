@@ -35,6 +35,24 @@ def test_time_that_stands_at_the_end_of_a_drive_is_not_counted(started, run, mon
     assert session.ran_s == pytest.approx(session.frames_shown / FPS, abs=0.3)
 
 
+def test_time_until_a_drive_has_set_off_is_not_counted_and_a_late_clip_on_the_way_is(grey_session, run):
+    session, inputs = grey_session(frames=6, worker=SlowWorker(late=30))
+    run(session, 2.0)
+    inputs.driver_input = GAS
+    run(session, 0.4)
+    assert session.ran_s == 0
+    run(session, 0.5)
+    at, shown = session.ran_s, session.frames_shown
+    assert at > 0
+    assert shown == 6
+    session.return_to(session.trip.timeline.moments[0])
+    run(session, 0.4)
+    assert session.ran_s == at
+    session.worker.late = 90
+    run(session, 4.0)
+    assert session.frames_shown < 0.75 * FPS * session.ran_s
+
+
 def test_rewound_moment_is_the_same_and_drives_differently(started, run):
     session, inputs = started()
     inputs.driver_input = GAS
@@ -239,6 +257,15 @@ def test_latency_is_from_the_event_to_the_flip_of_its_clip(started, run):
     assert session.trip.present.number > straight
     assert session.trip.present.controls.steering_rad > 0
     assert session.latency.last_s == measured
+
+
+def test_a_worker_ends_a_wait_when_something_is_finished():
+    worker = ThreadWorker()
+    worker.submit(1, lambda: 5)
+    worker.wait(60.0)
+    assert [result.answer for result in worker.results()] == [5]
+    assert not worker._news.is_set(), "the next wait is for something else"
+    worker.close()
 
 
 class SlowWorker(InlineWorker):
