@@ -138,19 +138,23 @@ class Warps:
 
     def in_training(self):
         window = Window(2, 1)
-        return self.of(
-            **CoarseSampler(self.store, [window], seed=0).at([(0, 0, 0)], window, [0]).views(with_layout=True)
-        )
+        batch = CoarseSampler(self.store, [window], seed=0).at([(0, 0, 0)], window, [0])
+        history, frames = batch.clean[:, : batch.history], batch.clean.shape[1]
+        return self.of(coarse_conditioning(history, frames, batch.text, **batch.views(with_layout=True)), batch.history)
 
     def in_driving(self):
         clip = PaintedRoad(clips=1, frames=37, mapped=(0,)).clip(0)
         origin = clip.poses[12]
         present = replace(driver_at(clip, 12, torch.zeros(5, 16)), layout=clip.layout.seen_from(origin))
         inputs = self.pipeline.generation().coarse_inputs([present], [relative_to(clip.poses[24:25], origin)])
-        return self.of(**vars(inputs))
+        return self.of(inputs.given, inputs.known)
 
-    def of(self, warp, warp_mask, further, **others):
-        return (torch.cat([warp[:, :, None], further], dim=2) * warp_mask[:, :, None, None, None, None]).numpy()
+    # The layout is the last of the views.
+    views = slice(-1)
+
+    def of(self, given, known):
+        shown = given.warp * given.warp_mask[..., None, None, None]
+        return shown[:, known:, self.views].numpy()
 
 
 class Roads(Warps):
@@ -167,8 +171,7 @@ class Roads(Warps):
         further = torch.zeros(1, 3, self.pipeline.coarse.config.warp_views - 2, 16, 4, 6)
         return self.made({"warp": torch.zeros(1, 3, 16, 4, 6), "further": further, **told})
 
-    def of(self, layout, layout_mask, **others):
-        return (layout * layout_mask[:, :, None, None, None]).numpy()
+    views = slice(-1, None)
 
 
 @pytest.mark.parametrize("view", [Warps, Roads])

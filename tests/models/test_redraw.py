@@ -96,8 +96,8 @@ def guidances(world, monkeypatch):
     """How strongly each keyframe and each second between was guided, in the order in which they were made."""
     given = []
     coarse, fine = world._generation.coarse, world._generation.fine
-    spy(monkeypatch, coarse, "keyframes", lambda told: given.append(("coarse", told["guidance_scale"])))
-    spy(monkeypatch, fine, "clip", lambda told: given.append(("fine", told["guidance_scale"])))
+    spy(monkeypatch, coarse, "sample", lambda told: given.append(("coarse", told["guidance_scale"])))
+    spy(monkeypatch, fine, "sample", lambda told: given.append(("fine", told["guidance_scale"])))
     return given
 
 
@@ -131,8 +131,8 @@ def test_passes_of_several_samples_are_guided_alike(pipeline, scene_with, straig
     scene = scene_with(SIZE, num_past=0, prompt="Weather: clear")
     states = [world.begin(scene, 1), world.begin(scene.with_prompt(FOG), 1), world.begin(scene, 2)]
     given = []
-    note = lambda told: given.append((told["guidance_scale"], told["text"]))  # noqa: E731
-    spy(monkeypatch, world._generation.coarse, "keyframes", note)
+    note = lambda told: given.append((told["guidance_scale"], told["conditioning"].text))  # noqa: E731
+    spy(monkeypatch, world._generation.coarse, "sample", note)
     world.advance(states, [straight] * 3, 12)
     assert sorted(scale for scale, _ in given) == [1.0, DRIVING_GUIDANCE_SCALE]
     for scale, texts in given:

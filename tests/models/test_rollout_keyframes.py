@@ -78,15 +78,15 @@ def test_a_batch_of_gaps_is_those_gaps(textless, drive, one_by_one) -> None:
 def test_where_memory_is_short_fewer_gaps_are_filled_at_once(textless, drive, one_by_one) -> None:
     generation, asked = textless.generation(), []
     generation.gap_batch = 3
-    clip = generation.fine.clip
+    sample = generation.fine.sample
 
-    def narrow(first, *arguments, **named):
-        asked.append(len(first))
-        if len(first) > 1:
+    def narrow(given, *arguments, **named):
+        asked.append(len(given))
+        if len(given) > 1:
             raise torch.OutOfMemoryError("not that many")
-        return clip(first, *arguments, **named)
+        return sample(given, *arguments, **named)
 
-    generation.fine.clip = narrow
+    generation.fine.sample = narrow
     made = np.concatenate([part for part, _ in drive_on(generation, drive, textless.sampling())])
     assert asked == [3, 2, 1, 1, 1]
     assert np.array_equal(made, one_by_one)
@@ -94,7 +94,7 @@ def test_where_memory_is_short_fewer_gaps_are_filled_at_once(textless, drive, on
     def never(first, *arguments, **named):
         raise torch.OutOfMemoryError("not even one")
 
-    generation.fine.clip = never
+    generation.fine.sample = never
     with pytest.raises(torch.OutOfMemoryError):
         list(drive_on(generation, drive, textless.sampling()))
 

@@ -97,7 +97,7 @@ def test_hours_are_of_all_processes(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     for processes in ("1", "4"):
         monkeypatch.setenv("WORLD_SIZE", processes)
         check_fits(mini, "coarse", mini.stage("coarse"), "cpu")
-        hours.append(float(capsys.readouterr().out.split(" GB, ")[1].split(" h")[0]))
+        hours.append(float(capsys.readouterr().out.split("about ")[-1].split(" h")[0].replace(",", "")))
     assert hours[0] == pytest.approx(4 * hours[1], rel=0.01)
 
 

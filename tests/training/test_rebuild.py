@@ -248,21 +248,21 @@ def test_an_evaluation_goes_on_where_it_was_interrupted_unless_the_weights_are_o
         monkeypatch.setattr(metrics, name, protocol(name))
     options = TrainOptions(size="debug", out=tmp_path / "mini")
     with pytest.raises(KeyboardInterrupt):
-        train.evaluation(options)
+        train_evaluation.evaluation(options)
     workspace = Workspace(tmp_path / "mini")
     assert ran == names[:2]
     assert not workspace.done("evaluation")
 
     interrupted.clear()
-    assert train.evaluation(replace(options, minutes=0.0)) == 0
+    assert train_evaluation.evaluation(replace(options, minutes=0.0)) == 0
     assert ran == names[:2]
     assert not workspace.done("evaluation")
-    assert train.evaluation(options) == 0
+    assert train_evaluation.evaluation(options) == 0
     assert ran == names
     assert workspace.done("evaluation")
 
     fine = workspace.load().fine
     torch.nn.init.ones_(next(fine.parameters()))
     workspace.save_component("fine", fine)
-    assert train.evaluation(options) == 0
+    assert train_evaluation.evaluation(options) == 0
     assert ran == names + names

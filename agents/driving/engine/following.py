@@ -1,13 +1,34 @@
 """Following a recorded drive, step by step, in the same session that a driver's input would move."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from longdwm_env.agents.driving.engine.open_worlds import Drive, OpenScene
+from longdwm_env.agents.driving.engine.timeline import Moment
 from longdwm_env.agents.driving.engine.trip import Trip
 from longdwm_env.agents.driving.recording.journal import Journal, act_of
 
-if TYPE_CHECKING:
-    from longdwm_env.agents.driving.engine.session import Session
+
+class Steered(Protocol):
+    """What a script does to a session."""
+
+    def newest(self, trip: Trip) -> Moment:
+        """The moment that the next clip follows."""
+        ...
+
+    def ask_clip(self, drive: Drive) -> None:
+        """Ask for the clip that an action leads to."""
+
+    def change(self, world: str, prompt: str) -> None:
+        """Ask for the present moment in another world or under another prompt."""
+
+    def end_of_replay(self, why: str) -> None:
+        """Stop, since the script cannot be followed."""
+
+    def return_to(self, moment: Moment) -> None:
+        """Stand at an earlier moment."""
+
+    def open_scene(self, opening: OpenScene) -> None:
+        """Ask for a scene."""
 
 
 class Script:
@@ -27,7 +48,7 @@ class Script:
         self.done = len(self.journal.steps)
 
 
-def follow(session: "Session", trip: Trip, script: Script) -> None:
+def follow(session: Steered, trip: Trip, script: Script) -> None:
     """Perform the next step of the script."""
     step = script.journal.steps[script.done]
     script.done += 1
