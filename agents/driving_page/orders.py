@@ -37,20 +37,20 @@ class _Order(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=
     """An order is a JSON object; its field "do" says which."""
 
 
-class Seen(_Order, tag="seen"):
+class Seen(_Order, tag="seen", frozen=True):
     """The picture of a broadcast is on the viewer's screen."""
 
     n: Annotated[int, Meta(ge=0, lt=2**53)]
 
 
-class Key(_Order, tag="key"):
+class Key(_Order, tag="key", frozen=True):
     """A direction key went down or up."""
 
     name: Annotated[str, _one_of(*DIRECTIONS)]
     down: bool
 
 
-class Pad(_Order, tag="pad"):
+class Pad(_Order, tag="pad", frozen=True):
     """Where a gamepad's or wheel's controls are, -1 to 1; no axes: it was unplugged."""
 
     id: Word
@@ -63,7 +63,7 @@ class Pad(_Order, tag="pad"):
             msgspec.structs.force_setattr(self, name, tuple(min(1.0, max(-1.0, at)) for at in getattr(self, name)))
 
 
-class Touch(_Order, tag="touch"):
+class Touch(_Order, tag="touch", frozen=True):
     """Where fingers on the page's own wheel and pedals are."""
 
     steer: Annotated[float, Meta(ge=-1, le=1)]
@@ -71,23 +71,23 @@ class Touch(_Order, tag="touch"):
     brake: Share
 
 
-class LetGo(_Order, tag="let go"):
+class LetGo(_Order, tag="let go", frozen=True):
     """The page lost keyboard and fingers."""
 
 
-class Press(_Order, tag="press"):
+class Press(_Order, tag="press", frozen=True):
     """A command, as a key of the window gives it."""
 
     command: Annotated[str, _one_of(*(each.value for each in Command if each not in OWN))]
 
 
-class Back(_Order, tag="back"):
+class Back(_Order, tag="back", frozen=True):
     """Stand at the kept moment at this time since the scene's start, or the last one before it."""
 
     to_s: Annotated[float, Meta(ge=-1e9, le=1e9)]
 
 
-class Open(_Order, tag="open"):
+class Open(_Order, tag="open", frozen=True):
     """Start in a scene: a built-in one or one of the server's own source by number, or a photo by its name."""
 
     kind: Literal["builtin", "source", "photo"]
@@ -95,31 +95,31 @@ class Open(_Order, tag="open"):
     world: Word
 
 
-class Replay(_Order, tag="replay"):
+class Replay(_Order, tag="replay", frozen=True):
     """Drive what a link holds."""
 
     link: str
 
 
-class Link(_Order, tag="link"):
+class Link(_Order, tag="link", frozen=True):
     """Say the link to this drive."""
 
 
-class Branch(_Order, tag="branch"):
+class Branch(_Order, tag="branch", frozen=True):
     """Drive the present moment in three ways."""
 
 
-class GoOn(_Order, tag="go on"):
+class GoOn(_Order, tag="go on", frozen=True):
     """Go on from the end of one of the three drives."""
 
     way: Annotated[int, Meta(ge=0, lt=len(WAYS))]
 
 
-class TakeSeat(_Order, tag="take seat"):
+class TakeSeat(_Order, tag="take seat", frozen=True):
     """Take the wheel, if it is free."""
 
 
-class LeaveSeat(_Order, tag="leave seat"):
+class LeaveSeat(_Order, tag="leave seat", frozen=True):
     """Leave the wheel to the first viewer who takes it."""
 
 

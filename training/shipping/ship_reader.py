@@ -1,6 +1,7 @@
 """A trained scorer or inverse-dynamics model as it is shipped: half the bytes, its configuration, and a card."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
 from longdwm_env.training.data.encoded.latents import weights_hash
 from longdwm_env.training.shipping.model_card import CARD, NOT_MEASURED
 from longdwm_env.types import JsonObject
+
+Reader = scorer.DrivingEncoder | inverse_dynamics.InverseDynamics
 
 _SCORER = """\
 # The scorer of LongDWM
@@ -50,7 +53,7 @@ It needs the camera's intrinsics and mounting, and a flat road. It has seen the 
 what it says of photographs and of real video has not been measured. No safety decision may rest on it.
 """
 
-READERS = {
+READERS: dict[str, tuple[Callable[[Path], Reader], Path, str]] = {
     "scorer": (scorer.load_scorer, scorer.BUNDLED, _SCORER),
     "inverse-dynamics": (inverse_dynamics.load_inverse_dynamics, inverse_dynamics.BUNDLED, _INVERSE_DYNAMICS),
 }

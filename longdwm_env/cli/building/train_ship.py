@@ -37,7 +37,7 @@ def ship_scorer(options: Options = DEFAULTS, to: Path | None = None, samples: in
         to: folder to write; default: the one that ``models.scorer.bundled_scorer`` reads.
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
-    return _shipped("scorer", "encoder", options, to, samples)
+    return _shipped("scorer", options, to, samples)
 
 
 def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, samples: int = 40) -> int:
@@ -48,14 +48,15 @@ def ship_inverse_dynamics(options: Options = DEFAULTS, to: Path | None = None, s
         to: folder to write; default: the one that ``models.inverse_dynamics.bundled_inverse_dynamics`` reads.
         samples: drives of the simulator's test seeds to measure it on; 0 measures nothing, and the card says so.
     """
-    return _shipped("inverse-dynamics", "reader", options, to, samples)
+    return _shipped("inverse-dynamics", options, to, samples)
 
 
-def _shipped(stage: str, measured_as: str, options: Options, to: Path | None, samples: int) -> int:
+def _shipped(stage: str, options: Options, to: Path | None, samples: int) -> int:
     import tempfile
 
     from longdwm_env.evaluation.networks import Networks
     from longdwm_env.evaluation.reader_quality import quality_on_test_seeds
+    from longdwm_env.models.readers.scorer import DrivingEncoder
     from longdwm_env.training.shipping.ship_reader import READERS, ship_reader, training_facts
 
     load, bundled, _ = READERS[stage]
@@ -69,7 +70,11 @@ def _shipped(stage: str, measured_as: str, options: Options, to: Path | None, sa
             # What is measured is what is shipped: after rounding to bfloat16.
             with tempfile.TemporaryDirectory() as rounded:
                 ship_reader(stage, source, Path(rounded), facts)
-                networks = Networks(**{measured_as: load(Path(rounded))})
+                network = load(Path(rounded))
+                if isinstance(network, DrivingEncoder):
+                    networks = Networks(encoder=network)
+                else:
+                    networks = Networks(reader=network)
                 quality = quality_on_test_seeds(networks, samples).as_markdown()
             print(quality)
         exported = ship_reader(stage, source, target, facts, quality)

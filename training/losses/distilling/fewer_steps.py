@@ -165,7 +165,8 @@ class FewStepObjective(Objective):
         self._teacher[0].transformer.to(batch.sample.clean.device)
         self._inner[0].empty_text = self._inner[0].empty_text.to(batch.sample.clean.device)
         with torch.no_grad():
-            given = self._inner[0].conditioning(batch.sample)
+            # The objective of a model is given that model's batches.
+            given = self._inner[0].conditioning(batch.sample)  # type: ignore[arg-type]
         if not self.training:
             return self._distance(batch, given)
         if batch.step < self.choices.consistency_steps:
