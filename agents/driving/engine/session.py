@@ -255,6 +255,11 @@ class Session:
         """End the generation."""
         self._requests.close()
 
+    def _hold(self, moment: Moment) -> None:
+        """Stand at a moment; what was still to be played is not shown."""
+        self.frames_shown -= self.playback.length - 1 - self.playback.frame
+        self.playback.hold(len(moment.frames))
+
     # Asking
 
     def ask(self, busy: str, task: Task, take_answer: Callable[[Any], None]) -> None:
@@ -302,7 +307,7 @@ class Session:
         assert self.trip is not None
         self.drop_asked()
         self.trip.return_to(moment)
-        self.playback.hold(len(moment.frames))
+        self._hold(moment)
         self.paused, self.pause_at = False, None
 
     def drop_asked(self) -> None:
@@ -400,7 +405,7 @@ class Session:
             journal = self.trip.journal
             journal.note("scene", scene=state.scene, seed=opening.seed, prompt=opening.prompt)
         self.trip = Trip(Timeline(moment), journal)
-        self.playback.hold(len(moment.frames))
+        self._hold(moment)
         self.waiting, self.paused, self.pause_at = self.at_wheel == "driver", False, None
 
     def _progress(self, what: str, share: float) -> None:

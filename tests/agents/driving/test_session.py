@@ -53,6 +53,20 @@ def test_time_until_a_drive_has_set_off_is_not_counted_and_a_late_clip_on_the_wa
     assert session.frames_shown < 0.75 * FPS * session.ran_s
 
 
+def test_frames_that_were_not_played_before_going_back_are_not_counted(grey_session, run):
+    session, inputs = grey_session(frames=6)
+    run(session, 1.0)
+    inputs.driver_input = GAS
+    while session.trip.present.number < 2:
+        run(session, 1 / 60)
+    at = session.frames_shown
+    session.return_to(session.trip.timeline.moments[0])
+    assert session.frames_shown == at - 5
+    run(session, 0.1)
+    session.return_to(session.trip.timeline.moments[0])
+    assert session.frames_shown < at + 6 - 5
+
+
 def test_rewound_moment_is_the_same_and_drives_differently(started, run):
     session, inputs = started()
     inputs.driver_input = GAS
