@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, 
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.footage import record_footage
 
-from ..training import scenery
 from ..training.scenery import PaintedRoad
 
 POLICIES = str(Path(__file__).parents[1] / "agents" / "evaluation" / "policies.py")
@@ -33,14 +31,12 @@ def comparable(record):
 
 @pytest.fixture(scope="module")
 def two_workers():
-    # Workers do not know this folder of tests; what they need of it travels with the task.
-    for module in (scenery, sys.modules[__name__]):
-        ray.cloudpickle.register_pickle_by_value(module)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield
-    ray.shutdown()
-    for module in (scenery, sys.modules[__name__]):
-        ray.cloudpickle.unregister_pickle_by_value(module)
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers import what they need of these tests.
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        yield
+        ray.shutdown()
 
 
 def ray_workers():

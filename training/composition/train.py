@@ -192,7 +192,7 @@ def train(
         for name, value in trainer.train_step(given, wanted, taken, road_users).items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
-        if trainer.step % 50 == 0:
+        if trainer.step % LOG_EVERY == 0:
             entry = {
                 "step": trainer.step,
                 "moments": int(ring.counts[0]),
