@@ -10,7 +10,14 @@ from longdwm_env.models.compositor import FLAGS, Compositor, Ingredients
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.training.composition.choice import chosen_street
 from longdwm_env.training.composition.config import ComposeConfig, CompositorTraining, StreetShares
-from longdwm_env.training.composition.critic import PatchCritic, motion_distance, patch_distance, texture_distance
+from longdwm_env.training.composition.critic import (
+    PatchCritic,
+    critic_views,
+    motion_distance,
+    patch_distance,
+    texture_distance,
+    weighted_mean,
+)
 from longdwm_env.training.composition.drives import OwnDrive
 from longdwm_env.training.composition.looks import PhotographicLook, PhotographicStreet
 from longdwm_env.training.composition.stage import compose
@@ -248,10 +255,31 @@ def test_what_was_made_goes_by_like_the_truth():
     assert motion_distance(truth + change, given, truth + change, taken) > 5 * kept
 
 
+def test_the_critic_sees_faint_grain_and_whether_it_goes_along():
+    def seen(made, keyframe, wanted):
+        picture, shown = critic_views(made, keyframe, torch.ones(1, 32, 48), torch.zeros(1, 4, 32, 48), wanted)
+        return picture, shown[:, 4:7].std(), shown[:, 7:].std()
+
+    grain = 0.03 * a_texture(0)
+    picture, texture, change = seen(grain, grain, grain)
+    assert picture.std() < 0.15
+    assert 0.3 < texture < 0.7
+    assert change < 0.01
+    # A road without grain, and one whose grain is drawn anew.
+    assert seen(0 * grain, 0 * grain, grain)[1] < 0.01
+    assert seen(0.03 * a_texture(1), grain, grain)[2] > 0.3
+
+
 def test_the_critic_looks_at_two_scales():
-    scores, features = PatchCritic(width=8)(torch.zeros(1, 3, *SIZE), torch.zeros(1, 7, *SIZE))
+    scores, features = PatchCritic(width=8)(torch.zeros(1, 3, *SIZE), torch.zeros(1, 10, *SIZE))
     assert [tuple(score.shape[2:]) for score in scores] == [(8, 12), (4, 6)]
     assert len(features) == 6
+
+
+def test_scores_where_road_users_are_count_by_their_weights():
+    scores, weights = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 8, 8)
+    scores[..., 0, 0], weights[..., :4, :4] = 1.0, 6.0
+    assert float(weighted_mean(scores, weights)) == pytest.approx(1.5)
 
 
 def test_drives_grow_longer_with_the_steps():

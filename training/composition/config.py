@@ -14,7 +14,7 @@ class CompositorTraining:
         learning_rate: of the compositor; the critic's is twice it.
         distance_weight, texture_weight, motion_weight, fooling_weight, matching_weight: of the terms of the loss.
         road_user_weight: how much more a squared error counts where the map shows a road user; about six times the
-            loss, which is of its root.
+            loss, which is of its root. What the critic says of these places counts six times as much.
         average: decay of the averaged weights.
         save_every: steps.
         least_moments: what the ring must hold before training begins.
@@ -24,10 +24,10 @@ class CompositorTraining:
     alone_steps: int = 1500
     rising_steps: int = 300
     learning_rate: float = 2e-4
-    distance_weight: float = 0.5
-    texture_weight: float = 0.5
+    distance_weight: float = 1.0
+    texture_weight: float = 0.3
     motion_weight: float = 0.5
-    fooling_weight: float = 0.15
+    fooling_weight: float = 0.2
     matching_weight: float = 1.0
     road_user_weight: float = 35.0
     average: float = 0.998

@@ -1,4 +1,4 @@
-"""A critic of patches: does this picture look drawn by the simulator, beside what the map and the last frame show?"""
+"""A critic of patches: does this picture look drawn by the simulator, and does it change as a drive does?"""
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,9 @@ from longdwm_env.models.compositor import Ingredients
 
 WINDOW_PX = 9
 """Side of the window within which ``texture_distance`` measures contrast."""
+
+LEAST_CONTRAST = 0.12
+"""Standard deviation below which a picture's contrast is not raised further before it is judged."""
 
 LEAST_LOCAL_CONTRAST = 0.016
 """Standard deviation in a window that counts like none: two of 255 levels."""
@@ -19,11 +22,11 @@ class PatchCritic(nn.Module):
     With instance norm and without spectral norm: with the latter it learns nothing in minutes.
 
     Args:
-        shown: channels beside the picture.
+        shown: channels beside the picture; see ``critic_views``.
         width: of the first layer.
     """
 
-    def __init__(self, shown: int = 7, width: int = 40) -> None:
+    def __init__(self, shown: int = 10, width: int = 40) -> None:
         super().__init__()
 
         def net() -> nn.ModuleList:
@@ -54,6 +57,48 @@ class PatchCritic(nn.Module):
         return scores, features
 
 
+def critic_views(
+    pictures: Tensor, keyframe: Tensor, kept: Tensor, map_picture: Tensor, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What ``PatchCritic`` is given of pictures that were made, or of those wanted.
+
+    Beside the picture and the map's it sees the picture's texture and how that changes against the keyframe before it,
+    taken along, both by the contrast of what was wanted around each pixel: so the grain of a wet road at night, a few
+    levels, is as plain to see as a skyline, and so is whether it moves with the road.
+
+    Args:
+        pictures: (B, 3, H, W).
+        keyframe: (B, 3, H, W) the keyframe before, taken along: the drive's own, or that which was wanted.
+        kept: (B, H, W), 1 where it shows the same.
+        map_picture: (B, 4, H, W).
+        wanted: (B, 3, H, W).
+
+    Returns:
+        (B, 3, H, W) the picture in the contrast of what was wanted, and (B, 10, H, W) what is shown beside it.
+    """
+    mean, deviation = contrast(wanted)
+    local = 2 * local_variance(wanted).sqrt()
+    change = kept[:, None] * _texture(pictures - keyframe) / local
+    shown = torch.cat([map_picture, _texture(pictures) / local, change], dim=1)
+    return (pictures - mean) / deviation * 0.5, shown
+
+
+def contrast(wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, 1, 1, 1) by which pictures are judged: a night's errors count like a day's."""
+    mean = wanted.mean((1, 2, 3), keepdim=True)
+    return mean, wanted.std((1, 2, 3), keepdim=True).clamp(min=LEAST_CONTRAST)
+
+
+def local_variance(wanted: Tensor) -> Tensor:
+    """(B, 1, H, W) of the texture around each pixel, and of ``LEAST_LOCAL_CONTRAST``."""
+    return _mean_around(_texture(wanted).square().mean(1, keepdim=True)) + LEAST_LOCAL_CONTRAST**2
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """A scalar of (B, C, h, w) under weights (B, 1, H, W), which are averaged to h x w."""
+    return (values * F.adaptive_avg_pool2d(weights, values.shape[-2:])).mean()
+
+
 def patch_distance(made: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     """(B,) root mean squares over patches of 1, 4 and 12 pixels, of the difference and thrice of its gradients.
 
@@ -74,8 +119,7 @@ def texture_distance(error: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     a few levels counts like one of a hundred at a skyline. A picture without any texture has about 1. Squares are
     weighted by (B, 1, H, W).
     """
-    variance = _mean_around(_texture(wanted).square().mean(1, keepdim=True)) + LEAST_LOCAL_CONTRAST**2
-    squares = weights * _texture(error).square().mean(1, keepdim=True) / variance
+    squares = weights * _texture(error).square().mean(1, keepdim=True) / local_variance(wanted)
     return (F.avg_pool2d(squares, 4, 2) + 1e-3).sqrt().mean()
 
 
@@ -104,4 +148,6 @@ def _texture(pictures: Tensor) -> Tensor:
 
 
 def _mean_around(pictures: Tensor) -> Tensor:
-    return F.avg_pool2d(F.pad(pictures, (WINDOW_PX // 2,) * 4, mode="reflect"), WINDOW_PX, 1)
+    # Along columns, then along rows: a fifth of the time.
+    padded = F.pad(pictures, (WINDOW_PX // 2,) * 4, mode="reflect")
+    return F.avg_pool2d(F.avg_pool2d(padded, (WINDOW_PX, 1), 1), (1, WINDOW_PX), 1)

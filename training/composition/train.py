@@ -16,18 +16,18 @@ from longdwm_env.models.closed_loop.composition import ingredients_from_arrays
 from longdwm_env.models.compositor import Compositor, Ingredients
 from longdwm_env.models.machine import faster_in_bfloat16
 from longdwm_env.training.composition.config import CompositorTraining
-from longdwm_env.training.composition.critic import PatchCritic, motion_distance, patch_distance, texture_distance
+from longdwm_env.training.composition.critic import (
+    PatchCritic,
+    contrast,
+    critic_views,
+    motion_distance,
+    patch_distance,
+    texture_distance,
+    weighted_mean,
+)
 from longdwm_env.training.composition.store import MomentRing
 
 LOG_EVERY = 50
-LEAST_CONTRAST = 0.12
-"""Standard deviation below which a picture's contrast is not raised further before it is judged."""
-
-
-def contrast(wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, 1, 1, 1) by which pictures are judged: a night's errors count like a day's."""
-    mean = wanted.mean((1, 2, 3), keepdim=True)
-    return mean, wanted.std((1, 2, 3), keepdim=True).clamp(min=LEAST_CONTRAST)
 
 
 def trainer_state(folder: Path) -> dict[str, Tensor] | None:
@@ -64,12 +64,15 @@ class CompositorTrainer:
             road_users: (B, 1, H, W), 1 where a map shows one and close by.
         """
         warm = float(np.clip((self.step - self.config.alone_steps) / self.config.rising_steps, 0, 1))
-        mean, deviation = contrast(wanted)
-        shown = torch.cat([given.map_picture, given.pictures[:, 0]], dim=1)
+        _, deviation = contrast(wanted)
+        # A critic's scores are not of roots as distances are.
+        heed = (1 + self.config.road_user_weight * road_users).sqrt()
 
-        def judged(picture: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            scores: tuple[list[Tensor], list[Tensor]] = self.critic((picture - mean) / deviation * 0.5, shown)
-            return scores
+        def judged(pictures: Tensor, keyframe: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            views = critic_views(pictures.float(), keyframe, given.masks[:, 0], given.map_picture, wanted)
+            with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
+                scores, features = self.critic(*views)
+            return [score.float() for score in scores], [feature.float() for feature in features]
 
         with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
             made = self.compositor(given)
@@ -82,24 +85,21 @@ class CompositorTrainer:
         terms = {"distance": distance, "texture": texture, "motion": motion}
         log = {name: float(term.detach()) for name, term in terms.items()}
         if self.step >= self.config.alone_steps:
-            with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
-                real, wanted_features = judged(wanted)
-                fake, _ = judged(made.detach())
-            both = zip(real, fake, strict=True)
-            critic_loss = torch.stack([((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in both]).sum()
+            real, wanted_features = judged(wanted, taken[:, 0])
+            fake, _ = judged(made.detach(), given.pictures[:, 0])
+            critic_loss = torch.stack(
+                [weighted_mean((r - 1) ** 2, heed) + weighted_mean(f**2, heed) for r, f in zip(real, fake, strict=True)]
+            ).sum()
             self.critic_optimiser.zero_grad(set_to_none=True)
             critic_loss.backward()
             nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
             self.critic_optimiser.step()
-            for parameter in self.critic.parameters():
-                parameter.requires_grad_(False)
-            with torch.autocast("cpu", torch.bfloat16, enabled=faster_in_bfloat16()):
-                fake, features = judged(made)
-            for parameter in self.critic.parameters():
-                parameter.requires_grad_(True)
-            fooled = torch.stack([((f.float() - 1) ** 2).mean() for f in fake]).sum()
+            self.critic.requires_grad_(False)
+            fake, features = judged(made, given.pictures[:, 0])
+            self.critic.requires_grad_(True)
+            fooled = torch.stack([weighted_mean((f - 1) ** 2, heed) for f in fake]).sum()
             pairs = zip(features, wanted_features, strict=True)
-            matching = torch.stack([(s.float() - w.detach().float()).abs().mean() for s, w in pairs]).mean()
+            matching = torch.stack([weighted_mean((s - w.detach()).abs(), heed) for s, w in pairs]).mean()
             loss = loss + warm * (self.config.fooling_weight * fooled + self.config.matching_weight * matching)
             log |= {"critic": float(critic_loss.detach())}
             log |= {"fooled": float(fooled.detach()), "matching": float(matching.detach())}
