@@ -33,7 +33,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.types import FloatArray, Images
 
 SIGNS = ("blurred", "grainy", "ground recoloured", "upside down", "frozen")
-BOUNDS = (-0.70, 0.45, 0.35, -0.20, 0.20)
+BOUNDS = (-0.75, 0.45, 0.34, -0.29, 0.16)
 """Of ``SIGNS``, in the units of ``Course.held``; what lies beyond is collapsed."""
 WHOLE = (0.0, 0.0, 0.0, 1.0, np.inf)
 """What a drive comes to that stays as it began."""
