@@ -118,16 +118,20 @@ def obey(
 
 
 @holding_its("folder")
-def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90) -> int:
+def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 90, data: str | None = None) -> int:
     """Long drives: FDS late against early, collapses, memory; contact sheets of every drive.
 
     The simulator's sober driver drives the simulator; his actions drive the world, which goes on from its own pictures.
+    With --data each of your pictures is driven into instead, straight on and in a curve: does the world hold on it?
 
     Args:
         options: what is measured.
-        scenes: how many drives.
+        scenes: how many drives, or starts of --data.
         seconds: of each; the last third is compared with the first ten seconds.
+        data: Photographs and videos: a file or a folder; "photo.jpg?road=straight" says a road of it.
     """
+    if data is not None:
+        return _last_on_pictures(options, scenes, seconds, data)
     from longdwm_env.evaluation.drives.drive_set import SIMULATOR
     from longdwm_env.evaluation.sheets import sheet_rows
     from longdwm_env.evaluation.worlds.stability import EARLY_S, Stability
@@ -144,6 +148,21 @@ def last(options: WorldFlag = WorldOptions(), scenes: int = 50, seconds: int = 9
             run.show(f"last-{world}", sheet_rows({world: drive}, times))
     facts = run.facts(drives, seeds) | ({"FDS": WITHOUT_SCORER} if found.encoder is None else {})
     return _finished(run, found.table(run.world, facts), found.over_time(), found.drives_table(), rows_a_page=10)
+
+
+def _last_on_pictures(options: WorldOptions, scenes: int, seconds: int, data: str) -> int:
+    from longdwm_env.evaluation.sheets import sheet_rows
+    from longdwm_env.evaluation.worlds.picture_drives import PictureDrives, Verdicts
+
+    run, found = run_of(options), Verdicts(seconds)
+    drives = PictureDrives(data, run.worlds, options.drives, seconds, scenes)
+    times = (0, 1, *(round(part * seconds / 4, 1) for part in range(1, 5)))
+    for picture, way, world, drive in drives.driven():
+        found.add(picture, way, world, drive)
+        run.show(f"last-pictures-{world}", sheet_rows({f"{world}, {picture}": drive}, times))
+    facts = {"command": run.command, "image size": "{} x {}".format(*run.worlds.drivers[run.world].world.image_size)}
+    facts |= {f"version of {name}": run.worlds.versions[name] for name in run.worlds.names}
+    return _finished(run, found.table(run.worlds.names, facts), rows_a_page=14)
 
 
 @holding_its("folder")

@@ -12,16 +12,7 @@ from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.evaluation.frechet import frechet_interval, frechet_ratio, window_features
 from longdwm_env.evaluation.report import Cell, Row, Table, bar, scenes_table
 from longdwm_env.evaluation.statistics import Interval, mean_interval, wilson
-from longdwm_env.evaluation.worlds.collapse import (
-    DAMAGES,
-    FALSE_ALARMS,
-    FROZEN_SHARE,
-    Course,
-    Detector,
-    course,
-    damaged,
-    left_out_alarms,
-)
+from longdwm_env.evaluation.worlds.collapse import BOUNDS, DAMAGES, SIGNS, WINDOW_S, Course, course, damaged
 from longdwm_env.models.readers.scorer import WINDOW_FRAMES, DrivingEncoder
 from longdwm_env.types import FloatArray, Images
 
@@ -128,16 +119,10 @@ class Stability:
             return np.empty((0, 0))
         return window_features(self.encoder, spread_windows(frames, span_s))
 
-    def _detector(self) -> Detector:
-        """Set on the simulator's drives."""
-        return Detector.fitted([drive.course for drive in self.worlds[TRUTH]])
-
     def collapses(self, world: str) -> list[float | None]:
-        """When each drive has collapsed; the simulator's are judged by a detector that is set on its other drives."""
-        if world == TRUTH:
-            return left_out_alarms([drive.course for drive in self.worlds[TRUTH]])
-        detector = self._detector()
-        return [detector.collapse_s(drive.course) for drive in self.worlds[world]]
+        """When each drive has collapsed."""
+        found = [drive.course.collapse for drive in self.worlds[world]]
+        return [None if one is None else one.time_s for one in found]
 
     def table(self, world: str, facts: Mapping[str, object]) -> Table:
         """Every world, and the simulator itself."""
@@ -175,10 +160,12 @@ class Stability:
 
     def _anomaly(self, world: str) -> tuple[Cell, Cell]:
         """Means over drives of the median anomaly, soon after the start and in the last third."""
-        detector = self._detector()
-        anomalies = [detector.anomaly(drive.course) for drive in self.worlds[world]]
-        spans = [slice(first * FPS, last * FPS) for first, last in (self.settled_s, self.late_s)]
-        soon, late = (np.array([np.median(one[span]) for one in anomalies]) for span in spans)
+        courses = [drive.course for drive in self.worlds[world]]
+        times = courses[0].times_s
+        spans = [(times > first) & (times <= last) for first, last in (self.settled_s, self.late_s)]
+        # Of a drive of 20 s the first span is over before a window is; its first window stands for it.
+        spans = [span if span.any() else times == times[0] for span in spans]
+        soon, late = (np.array([np.median(one.anomaly[span]) for one in courses]) for span in spans)
         return mean_interval(soon), mean_interval(late)
 
     def _compared(self, world: str) -> tuple[list[LongDrive], list[LongDrive]]:
@@ -200,26 +187,22 @@ class Stability:
         return frechet_interval(*early), frechet_interval(*late), frechet_ratio(*late, *early)
 
     def _how(self) -> list[str]:
-        detector = self._detector()
         noticed = []
         for kind, courses in self.damages.items():
-            times = [detector.collapse_s(one) for one in courses]
-            seen = [time for time in times if time is not None]
+            seen = [one.collapse.time_s for one in courses if one.collapse is not None]
             after = f", after {np.median(seen) - self.length_s / 2:.1f} s" if seen else ""
-            noticed.append(f"{kind}: {len(seen)} of {len(times)}{after}")
+            noticed.append(f"{kind}: {len(seen)} of {len(courses)}{after}")
+        bounds = ", ".join(f"{sign} {bound:g}" for sign, bound in zip(SIGNS, BOUNDS, strict=True))
         return [
             "FDS: between the world's and the simulator's footage of the same drives and the same seconds, "
             f"{WINDOWS_A_PART} windows of a second a drive in either span. The simulator's row is the distance between "
             "one half of its drives and the other: what is left if the pictures are perfect.",
-            "Collapse: for more than 2 s the anomaly of every frame is above "
-            f"{detector.most_anomalous:.2f} spreads of the simulator's drives (sharpness, contrast, light, colours and "
-            f"the step at the horizon, relative to the drive's first second), or hardly changes (less than "
-            f"{detector.least_motion:.2f} of its mean slope in a quarter of a second, {FROZEN_SHARE:g} of the "
-            "simulator's median) though the car drives. The first threshold is where "
-            f"{FALSE_ALARMS:.1%} of the simulator's drives would cross it; its row counts "
-            "drives that a detector set on all the others takes for collapsed.",
-            "Anomaly: how many of those spreads the pictures are from the simulator's, median over the seconds and "
-            "mean over drives; a drive that goes on falling apart has a greater one late than soon after its start.",
+            f"Collapse: the median over {WINDOW_S:g} s of one of five signs lies beyond its bound ({bounds}; "
+            "docs/metrics.md says what they are). The bounds are the same for all worlds and for real roads. The "
+            "simulator's row counts drives of the truth that are taken for collapsed.",
+            "Anomaly: how far the sign has come that has come farthest, as a share of its bound; median over the "
+            "seconds and mean over drives. A drive that goes on falling apart has a greater one late than soon after "
+            "its start.",
             f"The detector on simulator drives damaged on purpose from half time on: {'; '.join(noticed)}.",
             "Memory growth: the process in the last 10 s over that in seconds 10 to 20. Wall clock: of the "
             "environment's step, pictures included.",
@@ -244,16 +227,15 @@ class Stability:
 
     def drives_table(self) -> Table:
         """Every drive by itself."""
-        detector = self._detector()
-        columns = ("collapsed at (s)", "greatest anomaly held", "least motion held", "memory growth")
-        worlds = {
-            world: [
-                (when, *detector.worst(drive.course), drive.memory_growth)
-                for drive, when in zip(drives, self.collapses(world), strict=True)
-            ]
-            for world, drives in self.worlds.items()
-        }
+        columns = ("collapsed at (s)", "sign", "greatest anomaly", "memory growth")
+        worlds = {world: [_drive_cells(drive) for drive in drives] for world, drives in self.worlds.items()}
         return scenes_table("last-drives", "Drive by drive", columns, self.seeds, worlds, tuple)
+
+
+def _drive_cells(drive: LongDrive) -> tuple[Cell, ...]:
+    found = drive.course.collapse
+    when, sign = (None, None) if found is None else (found.time_s, found.sign)
+    return when, sign, float(drive.course.anomaly.max()), drive.memory_growth
 
 
 def _bars(cells: Sequence[Cell]) -> list[str]:
