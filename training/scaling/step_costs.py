@@ -1,4 +1,4 @@
-"""What a training step costs, counted by taking one on tensors without data; see ``models.costs``."""
+"""What a training step costs, counted by taking one on tensors without data; see ``network.module_costs``."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.codec.video_codec import CogVideoXCodec
-from longdwm_env.models.costs import Cost, bytes_of, cost_of, without_data
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.module_costs import Cost, bytes_of, cost_of, without_data
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.training.config import Recipe, StageConfig

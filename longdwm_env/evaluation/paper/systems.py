@@ -11,6 +11,7 @@ from torch import Tensor
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.evaluation.paper.continuations import Sample
+from longdwm_env.evaluation.peers import Peer, roll_out
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
@@ -19,7 +20,6 @@ from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, fine_c
 from longdwm_env.models.conditioning.warped_pictures import clip_warps, layout_pictures
 from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.peers import Peer, roll_out
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.draws import normal
