@@ -99,7 +99,7 @@ class Sampling:
         coarse_steps: denoising steps of the Coarse model.
         fine_steps: denoising steps of the Fine model.
         guidance_scale: classifier-free guidance; 1 switches it off.
-        unconditional_text: (1, S, D), needed with guidance, that of a ``Present`` included.
+        unconditional_text: (1, S, D), needed with guidance, that of a ``Present`` included; (B, S, D) of B videos.
         on_coarse_step: see ``Denoiser.sample``.
         on_fine_step: as ``on_coarse_step``.
     """
@@ -114,6 +114,11 @@ class Sampling:
     def guided(self, guidance_scale: float) -> "Sampling":
         """The same, guided at least as strongly."""
         return replace(self, guidance_scale=max(guidance_scale, self.guidance_scale))
+
+    def only(self, index: int) -> "Sampling":
+        """That of one of B videos."""
+        text = self.unconditional_text
+        return replace(self, unconditional_text=None if text is None else text[index : index + 1])
 
 
 @dataclass(frozen=True)
