@@ -34,8 +34,6 @@ class Pass:
     """One pass of one part.
 
     Attributes:
-        part: which.
-        batch: samples in it.
         frames: latent frames (denoisers, decoders), pictures (encoder) or tokens (text).
     """
 

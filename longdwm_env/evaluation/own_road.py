@@ -43,7 +43,6 @@ class RecordedDrive:
 
     Attributes:
         video: the file; poses and camera lie beside it.
-        first_s: where the part begins.
         moments: frames of the clock at which drives begin; 3 s of the part before each, 2 s after it.
     """
 

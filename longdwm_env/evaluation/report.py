@@ -34,11 +34,9 @@ class Table:
     """A table of results.
 
     Attributes:
-        name: file name without suffix.
         title: one line. If fewer samples were measured than in the paper, the title says so by itself.
         columns: headings; the first is that of the rows' names.
         rows: (name, cells) measured here.
-        samples: how many were measured.
         facts: what the numbers depend on: model hash, seeds, data, command.
         notes: what a reader must know to compare.
         paper: (name, cells) as published, for the same columns; None where the paper has no number.

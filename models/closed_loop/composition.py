@@ -185,10 +185,6 @@ class FrameComposer:
 
     Whether it is depends on the machine: on the order in which its convolutions add for a batch of that size, which
     values do not change. So the first batch of each shape is made both ways, and decides for those that follow.
-
-    Args:
-        compositor: the network.
-        device: where it works.
     """
 
     def __init__(self, compositor: Compositor, device: torch.device) -> None:

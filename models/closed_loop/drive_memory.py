@@ -34,9 +34,6 @@ class DriveMemory:
     ``street``), and how far the car has driven from it (``street``): it is what such a drive is made of.
     Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
     acted at, and a state does not depend on a codec's version.
-
-    Args:
-        settings: of the pipeline.
     """
 
     def __init__(self, settings: LongDWMSettings) -> None:

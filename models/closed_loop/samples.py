@@ -19,10 +19,7 @@ class Present:
 
     Attributes:
         history: uint8 (N, H, W, 3) keyframes one second apart, oldest first; the last is the present frame.
-        camera: their camera.
         text: (S, D) embedding of the prompt.
-        seed: of the episode.
-        counter: frames driven so far.
         before: a frame (H, W, 3) of shortly before the present one, and its pose (3,) in the present ego frame; None
             where there is none. For the matched sweep.
         layout: of the road, in the present ego frame; None where there is no map.
@@ -72,10 +69,8 @@ class Gap:
         first: uint8 (H, W, 3) the earlier keyframe.
         last: uint8 (H, W, 3) the later one.
         last_latent: (C, h, w) what ``last`` was decoded from.
-        camera: their camera.
         poses: (12, 3) poses of the frames after ``first``, in its ego frame.
         text: (S, D).
-        seed: of the episode.
         counter: frames driven at ``first``.
         layout: of the road, in the ego frame of ``first``; None where there is no map.
     """
@@ -127,7 +122,6 @@ class CoarseInputs:
 
     Attributes:
         given: N known keyframes, and R to be made.
-        known: N.
         pictures: uint8 (B, R, V, H, W, 3), the views before they were encoded, the matched sweep first.
     """
 

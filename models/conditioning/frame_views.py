@@ -34,15 +34,7 @@ Views = dict[str, Tensor]
 
 
 class ViewEncoder:
-    """Pictures to latents, and frames to their views.
-
-    Args:
-        codec: between pictures and latents.
-        settings: which views.
-        device: where the codec works.
-        dtype: of the latents.
-        lanes: where pictures are warped, side by side.
-    """
+    """Pictures to latents, and frames to their views."""
 
     def __init__(
         self, codec: Codec, settings: LongDWMSettings, device: torch.device, dtype: torch.dtype, lanes: Lanes

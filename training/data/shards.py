@@ -92,10 +92,6 @@ def made_from(manifest: Path) -> JsonObject:
 class ShardFolder:
     """A folder of shards. Opening one whose manifest differs from ``made_from`` is rejected.
 
-    Args:
-        folder: created with its manifest when missing.
-        made_from: JSON values that decide the contents.
-
     Raises:
         InvalidConfig: the folder was made from something else.
     """

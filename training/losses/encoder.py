@@ -97,12 +97,7 @@ def encoder_loss(readings: Readings, batch: EncoderBatch) -> tuple[Tensor, dict[
 
 
 class EncoderObjective(Objective):
-    """Supervised reading of windows.
-
-    Args:
-        encoder: trained.
-        seed: of the run.
-    """
+    """Supervised reading of windows."""
 
     component = network = "encoder"
 

@@ -28,7 +28,6 @@ class MyVideos:
     Attributes:
         folder: of links to them, with poses and cameras beside.
         files: the links that are used, in order.
-        lengths_s: of each.
         held_out_s: seconds at the end of the last one that no training sees.
         hashes: of the files, by name.
     """

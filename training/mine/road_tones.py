@@ -118,7 +118,6 @@ class Taught:
 
     Attributes:
         network: as it was where it did best.
-        step: steps done.
         gain_db: on the pairs apart, in coarse tones, over the street as it is.
     """
 

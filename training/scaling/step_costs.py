@@ -38,15 +38,11 @@ class StepCost:
     """What one process needs for one micro-batch of a stage, and keeps between.
 
     Attributes:
-        stage: its name.
         cost: of the passes forward and back; what it holds are activations, gradients and weights in 16 bits.
         weights: bytes of what is trained and what is not of the same model.
-        frozen: bytes of other models.
         gradients: bytes, a part of what ``cost`` holds.
         moments: bytes of AdamW's moments.
         average: bytes of the moving average.
-        trained: numbers that are trained.
-        samples: of the micro-batch.
     """
 
     stage: str

@@ -64,16 +64,12 @@ class Session:
     """The state of a drive; ``tick`` lets time pass, ``session_commands.perform`` does what keys ask for.
 
     Attributes:
-        generator: the worlds.
-        worker: where they are asked.
         inputs: where the driver's input comes from.
         worlds: names that the driver can change between, in order.
         opening: the scene to begin with.
         scenes: path of the scene source for the replay file; None for the built-in scenes.
-        out: folder for recordings.
         policy: drives instead of the driver's input, if there is one.
         script: a recorded drive to follow first, if there is one.
-        feel: how the car answers.
         trip: the drive; None until the first scene is open.
         paused: the driver stopped time. waiting: it goes on as soon as there is input.
         pause_at: how many frames are driven when time stops.

@@ -17,7 +17,6 @@ class Trip:
 
     Attributes:
         timeline: the moments that can be returned to.
-        journal: for the replay file.
         path: the acts from the scene's start to now; as long as the present moment's number.
     """
 

@@ -53,7 +53,6 @@ class Feel:
         steering_s: time constant with which keys turn the wheel.
         return_s: time constant with which it returns when they are let go; returning is quicker than turning.
         direct_s: time constant for a wheel or stick.
-        throttle_mps2, brake_mps2: acceleration at full pedal.
         coast_mps2: the engine's drag when no pedal is pressed.
         pedal_s: time constant of the pedals.
         top_speed_mps: where the throttle fades out: 108 km/h.

@@ -30,9 +30,6 @@ class Sample:
         truth: uint8 (T, H, W, 3), what followed.
         poses: (T', 3) in the ego frame of ``image``, T' the whole seconds that T frames need.
         speeds_mps, yaw_rates_radps: (T,) of the frames to come.
-        camera: of the images.
-        prompt: caption.
-        seed: of the noise.
         layout: of the road, in the ego frame of ``image``; None where the source has no map.
     """
 

@@ -28,7 +28,6 @@ class Maker:
     """What makes a video of a sample.
 
     Attributes:
-        name: in tables.
         system: what does it; its fields decide the videos (``described``).
         make: of a sample the whole video, uint8 (T + 1, H, W, 3), the given frame first.
     """
@@ -43,9 +42,7 @@ class Gathered:
     """What was read of the real and of every system's videos.
 
     Attributes:
-        real: of the samples.
         made: by the names of systems.
-        keys: of the samples.
         first: gives the first sample again.
         folder: for what else is to be kept of the first sample.
     """

@@ -83,10 +83,6 @@ class WinRate:
 def win_rates(key: Path, answers: Sequence[Path]) -> list[WinRate]:
     """Count the answer files that people saved from a page.
 
-    Args:
-        key: written beside the page.
-        answers: files, one per person.
-
     Raises:
         InvalidConfig: the key or an answer file cannot be read, or the answers belong to another page.
     """

@@ -47,8 +47,6 @@ class LongDWM:
     """The whole model: keyframes by the Coarse model, the rest by the Fine model.
 
     Attributes:
-        name: in tables.
-        pipeline: trained.
         at_once: keyframes of one rollout; None for the paper's twelve, 1 for a second at a time as in a closed loop.
     """
 
@@ -122,12 +120,6 @@ class Autoregressive:
 
     It is given what it was trained with: the warped frames of the commanded trajectory too, so that the hierarchy is
     all that differs, unless it was trained without; and guided as the pipeline is.
-
-    Attributes:
-        name: in tables.
-        pipeline: for codec, text and scheduler.
-        transformer: trained without last frames.
-        use_warp: give it warps and motion.
     """
 
     name: str
@@ -249,11 +241,6 @@ class PeerRolledOut:
 
     It runs as its authors trained it: at its own picture size, steps and guidance, and without a trajectory. Its frames
     are then fitted to the samples' size.
-
-    Attributes:
-        name: in tables.
-        peer: the model.
-        weights: where they came from.
     """
 
     name: str

@@ -26,8 +26,6 @@ class Fact:
     """A number that is measured per episode.
 
     Attributes:
-        label: for tables.
-        unit: of the number.
         better: +1 where more is better, -1 where less is, 0 where neither.
         about: what it is and where it comes from.
         least, most: what it can be; None where it has no bound.

@@ -39,7 +39,6 @@ class Budget:
     """Optimizer steps of each kind of part.
 
     Attributes:
-        steps: by kind.
         processor_s: processor seconds of a step, by kind, of a ``FRAME`` of video and of encoding a ``CLIP``; empty
             where steps were given instead of minutes.
         fifty: optimizer steps that stand for fifty of distillation; fewer only to try things out.

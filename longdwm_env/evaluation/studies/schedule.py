@@ -42,7 +42,6 @@ class Plan:
 
     Attributes:
         waves: parts with their seeds; each wave needs the ones before it.
-        measurements: of systems.
     """
 
     waves: tuple[tuple[tuple[str, int], ...], ...]

@@ -81,9 +81,6 @@ class MediaScenes:
     def __init__(self, path: Path) -> None:
         """Find the files, open the videos, and decode an image that stands alone; a folder's images wait.
 
-        Args:
-            path: of a file or a folder.
-
         Raises:
             InvalidScene: there is nothing to open, or none of it can be opened.
         """

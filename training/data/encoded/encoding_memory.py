@@ -40,7 +40,6 @@ class EncodingNeeds:
     Attributes:
         weights: of codec and text encoder, in the type that they encode in.
         activations: most that the codec holds at once.
-        disk: of all clips' latents.
     """
 
     weights: float
