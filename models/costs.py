@@ -116,12 +116,6 @@ def drive_from_nothing(
 ) -> Iterator[Images]:
     """A drive with random pictures and no text; in a closed loop, one that has already driven a second.
 
-    Args:
-        pipeline: with any weights.
-        seconds: of the drive.
-        at_once: see ``drive_passes``.
-        options: of ``LongDWMPipeline.stream``.
-
     Returns:
         The parts of the video that are still to be made.
     """
@@ -148,14 +142,7 @@ def drive_from_nothing(
 
 
 class Ledger:
-    """Costs of the passes of one model, each counted once.
-
-    Args:
-        config: of the model.
-        dtype: of its weights.
-        text_encoder: whether it has one.
-        tiled: whether the autoencoder goes through pictures in tiles.
-    """
+    """Costs of the passes of one model, each counted once."""
 
     def __init__(
         self,

@@ -97,13 +97,6 @@ def rolled_on(
 ) -> Generator[tuple[Images, Tensor], None, Standing]:
     """One rollout: keyframes at once, then the gaps before them, as many in a pass as ``Generation.gaps_at_once``.
 
-    Args:
-        generation: models at work.
-        drive: what to make.
-        sampling: steps and guidance.
-        standing: where to go on from.
-        fill: see ``drive_on``.
-
     Yields:
         As ``drive_on``.
 

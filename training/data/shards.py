@@ -245,11 +245,6 @@ def shards_to_make(
 ) -> Iterator[tuple[ShardFolder, list[int]]]:
     """A folder and its shards that are still to be made; it has no other writer meanwhile. A full one is only read.
 
-    Args:
-        folder: of the shards.
-        made_from: see ``ShardFolder``.
-        clips: of each shard.
-
     Raises:
         InvalidConfig: the folder was made from something else.
     """

@@ -134,12 +134,6 @@ def estimate_poses(
 
     An estimate that was stopped goes on: what it found is kept, by pieces of the video of 40 s.
 
-    Args:
-        videos: as they were linked.
-        options: what is known of their camera.
-        say: where reasons go.
-        reached: called with the share of all videos that is done.
-
     Raises:
         InvalidConfig: none is left, or not the last one, which is measured with.
     """

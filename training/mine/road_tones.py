@@ -127,15 +127,7 @@ class Taught:
 
 
 def teach(pairs: Pairs, folder: Path, seconds: float, seed: int = 0, patience: int = PATIENCE) -> Taught:
-    """Train a network on pairs from where an earlier call stopped.
-
-    Args:
-        pairs: in the order of time.
-        folder: of checkpoints and the best network.
-        seconds: that it may take.
-        seed: of first weights, and of which pairs come when.
-        patience: steps without a gain after which it ends.
-    """
+    """Train a network on pairs from where an earlier call stopped."""
     torch.manual_seed(seed)
     split = len(pairs) - max(1, len(pairs) // _APART)
     known, apart = pairs.part(0, split), pairs.part(split, len(pairs))

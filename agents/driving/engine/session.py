@@ -265,12 +265,7 @@ class Session:
         self._requests.submit(task, take_answer)
 
     def open_scene(self, opening: OpenScene, then: Callable[[Moment], None] = lambda moment: None) -> None:
-        """Ask for a scene; the drive goes on in it.
-
-        Args:
-            opening: which.
-            then: called with its first moment, once it is there.
-        """
+        """Ask for a scene; the drive goes on in it."""
 
         def take(moment: Moment) -> None:
             self._opened(moment, opening)

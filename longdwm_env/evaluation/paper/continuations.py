@@ -122,12 +122,6 @@ def too_short(source: ClipSource, num_frames: int) -> InvalidConfig:
 def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0) -> Iterator[Sample]:
     """Cut samples from clips, one from each, until there are ``count``.
 
-    Args:
-        source: of clips with poses.
-        count: most samples; fewer where the source has fewer long enough.
-        num_frames: T, frames to continue.
-        first: frame of a clip that is given.
-
     Raises:
         InvalidConfig: no clip is long enough, or none has poses.
     """

@@ -90,13 +90,7 @@ class ToldAsTrained(LongDWMPipeline):
 
     @classmethod
     def made_of(cls, pipeline: LongDWMPipeline, coarse: bool = False, fine: bool = False) -> LongDWMPipeline:
-        """The same components and settings.
-
-        Args:
-            pipeline: whose.
-            coarse: whether the Coarse model is given warps and motion.
-            fine: whether the Fine model is.
-        """
+        """The same components and settings."""
         if coarse and fine:
             return pipeline
         made = cls(**pipeline.components, settings=pipeline.settings.to_json())

@@ -124,11 +124,6 @@ def keep(
 def finish(folder: EvaluationFolder, rank_by: str | None, read: dict[str, str]) -> Summary:
     """Put the episodes together and write report, tables and summary.
 
-    Args:
-        folder: with all episodes.
-        rank_by: see ``evaluate``.
-        read: hashes of what the episodes were driven with.
-
     Raises:
         InvalidConfig: some of it has changed since, so nothing tells which episodes were driven with what.
         NotKept: the files cannot be written.

@@ -22,11 +22,7 @@ WARPS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One system is better than another by one measure.
-
-    Attributes:
-        paper: what the paper found, in a few words.
-    """
+    """One system is better than another by one measure."""
 
     better: str
     worse: str
