@@ -16,7 +16,7 @@ from longdwm_env.geometry.layout import RoadLayout
 from longdwm_env.models.closed_loop.composition import FrameComposer
 from longdwm_env.models.closed_loop.generation import Generation
 from longdwm_env.models.closed_loop.long_video import drive_on, passes
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.closed_loop.samples import Sampling
 from longdwm_env.models.closed_loop.street_tones import StreetTones
 from longdwm_env.models.codec.cpu_codec import quick_on_cpu
@@ -154,14 +154,14 @@ class LongDWMPipeline(SafetensorsPipeline):
             raise ValueError("this pipeline has no tokenizer or no text encoder: give prompt_embeds")
         task = partial(self._encoded_text, list(prompts))
         # With its last bits all that is generated would depend on the number of threads.
-        return Lanes(torch.get_num_threads()).run([task])[0] if self._in_lanes else task()
+        return SampleThreads(torch.get_num_threads()).run([task])[0] if self._in_threads else task()
 
     @torch.no_grad()
     def _encoded_text(self, prompts: list[str]) -> Tensor:
         return encode_prompts(self.tokenizer, self.text_encoder, prompts, self.prompt_tokens, self._execution_device)
 
     @property
-    def _in_lanes(self) -> bool:
+    def _in_threads(self) -> bool:
         """Whether samples are made side by side, each by one thread: by a small model on a CPU."""
         return isinstance(self.vae, MiniAutoencoder) and self._execution_device.type == "cpu"
 
@@ -193,7 +193,7 @@ class LongDWMPipeline(SafetensorsPipeline):
             self.vae.enable_slicing()
         made = Generation(
             self.coarse_model, self.fine_model, codec, self.settings, device, self.coarse.dtype, micro_batch,
-            in_lanes=self._in_lanes, gap_batch=gap_batch,
+            in_threads=self._in_threads, gap_batch=gap_batch,
         )  # fmt: skip
         if self.compositor is not None:
             made.composer = FrameComposer(self.compositor, device)
@@ -343,7 +343,7 @@ class LongDWMPipeline(SafetensorsPipeline):
         generation = self.generation(micro_batch, gaps_at_once)
         generation.coarse.guidance = generation.fine.guidance = lambda: self._guidance_scale
         if callback is not None:  # it counts steps
-            generation.lanes = Lanes(1)
+            generation.threads = SampleThreads(1)
         coarse, fine = steps_from(self.settings, num_inference_steps)
         numbers = count()
 

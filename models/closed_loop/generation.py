@@ -62,7 +62,7 @@ class Generation(ModelPasses):
                 partial(self._composed_second, presents[i], poses[i], sampling, num_frames, goes_on_composed)
                 for i in composed
             ]
-            # One task a driver: none waits for the others' keyframes. A single one shares its frames among the lanes.
+            # One task a driver: none waits for the others' keyframes. A single one shares its frames among the threads.
             clips = self.run(tasks) if len(tasks) > 1 else [tasks[0]()]
             made |= dict(zip(composed, clips, strict=True))
         if filled:
@@ -94,7 +94,7 @@ class Generation(ModelPasses):
     def _composed_second(
         self, present: Present, poses: FloatArray, sampling: Sampling, num_frames: int, and_keyframe: bool
     ) -> Images:
-        """A second of one driver: the keyframe, then the frames between, side by side where lanes are free."""
+        """A second of one driver: the keyframe, then the frames between, side by side where threads are free."""
         surroundings = present.surroundings or Surroundings(np.concatenate([np.zeros((1, 3)), poses]))
         known = (present.history[-1], surroundings, present.camera)
         parts = self._begun.parts(*known) if and_keyframe else SecondParts(*known)
@@ -104,7 +104,7 @@ class Generation(ModelPasses):
             assert matched is not None
             return self._composed_keyframe(present, matched, coarse[1], parts)
 
-        # Beside the Coarse model another lane does what the keyframe needs and it does not say; beside the keyframe,
+        # Beside the Coarse model another thread does what the keyframe needs and it does not say; beside the keyframe,
         # what the frames before it need and it does not say.
         tasks: list[Callable[[], Images | None]] = [
             *joined(
@@ -142,9 +142,9 @@ class Generation(ModelPasses):
     def _composed_frames(
         self, present: Present, keyframe: Images, numbers: Sequence[int], parts: SecondParts
     ) -> Images:
-        """Frames of a second whose keyframe is there, (N, H, W, 3), side by side where lanes are free."""
+        """Frames of a second whose keyframe is there, (N, H, W, 3), side by side where threads are free."""
         between = [number for number in numbers if number < clock.FRAMES_PER_INTERVAL]
-        shares = [between[first :: self.lanes.count] for first in range(min(self.lanes.count, len(between)))]
+        shares = [between[first :: self.threads.count] for first in range(min(self.threads.count, len(between)))]
         made = self.run([partial(self._composed_between, present, keyframe, share, parts) for share in shares])
         frames = {
             number: image

@@ -3,7 +3,7 @@
 Work runs in batches of one fixed size, filled up by repeating the last sample: matrix products of different batch sizes
 differ in their last bits, so this is what makes the result of a sample independent of the batch that it came in. On a
 CPU even its place in the batch shows in the last bits, and so does the number of threads; there each sample is made
-alone, by one thread, and as many at a time as there are cores (``lanes``).
+alone, by one thread, and as many at a time as there are cores (``threads``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from longdwm_env import clock, timing
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.closed_loop.samples import CoarseInputs, Gap, Present, Sampling
 from longdwm_env.models.codec.video_codec import Codec, uint8_from_images
 from longdwm_env.models.conditioning.denoiser_inputs import coarse_conditioning, fine_conditioning, motion_features
@@ -43,7 +43,7 @@ class ModelPasses:
         device: where to work.
         dtype: of latents and conditions.
         micro_batch: samples in each pass, always exactly this many.
-        in_lanes: whether passes run side by side, each on one core of the CPU, rather than one after the other.
+        in_threads: whether passes run side by side, each on one core of the CPU, rather than one after the other.
         gap_batch: gaps in each pass of the Fine model, always exactly this many; None for ``micro_batch``.
     """
 
@@ -56,7 +56,7 @@ class ModelPasses:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         micro_batch: int = 1,
-        in_lanes: bool = False,
+        in_threads: bool = False,
         gap_batch: int | None = None,
     ) -> None:
         if micro_batch < 1:
@@ -65,24 +65,29 @@ class ModelPasses:
         if self.gap_batch < 1:
             raise ValueError(f"gaps_at_once is at least 1, got {gap_batch}")
         self.coarse, self.fine, self.codec, self.settings = coarse, fine, codec, settings
-        self.device, self.dtype, self.micro_batch, self.in_lanes = torch.device(device), dtype, micro_batch, in_lanes
-        self.lanes = Lanes(torch.get_num_threads())
-        self.views = ViewEncoder(codec, settings, self.device, dtype, self.lanes)
+        self.device, self.dtype, self.micro_batch, self.in_threads = (
+            torch.device(device),
+            dtype,
+            micro_batch,
+            in_threads,
+        )
+        self.threads = SampleThreads(torch.get_num_threads())
+        self.views = ViewEncoder(codec, settings, self.device, dtype, self.threads)
         self._last_is_exact = codec.latent_frames(CLIP_FRAMES) == CLIP_FRAMES
         self._keeps_ends = self._last_is_exact and fine.transformer.config.keep_known
 
     @property
     def gaps_at_once(self) -> int:
         """How many gaps are worth giving at once."""
-        return self.gap_batch * (self.lanes.count if self.in_lanes else 1)
+        return self.gap_batch * (self.threads.count if self.in_threads else 1)
 
     @property
     def each_alone(self) -> bool:
         """Whether drivers share no pass, so that a batch of them is but several tasks, each of which asks for its own.
 
-        Lanes then have one after the other; in a GPU's passes they go together.
+        Threads then have one after the other; in a GPU's passes they go together.
         """
-        return self.in_lanes and self.micro_batch == 1
+        return self.in_threads and self.micro_batch == 1
 
     def keyframes(
         self, presents: Sequence[Present], poses: Sequence[FloatArray], sampling: Sampling
@@ -221,7 +226,7 @@ class ModelPasses:
 
     def run(self, passes: Sequence[Callable[[], Result]]) -> list[Result]:
         """Results of passes through the models, which on a CPU run side by side on one core each."""
-        return self.lanes.run(passes) if self.in_lanes else [each() for each in passes]
+        return self.threads.run(passes) if self.in_threads else [each() for each in passes]
 
     @contextmanager
     def _stage(self, name: timing.Stage) -> Iterator[None]:

@@ -21,7 +21,7 @@ from torch.nn.functional import avg_pool2d, interpolate, silu
 
 from longdwm_env.errors import NotFinite
 from longdwm_env.models import bundled, limits
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.readers.motion_volume import (
     FAR_CHANNELS,
     ROAD_CHANNELS,
@@ -107,7 +107,7 @@ class InverseDynamics(ModelMixin, ConfigMixin):
             ValueError: windows and camera differ in size, or a window is not 12 frames long.
             NotFinite: its numbers overflow.
         """
-        read = Lanes(torch.get_num_threads()).run([partial(self._read, window, camera) for window in windows])
+        read = SampleThreads(torch.get_num_threads()).run([partial(self._read, window, camera) for window in windows])
         speeds, yaw_rates = (np.array(values, dtype=np.float64) for values in zip(*read, strict=True))
         if not np.isfinite([speeds, yaw_rates]).all():
             raise NotFinite("the inverse-dynamics model read a motion that is not finite: its weights have diverged")

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from longdwm_env import clock
 from longdwm_env.errors import NotFinite
 from longdwm_env.models import bundled, limits
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.readers.reader_files import has_weights, load_bundled, load_network
 from longdwm_env.types import FloatArray, Images
 
@@ -163,7 +163,7 @@ class DrivingEncoder(ModelMixin, ConfigMixin):
         count = len(windows)
         if self.device.type == "cpu":
             alone = [partial(self.read, windows[index : index + 1]) for index in range(count)]
-            parts = Lanes(torch.get_num_threads()).run(alone)
+            parts = SampleThreads(torch.get_num_threads()).run(alone)
         else:
             parts = [
                 self.read(np.concatenate([windows, np.repeat(windows[-1:], -count % GPU_BATCH, axis=0)]), GPU_BATCH)

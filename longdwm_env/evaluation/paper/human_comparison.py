@@ -41,12 +41,8 @@ def build_page(
 ) -> tuple[Path, Path]:
     """Write ``out`` (the page) and its key (``.key.json``).
 
-    Args:
-        pairs: to show.
-        names: of model a and model b; they appear in the key only.
-        out: html file.
-        questions: which of ``QUESTIONS`` to ask.
-        seed: of order and sides.
+    The names of model a and model b appear in the key only; ``questions`` are some of ``QUESTIONS``; the seed
+    decides order and sides.
 
     Raises:
         InvalidConfig: there is no pair, or no such question.

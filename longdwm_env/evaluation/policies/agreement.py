@@ -22,7 +22,7 @@ class TermAgreement:
     """One number in both worlds.
 
     Attributes:
-        name: of ``FACTS``.
+        name: of ``METRICS``.
         policies: that have it in both worlds.
         simulator, world: (P,) means over the same scenes.
         simulator_interval, world_interval: (P, 2); NaN for a policy that has the number in one scene only.

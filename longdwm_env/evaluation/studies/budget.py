@@ -78,11 +78,7 @@ def larger(config: LongDWMConfig) -> TransformerConfig:
 def stage_config(part: Part, budget: Budget, seed: int, is_small: bool) -> StageConfig:
     """How a part is trained.
 
-    Args:
-        part: which one.
-        budget: of the study.
-        seed: of the training.
-        is_small: of the debug size: float32, so that it runs beside anything.
+    What is small is of the debug size, in float32, so that it runs beside anything.
     """
     steps = budget.steps[part.kind]
     loop = LoopConfig(
