@@ -121,15 +121,7 @@ class InverseDynamics(ModelMixin, ConfigMixin):
 
 
 def load_inverse_dynamics(folder: str | Path, device: str | torch.device = "cpu") -> InverseDynamics:
-    """A trained reader from a folder, as float32; see ``load_network``.
-
-    Args:
-        folder: with ``config.json`` and safetensors.
-        device: where it works.
-
-    Raises:
-        MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
-    """
+    """A trained reader from a folder, as float32; arguments and errors are those of ``load_network``."""
     return load_network(InverseDynamics, Path(folder), "inverse-dynamics", device)
 
 
@@ -140,9 +132,5 @@ def has_bundled_inverse_dynamics() -> bool:
 
 @lru_cache(maxsize=4)
 def bundled_inverse_dynamics(device: str = "cpu") -> InverseDynamics:
-    """The reader whose weights come with the package, loaded once per process and device.
-
-    Raises:
-        MissingWeights: they are not there, or damaged.
-    """
+    """The reader that comes with the package, loaded once per process and device; see ``load_bundled``."""
     return load_bundled(InverseDynamics, BUNDLED, "inverse-dynamics", device)

@@ -196,15 +196,7 @@ def windows_of(video: Images, stride: int = WINDOW_FRAMES // 2) -> Images:
 
 
 def load_scorer(folder: str | Path, device: str | torch.device = "cpu") -> DrivingEncoder:
-    """A trained encoder from a folder that ``save_pretrained`` or ``longdwm train ship-scorer`` wrote, as float32.
-
-    Args:
-        folder: with ``config.json`` and safetensors.
-        device: where it works.
-
-    Raises:
-        MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
-    """
+    """A trained encoder from a folder, as float32; arguments and errors are those of ``load_network``."""
     return load_network(DrivingEncoder, Path(folder), "scorer", device)
 
 
@@ -215,9 +207,5 @@ def has_bundled_scorer() -> bool:
 
 @lru_cache(maxsize=4)
 def bundled_scorer(device: str = "cpu") -> DrivingEncoder:
-    """The scorer whose weights come with the package, loaded once per process and device.
-
-    Raises:
-        MissingWeights: they are not there, or damaged.
-    """
+    """The scorer that comes with the package, loaded once per process and device; see ``load_bundled``."""
     return load_bundled(DrivingEncoder, BUNDLED, "scorer", device)

@@ -41,6 +41,20 @@ class Entry:
     facts: JsonObject
 
 
+class ClipsInShards:
+    """Clips read back from a folder of shards."""
+
+    entries: list[Entry]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest clip."""
+        return max(entry.facts["frames"] for entry in self.entries)
+
+
 @dataclass(frozen=True)
 class BadLimit:
     """How much damage is skipped with a report before it becomes an error: a share of all, and always at least one."""
