@@ -96,9 +96,7 @@ def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> 
     )
 
 
-def made(
-    recipe: Recipe, stage: str, config: StageConfig, device: str = "cpu", seed: int = 0
-) -> tuple[Objective, Batch]:
+def made(recipe: Recipe, stage: str, config: StageConfig, device: str = "cpu") -> tuple[Objective, Batch]:
     """A stage's objective with random weights, and a micro-batch of zeros for it.
 
     Raises:
@@ -111,7 +109,7 @@ def made(
         raise InvalidConfig(f"what {stage} needs is of models of CogVideoX's kind alone, not of {recipe.preset}")
     # Which frames are known are numbers, and here are none: all are computed.
     coarse, fine = (replace(transformer, keep_known=False) for transformer in (model.coarse, model.fine))
-    pipeline = build(replace(model, coarse=coarse, fine=fine), seed=seed, device=device, text_encoder=False)
+    pipeline = build(replace(model, coarse=coarse, fine=fine), device=device, text_encoder=False)
     objective = _objective(stage, config, pipeline)
     if device != "cpu":
         objective.to(device)
