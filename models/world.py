@@ -28,8 +28,8 @@ from longdwm_env.models.closed_loop.known_map import (
 from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX
-from longdwm_env.models.closed_loop.standstill import held, stands
-from longdwm_env.models.closed_loop.street import has_street, street_second, with_street
+from longdwm_env.models.closed_loop.standstill import as_seen
+from longdwm_env.models.closed_loop.street import has_street, shows_street, street_second, with_street
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.closed_loop.trial import suspecting
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, restyled
@@ -162,7 +162,8 @@ class DiffusionWorld:
 
     def _begun(self, scene: Scene, camera: Camera, seed: int) -> WorldState:
         arrays, values = self._memory.begin(scene, camera, seed)
-        if self.pipeline.compositor is not None:
+        composes = self.pipeline.compositor is not None
+        if composes:
             beside, said = scenery_arrays(scene)
             arrays, values = {**arrays, **beside}, {**values, **said}
         changed = scene.log_prompt is not None and says_conditions(scene.prompt)
@@ -175,7 +176,7 @@ class DiffusionWorld:
             drawn = {**arrays, "frames": self._redrawn(state)[None]}
             state = replace(state, arrays=drawn, values={**values, "redrawn": True})
         # A street that is carried on obeys no prompt, as the models do.
-        return with_street(state) if self._shows_street(state) and not changed else state
+        return with_street(state) if shows_street(state, self._settings, composes) and not changed else state
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -248,13 +249,6 @@ class DiffusionWorld:
             passes.append(partial(prediction_spread, self._generation, present, trajectory.poses[step - 1], sampling))
         return np.array(self._generation.run(passes))
 
-    def _shows_street(self, state: WorldState) -> bool:
-        """Whether a drive carries on the street of its first picture, as nothing else is known."""
-        settings = self._settings
-        composed = settings.compose_without_map and self.pipeline.compositor is not None
-        known = "layout_corners" in state.arrays or state.actors is not None
-        return settings.street_without_map and not composed and not known
-
     def _seconds(
         self, given: Sequence[tuple[WorldState, FloatArray, ActorTracks | None]], num_frames: int
     ) -> list[Second]:
@@ -286,7 +280,7 @@ class DiffusionWorld:
         seconds = []
         for clip, present, (state, ahead, others) in zip(made, presents, given, strict=True):
             now = state.arrays["track"][-1]
-            frames = self._held(state, clip, ahead, others, num_frames)
+            frames = as_seen(clip, state, ahead, others, num_frames)
             if frames is clip and num_frames < len(clip) and self._generation.composes(present):
                 assert present.surroundings is not None
                 opened = Opened(present.history[-1], clip[-1], present.surroundings.poses, others)
@@ -356,15 +350,6 @@ class DiffusionWorld:
         """The other road users at some frames to come and now, near or far, in the picture or not."""
         with timing.stage("geometry"):
             return self.road_users.ahead(state, trajectory, camera_of(state), layout_near(state), frames)
-
-    def _held(
-        self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
-    ) -> Images:
-        """A generated clip as it is seen: while the ego stands, what no road user moves through stays as it was."""
-        if others is None or not stands(ahead[:num_frames]):
-            return clip
-        camera = camera_of(state)
-        return held(clip[:num_frames], state.arrays["frames"][-1], others, state.arrays["track"][-1], camera)
 
     def _surroundings(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> Surroundings | None:
         """What is known of the frames to come, in the world frame."""
