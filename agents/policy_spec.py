@@ -38,8 +38,6 @@ class PolicySpec:
 
     Attributes:
         text: as it was written; what reports call the policy.
-        target: the name without parameters.
-        parameters: for the factory.
         degradations: for ``degraded``; ``blind`` among them.
         needs: of the environment, as far as the name says.
     """

@@ -100,14 +100,10 @@ class Episodes:
 
     Attributes:
         world: what answers trajectories with frames.
-        source: where episodes start.
-        action_mode: what an action means.
-        obs_mode: what an observation holds.
         control_frames: frames that are executed per action.
         max_frames: frames after which an episode is truncated.
         camera: instead of the scenes' own; None to keep theirs.
         prompt: instead of the scenes' own; None to keep theirs.
-        reward: terms and weights.
         car: the ego's body.
     """
 

@@ -19,6 +19,7 @@ RENAMED = {
     "longdwm_env.models.dit": "longdwm_env.models.network.dit",
     "longdwm_env.models.inverse_dynamics": "longdwm_env.models.readers.inverse_dynamics",
     "longdwm_env.models.mini_codec": "longdwm_env.models.codec.mini_codec",
+    "longdwm_env.models.peers": "longdwm_env.evaluation.peers",
     "longdwm_env.models.scorer": "longdwm_env.models.readers.scorer",
     "longdwm_env.models.text": "longdwm_env.models.conditioning.text",
     "longdwm_env.settings": "longdwm_env.env_options",

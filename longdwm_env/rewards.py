@@ -175,7 +175,6 @@ class Reward:
     """Terms and their weights: what ``gym.make(..., reward=...)`` asked for.
 
     Attributes:
-        weights: terms and weights.
         stand_ins: learned terms for where others are unavailable; only the default reward has any.
     """
 

@@ -57,13 +57,7 @@ def weights_readme(card: str, use: str, library: str, task: str) -> str:
 
 
 def hub_card(pipeline: DiffusionPipeline, settings: LongDWMSettings, repo_id: str) -> ModelCard:
-    """The card of a pipeline: how to use it and its size; and the card that lay beside its weights, where one did.
-
-    Args:
-        pipeline: to describe.
-        settings: of it.
-        repo_id: where it goes.
-    """
+    """The card of a pipeline: how to use it and its size; and the card that lay beside its weights, where one did."""
     height, width = settings.image_size
     sizes = {
         name: sum(weight.numel() for weight in part.parameters())

@@ -1,11 +1,13 @@
 """What people hand to the pipeline, brought into its own form; and frames into the form they ask for."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import PIL.Image
 import torch
+from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from longdwm_env import clock
@@ -25,6 +27,18 @@ Source = torch.Generator | int | None
 
 Videos = list[list[PIL.Image.Image]] | np.ndarray | Tensor
 """See ``LongDWMPipelineOutput``."""
+
+
+@dataclass
+class LongDWMPipelineOutput(BaseOutput):
+    """Frames of B videos.
+
+    Attributes:
+        frames: "pil": a list of B lists of pictures; "np": float (B, T, H, W, 3) in [0, 1]; "pt": float (B, T, 3, H, W)
+            in [0, 1]; "latent": (B, S, C, h, w), the keyframes' latents, one for each second begun.
+    """
+
+    frames: Videos
 
 
 def as_list(value: object, count: int) -> list[Any]:
@@ -143,39 +157,61 @@ def check_call(
         raise ValueError(f"a callback may ask for {callback_tensor_inputs_allowed}, not for {sorted(unknown)}")
 
 
-def rollout_length(settings: LongDWMSettings, keyframes_per_rollout: int | None) -> int:
-    """Keyframes of a rollout, from the argument as in ``LongDWMPipeline.stream``.
+def steps_from(settings: LongDWMSettings, num_inference_steps: int | tuple[int, int] | None) -> tuple[int, int]:
+    """Denoising steps of the Coarse and the Fine model, from the argument as in ``LongDWMPipeline.stream``.
 
     Raises:
-        ValueError: the Coarse model does not make so many at once.
+        ValueError: there is not a step.
     """
-    at_once = settings.keyframes - 1 if keyframes_per_rollout is None else keyframes_per_rollout
-    if not 1 <= at_once < settings.keyframes:
-        raise ValueError(f"keyframes_per_rollout is 1 to {settings.keyframes - 1}, got {at_once}")
-    return at_once
+    asked = (settings.coarse_steps, settings.fine_steps) if num_inference_steps is None else num_inference_steps
+    coarse, fine = (asked, asked) if isinstance(asked, int) else asked
+    if min(coarse, fine) < 1:
+        raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
+    return coarse, fine
 
 
-def drive_from(
-    settings: LongDWMSettings,
-    image: Picture,
-    trajectory: str | Trajectory | FloatArray,
-    seconds: float,
-    camera: Camera | None,
-    text: Tensor,
-    seed: int,
-    keyframes_per_rollout: int | None,
-    layout: RoadLayout | None = None,
-) -> Drive:
-    """A long video to make, from arguments as in ``LongDWMPipeline.stream`` and a prompt's embedding (S, D).
+@dataclass(frozen=True)
+class Way:
+    """What is the same for all videos of a call: arguments as in ``LongDWMPipeline.stream``."""
 
-    Raises:
-        ValueError: an argument is out of range; the message says what is allowed.
-    """
-    num_frames = clock.frames_in(seconds)
-    at_once = rollout_length(settings, keyframes_per_rollout)
-    history, camera = prepare_history(image, camera, settings)
-    most = min(settings.history_keyframes, settings.keyframes - at_once)
-    return Drive(history, camera, path_poses(trajectory, num_frames), text, seed, num_frames, at_once, most, layout)
+    trajectory: str | Trajectory | FloatArray
+    seconds: float
+    camera: Camera | None
+    keyframes_per_rollout: int | None
+    layout: RoadLayout | None
+
+    @property
+    def num_frames(self) -> int:
+        """Frames to make."""
+        return clock.frames_in(self.seconds)
+
+    @property
+    def whole_seconds(self) -> int:
+        """Seconds begun."""
+        return -(-self.num_frames // clock.FRAMES_PER_INTERVAL)
+
+    def rollout_length(self, settings: LongDWMSettings) -> int:
+        """Keyframes of a rollout.
+
+        Raises:
+            ValueError: the Coarse model does not make so many at once.
+        """
+        at_once = settings.keyframes - 1 if self.keyframes_per_rollout is None else self.keyframes_per_rollout
+        if not 1 <= at_once < settings.keyframes:
+            raise ValueError(f"keyframes_per_rollout is 1 to {settings.keyframes - 1}, got {at_once}")
+        return at_once
+
+    def drive(self, settings: LongDWMSettings, image: Picture, text: Tensor, seed: int) -> Drive:
+        """One video to make, with a prompt's embedding (S, D).
+
+        Raises:
+            ValueError: an argument is out of range; the message says what is allowed.
+        """
+        at_once = self.rollout_length(settings)
+        history, camera = prepare_history(image, self.camera, settings)
+        most = min(settings.history_keyframes, settings.keyframes - at_once)
+        poses = path_poses(self.trajectory, self.num_frames)
+        return Drive(history, camera, poses, text, seed, self.num_frames, at_once, most, self.layout)
 
 
 def output_from_parts(videos: Sequence[Sequence[Images | Tensor]], output_type: str) -> Videos:

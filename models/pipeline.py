@@ -1,27 +1,22 @@
-"""The diffusers pipeline: components, saving and loading, and long videos without an agent."""
+"""The diffusers pipeline: its components at work, and long videos without an agent."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import count
-from pathlib import Path
 from typing import Any, Literal
 
 import diffusers
 import torch
-from diffusers import AutoencoderKLCogVideoX, DiffusionPipeline
+from diffusers import AutoencoderKLCogVideoX
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
-from diffusers.utils import BaseOutput, is_accelerate_available
 from torch import Tensor
 
-from longdwm_env import clock
 from longdwm_env.geometry.layout import RoadLayout
-from longdwm_env.io.files import atomic_write_bytes
-from longdwm_env.models import card
+from longdwm_env.models.closed_loop.composition import FrameComposer
 from longdwm_env.models.closed_loop.generation import Generation
 from longdwm_env.models.closed_loop.long_video import drive_on, passes
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.closed_loop.samples import Sampling
 from longdwm_env.models.closed_loop.street_tones import StreetTones
 from longdwm_env.models.codec.cpu_codec import quick_on_cpu
@@ -30,21 +25,22 @@ from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec
 from longdwm_env.models.compositor import Compositor
 from longdwm_env.models.conditioning.text import PromptEncoder, encode_prompts
-from longdwm_env.models.folder import check_components_finite, check_finite, module_weights
 from longdwm_env.models.inputs import (
+    LongDWMPipelineOutput,
     Picture,
     Videos,
+    Way,
     as_list,
     check_call,
-    drive_from,
     output_from_parts,
-    rollout_length,
     seed_from,
     seeds_from,
+    steps_from,
 )
 from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.network.sampler import steps_of
+from longdwm_env.models.safetensors_pipeline import SafetensorsPipeline
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import Camera, FloatArray, Images, Trajectory
 
@@ -56,19 +52,7 @@ OutputType = Literal["pil", "np", "pt", "latent"]
 Callback = Callable[..., dict[str, Tensor] | None]
 
 
-@dataclass
-class LongDWMPipelineOutput(BaseOutput):
-    """Frames of B videos.
-
-    Attributes:
-        frames: "pil": a list of B lists of pictures; "np": float (B, T, H, W, 3) in [0, 1]; "pt": float (B, T, 3, H, W)
-            in [0, 1]; "latent": (B, S, C, h, w), the keyframes' latents, one for each second begun.
-    """
-
-    frames: Videos
-
-
-class LongDWMPipeline(DiffusionPipeline):
+class LongDWMPipeline(SafetensorsPipeline):
     """Long driving videos from one picture and a trajectory.
 
     Args:
@@ -123,48 +107,6 @@ class LongDWMPipeline(DiffusionPipeline):
         self._interrupt = False
         self._num_timesteps = 0
 
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: object) -> "LongDWMPipeline":
-        """As in diffusers, but safetensors alone: a pickle is never loaded.
-
-        Raises:
-            ValueError: ``use_safetensors=False`` is asked for.
-            MissingWeights: a weight is not a finite number.
-        """
-        if not kwargs.setdefault("use_safetensors", True):
-            raise ValueError("weights are loaded from safetensors alone")
-        if not is_accelerate_available():
-            # What diffusers would do anyhow, after a warning. accelerate comes with the training extra alone.
-            kwargs.setdefault("low_cpu_mem_usage", False)
-        # Tables that are computed, not stored, would come to lie on the default device of the caller, "meta" even.
-        with torch.device("cpu"):
-            pipeline: LongDWMPipeline = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        for component in pipeline.components.values():
-            if isinstance(component, torch.nn.Module):
-                # Read from a file, weights lie at any address, and matrix kernels round by alignment: copied to memory
-                # of PyTorch's own, they give the same bits at every loading.
-                for tensor in (*component.parameters(), *component.buffers()):
-                    tensor.data = tensor.data.clone()
-        check_components_finite(pipeline.components, pretrained_model_name_or_path)
-        return pipeline
-
-    def save_pretrained(self, save_directory: str | Path, *args: object, **kwargs: object) -> None:
-        """As in diffusers, and a file by which diffusers finds this class (``card.OPENER``)."""
-        atomic_write_bytes(Path(save_directory) / card.OPENER, card.OPENER_TEXT.encode())
-        super().save_pretrained(str(save_directory), *args, **kwargs)
-
-    def _upload_folder(self, working_dir: str | Path, repo_id: str, *args: object, **kwargs: object) -> object:
-        """Both ways to the hub end here: the card is written unless there is one already."""
-        readme = Path(working_dir) / card.CARD
-        if card.is_unwritten(readme):
-            card.hub_card(self, self.settings, repo_id).save(readme)
-        return super()._upload_folder(working_dir, repo_id, *args, **kwargs)
-
-    @property
-    def settings(self) -> LongDWMSettings:
-        """What generation needs beside the weights."""
-        return LongDWMSettings.from_json(self.config.settings)
-
     @property
     def codec(self) -> Codec:
         """The autoencoder as a codec."""
@@ -212,14 +154,14 @@ class LongDWMPipeline(DiffusionPipeline):
             raise ValueError("this pipeline has no tokenizer or no text encoder: give prompt_embeds")
         task = partial(self._encoded_text, list(prompts))
         # With its last bits all that is generated would depend on the number of threads.
-        return Lanes(torch.get_num_threads()).run([task])[0] if self._in_lanes else task()
+        return SampleThreads(torch.get_num_threads()).run([task])[0] if self._in_threads else task()
 
     @torch.no_grad()
     def _encoded_text(self, prompts: list[str]) -> Tensor:
         return encode_prompts(self.tokenizer, self.text_encoder, prompts, self.prompt_tokens, self._execution_device)
 
     @property
-    def _in_lanes(self) -> bool:
+    def _in_threads(self) -> bool:
         """Whether samples are made side by side, each by one thread: by a small model on a CPU."""
         return isinstance(self.vae, MiniAutoencoder) and self._execution_device.type == "cpu"
 
@@ -249,39 +191,13 @@ class LongDWMPipeline(DiffusionPipeline):
         if gap_batch is not None and gap_batch > 1 and isinstance(self.vae, AutoencoderKLCogVideoX):
             # Transformers gain from a batch; the autoencoder does not, and twelve clips at once would not fit.
             self.vae.enable_slicing()
-        return Generation(
-            self.coarse_model,
-            self.fine_model,
-            codec,
-            self.settings,
-            device,
-            self.coarse.dtype,
-            micro_batch,
-            in_lanes=self._in_lanes,
-            compositor=self.compositor,
-            gap_batch=gap_batch,
-        )
-
-    def load_lora_weights(
-        self,
-        weights: str | Path | Mapping[str, Tensor],
-        component: Literal["coarse", "fine"],
-        adapter_name: str | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Load a LoRA into one transformer; needs the package peft.
-
-        Args:
-            weights: a folder, a hub id or a state dictionary, as in diffusers' ``load_lora_adapter``.
-            component: which transformer.
-            adapter_name: what to call it.
-            kwargs: as in ``load_lora_adapter``.
-        """
-        kwargs.setdefault("prefix", None)
-        kwargs.setdefault("use_safetensors", True)
-        transformer = getattr(self, component)
-        transformer.load_lora_adapter(weights, adapter_name=adapter_name, **kwargs)
-        check_finite(module_weights(transformer), f"{component} with this LoRA")
+        made = Generation(
+            self.coarse_model, self.fine_model, codec, self.settings, device, self.coarse.dtype, micro_batch,
+            in_threads=self._in_threads, gap_batch=gap_batch,
+        )  # fmt: skip
+        if self.compositor is not None:
+            made.composer = FrameComposer(self.compositor, device)
+        return made
 
     @torch.no_grad()
     def stream(
@@ -332,23 +248,13 @@ class LongDWMPipeline(DiffusionPipeline):
         Yields:
             uint8 (T, H, W, 3), T = 12 but for a last part: the frames after the image, ``seconds`` * 12 in all.
         """
-        text = self._embed([prompt], prompt_embeds)
-        unconditional = self._guide(guidance_scale, [negative_prompt], negative_prompt_embeds, callback_on_step_end)
-        generation = self._for_call(micro_batch, callback_on_step_end, gaps_at_once)
-        sampling = self._sampling(num_inference_steps, callback_on_step_end, ("latents",))
-        sampling = replace(sampling, unconditional_text=unconditional)
-        self._count_steps(generation, sampling, clock.frames_in(seconds), keyframes_per_rollout)
-        drive = drive_from(
-            self.settings,
-            image,
-            trajectory,
-            seconds,
-            camera,
-            text[0],
-            seed_from(generator),
-            keyframes_per_rollout,
-            layout,
-        )
+        text, generation, sampling = self._call(
+            [prompt], prompt_embeds, [negative_prompt], negative_prompt_embeds, guidance_scale, num_inference_steps,
+            callback_on_step_end, ("latents",), micro_batch, gaps_at_once,
+        )  # fmt: skip
+        way = Way(trajectory, seconds, camera, keyframes_per_rollout, layout)
+        self._num_timesteps = self._steps(generation, sampling, way)
+        drive = way.drive(self.settings, image, text[0], seed_from(generator))
         self._interrupt = False
         for clip, _ in drive_on(generation, drive, sampling, lambda: self._interrupt):
             yield clip
@@ -377,28 +283,12 @@ class LongDWMPipeline(DiffusionPipeline):
         layout: RoadLayout | None = None,
         gaps_at_once: int | None = None,
     ) -> LongDWMPipelineOutput | tuple[Videos]:
-        """Whole videos at once; ``stream`` is the one for long ones.
+        """Whole videos at once; ``stream`` is the one for long ones, and says what all its arguments are.
 
-        Args:
-            image: one picture or a list of B, each as in ``stream``.
-            trajectory: as in ``stream``, the same for all.
-            seconds: as in ``stream``.
-            prompt: one, or B.
-            negative_prompt: one, or B.
-            camera: as in ``stream``, the same for all.
-            num_inference_steps: as in ``stream``.
-            guidance_scale: as in ``stream``.
-            generator: one, or B: sources of the seeds, or the seeds. One generator gives each picture another seed.
-            keyframes_per_rollout: as in ``stream``.
-            prompt_embeds: (B, S, D) in place of ``prompt``.
-            negative_prompt_embeds: (B, S, D) in place of ``negative_prompt``.
-            output_type: see ``LongDWMPipelineOutput``; "latent" makes keyframes alone.
-            return_dict: False returns a tuple.
-            callback_on_step_end: as in ``stream``.
-            callback_on_step_end_tensor_inputs: which tensors the callback gets; there is ``latents``. None for none.
-            micro_batch: as in ``stream``.
-            layout: as in ``stream``, the same for all.
-            gaps_at_once: as in ``stream``.
+        ``image``, ``prompt``, ``negative_prompt`` and ``generator`` may be lists of B, for as many videos; one
+        generator gives each picture another seed. ``prompt_embeds`` are (B, S, D). All else is the same for all.
+        ``output_type``: see ``LongDWMPipelineOutput``; "latent" makes keyframes alone. ``return_dict``: False returns a
+        tuple. ``callback_on_step_end_tensor_inputs``: which tensors the callback gets: ``latents``, or None for none.
 
         Returns:
             The frames after the image, ``seconds`` * 12 for each video.
@@ -409,43 +299,61 @@ class LongDWMPipeline(DiffusionPipeline):
         images = as_list(image, 1)
         batch = len(images)
         prompts, negatives = as_list(prompt, batch), as_list(negative_prompt, batch)
-        num_frames = clock.frames_in(seconds)
         shown = callback_on_step_end_tensor_inputs
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             shown = callback_on_step_end.tensor_inputs
         check_call(prompts, batch, output_type, shown, self._callback_tensor_inputs)
-        text = self._embed(prompts, prompt_embeds)
-        unconditional = self._guide(guidance_scale, negatives, negative_prompt_embeds, callback_on_step_end)
+        text, generation, sampling = self._call(
+            prompts, prompt_embeds, negatives, negative_prompt_embeds, guidance_scale, num_inference_steps,
+            callback_on_step_end, shown or (), micro_batch, gaps_at_once,
+        )  # fmt: skip
         seeds = seeds_from(generator, batch)
-        generation = self._for_call(micro_batch, callback_on_step_end, gaps_at_once)
-        sampling = self._sampling(num_inference_steps, callback_on_step_end, shown or ())
-        fill = output_type != "latent"
-        self._count_steps(generation, sampling, num_frames, keyframes_per_rollout, fill, batch)
+        way, fill = Way(trajectory, seconds, camera, keyframes_per_rollout, layout), output_type != "latent"
+        self._num_timesteps = batch * self._steps(generation, sampling, way, fill)
         self._interrupt = False
         videos = []
-        with self.progress_bar(total=batch * -(-num_frames // clock.FRAMES_PER_INTERVAL)) as progress:
+        with self.progress_bar(total=batch * way.whole_seconds) as progress:
             for index, picture in enumerate(images):
-                own = None if unconditional is None else unconditional[index : index + 1]
-                drive = drive_from(
-                    self.settings,
-                    picture,
-                    trajectory,
-                    seconds,
-                    camera,
-                    text[index],
-                    seeds[index],
-                    keyframes_per_rollout,
-                    layout,
-                )
+                drive = way.drive(self.settings, picture, text[index], seeds[index])
                 parts = []
-                guided = replace(sampling, unconditional_text=own)
-                for clip, latent in drive_on(generation, drive, guided, lambda: self._interrupt, fill):
+                for clip, latent in drive_on(generation, drive, sampling.only(index), lambda: self._interrupt, fill):
                     parts.append(clip if fill else latent[None].cpu())
                     progress.update()
                 videos.append(parts)
         self.maybe_free_model_hooks()
         frames = output_from_parts(videos, output_type)
         return LongDWMPipelineOutput(frames=frames) if return_dict else (frames,)
+
+    def _call(
+        self,
+        prompts: Sequence[str],
+        prompt_embeds: Tensor | None,
+        negatives: Sequence[str],
+        negative_prompt_embeds: Tensor | None,
+        guidance_scale: float | None,
+        num_inference_steps: int | tuple[int, int] | None,
+        callback: Callback | None,
+        shown: Sequence[str],
+        micro_batch: int | None,
+        gaps_at_once: int | None,
+    ) -> tuple[Tensor, Generation, Sampling]:
+        """Embeddings (B, S, D), models that look up the scale before each step, and how they sample."""
+        text = self._embed(prompts, prompt_embeds)
+        unconditional = self._guide(guidance_scale, negatives, negative_prompt_embeds, callback)
+        generation = self.generation(micro_batch, gaps_at_once)
+        generation.coarse.guidance = generation.fine.guidance = lambda: self._guidance_scale
+        if callback is not None:  # it counts steps
+            generation.threads = SampleThreads(1)
+        coarse, fine = steps_from(self.settings, num_inference_steps)
+        numbers = count()
+
+        def on_step(step: int, timestep: int, latents: Tensor) -> Tensor | None:
+            if callback is None:
+                return None
+            answer = callback(self, next(numbers), timestep, {"latents": latents} if "latents" in shown else {})
+            return None if answer is None else answer.get("latents")
+
+        return text, generation, Sampling(coarse, fine, self._guidance_scale, unconditional, on_step, on_step)
 
     def _embed(self, prompts: Sequence[str], given: Tensor | None) -> Tensor:
         """(B, S, D) from prompts, or what was given in their place."""
@@ -461,54 +369,16 @@ class LongDWMPipeline(DiffusionPipeline):
         may_begin = callback is not None and (given is not None or self.text_encoder is not None)
         return self._embed(negatives, given) if self.do_classifier_free_guidance or may_begin else None
 
-    def _for_call(
-        self, micro_batch: int | None, callback: Callback | None, gaps_at_once: int | None = None
-    ) -> Generation:
-        """Models that look up the scale before each step; in one lane where a callback counts steps."""
-        generation = self.generation(micro_batch, gaps_at_once)
-        generation.coarse.guidance = generation.fine.guidance = lambda: self._guidance_scale
-        if callback is not None:
-            generation.lanes = Lanes(1)
-        return generation
-
     def sampling(self) -> Sampling:
         """The pipeline's own steps and guidance, with the empty prompt to guide away from."""
         unconditional = self._guide(None, [""], None, None)
-        return replace(self._sampling(None, None, ()), unconditional_text=unconditional)
+        return Sampling(*steps_from(self.settings, None), self._guidance_scale, unconditional)
 
-    def _sampling(
-        self, num_inference_steps: int | tuple[int, int] | None, callback: Callback | None, shown: Sequence[str]
-    ) -> Sampling:
-        settings = self.settings
-        coarse, fine = settings.coarse_steps, settings.fine_steps
-        if num_inference_steps is not None:
-            given = num_inference_steps
-            coarse, fine = (given, given) if isinstance(given, int) else given
-        if min(coarse, fine) < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
-        numbers = count()
-
-        def on_step(step: int, timestep: int, latents: Tensor) -> Tensor | None:
-            if callback is None:
-                return None
-            answer = callback(self, next(numbers), timestep, {"latents": latents} if "latents" in shown else {})
-            return None if answer is None else answer.get("latents")
-
-        return Sampling(coarse, fine, self._guidance_scale, None, on_step, on_step)
-
-    def _count_steps(
-        self,
-        generation: Generation,
-        sampling: Sampling,
-        num_frames: int,
-        keyframes_per_rollout: int | None,
-        fill: bool = True,
-        videos: int = 1,
-    ) -> None:
-        at_once = rollout_length(self.settings, keyframes_per_rollout)
-        coarse, fine = passes(generation, num_frames, at_once, fill)
+    def _steps(self, generation: Generation, sampling: Sampling, way: Way, fill: bool = True) -> int:
+        """Denoising steps of one video, of all passes of both models."""
+        coarse, fine = passes(generation, way.num_frames, way.rollout_length(self.settings), fill)
         steps = [steps_of(self.scheduler, asked) for asked in (sampling.coarse_steps, sampling.fine_steps)]
-        self._num_timesteps = videos * (coarse * steps[0] + fine * steps[1])
+        return coarse * steps[0] + fine * steps[1]
 
 
 # ``DiffusionPipeline.from_pretrained`` looks for a saved pipeline's class among the names of diffusers.

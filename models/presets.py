@@ -84,11 +84,28 @@ def scheduler_arguments(prediction_type: str, snr_shift_scale: float) -> dict[st
     }
 
 
+_MINI = TransformerConfig(
+    warp_views=4,
+    layout_view=True,
+    max_text_seq_length=5,
+    temporal_compression_ratio=1,
+    spatial_interpolation_scale=1.0,
+    known_frames=True,
+    motion=True,
+    residual_warp=True,
+    mix_views=True,
+    keep_known=True,
+    stem_channels=64,
+)
+"""What transformers of mini's kind are given and how, at any size."""
+
+
 def mini() -> LongDWMConfig:
     """144 x 96 for a CPU: about 10 M and 7 M parameters, a second of driving in a few tenths of a second."""
     # So far off that only turning moves it: it holds what drives ahead at our own speed.
     coarse_sweep = ((1000.0, 1.02),)
-    coarse = TransformerConfig(
+    coarse = replace(
+        _MINI,
         num_attention_heads=5,
         num_layers=5,
         # Distant cars are a few pixels wide: docs/decisions/mini-codec.md compares numbers of components.
@@ -98,21 +115,10 @@ def mini() -> LongDWMConfig:
         # third. The paper's 13 keyframes are three.
         frames_per_token=5,
         sample_frames=3,
-        warp_views=3 + len(coarse_sweep),
-        layout_view=True,
         time_embed_dim=64,
         text_embed_dim=64,
-        max_text_seq_length=5,
         sample_width=18,
         sample_height=12,
-        temporal_compression_ratio=1,
-        spatial_interpolation_scale=1.0,
-        known_frames=True,
-        motion=True,
-        residual_warp=True,
-        mix_views=True,
-        keep_known=True,
-        stem_channels=64,
         stem_blocks=1,
         head_blocks=2,
     )
@@ -198,42 +204,23 @@ def cogvideox_2b() -> LongDWMConfig:
 
 def debug() -> LongDWMConfig:
     """48 x 32 in milliseconds: mini's classes, as small as they get. For tests."""
-    coarse = TransformerConfig(
+    coarse = replace(
+        _MINI,
         num_attention_heads=2,
         attention_head_dim=16,
         num_layers=2,
         sample_frames=13,
-        warp_views=4,
-        layout_view=True,
         time_embed_dim=16,
         text_embed_dim=16,
-        max_text_seq_length=5,
         sample_width=6,
         sample_height=4,
-        temporal_compression_ratio=1,
-        spatial_interpolation_scale=1.0,
-        known_frames=True,
-        motion=True,
-        residual_warp=True,
-        mix_views=True,
-        keep_known=True,
         stem_channels=16,
     )
     return LongDWMConfig(
         name="debug",
         coarse=coarse,
         fine=replace(coarse, sample_frames=5, warp_views=6, held_views=True, frames_per_token=3),
-        settings=LongDWMSettings(
-            image_size=(32, 48),
-            history_keyframes=3,
-            warp_variant="ground",
-            backward_warp=True,
-            matched_sweep=SweepSettings(relative=0.4),
-            coarse_sweep=((20.0, 1.8),),
-            held_ends=True,
-            road_layout=True,
-            move_vehicles=True,
-        ),
+        settings=replace(mini().settings, image_size=(32, 48), history_keyframes=3, coarse_sweep=((20.0, 1.8),)),
         codec="mini",
         codec_arguments={"encoder_channels": 8, "decoder_channels": (16, 8, 8)},
         text="mini",

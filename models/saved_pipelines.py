@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from diffusers.utils import logging as diffusers_logging
 
-from longdwm_env.errors import MissingWeights, UnknownWorld
+from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.io.names import is_there
 from longdwm_env.models.folder import check_pipeline_folder, check_weights_match, dtype_argument, picture_sizes
 from longdwm_env.models.pipeline import LongDWMPipeline
@@ -37,6 +37,28 @@ def saved_pipeline(path: str | Path, dtype: torch.dtype = torch.float32) -> Long
         raise MissingWeights(f"{folder} cannot be loaded as a LongDWMPipeline: {error}") from error
     check_weights_match(folder, pipeline.components)
     return pipeline
+
+
+def pipeline_on(
+    device: str | torch.device | None, path: str | Path, dtype: torch.dtype | None = None
+) -> LongDWMPipeline:
+    """``saved_pipeline`` on a device.
+
+    Args:
+        device: None for a GPU where there is one.
+        path: as in ``saved_pipeline``.
+        dtype: of the weights; None for bfloat16 on a GPU, float32 on a CPU.
+
+    Raises:
+        InvalidConfig: there is no such device here.
+    """
+    try:
+        chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidConfig(f"device={str(device)!r} cannot be used on this machine: {error}") from error
+    suits = torch.bfloat16 if chosen.type == "cuda" else torch.float32
+    return saved_pipeline(path, dtype or suits).to(chosen)
 
 
 def made_sizes(path: str | Path) -> tuple[ImageSize, ...]:

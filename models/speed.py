@@ -35,11 +35,7 @@ _CONFIGURATIONS: dict[WeightName, str] = {
 
 
 class NamedAttention(CogVideoXAttnProcessor2_0):
-    """CogVideoX's attention by one kernel of PyTorch's, and no other.
-
-    Args:
-        backend: which.
-    """
+    """CogVideoX's attention by one kernel of PyTorch's, and no other."""
 
     def __init__(self, backend: SDPBackend) -> None:
         super().__init__()

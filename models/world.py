@@ -5,40 +5,39 @@ A step: the next keyframe from the last few and the warp (Coarse), the frames be
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from longdwm_env import clock, timing
 from longdwm_env.episodes.lazy_frames import stack_frames
 from longdwm_env.errors import InvalidConfig, MissingWeights
 from longdwm_env.geometry.boxes import seen_boxes
-from longdwm_env.geometry.pose import compose, relative_to
+from longdwm_env.geometry.pose import compose
+from longdwm_env.models.closed_loop.drive_memory import DriveMemory
 from longdwm_env.models.closed_loop.known_map import (
     camera_of,
-    layout_arrays,
     layout_near,
     scenery_arrays,
     surroundings_of,
 )
-from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second, with_rest
+from longdwm_env.models.closed_loop.lookahead import Opened, Second, rest_of_second
 from longdwm_env.models.closed_loop.samples import Present, Sampling
 from longdwm_env.models.closed_loop.sky_memory import DRAWN_PX, DROP_PX
-from longdwm_env.models.closed_loop.standstill import held, stands
-from longdwm_env.models.closed_loop.street import has_street, street_driven, street_second, with_street
+from longdwm_env.models.closed_loop.standstill import as_seen
+from longdwm_env.models.closed_loop.street import has_street, shows_street, street_second, with_street
 from longdwm_env.models.closed_loop.surroundings import Surroundings
 from longdwm_env.models.closed_loop.trial import suspecting
 from longdwm_env.models.conditioning.restyling import DRIVING_GUIDANCE_SCALE, GUIDED_FRAMES, restyled
-from longdwm_env.models.conditioning.road_users import RoadUsers, pictured, present_during
-from longdwm_env.models.conditioning.text import contradicts, known_prompt, says_conditions, says_rain
+from longdwm_env.models.conditioning.road_users import RoadUsers, pictured
+from longdwm_env.models.conditioning.text import contradicts, says_conditions, says_rain
 from longdwm_env.models.network.uncertainty import prediction_spread
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.saved_pipelines import saved_pipeline
+from longdwm_env.models.saved_pipelines import pipeline_on
 from longdwm_env.traffic.meanwhile import TrafficKind
 from longdwm_env.traffic.traffic_record import Meanwhile
 from longdwm_env.types import (
@@ -58,17 +57,7 @@ _PROMPTS_KEPT = 64
 class DiffusionWorld:
     """A ``WorldModel`` over a ``LongDWMPipeline``; also a ``GenerativeWorld`` and an ``UncertainWorld``.
 
-    Its state holds the last few seconds of frames (array ``frames``, (N, H, W, 3) uint8, newest last), poses of the
-    last of them (array ``track``, (M, 3) in the world frame, newest last), the road's layout where the scene has a map
-    and the model knows what to do with it (arrays ``layout_corners`` and ``layout_kinds``), the other road users where
-    the scene marks them and the model moves them (``actors``, and what ``road_users`` keeps), and the prompt, camera,
-    seed, the number of frames driven and whether the first one was drawn again under another prompt (values). Where
-    seconds are finished, the rest of one is there too (``rest``).
-    A sky that is remembered is there too (array ``sky``, see ``Sky``), once a frame has shown it.
-    Where neither map nor road users are known and the settings say so, the first picture is there too (array
-    ``street``), and how far the car has driven from it (``street``): it is what such a drive is made of.
-    Frames, not latents, are the memory: what the agent saw is exactly what the model goes on from, whatever frame it
-    acted at, and a state does not depend on a codec's version.
+    Its state is what ``DriveMemory`` says.
     When the agent acts, its present frame is keyframe 0 and the frames whole seconds before it are the history, so a
     control period of any number of frames works alike.
 
@@ -118,7 +107,7 @@ class DiffusionWorld:
         self._coarse_steps = settings.coarse_steps if coarse_steps is None else coarse_steps
         self._fine_steps = settings.fine_steps if fine_steps is None else fine_steps
         self._guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
-        self._history = min(settings.history_keyframes, settings.keyframes - 1)
+        self._memory = DriveMemory(settings)
         self._texts: dict[str, Tensor] = {}
         self._opened_from: str | None = None
 
@@ -149,12 +138,8 @@ class DiffusionWorld:
             MissingWeights: a file is missing or damaged, or weights do not fit their configuration.
             InvalidConfig: the device does not exist here, or the image size does not fit.
         """
-        chosen = _device(device)
-        if dtype is None:
-            dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
-        pipeline = saved_pipeline(path, dtype)
         shown = str(path) if name is None else name
-        world = cls(pipeline.to(chosen), shown, image_size, micro_batch, traffic=traffic)
+        world = cls(pipeline_on(device, path, dtype), shown, image_size, micro_batch, traffic=traffic)
         world._opened_from = str(path)
         return world
 
@@ -176,15 +161,9 @@ class DiffusionWorld:
             return self._begun(scene, camera, seed)
 
     def _begun(self, scene: Scene, camera: Camera, seed: int) -> WorldState:
-        seconds = min(self._history - 1, scene.log.num_past // clock.FRAMES_PER_INTERVAL)
-        past = seconds * clock.FRAMES_PER_INTERVAL
-        frames = np.array(scene.log.images(-past, past + 1, camera))
-        prompt = known_prompt(scene.prompt) if self._settings.prompts == "conditions" else scene.prompt
-        values = {"camera": asdict(camera), "prompt": prompt, "seed": int(seed), "frames_driven": 0}
-        arrays: dict[str, NDArray[np.generic]] = {"frames": frames, "track": self._track_before(scene)}
-        if self._settings.road_layout:
-            arrays |= layout_arrays(scene)
-        if self.pipeline.compositor is not None:
+        arrays, values = self._memory.begin(scene, camera, seed)
+        composes = self.pipeline.compositor is not None
+        if composes:
             beside, said = scenery_arrays(scene)
             arrays, values = {**arrays, **beside}, {**values, **said}
         changed = scene.log_prompt is not None and says_conditions(scene.prompt)
@@ -197,7 +176,7 @@ class DiffusionWorld:
             drawn = {**arrays, "frames": self._redrawn(state)[None]}
             state = replace(state, arrays=drawn, values={**values, "redrawn": True})
         # A street that is carried on obeys no prompt, as the models do.
-        return with_street(state) if self._shows_street(state) and not changed else state
+        return with_street(state) if shows_street(state, self._settings, composes) and not changed else state
 
     def advance(
         self, states: Sequence[WorldState], trajectories: Sequence[Trajectory], num_frames: int
@@ -247,7 +226,7 @@ class DiffusionWorld:
         begun = [each for each in zip(states, rests, strict=True) if each[1] is not None]
         going_on = iter(self._gone_on(begun, num_frames))
         seconds = [next(made) if rest is None else next(going_on) for rest in rests]
-        nexts = [self._next(*each, num_frames) for each in zip(states, seconds, poses, others, strict=True)]
+        nexts = [self._memory.after(*each, num_frames) for each in zip(states, seconds, poses, others, strict=True)]
         return nexts, [second.frames[:num_frames] for second in seconds]
 
     @property
@@ -269,13 +248,6 @@ class DiffusionWorld:
             sampling = self._sampling(self._turns(present)).guided(present.guidance_scale)
             passes.append(partial(prediction_spread, self._generation, present, trajectory.poses[step - 1], sampling))
         return np.array(self._generation.run(passes))
-
-    def _shows_street(self, state: WorldState) -> bool:
-        """Whether a drive carries on the street of its first picture, as nothing else is known."""
-        settings = self._settings
-        composed = settings.compose_without_map and self.pipeline.compositor is not None
-        known = "layout_corners" in state.arrays or state.actors is not None
-        return settings.street_without_map and not composed and not known
 
     def _seconds(
         self, given: Sequence[tuple[WorldState, FloatArray, ActorTracks | None]], num_frames: int
@@ -308,7 +280,7 @@ class DiffusionWorld:
         seconds = []
         for clip, present, (state, ahead, others) in zip(made, presents, given, strict=True):
             now = state.arrays["track"][-1]
-            frames = self._held(state, clip, ahead, others, num_frames)
+            frames = as_seen(clip, state, ahead, others, num_frames)
             if frames is clip and num_frames < len(clip) and self._generation.composes(present):
                 assert present.surroundings is not None
                 opened = Opened(present.history[-1], clip[-1], present.surroundings.poses, others)
@@ -336,17 +308,10 @@ class DiffusionWorld:
         for index, (state, second) in enumerate(begun):
             if second is None or second.opened is None:
                 continue
-            opened, values = second.opened, state.values
+            opened = second.opened
             done = clock.FRAMES_PER_INTERVAL - len(second.track)
             around = surroundings_of(state, opened.poses, opened.others, self._settings.sky_memory)
-            present = Present(
-                opened.first[None],
-                camera_of(state),
-                self._text(values["prompt"]),
-                values["seed"],
-                values["frames_driven"] - done,
-                surroundings=around,
-            )
+            present = self._memory.present_at(state, self._text(state.values["prompt"]), opened.first, done, around)
             unmade.append((index, present, opened, range(done + 1, done + num_frames + 1)))
         clips = self._generation.rest_of_second(
             [present for _, present, _, _ in unmade],
@@ -386,15 +351,6 @@ class DiffusionWorld:
         with timing.stage("geometry"):
             return self.road_users.ahead(state, trajectory, camera_of(state), layout_near(state), frames)
 
-    def _held(
-        self, state: WorldState, clip: Images, ahead: FloatArray, others: ActorTracks | None, num_frames: int
-    ) -> Images:
-        """A generated clip as it is seen: while the ego stands, what no road user moves through stays as it was."""
-        if others is None or not stands(ahead[:num_frames]):
-            return clip
-        camera = camera_of(state)
-        return held(clip[:num_frames], state.arrays["frames"][-1], others, state.arrays["track"][-1], camera)
-
     def _surroundings(self, state: WorldState, others: ActorTracks | None, ahead: FloatArray) -> Surroundings | None:
         """What is known of the frames to come, in the world frame."""
         if self.pipeline.compositor is None:
@@ -415,59 +371,12 @@ class DiffusionWorld:
 
     def _present(self, state: WorldState, boxes: FloatArray | None = None) -> Present:
         values = state.values
-        history = state.arrays["frames"][:: -clock.FRAMES_PER_INTERVAL][: self._history][::-1]
-        camera = camera_of(state)
-        track, frames = state.arrays["track"], state.arrays["frames"]
-        before = layout = None
-        if 0 < self._baseline < len(track) and len(frames) > self._baseline:
-            pose: FloatArray = relative_to(track[-1 - self._baseline][None], track[-1])[0]
-            before = (frames[-1 - self._baseline], pose)
-        near = layout_near(state)
-        if near is not None:
-            layout = near.seen_from(track[-1])
-        text = self._text(values["prompt"])
         turning = values.get("redrawn", False) and values["frames_driven"] < GUIDED_FRAMES
-        guidance = DRIVING_GUIDANCE_SCALE if turning else 0.0
-        return Present(history, camera, text, values["seed"], values["frames_driven"], before, layout, boxes, guidance)
-
-    @property
-    def _baseline(self) -> int:
-        """How many frames back the matched sweep looks; 0 where the model has none."""
-        sweep = self._settings.matched_sweep
-        return 0 if sweep is None else sweep.baseline_frames
-
-    def _track_before(self, scene: Scene) -> FloatArray:
-        """World poses (M, 3) up to a scene's start: recorded, or as if the car had kept its speed and yaw rate."""
-        count = min(self._baseline, scene.log.num_past)
-        if scene.log.ego_poses is not None:
-            recorded: FloatArray = np.array(scene.log.ego_poses[scene.log.num_past - count : scene.log.num_past + 1])
-            return recorded
-        times = np.arange(-count, 1) * clock.FRAME_S
-        headings = scene.start.yaw_rate_radps * times
-        forward = scene.start.speed_mps * times
-        back = np.column_stack([forward * np.cos(headings / 2), forward * np.sin(headings / 2), headings])
-        return compose(scene.start.pose, back)
-
-    def _next(
-        self, state: WorldState, second: Second, ahead: FloatArray, others: Meanwhile, num_frames: int
-    ) -> WorldState:
-        clip = second.frames[:num_frames]
-        keep = (self._history - 1) * clock.FRAMES_PER_INTERVAL + 1
-        frames = np.concatenate([state.arrays["frames"], clip])[-keep:].copy()
-        track = state.arrays["track"]
-        driven = compose(track[-1], np.asarray(ahead[: len(clip)], dtype=np.float64))
-        newest = np.concatenate([track, driven])[-1 - self._baseline :].copy()
-        arrays = {**state.arrays, "frames": frames, "track": newest, **others.after(len(clip))}
-        values = {**state.values, "frames_driven": state.values["frames_driven"] + len(clip)}
-        if second.sky is not None:
-            arrays["sky"] = second.sky
-        if has_street(state):
-            values = street_driven(values, track[-1], driven)
-        arrays, values = with_rest(arrays, values, second.after(num_frames))
-        known = pictured(state, others.tracks, camera_of(state))
-        if "pictured" in values and known is not None:
-            values["pictured"] = list(known.ids)
-        return WorldState(arrays, values, None if others.tracks is None else present_during(others.tracks, len(clip)))
+        return replace(
+            self._memory.present(state, self._text(values["prompt"])),
+            boxes=boxes,
+            guidance_scale=DRIVING_GUIDANCE_SCALE if turning else 0.0,
+        )
 
     def _text(self, prompt: str) -> Tensor:
         """Embedding of a prompt, (S, D): the cache only saves time, the text encoder gives the same each time."""
@@ -483,14 +392,3 @@ class DiffusionWorld:
                 self._texts[prompt] = encoded = self.pipeline.encode_text([prompt])[0]
             return encoded
         return known
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidConfig(f"device={str(device)!r} cannot be used on this machine: {error}") from error
-    return chosen

@@ -41,12 +41,9 @@ class Checkpoint:
     """What a run needs to go on as if it had never stopped.
 
     Attributes:
-        step: optimizer steps done.
-        weights: trainable parameters by name.
         ema: their moving averages by name; empty without.
         ema_updates: updates that the averages have seen.
         optimizer: the optimizer's tensors, ``{parameter}/{moment}``.
-        facts: other JSON values.
     """
 
     step: int

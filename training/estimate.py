@@ -36,12 +36,8 @@ class Estimate:
     """What one stage needs.
 
     Attributes:
-        stage: its name.
-        parameters: that are trained.
-        weights, gradients, optimizer, average, activations, frozen: bytes in one process.
         flops_per_step: of all processes together, of the dearest kind of step. Where a model makes keyframes to learn
             from (self-rollouts), that comes on top.
-        steps: of the stage.
         processes: that share parameters and batch.
     """
 

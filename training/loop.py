@@ -36,7 +36,6 @@ class Progress:
         step: optimizer steps done in all.
         finished: whether those are all of them; otherwise the call stopped early, with a checkpoint.
         loss: mean loss of the last logged steps, of whichever call; None where nothing was logged.
-        samples_per_s: over this call.
         processor_s: processor time of this call, of all threads of this process.
     """
 

@@ -28,15 +28,7 @@ FIRST_SAMPLE = 2**40
 
 
 class PictureWriter:
-    """Writes one contact sheet whenever it is called with a step.
-
-    Args:
-        stage: its name, for the title.
-        objective: whose module is shown.
-        draw: of batches.
-        pipeline: codec, sampler steps and settings.
-        folder: of the pictures.
-    """
+    """Writes one contact sheet whenever it is called with a step."""
 
     def __init__(
         self,

@@ -40,7 +40,6 @@ class Workspace:
     """Paths of one model in the making.
 
     Attributes:
-        root: folder of everything.
         shared_latents: encoded clips that several workspaces train on, in place of its own.
     """
 
@@ -87,11 +86,6 @@ class Workspace:
 
     def prepare(self, recipe: Recipe, initial: Path | None = None, seed: int = 0) -> None:
         """Create the folder with an untrained pipeline, unless it is there already.
-
-        Args:
-            recipe: whose preset is built.
-            initial: a saved pipeline to start from instead.
-            seed: of the initial weights.
 
         Raises:
             InvalidConfig: the folder is of another recipe.

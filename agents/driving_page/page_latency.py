@@ -130,11 +130,6 @@ class Driver:
 def measure(server: PageServer, viewers: int, seconds: float) -> Measured:
     """Drive for a while in a running server, with others looking on.
 
-    Args:
-        server: whose first scene is open, or opens now.
-        viewers: how many watch, the driver included.
-        seconds: how long to drive.
-
     Raises:
         LongDWMError: the scene does not open, or the wheel is not free.
     """

@@ -22,12 +22,7 @@ PHOTO_ROAD = "straight"
 
 @dataclass(frozen=True)
 class Starts:
-    """Scenes, photos and links, as the options of a drive.
-
-    Attributes:
-        options: what the command line asked for.
-        photos: the pictures that came from pages.
-    """
+    """Scenes, photos and links, as the options of a drive."""
 
     options: DriveOptions
     photos: Photos
@@ -43,10 +38,6 @@ class Starts:
 
     def options_of(self, order: orders.Open, worlds: tuple[str, ...]) -> DriveOptions:
         """The options that an order to open a scene stands for.
-
-        Args:
-            order: from a page.
-            worlds: of the present drive.
 
         Raises:
             Refused: it names what is not offered here.

@@ -36,7 +36,6 @@ class Degradation:
             and lengthwise; it grows with the time ahead. In control mode 0.05 rad of steering and 1 m/s2 a unit.
         delay: whole control periods by which decisions come late.
         aggression: share by which it wants to get farther along the same path than its own judgement says.
-        degrade_seed: of the noise.
     """
 
     noise: float = 0.0
@@ -58,13 +57,7 @@ class Degradation:
 
 
 class Degraded:
-    """A driver whose actions come late, shaky or too bold.
-
-    Args:
-        policy: the driver.
-        context: trajectory or control mode.
-        degradation: what is wrong with it.
-    """
+    """A driver whose actions come late, shaky or too bold."""
 
     def __init__(self, policy: Policy, context: PolicyContext, degradation: Degradation) -> None:
         context.require("trajectory", "control", policy="a degraded driver")
@@ -103,9 +96,6 @@ class Blind:
     """A driver who is shown black pictures: what it does without looking, the control of a policy that looks.
 
     It still knows the ego's motion. Privileged drivers, who do not look, drive as before.
-
-    Args:
-        policy: the driver, in any mode.
     """
 
     def __init__(self, policy: Policy) -> None:

@@ -15,12 +15,7 @@ from longdwm_env.types import Camera
 
 
 class CameraLaneKeeping:
-    """Keeps to the middle of the lane that it sees; sees no traffic.
-
-    Args:
-        context: trajectory or control mode; the camera must be known.
-        speed_mps: desired; slower in bends.
-    """
+    """Keeps to the middle of the lane that it sees, for which the camera must be known; sees no traffic."""
 
     def __init__(self, context: PolicyContext, speed_mps: float = 10.0) -> None:
         context.require("trajectory", "control", policy="camera lane keeping")

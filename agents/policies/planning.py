@@ -92,13 +92,7 @@ Gaussian around the last plan finds none of these in time when the road suddenly
 
 
 class SamplingPlanner:
-    """Plans by imagining; the first action of the plan is driven, the rest is where the next search begins.
-
-    Args:
-        context: with the environment, in trajectory or control mode.
-        settings: how hard to think.
-        method: how samples become a plan.
-    """
+    """Plans by imagining, in trajectory or control mode; of the plan the first action is driven, the rest goes on."""
 
     def __init__(self, context: PolicyContext, settings: PlannerSettings, method: Method) -> None:
         context.require("trajectory", "control", policy=f"the {method} planner")

@@ -19,10 +19,6 @@ class BrokenPromise(LongDWMError, AssertionError):
 def promise(is_kept: object, message: str) -> None:
     """Raise unless a promise is kept.
 
-    Args:
-        is_kept: looked at as a condition.
-        message: the promise, and what was found instead.
-
     Raises:
         BrokenPromise: it is not kept.
     """

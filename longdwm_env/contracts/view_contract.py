@@ -18,7 +18,6 @@ class View(Protocol):
     """What a frame will look like from elsewhere, or what a map shows there.
 
     Attributes:
-        name: of the view.
         shows_image: whether standing still shows the picture itself, as warps do and maps do not.
     """
 

@@ -30,12 +30,7 @@ def learned_scorers(
 ) -> list[Learned]:
     """What learned scorers say of B periods; nothing is computed before they are called.
 
-    Args:
-        world: that made the clips.
-        scene_of_key: finds an episode's scene.
-        states: B states in which the ego acted.
-        trajectories: B trajectories that it then drove.
-        clips: B clips of what it saw.
+    From B ``states`` the trajectories were driven, of which the world showed ``clips``.
     """
 
     @cache

@@ -66,12 +66,7 @@ def read_motion(
 ) -> ReadMotion:
     """Compare a video with its command.
 
-    Args:
-        reader: the inverse-dynamics model.
-        video: uint8 (T, H, W, 3), T at least 12.
-        camera: that took it.
-        speeds_mps: (T,) commanded.
-        yaw_rates_radps: (T,) commanded.
+    The video is uint8 (T, H, W, 3), T at least 12; speeds and yaw rates are those commanded, (T,).
     """
     motion = reader.read(windows_of(video, STRIDE_FRAMES), camera)
     return ReadMotion(*commanded(speeds_mps, yaw_rates_radps, STRIDE_FRAMES), motion.speed_mps, motion.yaw_rate_radps)

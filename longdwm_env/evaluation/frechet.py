@@ -27,7 +27,6 @@ class Gaussian:
     """Mean and covariance of N features of D numbers.
 
     Attributes:
-        count: N.
         mean: (D,).
         covariance: (D, D), with N - 1 in the denominator.
     """
@@ -62,9 +61,6 @@ class FrechetReference:
     The trace of the root is the sum of the square roots of the eigenvalues of C_a C_b, which are those of the symmetric
     ``C_a^(1/2) C_b C_a^(1/2)``; taken that way no root of a non-symmetric matrix is needed, which is not stable when
     there are fewer samples than dimensions.
-
-    Args:
-        a: the reference.
     """
 
     def __init__(self, a: Gaussian) -> None:

@@ -46,8 +46,6 @@ class Networks:
 
     Attributes:
         encoder: this project's own, for FDS.
-        inception: TorchScript file for FID.
-        i3d: TorchScript file for FVD.
         encoder_from: where the encoder's weights came from, in words.
         reader: the inverse-dynamics model, for compliance.
         reader_from: as ``encoder_from``.

@@ -43,7 +43,6 @@ class RecordedDrive:
 
     Attributes:
         video: the file; poses and camera lie beside it.
-        first_s: where the part begins.
         moments: frames of the clock at which drives begin; 3 s of the part before each, 2 s after it.
     """
 
@@ -166,13 +165,8 @@ def write_page(
 ) -> Path:
     """A page with the table, a sheet and a video of what the worlds make of the road beside what was there.
 
-    Args:
-        folder: of the page.
-        before: what was measured of the world as shipped.
-        after: of the one that was trained.
-        drive: held out of training.
-        worlds: "before" and "after".
-        title: of the page.
+    ``before`` was measured of the world as shipped, ``after`` of the one that was trained: these are the worlds
+    "before" and "after". The drive was held out of training.
     """
     shown = [drive.moments[0], drive.moments[len(drive.moments) // 2]]
     rows: list[SheetRow] = []

@@ -88,14 +88,7 @@ def motion_quality(
 def quality_on_test_seeds(
     networks: Networks, samples: int, first_seed: int = FIRST_TEST_SEED, facts: Mapping[str, object] | None = None
 ) -> Table:
-    """How well the scorer, or else the inverse-dynamics model, reads the simulator's test seeds.
-
-    Args:
-        networks: one of the two.
-        samples: drives.
-        first_seed: of the drives.
-        facts: what else the numbers depend on.
-    """
+    """How well the scorer, or else the inverse-dynamics model, reads the simulator's test seeds."""
     # Twice as many: a clip that ends in a collision may be too short.
     source = unseen_clips(2 * samples, WINDOW_SIZE, first_seed=first_seed)
     described = {**networks.facts(), "data": source.description(), **(facts or {})}

@@ -34,11 +34,9 @@ class Table:
     """A table of results.
 
     Attributes:
-        name: file name without suffix.
         title: one line. If fewer samples were measured than in the paper, the title says so by itself.
         columns: headings; the first is that of the rows' names.
         rows: (name, cells) measured here.
-        samples: how many were measured.
         facts: what the numbers depend on: model hash, seeds, data, command.
         notes: what a reader must know to compare.
         paper: (name, cells) as published, for the same columns; None where the paper has no number.
@@ -117,13 +115,7 @@ def scenes_table(
 ) -> Table:
     """Every scene by itself: a row for each scene and world.
 
-    Args:
-        name: of the table's files.
-        title: one line.
-        columns: beside "scene" and "world".
-        seeds: of the scenes.
-        worlds: by world, what was found in each scene.
-        cells: what the columns show of it.
+    ``columns`` stand beside "scene" and "world", and ``cells`` gives what they show of what was found in a scene.
     """
     rows = tuple(
         (str(seed), (world, *cells(found[place])))
@@ -136,11 +128,7 @@ def scenes_table(
 def bar(wanted: str, found: Cell, reached: bool | None, of: str = "") -> str:
     """A line that says whether a bar is reached.
 
-    Args:
-        wanted: the bar, in words.
-        found: what was measured.
-        reached: None where the interval leaves it open.
-        of: which part of the table it is about.
+    ``reached`` is None where the interval leaves it open; ``of`` names the part of the table that it is about.
     """
     verdict = "not shown" if reached is None else "yes" if reached else "NO"
     return f"Bar{', ' if of else ''}{of}: {wanted}: {verdict} ({cell_text(found)})."

@@ -49,11 +49,7 @@ def sheet_rows(
 def write_sheets(rows: Sequence[SheetRow], folder: Path, name: str, rows_a_page: int) -> list[Path]:
     """Write rows as numbered pages, and return their files.
 
-    Args:
-        rows: of all pages; none write nothing.
-        folder: of the pages.
-        name: of the sheet; a path's slashes become dashes.
-        rows_a_page: how many.
+    No rows write nothing. In the sheet's name a path's slashes become dashes.
     """
     paths = []
     for page, first in enumerate(range(0, len(rows), rows_a_page)):

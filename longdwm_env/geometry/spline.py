@@ -65,50 +65,35 @@ def plan_trajectory(
     return _sampled(drive, num_frames, reached, waypoints)
 
 
-def trajectory_from_controls(
-    steering_rad: float,
-    acceleration_mps2: float,
-    ego: EgoState,
-    *,
-    waypoint_times_s: Sequence[float] | Float[np.ndarray, "w"] = WAYPOINT_TIMES_S,
-    num_frames: int = FRAMES_PER_HORIZON,
-    limits: Limits = LIMITS,
-    car: Car = CAR,
-) -> Trajectory:
+def trajectory_from_controls(steering_rad: float, acceleration_mps2: float, ego: EgoState) -> Trajectory:
     """The motion of the kinematic bicycle with controls held; they are cut to the limits, frame by frame.
 
     Args:
         steering_rad: angle of the front wheels, positive to the left.
         acceleration_mps2: held until the car stands or reaches its top speed.
         ego: the ego now; its speed counts.
-        waypoint_times_s: times at which the trajectory reports its waypoints.
-        num_frames: frames to sample.
-        limits: what the car can do.
-        car: gives the curvature of a steering angle.
 
     Raises:
-        ValueError: a control that is not finite, or times that do not increase from above 0.
+        ValueError: a control is not finite.
     """
-    knots = np.asarray(waypoint_times_s, dtype=np.float64)
-    _check_request(np.array([[steering_rad, acceleration_mps2]]), np.array([1.0]), num_frames)
-    _check_request(np.zeros((len(knots), 2)), knots, num_frames)
-    speed = float(np.clip(ego.speed_mps, 0.0, limits.max_speed_mps))
-    count = max(num_frames, int(np.ceil(knots[-1] * FPS - 1e-9)))
+    _check_request(np.array([[steering_rad, acceleration_mps2]]), np.array([1.0]), FRAMES_PER_HORIZON)
+    speed = float(np.clip(ego.speed_mps, 0.0, LIMITS.max_speed_mps))
+    count = FRAMES_PER_HORIZON
     durations = np.full(count, 1 / FPS)
 
-    steering = float(np.clip(steering_rad, -1.5, 1.5))
-    asked = np.full(count, car.curvature_per_m(steering))
-    wanted = roll_bicycle(np.full(count, float(acceleration_mps2)), asked, durations, speed, limits)
+    asked = np.full(count, CAR.curvature_per_m(float(np.clip(steering_rad, -1.5, 1.5))))
+    wanted = roll_bicycle(np.full(count, float(acceleration_mps2)), asked, durations, speed, LIMITS)
 
-    allowed = float(np.clip(acceleration_mps2, -limits.max_braking_mps2, limits.max_acceleration_mps2))
-    speeds = np.clip(speed + allowed * np.arange(count + 1) / FPS, 0.0, limits.max_speed_mps)
-    tightest = max_curvature_per_m(np.maximum(speeds[1:], speeds[:-1]), limits, car)
-    drive = roll_bicycle(np.full(count, allowed), np.clip(asked, -tightest, tightest), durations, speed, limits)
+    allowed = float(np.clip(acceleration_mps2, -LIMITS.max_braking_mps2, LIMITS.max_acceleration_mps2))
+    speeds = np.clip(speed + allowed * np.arange(count + 1) / FPS, 0.0, LIMITS.max_speed_mps)
+    tightest = max_curvature_per_m(np.maximum(speeds[1:], speeds[:-1]), LIMITS, CAR)
+    drive = roll_bicycle(np.full(count, allowed), np.clip(asked, -tightest, tightest), durations, speed, LIMITS)
 
+    knots = np.asarray(WAYPOINT_TIMES_S, dtype=np.float64)
     reached, requested = (motion.sample(knots)[0][:, :2] for motion in (drive, wanted))
     if np.linalg.norm(reached - requested, axis=1).max() < PASS_TOLERANCE_M:
         requested = reached
-    return _sampled(drive, num_frames, reached, requested)
+    return _sampled(drive, count, reached, requested)
 
 
 def _check_request(waypoints: np.ndarray, knots: np.ndarray, num_frames: int) -> None:

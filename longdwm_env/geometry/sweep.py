@@ -44,7 +44,6 @@ class SweepSettings:
     """How planes are matched.
 
     Attributes:
-        planes: tried beside the road.
         baseline_frames: how many frames before the present one the planes are tried on: enough to tell them apart, few
             enough for both frames to show the same things.
         blur_px: errors are averaged over about this far, at 144 pixels' width; farther in larger images.

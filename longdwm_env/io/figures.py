@@ -71,7 +71,6 @@ class DrivenPath:
     """What was commanded and what was driven, in the episode's world frame.
 
     Attributes:
-        title: of the plot.
         driven: (N, 3) poses, the start first.
         commanded: for each action, its waypoints (W, 2), as requested.
         speeds_mps: (N,).

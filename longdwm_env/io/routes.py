@@ -24,7 +24,6 @@ class Route:
     """A path of the rear axle at the frame times.
 
     Attributes:
-        name: what to call it.
         poses: (N, 3) x m, y m, heading rad; the first is now. In the ego frame of the start.
     """
 

@@ -44,13 +44,7 @@ class Captions:
         return len(self._named)
 
     def at(self, name: str, seconds: float, token: str = "") -> str | None:
-        """What is said of a scene at a moment; None where nothing is.
-
-        Args:
-            name: of the scene.
-            seconds: after its first front camera frame.
-            token: of the sample at that moment, if it is one.
-        """
+        """What is said of a scene at a moment; None where nothing is."""
         if token in self._named:
             return self._named[token]
         starts = self._starts.get(name, [])

@@ -31,9 +31,6 @@ class Clip:
 
     Attributes:
         number: distinct among the clips; decides its name, tokens and time.
-        camera: of the images.
-        prompt: caption.
-        road_map: what is drivable.
         chunks: the frames in order, made while they are read, so that no clip is ever held as a whole.
     """
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longdwm_env.errors import InvalidScene, UnknownScene
+from longdwm_env.io.caching import Kept
+from longdwm_env.types import Scene
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,26 @@ class StartIndex:
         near = sorted(known for known in self._index_of_key if known.startswith(f"{name}@")) or list(self._index_of_key)
         shown = ", ".join(near[:8]) + (", ..." if len(near) > 8 else "")
         raise UnknownScene(f"{self._source} has no scene {key!r}; there are {shown}")
+
+
+class IndexedScenes:
+    """Scenes that are read from files when they are asked for, and kept for a while."""
+
+    _index: StartIndex
+    _scene: Kept[Scene]
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def scene(self, index: int) -> Scene:
+        """The scene of an index; the same object while it is remembered.
+
+        Raises:
+            UnknownScene: no such index.
+            InvalidScene: a file is missing or unreadable, or its records make no sense.
+        """
+        return self._scene(index)
+
+    def index_of_seed(self, seed: int) -> int:
+        """Seeds go round the starts, every recording once before any a second time."""
+        return seed % len(self)

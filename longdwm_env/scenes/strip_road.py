@@ -136,7 +136,6 @@ class StripRoad:
 
     Attributes:
         curvature_per_m: of the middle of the car's own lane, to the left above 0.
-        width_m: of a lane.
         offset_m: that the world's origin is to the left of its lane's middle; the road leads along x there.
         lanes, oncoming, lane, side, beside: as of ``Road``.
     """

@@ -83,14 +83,7 @@ _BEFORE = 2**20
 
 @lru_cache(maxsize=8)
 def scenery_beside(road: Strip, beside: Beside, around_m: float, reach_m: float) -> SceneryLayer | None:
-    """What stands beside a road within a distance of a place along it; None for nothing.
-
-    Args:
-        road: the road.
-        beside: what there is.
-        around_m: the place.
-        reach_m: how far along the road on both sides of it.
-    """
+    """What stands beside a road within a distance of a place along it; None for nothing."""
     first, last = around_m - reach_m, around_m + reach_m
     if road.curvature_per_m:
         half = math.pi / abs(road.curvature_per_m)

@@ -19,9 +19,7 @@ class IdmSettings:
 
     Attributes:
         time_gap_s: kept to the car ahead.
-        standstill_gap_m: kept when all stand.
         acceleration_mps2: at most, on a free road.
-        braking_mps2: comfortable.
         exponent: how the acceleration fades towards the desired speed.
         hardest_braking_mps2: what the driver never exceeds.
     """

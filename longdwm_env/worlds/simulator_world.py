@@ -129,11 +129,6 @@ def actor_tracks(steps: Sequence[Traffic], table: LaneTable, first: int) -> Acto
     """The boxes and looks of all who were near the ego in any of the steps.
 
     Who took over a row is another road user.
-
-    Args:
-        steps: the traffic, frame by frame.
-        table: the lanes that it drives on.
-        first: number of the first frame.
     """
     count = len(steps[0].lanes)
     # All moments in one row after another: most of the time is the calls, not the numbers.

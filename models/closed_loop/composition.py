@@ -67,8 +67,9 @@ class SecondParts:
         self.first, self.surroundings, self.camera = first, surroundings, camera
         self._fronts: dict[int, tuple[Images, Images]] = {}
 
-    def keyframe(self, matched: Images, coarse: Images, frame: int = clock.FRAMES_PER_INTERVAL) -> FrameParts:
+    def keyframe(self, matched: Images, coarse: Images) -> FrameParts:
         """Of the next keyframe, from its matched sweep and the Coarse model's picture, (H, W, 3) each."""
+        frame = clock.FRAMES_PER_INTERVAL
         taken, mask = self._front(frame)
         empty = np.zeros_like(self.first)
         return self._parts(frame, (taken, empty, matched, coarse), (mask, np.zeros_like(mask)), 1.0, 1.0)
@@ -185,10 +186,6 @@ class FrameComposer:
 
     Whether it is depends on the machine: on the order in which its convolutions add for a batch of that size, which
     values do not change. So the first batch of each shape is made both ways, and decides for those that follow.
-
-    Args:
-        compositor: the network.
-        device: where it works.
     """
 
     def __init__(self, compositor: Compositor, device: torch.device) -> None:

@@ -29,12 +29,8 @@ class Drive:
 
     Attributes:
         history: uint8 (N, H, W, 3) keyframes up to the start, one second apart, the last being the start.
-        camera: their camera.
         poses: (T, 3) poses of the frames to come, in the ego frame of the start; whole seconds, T >= num_frames.
         text: (S, D) embedding of the prompt.
-        seed: of the noise.
-        num_frames: frames to make.
-        at_once: keyframes of a rollout.
         most_history: most keyframes to give the Coarse model.
         layout: of the road, in the ego frame of the start; None where there is no map.
     """
@@ -100,13 +96,6 @@ def rolled_on(
     generation: Generation, drive: Drive, sampling: Sampling, standing: Standing, fill: bool = True
 ) -> Generator[tuple[Images, Tensor], None, Standing]:
     """One rollout: keyframes at once, then the gaps before them, as many in a pass as ``Generation.gaps_at_once``.
-
-    Args:
-        generation: models at work.
-        drive: what to make.
-        sampling: steps and guidance.
-        standing: where to go on from.
-        fill: see ``drive_on``.
 
     Yields:
         As ``drive_on``.

@@ -1,8 +1,8 @@
-"""Lanes: threads of one core each, in which a CPU generates samples side by side.
+"""Threads of one core each, in which a CPU generates samples side by side.
 
-Two samples in two lanes are done sooner than two one after the other on both cores: small matrix products leave most of
-a second core idle. It also makes a sample's numbers independent of how many cores and samples there are, because every
-sample is computed by one thread. Lanes build on PyTorch's number of threads, which each thread has for itself.
+Two samples in two threads are done sooner than two one after the other on both cores: small matrix products leave most
+of a second core idle. It also makes a sample's numbers independent of how many cores and samples there are, because
+every sample is computed by one thread. They build on PyTorch's number of threads, which each thread has for itself.
 """
 
 import os
@@ -23,36 +23,36 @@ Second = TypeVar("Second")
 
 
 class _Here(threading.local):
-    """What a thread knows of itself: whether it is a lane."""
+    """What a thread knows of itself: whether it is one of these."""
 
-    in_lane = False
+    is_ours = False
 
 
 _here = _Here()
 _choosing = threading.Lock()
 
 
-class _Lane:
+class _SampleThread:
     """One thread, and how many calls wait for it or are at work in it."""
 
     def __init__(self, name: str) -> None:
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_enter_lane)
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_enter)
         self.callers = 0
 
 
-class Lanes:
-    """Runs tasks side by side. A task may itself ask for lanes: it then gets its own, one task after another.
+class SampleThreads:
+    """Runs tasks side by side. A task may itself ask for threads: it then gets its own, one task after another.
 
-    A call takes the lanes that fewest others use, and of these the first. So who drives alone always works in the same
-    lane: every lane keeps memory for what it has done once.
+    A call takes the threads that fewest others use, and of these the first. So who drives alone always works in the
+    same thread: every one keeps memory for what it has done once.
 
     Args:
-        count: lanes, at least 1.
+        count: threads, at least 1.
     """
 
     def __init__(self, count: int) -> None:
         if count < 1:
-            raise ValueError(f"there is at least one lane, got {count}")
+            raise ValueError(f"there is at least one thread, got {count}")
         self.count = count
 
     def run(self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
@@ -60,22 +60,22 @@ class Lanes:
 
         Tasks run in the caller's context: a stopwatch around this call counts what they do.
         """
-        if _here.in_lane:
+        if _here.is_ours:
             return [task() for task in tasks]
         ended: list[Future[Result]] = [Future() for _ in tasks]
         waiting = deque(zip([copy_context() for _ in tasks], tasks, ended, strict=True))
         own = list(waiting)
-        with _taken(_pool(self.count), len(tasks)) as lanes:
-            wait([lane.thread.submit(_work_off, own[place], waiting) for place, lane in enumerate(lanes)])
+        with _taken(_pool(self.count), len(tasks)) as threads:
+            wait([thread.executor.submit(_work_off, own[place], waiting) for place, thread in enumerate(threads)])
         return [each.result() for each in ended]
 
 
 def joined(
     first: Callable[[], First], second: Callable[[], Second], then: Callable[[First, Second], Result]
 ) -> list[Callable[[], Result | None]]:
-    """Two tasks for lanes, of which the one that ends last goes on with what needs both results.
+    """Two tasks for threads, of which the one that ends last goes on with what needs both results.
 
-    No lane waits for the other one: it does the tasks that follow. The other's result is None.
+    No thread waits for the other one: it does the tasks that follow. The other's result is None.
     """
     made: dict[str, Any] = {}
     counting = threading.Lock()
@@ -91,27 +91,27 @@ def joined(
 
 
 @contextmanager
-def _taken(lanes: Sequence[_Lane], most: int) -> Iterator[list[_Lane]]:
+def _taken(threads: Sequence[_SampleThread], most: int) -> Iterator[list[_SampleThread]]:
     with _choosing:
         # Sorting keeps the order of those with equally many callers.
-        chosen = sorted(lanes, key=lambda lane: lane.callers)[:most]
-        for lane in chosen:
-            lane.callers += 1
+        chosen = sorted(threads, key=lambda thread: thread.callers)[:most]
+        for thread in chosen:
+            thread.callers += 1
     try:
         yield chosen
     finally:
         with _choosing:
-            for lane in chosen:
-                lane.callers -= 1
+            for thread in chosen:
+                thread.callers -= 1
 
 
 _Waiting = tuple[Context, Callable[[], Result], Future[Result]]
 
 
 def _work_off(own: "_Waiting[Result]", waiting: "deque[_Waiting[Result]]") -> None:
-    """Do the task that this lane begins with, unless another lane was sooner, then others until none waits.
+    """Do the task that this thread begins with, unless another thread was sooner, then others until none waits.
 
-    So who drives alone has each kind of work done in the same lane.
+    So who drives alone has each kind of work done in the same thread.
     """
     with suppress(ValueError):
         waiting.remove(own)
@@ -133,32 +133,32 @@ def _do(what: "_Waiting[Result]") -> None:
 
 
 @lru_cache
-def _pool(count: int) -> tuple[_Lane, ...]:
-    """The process's lanes, all started."""
+def _pool(count: int) -> tuple[_SampleThread, ...]:
+    """The process's threads, all started."""
     before = torch.get_num_threads()
-    lanes = tuple(_Lane(f"lane-{index}") for index in range(count))
-    wait([lane.thread.submit(torch.get_num_threads) for lane in lanes])
-    # What a lane asked for would also hold for threads that begin later; they shall get what the process has.
+    threads = tuple(_SampleThread(f"lane-{index}") for index in range(count))
+    wait([thread.executor.submit(torch.get_num_threads) for thread in threads])
+    # What a thread asked for would also hold for threads that begin later; they shall get what the process has.
     torch.set_num_threads(before)
-    return lanes
+    return threads
 
 
-def _enter_lane() -> None:
+def _enter() -> None:
     torch.set_num_threads(1)
     # A thread takes the process's number when it first asks; asking now settles it at one.
     torch.get_num_threads()
-    _here.in_lane = True
+    _here.is_ours = True
 
 
 def _begin_in_child() -> None:
-    """Threads do not survive a fork: the child makes its own lanes, and computes by itself otherwise.
+    """Threads do not survive a fork: the child makes its own threads, and computes by itself otherwise.
 
     OpenMP's threads in particular: where the parent had several, a child that asks for several waits for them for ever.
     """
     global _choosing
     _choosing = threading.Lock()
     _pool.cache_clear()
-    _here.in_lane = False
+    _here.is_ours = False
     torch.set_num_threads(1)
 
 

@@ -19,10 +19,7 @@ class Present:
 
     Attributes:
         history: uint8 (N, H, W, 3) keyframes one second apart, oldest first; the last is the present frame.
-        camera: their camera.
         text: (S, D) embedding of the prompt.
-        seed: of the episode.
-        counter: frames driven so far.
         before: a frame (H, W, 3) of shortly before the present one, and its pose (3,) in the present ego frame; None
             where there is none. For the matched sweep.
         layout: of the road, in the present ego frame; None where there is no map.
@@ -72,10 +69,8 @@ class Gap:
         first: uint8 (H, W, 3) the earlier keyframe.
         last: uint8 (H, W, 3) the later one.
         last_latent: (C, h, w) what ``last`` was decoded from.
-        camera: their camera.
         poses: (12, 3) poses of the frames after ``first``, in its ego frame.
         text: (S, D).
-        seed: of the episode.
         counter: frames driven at ``first``.
         layout: of the road, in the ego frame of ``first``; None where there is no map.
     """
@@ -99,7 +94,7 @@ class Sampling:
         coarse_steps: denoising steps of the Coarse model.
         fine_steps: denoising steps of the Fine model.
         guidance_scale: classifier-free guidance; 1 switches it off.
-        unconditional_text: (1, S, D), needed with guidance, that of a ``Present`` included.
+        unconditional_text: (1, S, D), needed with guidance, that of a ``Present`` included; (B, S, D) of B videos.
         on_coarse_step: see ``Denoiser.sample``.
         on_fine_step: as ``on_coarse_step``.
     """
@@ -115,6 +110,11 @@ class Sampling:
         """The same, guided at least as strongly."""
         return replace(self, guidance_scale=max(guidance_scale, self.guidance_scale))
 
+    def only(self, index: int) -> "Sampling":
+        """That of one of B videos."""
+        text = self.unconditional_text
+        return replace(self, unconditional_text=None if text is None else text[index : index + 1])
+
 
 @dataclass(frozen=True)
 class CoarseInputs:
@@ -122,7 +122,6 @@ class CoarseInputs:
 
     Attributes:
         given: N known keyframes, and R to be made.
-        known: N.
         pictures: uint8 (B, R, V, H, W, 3), the views before they were encoded, the matched sweep first.
     """
 

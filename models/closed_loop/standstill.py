@@ -10,7 +10,8 @@ import numpy as np
 
 from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.moved import box_mask
-from longdwm_env.types import ActorTracks, Camera, FloatArray, Images
+from longdwm_env.models.closed_loop.known_map import camera_of
+from longdwm_env.types import ActorTracks, FloatArray, Images, WorldState
 
 STILL_M, STILL_RAD = 0.02, 1e-3
 """Who moves and turns less than this in a period stands."""
@@ -24,20 +25,25 @@ def stands(poses: FloatArray) -> bool:
     return bool(np.hypot(poses[:, 0], poses[:, 1]).max() < STILL_M and np.abs(poses[:, 2]).max() < STILL_RAD)
 
 
-def held(clip: Images, present: Images, others: ActorTracks, ego_pose: FloatArray, camera: Camera) -> Images:
-    """A clip of a car that stands, with the present frame in place of everything that no road user drives through.
+def as_seen(clip: Images, state: WorldState, ahead: FloatArray, others: ActorTracks | None, num_frames: int) -> Images:
+    """A generated clip as it is seen: of a car that stands, what no road user drives through stays as it was.
 
     Args:
         clip: (T, H, W, 3), as generated.
-        present: (H, W, 3), the frame before it.
+        state: of the drive, before it.
+        ahead: (T, 3) poses to come, in the present ego frame.
         others: the other road users at the present frame and those of the clip, T + 1 frames or more.
-        ego_pose: (3,) of the ego, in the frame of the tracks.
-        camera: the camera.
+        num_frames: frames to be driven; of a car that stands only these are given.
     """
+    if others is None or not stands(ahead[:num_frames]):
+        return clip
+    clip, present = clip[:num_frames], state.arrays["frames"][-1]
     count = len(clip) + 1
     driven = others.poses[:count, :, :2] - others.poses[:1, :, :2]
     moving = np.hypot(driven[..., 0], driven[..., 1]).max(axis=0) > STILL_M
-    boxes = seen_boxes(others, range(count), np.repeat(ego_pose[None], count, axis=0), camera)[:, moving]
+    boxes = seen_boxes(others, range(count), np.repeat(state.arrays["track"][-1:], count, axis=0), camera_of(state))[
+        :, moving
+    ]
     mask = box_mask((present.shape[0], present.shape[1]), boxes.reshape(-1, 5))
     wide = cv2.dilate(mask, np.ones((5, 5), np.uint8))
     share = cv2.GaussianBlur(wide.astype(np.float32), (0, 0), FADE_PX)[..., None]

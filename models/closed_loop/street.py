@@ -11,6 +11,7 @@ from longdwm_env.geometry.pose import compose, relative_to
 from longdwm_env.geometry.street_view import StreetView
 from longdwm_env.models.closed_loop.lookahead import Second
 from longdwm_env.models.closed_loop.street_tones import StreetTones, toned
+from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.types import Camera, FloatArray, WorldState, wrap_angle
 
 STREET = "street"
@@ -25,6 +26,12 @@ def with_street(state: WorldState) -> WorldState:
     place = {"pose": state.arrays["track"][-1].tolist(), "driven_m": 0.0, "bend_per_m": 0.0}
     picture = state.arrays["frames"][-1].copy()
     return replace(state, arrays={**state.arrays, STREET: picture}, values={**state.values, STREET: place})
+
+
+def shows_street(state: WorldState, settings: LongDWMSettings, composes: bool) -> bool:
+    """Whether a drive, of a pipeline with a compositor or without, carries on a street, as nothing else is known."""
+    known = "layout_corners" in state.arrays or state.actors is not None
+    return settings.street_without_map and not (settings.compose_without_map and composes) and not known
 
 
 def has_street(state: WorldState) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from longdwm_env.io.caching import Kept
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.closed_loop.samples import Gap, Present
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec, images_from_uint8
 from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_views, layout_pictures
@@ -34,20 +34,12 @@ Views = dict[str, Tensor]
 
 
 class ViewEncoder:
-    """Pictures to latents, and frames to their views.
-
-    Args:
-        codec: between pictures and latents.
-        settings: which views.
-        device: where the codec works.
-        dtype: of the latents.
-        lanes: where pictures are warped, side by side.
-    """
+    """Pictures to latents, and frames to their views."""
 
     def __init__(
-        self, codec: Codec, settings: LongDWMSettings, device: torch.device, dtype: torch.dtype, lanes: Lanes
+        self, codec: Codec, settings: LongDWMSettings, device: torch.device, dtype: torch.dtype, threads: SampleThreads
     ) -> None:
-        self.codec, self.settings, self.device, self.dtype, self.lanes = codec, settings, device, dtype, lanes
+        self.codec, self.settings, self.device, self.dtype, self.threads = codec, settings, device, dtype, threads
         self._kept = Kept(self._alone, KEPT) if isinstance(codec, CogVideoXCodec) else None
 
     def keyframes(self, images: Pictures) -> Tensor:
@@ -76,7 +68,7 @@ class ViewEncoder:
             A function that encodes them, and gives the pictures too, uint8 (B, R, V, H, W, 3).
         """
         given = zip(presents, poses, strict=True)
-        made = self.lanes.run([partial(self._one_present, *each) for each in given])
+        made = self.threads.run([partial(self._one_present, *each) for each in given])
         return partial(self._encoded_keyframes, *map(np.stack, zip(*made, strict=True)))
 
     def between(self, gaps: Sequence[Gap], ends: bool = True) -> Callable[[], Views]:
@@ -90,7 +82,7 @@ class ViewEncoder:
         Returns:
             A function that encodes it.
         """
-        made = self.lanes.run([partial(self._one_gap, gap, ends) for gap in gaps])
+        made = self.threads.run([partial(self._one_gap, gap, ends) for gap in gaps])
         return partial(self._encoded_clips, made, ends)
 
     def _one_present(self, present: Present, poses: FloatArray) -> tuple[Images, FloatArray, FloatArray]:

@@ -21,7 +21,7 @@ from torch.nn.functional import avg_pool2d, interpolate, silu
 
 from longdwm_env.errors import NotFinite
 from longdwm_env.models import bundled, limits
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.readers.motion_volume import (
     FAR_CHANNELS,
     ROAD_CHANNELS,
@@ -107,7 +107,7 @@ class InverseDynamics(ModelMixin, ConfigMixin):
             ValueError: windows and camera differ in size, or a window is not 12 frames long.
             NotFinite: its numbers overflow.
         """
-        read = Lanes(torch.get_num_threads()).run([partial(self._read, window, camera) for window in windows])
+        read = SampleThreads(torch.get_num_threads()).run([partial(self._read, window, camera) for window in windows])
         speeds, yaw_rates = (np.array(values, dtype=np.float64) for values in zip(*read, strict=True))
         if not np.isfinite([speeds, yaw_rates]).all():
             raise NotFinite("the inverse-dynamics model read a motion that is not finite: its weights have diverged")
@@ -121,15 +121,7 @@ class InverseDynamics(ModelMixin, ConfigMixin):
 
 
 def load_inverse_dynamics(folder: str | Path, device: str | torch.device = "cpu") -> InverseDynamics:
-    """A trained reader from a folder, as float32; see ``load_network``.
-
-    Args:
-        folder: with ``config.json`` and safetensors.
-        device: where it works.
-
-    Raises:
-        MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
-    """
+    """A trained reader from a folder, as float32; arguments and errors are those of ``load_network``."""
     return load_network(InverseDynamics, Path(folder), "inverse-dynamics", device)
 
 
@@ -140,9 +132,5 @@ def has_bundled_inverse_dynamics() -> bool:
 
 @lru_cache(maxsize=4)
 def bundled_inverse_dynamics(device: str = "cpu") -> InverseDynamics:
-    """The reader whose weights come with the package, loaded once per process and device.
-
-    Raises:
-        MissingWeights: they are not there, or damaged.
-    """
+    """The reader that comes with the package, loaded once per process and device; see ``load_bundled``."""
     return load_bundled(InverseDynamics, BUNDLED, "inverse-dynamics", device)

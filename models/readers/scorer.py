@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from longdwm_env import clock
 from longdwm_env.errors import NotFinite
 from longdwm_env.models import bundled, limits
-from longdwm_env.models.closed_loop.sample_threads import Lanes
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads
 from longdwm_env.models.readers.reader_files import has_weights, load_bundled, load_network
 from longdwm_env.types import FloatArray, Images
 
@@ -163,7 +163,7 @@ class DrivingEncoder(ModelMixin, ConfigMixin):
         count = len(windows)
         if self.device.type == "cpu":
             alone = [partial(self.read, windows[index : index + 1]) for index in range(count)]
-            parts = Lanes(torch.get_num_threads()).run(alone)
+            parts = SampleThreads(torch.get_num_threads()).run(alone)
         else:
             parts = [
                 self.read(np.concatenate([windows, np.repeat(windows[-1:], -count % GPU_BATCH, axis=0)]), GPU_BATCH)
@@ -196,15 +196,7 @@ def windows_of(video: Images, stride: int = WINDOW_FRAMES // 2) -> Images:
 
 
 def load_scorer(folder: str | Path, device: str | torch.device = "cpu") -> DrivingEncoder:
-    """A trained encoder from a folder that ``save_pretrained`` or ``longdwm train ship-scorer`` wrote, as float32.
-
-    Args:
-        folder: with ``config.json`` and safetensors.
-        device: where it works.
-
-    Raises:
-        MissingWeights: a file is missing or damaged, or the weights do not fit the configuration.
-    """
+    """A trained encoder from a folder, as float32; arguments and errors are those of ``load_network``."""
     return load_network(DrivingEncoder, Path(folder), "scorer", device)
 
 
@@ -215,9 +207,5 @@ def has_bundled_scorer() -> bool:
 
 @lru_cache(maxsize=4)
 def bundled_scorer(device: str = "cpu") -> DrivingEncoder:
-    """The scorer whose weights come with the package, loaded once per process and device.
-
-    Raises:
-        MissingWeights: they are not there, or damaged.
-    """
+    """The scorer that comes with the package, loaded once per process and device; see ``load_bundled``."""
     return load_bundled(DrivingEncoder, BUNDLED, "scorer", device)

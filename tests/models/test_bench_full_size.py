@@ -10,19 +10,10 @@ from longdwm_env.cli.benchmarks.bench_full_size import (
     denoiser_operations,
 )
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models import costs, presets
-from longdwm_env.models.costs import (
-    Cost,
-    Ledger,
-    Pass,
-    cost_of,
-    counter,
-    denoiser_inputs,
-    drive_from_nothing,
-    drive_passes,
-    linear_in_blocks,
-    without_data,
-)
+from longdwm_env.models import presets
+from longdwm_env.models.costs import Ledger, Pass, denoiser_inputs, drive_from_nothing, drive_passes
+from longdwm_env.models.network import module_costs
+from longdwm_env.models.network.module_costs import Cost, cost_of, counter, linear_in_blocks, without_data
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.scaling import step_costs
 from longdwm_env.training.scaling.step_costs import COUNTED, in_precision, made, step_cost
@@ -31,7 +22,7 @@ from longdwm_env.training.scaling.step_costs import COUNTED, in_precision, made,
 @pytest.fixture
 def cycles_kept(monkeypatch):
     """What is held is not looked at: looking for what only cycles hold would take a third of the time."""
-    monkeypatch.setattr(costs.gc, "collect", lambda: 0)
+    monkeypatch.setattr(module_costs.gc, "collect", lambda: 0)
 
 
 def test_it_runs_tiny_on_a_cpu(tmp_path, capsys):

@@ -7,7 +7,7 @@ from diffusers.models.upsampling import CogVideoXUpsample3D
 from longdwm_env.errors import NotFinite
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder, cosine_basis
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec, images_from_uint8, uint8_from_images
-from longdwm_env.models.costs import without_data
+from longdwm_env.models.network.module_costs import without_data
 from longdwm_env.models.presets import build, cogvideox_2b
 
 

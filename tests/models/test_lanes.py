@@ -6,7 +6,7 @@ import torch
 
 from longdwm_env import timing
 from longdwm_env.models.bundled import bundled_pipeline_folder
-from longdwm_env.models.closed_loop.sample_threads import Lanes, joined
+from longdwm_env.models.closed_loop.sample_threads import SampleThreads, joined
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.world import DiffusionWorld
 
@@ -22,13 +22,13 @@ def three_threads():
 
 
 def test_results_come_in_order():
-    assert Lanes(3).run([lambda i=i: i * i for i in range(20)]) == [i * i for i in range(20)]
-    assert Lanes(3).run([]) == []
+    assert SampleThreads(3).run([lambda i=i: i * i for i in range(20)]) == [i * i for i in range(20)]
+    assert SampleThreads(3).run([]) == []
 
 
 def test_tasks_run_side_by_side():
     meeting = threading.Barrier(2)
-    assert sorted(Lanes(2).run([lambda: meeting.wait(timeout=60)] * 2)) == [0, 1]
+    assert sorted(SampleThreads(2).run([lambda: meeting.wait(timeout=60)] * 2)) == [0, 1]
 
 
 def test_each_lane_begins_with_the_task_of_its_place():
@@ -38,12 +38,12 @@ def test_each_lane_begins_with_the_task_of_its_place():
         meeting.wait(timeout=60)
         return threading.current_thread().name
 
-    lanes = Lanes(2)
+    lanes = SampleThreads(2)
     assert [[name[:6] for name in lanes.run([where] * 2)] for _ in range(20)] == [["lane-0", "lane-1"]] * 20
 
 
 def test_a_lane_computes_with_one_thread_and_nobody_else_is_changed(three_threads):
-    assert Lanes(2).run([torch.get_num_threads] * 4) == [1] * 4
+    assert SampleThreads(2).run([torch.get_num_threads] * 4) == [1] * 4
     assert torch.get_num_threads() == 3
     found = []
     later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
@@ -54,7 +54,7 @@ def test_a_lane_computes_with_one_thread_and_nobody_else_is_changed(three_thread
 
 def test_who_runs_alone_always_has_the_same_lane():
     """Each lane keeps memory for what it has done once: a drive must not change lanes when all has been flat."""
-    lanes = Lanes(2)
+    lanes = SampleThreads(2)
     everyone = {lanes.run([threading.get_ident])[0] for _ in range(5)}
     meeting = threading.Barrier(2)
     lanes.run([lambda: meeting.wait(timeout=60)] * 2)
@@ -63,7 +63,7 @@ def test_who_runs_alone_always_has_the_same_lane():
 
 
 def test_two_callers_have_a_lane_each():
-    lanes, meeting = Lanes(2), threading.Barrier(2)
+    lanes, meeting = SampleThreads(2), threading.Barrier(2)
     callers = [threading.Thread(target=lanes.run, args=([lambda: meeting.wait(timeout=60)],)) for _ in range(2)]
     for caller in callers:
         caller.start()
@@ -74,7 +74,7 @@ def test_two_callers_have_a_lane_each():
 
 def test_a_task_may_ask_for_lanes():
     """More tasks than lanes, each waiting for tasks of its own: they would wait for ever if they shared the lanes."""
-    lanes = Lanes(2)
+    lanes = SampleThreads(2)
     inner = [lambda: threading.get_ident()] * 3
     for names in lanes.run([lambda: lanes.run(inner)] * 8):
         assert len(set(names)) == 1
@@ -90,13 +90,13 @@ def test_the_later_of_two_tasks_goes_on_with_what_needs_both(lanes):
         return 3
 
     tasks = joined(lambda: 2, second, lambda a, b: 10 * a + b)
-    assert Lanes(lanes).run([*tasks, meanwhile.set]) == [None, 23, None]
+    assert SampleThreads(lanes).run([*tasks, meanwhile.set]) == [None, 23, None]
 
 
 def test_what_needs_two_tasks_is_not_done_where_one_fails():
     done = []
     with pytest.raises(ZeroDivisionError):
-        Lanes(2).run(joined(lambda: 1 / 0, lambda: 1, lambda a, b: done.append((a, b))))
+        SampleThreads(2).run(joined(lambda: 1 / 0, lambda: 1, lambda a, b: done.append((a, b))))
     assert not done
 
 
@@ -107,10 +107,10 @@ def test_an_error_is_raised_when_all_are_done():
         raise ArithmeticError("no")
 
     with pytest.raises(ArithmeticError):
-        Lanes(2).run([fail, *[lambda: done.append(1)] * 10])
+        SampleThreads(2).run([fail, *[lambda: done.append(1)] * 10])
     assert len(done) == 10
-    with pytest.raises(ValueError, match="at least one lane"):
-        Lanes(0)
+    with pytest.raises(ValueError, match="at least one thread"):
+        SampleThreads(0)
 
 
 def test_a_stopwatch_around_them_counts_what_they_do():
@@ -119,7 +119,7 @@ def test_a_stopwatch_around_them_counts_what_they_do():
             threading.Event().wait(0.01)
 
     with timing.stopwatch() as spent:
-        Lanes(2).run([work] * 6)
+        SampleThreads(2).run([work] * 6)
     assert spent["fine"] >= 0.06
     assert spent["coarse"] == 0
 

@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
+from longdwm_env.evaluation.peers import PEERS, DiffusersPeer, roll_out
 from longdwm_env.models import presets
-from longdwm_env.models.peers import PEERS, DiffusersPeer, roll_out
 
 
 class Counter:

@@ -61,7 +61,7 @@ def test_saved_and_loaded_it_gives_the_same_frames(pipeline, image, tmp_path, us
 def test_without_accelerate_it_loads_and_says_nothing(pipeline, tmp_path, monkeypatch):
     pipeline.save_pretrained(tmp_path, safe_serialization=True)
     said = []
-    for module in ("longdwm_env.models.pipeline", "diffusers.pipelines.pipeline_utils"):
+    for module in ("longdwm_env.models.safetensors_pipeline", "diffusers.pipelines.pipeline_utils"):
         monkeypatch.setattr(f"{module}.is_accelerate_available", lambda: False)
     for module in ("diffusers.pipelines.pipeline_utils", "diffusers.models.modeling_utils"):
         monkeypatch.setattr(f"{module}.logger.warning", lambda text, *_: said.append(text))

@@ -13,7 +13,7 @@ from longdwm_env.cli.drives.rollout import rollout
 from longdwm_env.cli.drives.rollout_keyframes import KeyframeRun
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.closed_loop.long_video import begun, drive_on, rolled_on
-from longdwm_env.models.inputs import drive_from
+from longdwm_env.models.inputs import Way
 
 pytestmark = pytest.mark.filterwarnings("ignore:the camera of scene")
 
@@ -33,7 +33,7 @@ def photo(picture, tmp_path):
 def drive_of(pipeline, picture, seconds):
     size = pipeline.settings.image_size
     text = torch.zeros(pipeline.coarse.config.max_text_seq_length, pipeline.coarse.config.text_embed_dim)
-    return drive_from(pipeline.settings, picture(size), "slalom", seconds, None, text, 3, None)
+    return Way("slalom", seconds, None, None, None).drive(pipeline.settings, picture(size), text, 3)
 
 
 def video(pipeline, drive, gaps, in_batches=False):

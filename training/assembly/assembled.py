@@ -31,7 +31,6 @@ class Assembled(NamedTuple):
 
     Attributes:
         objective: what is trained, and its loss.
-        draw: samples to train on.
         validation: samples that are kept apart, where there are any.
         made_from: what the data was made from, for the files that say what was run.
     """

@@ -29,7 +29,6 @@ class _Latents:
     """The encoded clips of a workspace, and what its stages share.
 
     Attributes:
-        store: all clips.
         seen, unseen: to train on and to validate with.
         config: without what needs poses, where the clips have none.
         last_frames: the frame of a segment on which each of its latents ends.

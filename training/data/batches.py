@@ -31,13 +31,11 @@ class CoarseBatch(Batch):
 
     Attributes:
         clean: (B, N + R, C, h, w).
-        history: N.
         text: (B, W, D).
         warp: (B, R, C, h, w) the last known keyframe warped to each later one, or None.
         warp_mask: (B, R), or None.
         motion: (B, R, 6), or None.
         poses: (B, N + R, 3) of the keyframes in any one frame, or None.
-        cameras: B cameras.
         self_rollout: whether the model's own keyframes take the place of all later ones but the last.
         further: (B, R, S, C, h, w) its other views, or None.
         layout: (B, R, C, h, w) the road's layout at each later keyframe, or None where none of the clips has one.

@@ -81,7 +81,6 @@ class ClipSource(Protocol):
     """Numbered clips: ``clip(i)`` is the same at every call and in every process.
 
     Attributes:
-        name: for messages.
         has_poses: whether ego poses are known in all clips.
         has_labels: whether the simulator's ground truth is.
     """

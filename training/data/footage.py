@@ -26,7 +26,14 @@ from longdwm_env.training.data.clip import (
     twin_key,
 )
 from longdwm_env.training.data.encoded.latents import EMPTY_TEXT_FILE
-from longdwm_env.training.data.shards import MANIFEST, BadLimit, Entry, ShardFolder, made_from, shards_to_make
+from longdwm_env.training.data.shards import (
+    MANIFEST,
+    BadLimit,
+    ClipsInShards,
+    ShardFolder,
+    made_from,
+    shards_to_make,
+)
 from longdwm_env.training.data.workers import side_by_side
 from longdwm_env.training.draws import numbers
 from longdwm_env.types import ActorTracks, ImageSize
@@ -125,7 +132,7 @@ def _packed(clip: Clip) -> tuple[dict[str, object], dict[str, torch.Tensor]]:
     return {**facts, **given, "labels": sorted(clip.labels)}, tensors
 
 
-class Footage:
+class Footage(ClipsInShards):
     """Recorded clips, as a source.
 
     Args:
@@ -143,17 +150,12 @@ class Footage:
         shards.check_complete()
         self.name, self._shards = str(folder), shards
         entries = self._shards.entries(limit)
-        self.entries: list[Entry] = [entry for entry in entries if "error" not in entry.facts]
+        self.entries = [entry for entry in entries if "error" not in entry.facts]
         self.bad = len(entries) - len(self.entries)
         if not self.entries:
             raise InvalidConfig(f"{folder} holds no readable clip")
         self.has_poses = all(entry.facts["has_poses"] for entry in self.entries)
         self.has_labels = bool(self.entries[0].facts["labels"])
-
-    @property
-    def longest(self) -> int:
-        """Frames of its longest clip."""
-        return max(entry.facts["frames"] for entry in self.entries)
 
     @property
     def has_twins(self) -> bool:
@@ -164,9 +166,6 @@ class Footage:
     def description(self) -> dict[str, object]:
         """What the recorded source was made from."""
         return dict(self._shards.made_from)
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
     @property
     def image_size(self) -> ImageSize:

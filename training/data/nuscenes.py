@@ -138,9 +138,6 @@ class NuScenesClips:
     def check_there(self, bad_share: float) -> None:
         """Reject a split of which more scenes lack pictures than may be skipped: a download that is not whole.
 
-        Args:
-            bad_share: of the scenes, and always one.
-
         Raises:
             InvalidConfig: with how many are there, and what to do.
             InvalidScene: no scene is whole; the message says what is missing.

@@ -18,7 +18,6 @@ class Segment:
     Attributes:
         first: the clip's frame that it begins at.
         row: of the tensors that hold it.
-        suffix: of their names.
         ends: name of the tensor whose rows ``row`` and ``row + 1`` are its first and last frame, encoded alone.
     """
 

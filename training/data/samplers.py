@@ -274,13 +274,10 @@ class DistillSampler:
         last_frames: see ``FineSampler``.
         seed: of the run.
         keyframes: K; 13 in the paper.
-        history: known keyframes of the student; 1 in the paper.
     """
 
-    def __init__(
-        self, store: LatentStore, last_frames: Sequence[int], seed: int, keyframes: int = 13, history: int = 1
-    ) -> None:
-        self.window = Window(history, keyframes - history)
+    def __init__(self, store: LatentStore, last_frames: Sequence[int], seed: int, keyframes: int = 13) -> None:
+        self.window = Window(1, keyframes - 1)
         self._coarse = CoarseSampler(store, [self.window], seed)
         self._fine = FineSampler(store, last_frames, seed)
         self._places: list[tuple[int, int, int, int]] = []

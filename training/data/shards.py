@@ -41,6 +41,20 @@ class Entry:
     facts: JsonObject
 
 
+class ClipsInShards:
+    """Clips read back from a folder of shards."""
+
+    entries: list[Entry]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest clip."""
+        return max(entry.facts["frames"] for entry in self.entries)
+
+
 @dataclass(frozen=True)
 class BadLimit:
     """How much damage is skipped with a report before it becomes an error: a share of all, and always at least one."""
@@ -91,10 +105,6 @@ def made_from(manifest: Path) -> JsonObject:
 
 class ShardFolder:
     """A folder of shards. Opening one whose manifest differs from ``made_from`` is rejected.
-
-    Args:
-        folder: created with its manifest when missing.
-        made_from: JSON values that decide the contents.
 
     Raises:
         InvalidConfig: the folder was made from something else.
@@ -248,11 +258,6 @@ def shards_to_make(
     folder: Path, made_from: Mapping[str, object], clips: Mapping[int, int]
 ) -> Iterator[tuple[ShardFolder, list[int]]]:
     """A folder and its shards that are still to be made; it has no other writer meanwhile. A full one is only read.
-
-    Args:
-        folder: of the shards.
-        made_from: see ``ShardFolder``.
-        clips: of each shard.
 
     Raises:
         InvalidConfig: the folder was made from something else.

@@ -10,8 +10,6 @@ class Window:
     """One kind of coarse sample.
 
     Attributes:
-        history: known keyframes.
-        future: keyframes to make.
         weight: how often, relative to the other windows.
         self_rollout: the model itself makes all of ``future`` but the last, and is trained on the last (``losses``).
         prompt_switched: the older part of the history, up to all of it, is of the clip's twin, so that the picture

@@ -86,7 +86,6 @@ class DecoderBatch(Batch):
 
     Attributes:
         latents: (B, F, C, h, w): segments, or keyframes with F = 1.
-        num_frames: that each stands for.
         border: latents from the sides in which pictures do not count.
     """
 
@@ -96,13 +95,7 @@ class DecoderBatch(Batch):
 
 
 class DecoderSampler:
-    """Draws squares of segments and keyframes.
-
-    Args:
-        store: of latents.
-        choices: of the stage.
-        seed: of the run.
-    """
+    """Draws squares of segments and keyframes."""
 
     def __init__(self, store: LatentStore, choices: DecoderChoices, seed: int) -> None:
         self.store, self.choices, self.seed = store, choices, seed

@@ -97,12 +97,7 @@ def encoder_loss(readings: Readings, batch: EncoderBatch) -> tuple[Tensor, dict[
 
 
 class EncoderObjective(Objective):
-    """Supervised reading of windows.
-
-    Args:
-        encoder: trained.
-        seed: of the run.
-    """
+    """Supervised reading of windows."""
 
     component = network = "encoder"
 
@@ -115,6 +110,10 @@ class EncoderObjective(Objective):
         return encoder_loss(self.encoder(batch.clips), batch)
 
 
+CORRUPTED_RATIO = 0.4
+"""Share of windows that are corrupted."""
+
+
 class WindowSampler:
     """Draws windows of recorded footage.
 
@@ -122,17 +121,16 @@ class WindowSampler:
         footage: with the simulator's labels.
         seed: of the run.
         clips: which clips to draw from.
-        corrupted_ratio: share of windows that are corrupted.
 
     Raises:
         InvalidConfig: the footage has no labels.
     """
 
-    def __init__(self, footage: Footage, seed: int, clips: Sequence[int], corrupted_ratio: float = 0.4) -> None:
+    def __init__(self, footage: Footage, seed: int, clips: Sequence[int]) -> None:
         missing = sorted({*LABELS, *JUDGED} - set(footage.entries[0].facts["labels"]))
         if missing:
             raise InvalidConfig(f"footage in {footage.name} lacks the labels {missing}; only the simulator's has them")
-        self.footage, self.seed, self.clips, self.corrupted_ratio = footage, seed, list(clips), corrupted_ratio
+        self.footage, self.seed, self.clips = footage, seed, list(clips)
 
     def batch(self, step: int, counts: Sequence[int]) -> EncoderBatch:
         """The samples with these running numbers."""
@@ -154,7 +152,7 @@ class WindowSampler:
         first = int(rng.integers(self.footage.entries[clip].facts["frames"] - WINDOW_FRAMES + 1))
         window = self.footage.images(clip, range(first, first + WINDOW_FRAMES))
         kind, severity = 0, 0.0
-        if rng.random() < self.corrupted_ratio:
+        if rng.random() < CORRUPTED_RATIO:
             kind, severity = int(rng.integers(1, len(CORRUPTIONS))), float(rng.uniform(0.05, 1))
             window = corrupted(window, CORRUPTIONS[kind], severity, rng)
         return window, window_truth(lambda name: self.footage.label(clip, name), first), kind, severity

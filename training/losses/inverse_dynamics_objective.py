@@ -38,12 +38,7 @@ class MotionBatch(Batch):
 
 
 class MotionSampler:
-    """Draws windows whose evidence is known.
-
-    Args:
-        known: to draw from.
-        seed: of the run.
-    """
+    """Draws windows whose evidence is known."""
 
     def __init__(self, known: Evidence, seed: int) -> None:
         self.known, self.seed = known, seed
@@ -62,12 +57,7 @@ class MotionSampler:
 
 
 class InverseDynamicsObjective(Objective):
-    """Supervised reading of evidence.
-
-    Args:
-        reader: trained.
-        seed: of the run.
-    """
+    """Supervised reading of evidence."""
 
     component = network = "reader"
 

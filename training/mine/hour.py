@@ -43,12 +43,7 @@ class Hour:
         return sum(self.spent_s.values())
 
     def left_s(self, part: str, share: float = 1.0) -> float:
-        """What a part of training may still take: a share of what preparing has left.
-
-        Args:
-            part: of training.
-            share: of what is left for all training.
-        """
+        """What a part of training may still take: a share of what preparing has left."""
         prepared = sum(self.spent_s.get(name, 0.0) for name in ("poses", "footage", "streets", "before"))
         training = max(60 * self.minutes - prepared - min(REPORT_S, 6 * self.minutes), 2 * LEAST_TRAINING_S)
         return max(0.0, share * training - self.spent_s.get(part, 0.0))

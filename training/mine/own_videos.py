@@ -28,7 +28,6 @@ class MyVideos:
     Attributes:
         folder: of links to them, with poses and cameras beside.
         files: the links that are used, in order.
-        lengths_s: of each.
         held_out_s: seconds at the end of the last one that no training sees.
         hashes: of the files, by name.
     """
@@ -134,12 +133,6 @@ def estimate_poses(
     """Poses beside each video that has none; those that cannot be trusted are left out, with the reason.
 
     An estimate that was stopped goes on: what it found is kept, by pieces of the video of 40 s.
-
-    Args:
-        videos: as they were linked.
-        options: what is known of their camera.
-        say: where reasons go.
-        reached: called with the share of all videos that is done.
 
     Raises:
         InvalidConfig: none is left, or not the last one, which is measured with.

@@ -74,11 +74,6 @@ def is_lora(weights: Mapping[str, Tensor]) -> bool:
 def merge_lora(transformer: nn.Module, weights: Mapping[str, Tensor], choices: LoraChoices) -> None:
     """Put trained changes into a transformer's own weights, which then has no trace of peft.
 
-    Args:
-        transformer: the plain one that training began with.
-        weights: trained, by their names within it.
-        choices: of the training.
-
     Raises:
         InvalidConfig: the weights are of another transformer or rank.
     """

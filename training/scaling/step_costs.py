@@ -1,4 +1,4 @@
-"""What a training step costs, counted by taking one on tensors without data; see ``models.costs``."""
+"""What a training step costs, counted by taking one on tensors without data; see ``network.module_costs``."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.codec.small_decoder import SmallDecoder
 from longdwm_env.models.codec.video_codec import CogVideoXCodec
-from longdwm_env.models.costs import Cost, bytes_of, cost_of, without_data
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.module_costs import Cost, bytes_of, cost_of, without_data
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import PRESETS, build
 from longdwm_env.training.config import Recipe, StageConfig
@@ -38,15 +38,11 @@ class StepCost:
     """What one process needs for one micro-batch of a stage, and keeps between.
 
     Attributes:
-        stage: its name.
         cost: of the passes forward and back; what it holds are activations, gradients and weights in 16 bits.
         weights: bytes of what is trained and what is not of the same model.
-        frozen: bytes of other models.
         gradients: bytes, a part of what ``cost`` holds.
         moments: bytes of AdamW's moments.
         average: bytes of the moving average.
-        trained: numbers that are trained.
-        samples: of the micro-batch.
     """
 
     stage: str
@@ -100,9 +96,7 @@ def step_cost(recipe: Recipe, stage: str, config: StageConfig | None = None) -> 
     )
 
 
-def made(
-    recipe: Recipe, stage: str, config: StageConfig, device: str = "cpu", seed: int = 0
-) -> tuple[Objective, Batch]:
+def made(recipe: Recipe, stage: str, config: StageConfig, device: str = "cpu") -> tuple[Objective, Batch]:
     """A stage's objective with random weights, and a micro-batch of zeros for it.
 
     Raises:
@@ -115,7 +109,7 @@ def made(
         raise InvalidConfig(f"what {stage} needs is of models of CogVideoX's kind alone, not of {recipe.preset}")
     # Which frames are known are numbers, and here are none: all are computed.
     coarse, fine = (replace(transformer, keep_known=False) for transformer in (model.coarse, model.fine))
-    pipeline = build(replace(model, coarse=coarse, fine=fine), seed=seed, device=device, text_encoder=False)
+    pipeline = build(replace(model, coarse=coarse, fine=fine), device=device, text_encoder=False)
     objective = _objective(stage, config, pipeline)
     if device != "cpu":
         objective.to(device)

@@ -22,7 +22,6 @@ class StageFacts:
     """How one stage went.
 
     Attributes:
-        name: of the stage.
         steps: made so far; None if that is not recorded.
         batch_size: samples of a step; None if that is not recorded.
         hours: of training, added up from the speed that was logged along the way; None without a log.
@@ -53,8 +52,6 @@ class ModelFacts:
     """What the workspace knows of its pipeline.
 
     Attributes:
-        recipe: name and size.
-        parameters: by component.
         weights: hash of the weights as given.
         image_size: (height, width).
         steps: denoising steps, (Coarse, Fine).
@@ -62,7 +59,6 @@ class ModelFacts:
         simulated: whether it is the simulator's and nothing else.
         clips: how many clips the models were trained on; None if that cannot be read.
         clip_frames: frames of a clip; None if that is not recorded.
-        stages: those that ran.
         rebuild: hours that ``train mini`` noted of its parts, and its machines; None if it noted none.
     """
 

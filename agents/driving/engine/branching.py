@@ -62,12 +62,7 @@ def branches_of(
 
 
 def ask_branches(session: Session, take: Callable[[Moment, tuple[Branch, ...]], None]) -> None:
-    """Stop time and ask for three drives of the present moment.
-
-    Args:
-        session: whose drive it is.
-        take: called with the moment and its branches, when they are there.
-    """
+    """Stop time and ask for three drives of the present moment."""
     assert session.trip is not None
     start, generator = session.trip.present, session.generator
     session.ask(

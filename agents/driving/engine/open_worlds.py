@@ -75,9 +75,7 @@ class Change:
     """The same moment in another world or under another prompt.
 
     Attributes:
-        moment: now.
         path: all acts from the scene's start to now; from ``known``, where that is given.
-        world, prompt: what it shall be.
         frames, poses: (T, H, W, 3) and (T, 3) what was seen and driven up to now.
         known: an earlier moment of the same drive in the wanted world, where there is one.
     """

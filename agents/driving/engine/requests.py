@@ -59,7 +59,6 @@ class Ready:
     """A clip that waits for its turn.
 
     Attributes:
-        moment: at its end.
         event_s: the time of the driver's event that it is the first to answer, if it is.
         answered: frames of the whole answer that it is a part of.
         first: whether it is the first part.

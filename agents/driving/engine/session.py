@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,12 +16,11 @@ from longdwm_env.agents.driving.engine.following import Script, follow
 from longdwm_env.agents.driving.engine.open_worlds import FIRST_SHOWN, Drive, Generator, OpenScene
 from longdwm_env.agents.driving.engine.playback import LatencyMeter, Playback
 from longdwm_env.agents.driving.engine.requests import ClipRequests
-from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
+from longdwm_env.agents.driving.engine.timeline import Act, Moment
 from longdwm_env.agents.driving.engine.trip import Trip
 from longdwm_env.agents.driving.engine.world_worker import Task, Worker
-from longdwm_env.agents.driving.input.pedals import FEEL, Controls, DriverInput, Feel, next_controls
+from longdwm_env.agents.driving.input.pedals import FEEL, Controls, DriverInput, Feel, InputSource, next_controls
 from longdwm_env.agents.driving.input.policy_driver import PolicyDriver
-from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving.recording.video_recorder import Recorder
 from longdwm_env.clock import FPS
 from longdwm_env.errors import LongDWMError
@@ -38,18 +37,6 @@ SLOW_RATE, SLOW_ANSWERS = 0.8, 8
 AtWheel = Literal["driver", "policy", "replay"]
 
 
-class InputSource(Protocol):
-    """Where the driver's input comes from."""
-
-    def peek(self) -> DriverInput:
-        """What is asked for at this instant."""
-        ...
-
-    def look(self, now_s: float) -> DriverInput:
-        """What was asked for since the last look."""
-        ...
-
-
 @dataclass(frozen=True)
 class Note:
     """A line for the driver, and until when it is shown."""
@@ -64,16 +51,12 @@ class Session:
     """The state of a drive; ``tick`` lets time pass, ``session_commands.perform`` does what keys ask for.
 
     Attributes:
-        generator: the worlds.
-        worker: where they are asked.
         inputs: where the driver's input comes from.
         worlds: names that the driver can change between, in order.
         opening: the scene to begin with.
         scenes: path of the scene source for the replay file; None for the built-in scenes.
-        out: folder for recordings.
         policy: drives instead of the driver's input, if there is one.
         script: a recorded drive to follow first, if there is one.
-        feel: how the car answers.
         trip: the drive; None until the first scene is open.
         paused: the driver stopped time. waiting: it goes on as soon as there is input.
         pause_at: how many frames are driven when time stops.
@@ -269,12 +252,7 @@ class Session:
         self._requests.submit(task, take_answer)
 
     def open_scene(self, opening: OpenScene, then: Callable[[Moment], None] = lambda moment: None) -> None:
-        """Ask for a scene; the drive goes on in it.
-
-        Args:
-            opening: which.
-            then: called with its first moment, once it is there.
-        """
+        """Ask for a scene; the drive goes on in it."""
 
         def take(moment: Moment) -> None:
             self._opened(moment, opening)
@@ -389,22 +367,9 @@ class Session:
         self.waiting = not self.paused
 
     def _opened(self, moment: Moment, opening: OpenScene) -> None:
-        state = moment.state
-        journal = Journal(
-            world=state.world,
-            scene=state.scene,
-            seed=opening.seed,
-            prompt=opening.prompt,
-            scenes=self.scenes,
-            image_size=self.generator.sizes.asked,
-            learned_own_size=self.generator.sizes.learned_own,
-            control_frames=self.generator.control_frames,
-        )
-        if self.recorder is not None and self.trip is not None:
-            # The recording goes on across scenes.
-            journal = self.trip.journal
-            journal.note("scene", scene=state.scene, seed=opening.seed, prompt=opening.prompt)
-        self.trip = Trip(Timeline(moment), journal)
+        # A recording goes on across scenes.
+        recorded = self.trip if self.recorder is not None else None
+        self.trip = Trip.opened(moment, opening, self.generator, self.scenes, recorded)
         self._hold(moment)
         self.waiting, self.paused, self.pause_at = self.at_wheel == "driver", False, None
 

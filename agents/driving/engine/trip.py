@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from longdwm_env.agents.driving.engine.open_worlds import Change
+from longdwm_env.agents.driving.engine.open_worlds import Change, Generator, OpenScene
 from longdwm_env.agents.driving.engine.timeline import Act, Moment, Timeline
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.clock import FPS
@@ -17,13 +17,42 @@ class Trip:
 
     Attributes:
         timeline: the moments that can be returned to.
-        journal: for the replay file.
         path: the acts from the scene's start to now; as long as the present moment's number.
     """
 
     timeline: Timeline
     journal: Journal
     path: list[Act] = field(default_factory=list)
+
+    @classmethod
+    def opened(
+        cls, moment: Moment, opening: OpenScene, generator: Generator, scenes: str | None, recorded: "Trip | None"
+    ) -> "Trip":
+        """The drive that begins at the first moment of a scene.
+
+        Args:
+            moment: the first.
+            opening: how the scene was asked for.
+            generator: of the moment.
+            scenes: path of the scene source; None for the built-in scenes.
+            recorded: the drive before, whose journal goes on; None where none is recorded.
+        """
+        state = moment.state
+        if recorded is not None:
+            journal = recorded.journal
+            journal.note("scene", scene=state.scene, seed=opening.seed, prompt=opening.prompt)
+            return cls(Timeline(moment), journal)
+        journal = Journal(
+            world=state.world,
+            scene=state.scene,
+            seed=opening.seed,
+            prompt=opening.prompt,
+            scenes=scenes,
+            image_size=generator.sizes.asked,
+            learned_own_size=generator.sizes.learned_own,
+            control_frames=generator.control_frames,
+        )
+        return cls(Timeline(moment), journal)
 
     @property
     def present(self) -> Moment:

@@ -1,7 +1,8 @@
-"""From the driver's input to a steering angle and an acceleration: pure functions of values."""
+"""From the driver's input, and where it comes from, to a steering angle and an acceleration."""
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from longdwm_env.geometry.kinematics import CAR, check_positive
 
@@ -53,7 +54,6 @@ class Feel:
         steering_s: time constant with which keys turn the wheel.
         return_s: time constant with which it returns when they are let go; returning is quicker than turning.
         direct_s: time constant for a wheel or stick.
-        throttle_mps2, brake_mps2: acceleration at full pedal.
         coast_mps2: the engine's drag when no pedal is pressed.
         pedal_s: time constant of the pedals.
         top_speed_mps: where the throttle fades out: 108 km/h.
@@ -89,6 +89,18 @@ def full_turn_rad(speed_mps: float, feel: Feel = FEEL) -> float:
     return min(feel.full_steering_rad, by_tyres)
 
 
+class InputSource(Protocol):
+    """Where the driver's input comes from."""
+
+    def peek(self) -> DriverInput:
+        """What is asked for at this instant."""
+        ...
+
+    def look(self, now_s: float) -> DriverInput:
+        """What was asked for since the last look."""
+        ...
+
+
 def next_controls(
     controls: Controls, driver_input: DriverInput, speed_mps: float, period_s: float, feel: Feel = FEEL
 ) -> Controls:
@@ -96,13 +108,6 @@ def next_controls(
 
     Steering and pedals approach what is wished with a time constant each. They move in the car's time, not the clock's:
     the same inputs give the same drive at any frame rate, and already the first period after a key shows it.
-
-    Args:
-        controls: those of the last period.
-        driver_input: what the driver asks for.
-        speed_mps: present speed.
-        period_s: how long the new controls will be held.
-        feel: how the car answers.
     """
     target = driver_input.steer * full_turn_rad(speed_mps, feel)
     returning = abs(target) < abs(controls.steering_rad)

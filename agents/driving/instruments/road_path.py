@@ -45,7 +45,6 @@ class OnRoad:
 
     Attributes:
         lane: the motion commanded for the clip that plays; None at a scene's start.
-        braking: it brakes.
         wheels: where the front wheels will point in the next clip; None unless the driver is at the wheel.
     """
 

@@ -48,11 +48,7 @@ def measure(session: Session, inputs: DriverInputs, settings: WindowSettings, se
 
     Where the drive ends in a collision or beside the road it goes back, as a driver would.
 
-    Args:
-        session: with a thread for its worker, just opened.
-        inputs: its driver's.
-        settings: of the window.
-        seconds: how long to measure, after a warm-up.
+    The session has a thread for its worker, and has just been opened; measuring takes ``seconds`` after a warm-up.
     """
     session.latency = LatencyMeter(window=100_000)
     window = Window(session, inputs, settings)

@@ -20,15 +20,12 @@ class Screen:
 
     Attributes:
         moment: the clip that plays, and the frame of it that is shown; None while the first scene opens.
-        frame: index of that frame.
         driver, conditions: who drives; weather and time of day.
         next_steering_rad: where the front wheels will point by the present input.
         steer, throttle, brake: what the driver asks for.
         status: "", or why time stands still.
         banner, hint: a large line and a small one in the middle; empty for none.
-        note: a passing note.
         busy: what the generation is doing besides driving.
-        recording: whether a recording runs.
         drawn_fps: pictures of the window a second.
         world_fps: frames of the world a second of the clock; 12 is real time.
         latency_s, median_latency_s: from key to picture; NaN before the first.

@@ -36,7 +36,6 @@ class Window:
     """Runs a session in a window until it is closed.
 
     Attributes:
-        pictures: how many were drawn.
         ran_s: in how many seconds.
     """
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longdwm_env.models.costs import Cost, Ledger, Pass
+    from longdwm_env.models.costs import Ledger, Pass
+    from longdwm_env.models.network.module_costs import Cost
     from longdwm_env.models.presets import LongDWMConfig
     from longdwm_env.training.config import Recipe, StageConfig
     from longdwm_env.training.scaling.step_costs import StepCost
@@ -137,7 +138,7 @@ class CountedDrive:
 
     def total(self, *, small: bool) -> "Cost":
         """Of all parts, with one of the decoders."""
-        from longdwm_env.models.costs import Cost
+        from longdwm_env.models.network.module_costs import Cost
 
         left_out = "decode" if small else "small decode"
         return sum((cost for part, cost in self.costs.items() if part != left_out), Cost())
@@ -150,7 +151,8 @@ class CountedDrive:
 def _driven(
     ledger: "Ledger", what: str, steps: int, guidance_scale: float, history_keyframes: int | None = None
 ) -> CountedDrive:
-    from longdwm_env.models.costs import Cost, drive_passes
+    from longdwm_env.models.costs import drive_passes
+    from longdwm_env.models.network.module_costs import Cost
 
     config = ledger.config if history_keyframes is None else configured(ledger.config.name, history_keyframes)
     seconds, at_once = DRIVES[what]

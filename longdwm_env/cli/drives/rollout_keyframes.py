@@ -148,7 +148,7 @@ def _drive(
     """The video to make: from the world's own first frames, under its own prompt, with the map where there is one."""
     from longdwm_env.geometry.layout import DrawnRoadMap
     from longdwm_env.models.closed_loop.known_map import LAYOUT_REACH_M
-    from longdwm_env.models.inputs import drive_from
+    from longdwm_env.models.inputs import Way
 
     settings, layout, scene = pipeline.settings, None, env.scene
     if settings.road_layout and isinstance(scene.road_map, DrawnRoadMap):
@@ -156,7 +156,7 @@ def _drive(
     text = pipeline.encode_text([start.world_state.values["prompt"]])[0].to(pipeline.coarse.dtype)
     frames = cast("DiffusionWorld", env.world).recent_frames(start.world_state, len(start.world_state.arrays["frames"]))
     seconds = len(poses) / clock.FPS
-    return drive_from(settings, frames, poses, seconds, start.camera, text, seed, None, layout)
+    return Way(poses, seconds, start.camera, None, layout).drive(settings, frames, text, seed)
 
 
 def _lane_ahead(request: Request, start: "EnvState", frames: int) -> "tuple[FloatArray, str]":

@@ -124,7 +124,7 @@ def _peers(options: ProtocolOptions) -> "list[System]":
 
     from longdwm_env.errors import InvalidConfig
     from longdwm_env.evaluation.paper.systems import PeerRolledOut
-    from longdwm_env.models.peers import PEERS, DiffusersPeer
+    from longdwm_env.evaluation.peers import PEERS, DiffusersPeer
 
     found: list[System] = []
     for entry in options.peer:

@@ -145,14 +145,7 @@ class DriveSet:
         return self.kept(name, world, key, lambda: self.drivers[world].again(original, prompt, redrawn=way == DRAWN))
 
     def kept(self, name: str, world: str, key: str, make: Callable[[], Drive]) -> Drive:
-        """A drive that the store has, or that is made and stored.
-
-        Args:
-            name: of the set of drives.
-            world: in which it was driven.
-            key: within the set.
-            make: what to do without it.
-        """
+        """A drive that the store has, or that is made and stored."""
         drive = self.store.read(name, world, key)
         if drive is None:
             drive = make()

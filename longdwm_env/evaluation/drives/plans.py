@@ -54,7 +54,6 @@ class LogPlan:
     """The simulator's own driver, and what is added to it.
 
     Attributes:
-        seconds: to drive.
         style: of the driver; None for one that changes every few seconds, often for the worse.
         perturbed: whether every fourth scene is perturbed.
         least_mean_speed_mps: scenes in which less is covered are rejected.

@@ -44,10 +44,6 @@ class Drive:
         seed: of the scene, and of the world's random numbers.
         world: in which it was driven.
         kind: how its actions came about; see ``plans``.
-        action_mode: what the actions mean.
-        prompt: given to the world.
-        camera: of the frames.
-        actions: N actions.
         frames: (T, H, W, 3) uint8.
         poses: (T, 3) of the rear axle in the scene's world frame.
         speeds_mps, yaw_rates_radps: (T,) as commanded, which is as driven.
@@ -122,11 +118,7 @@ class Driver:
 
 
 class AsRecorded(BuiltinScenes):
-    """The built-in scenes with another prompt, whose recorded seconds nevertheless stay as they were.
-
-    Args:
-        prompt: of every scene.
-    """
+    """The built-in scenes with another prompt, whose recorded seconds nevertheless stay as they were."""
 
     def __init__(self, prompt: str) -> None:
         self.prompt = prompt

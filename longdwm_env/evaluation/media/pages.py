@@ -144,12 +144,7 @@ def drive_film(drives: Mapping[str, Drive]) -> list[NDArray[np.uint8]]:
 
 
 def column_sheet(drives: Mapping[str, Drive], paths: bool) -> NDArray[np.uint8]:
-    """A column for each drive, from the start they share down to the end.
-
-    Args:
-        drives: by what to call them.
-        paths: draw the path ahead into the start.
-    """
+    """A column for each drive, from the start they share down to the end."""
     rows = []
     for i in _spread(_length(drives), MOMENTS):
         row = [

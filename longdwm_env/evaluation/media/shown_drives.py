@@ -49,11 +49,7 @@ def log_drive(simulator: Driver, seed: int, seconds: int) -> Drive:
 def driven_in_directions(driver: Driver, seed: int, seconds: int, aside_m: float) -> dict[str, Drive]:
     """The same moment driven to the left, straight on and to the right; all within the last of ``seconds``.
 
-    Args:
-        driver: of the world.
-        seed: of the scene.
-        seconds: to drive.
-        aside_m: how far beside the middle of the lane the drives to the sides end.
+    ``aside_m`` is how far beside the middle of the lane the drives to the sides end.
 
     Raises:
         InvalidConfig: the scene is not one of the test scenes, or a drive leaves the road or ends in a collision.

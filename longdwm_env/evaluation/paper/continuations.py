@@ -30,9 +30,6 @@ class Sample:
         truth: uint8 (T, H, W, 3), what followed.
         poses: (T', 3) in the ego frame of ``image``, T' the whole seconds that T frames need.
         speeds_mps, yaw_rates_radps: (T,) of the frames to come.
-        camera: of the images.
-        prompt: caption.
-        seed: of the noise.
         layout: of the road, in the ego frame of ``image``; None where the source has no map.
     """
 
@@ -124,12 +121,6 @@ def too_short(source: ClipSource, num_frames: int) -> InvalidConfig:
 
 def samples_from(source: ClipSource, count: int, num_frames: int, first: int = 0) -> Iterator[Sample]:
     """Cut samples from clips, one from each, until there are ``count``.
-
-    Args:
-        source: of clips with poses.
-        count: most samples; fewer where the source has fewer long enough.
-        num_frames: T, frames to continue.
-        first: frame of a clip that is given.
 
     Raises:
         InvalidConfig: no clip is long enough, or none has poses.

@@ -28,7 +28,6 @@ class Maker:
     """What makes a video of a sample.
 
     Attributes:
-        name: in tables.
         system: what does it; its fields decide the videos (``described``).
         make: of a sample the whole video, uint8 (T + 1, H, W, 3), the given frame first.
     """
@@ -40,15 +39,7 @@ class Maker:
 
 @dataclass
 class Gathered:
-    """What was read of the real and of every system's videos.
-
-    Attributes:
-        real: of the samples.
-        made: by the names of systems.
-        keys: of the samples.
-        first: gives the first sample again.
-        folder: for what else is to be kept of the first sample.
-    """
+    """What was read of the real and of every system's videos."""
 
     real: NumbersOf
     made: dict[str, NumbersOf]
@@ -150,12 +141,7 @@ def gathered(
 
 
 def described(system: object, hashes: dict[int, str]) -> dict[str, object]:
-    """What decides what a system makes, as JSON values: its weights, its settings and its own fields.
-
-    Args:
-        system: a dataclass, or another object, of which the kind alone is known.
-        hashes: of networks, by their ids; those that systems share are read once.
-    """
+    """What decides what a system makes, as JSON values: its weights, its settings and its own fields."""
 
     def hashed(network: nn.Module) -> str:
         if id(network) not in hashes:

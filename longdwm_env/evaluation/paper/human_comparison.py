@@ -41,12 +41,8 @@ def build_page(
 ) -> tuple[Path, Path]:
     """Write ``out`` (the page) and its key (``.key.json``).
 
-    Args:
-        pairs: to show.
-        names: of model a and model b; they appear in the key only.
-        out: html file.
-        questions: which of ``QUESTIONS`` to ask.
-        seed: of order and sides.
+    The names of model a and model b appear in the key only; ``questions`` are some of ``QUESTIONS``; the seed
+    decides order and sides.
 
     Raises:
         InvalidConfig: there is no pair, or no such question.
@@ -82,10 +78,6 @@ class WinRate:
 
 def win_rates(key: Path, answers: Sequence[Path]) -> list[WinRate]:
     """Count the answer files that people saved from a page.
-
-    Args:
-        key: written beside the page.
-        answers: files, one per person.
 
     Raises:
         InvalidConfig: the key or an answer file cannot be read, or the answers belong to another page.

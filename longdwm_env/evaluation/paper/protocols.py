@@ -50,8 +50,6 @@ class Protocol:
 
     Attributes:
         source: of clips with poses; the simulator's reserved seeds, or nuScenes' val split.
-        samples: how many to measure.
-        networks: to measure with.
         facts: what the numbers depend on (model hash, data, command); they are printed under every table.
         folder: where what was read of each video is kept, so that a stopped protocol goes on; None for nowhere.
     """

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from longdwm_env.clock import FPS, FRAMES_PER_INTERVAL
 from longdwm_env.evaluation.paper.continuations import Sample
+from longdwm_env.evaluation.peers import Peer, roll_out
 from longdwm_env.geometry.camera import fit_images
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import warp_images
@@ -19,7 +20,6 @@ from longdwm_env.models.conditioning.denoiser_inputs import Conditioning, fine_c
 from longdwm_env.models.conditioning.warped_pictures import clip_warps, layout_pictures
 from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
-from longdwm_env.models.peers import Peer, roll_out
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.draws import normal
@@ -47,8 +47,6 @@ class LongDWM:
     """The whole model: keyframes by the Coarse model, the rest by the Fine model.
 
     Attributes:
-        name: in tables.
-        pipeline: trained.
         at_once: keyframes of one rollout; None for the paper's twelve, 1 for a second at a time as in a closed loop.
     """
 
@@ -92,13 +90,7 @@ class ToldAsTrained(LongDWMPipeline):
 
     @classmethod
     def made_of(cls, pipeline: LongDWMPipeline, coarse: bool = False, fine: bool = False) -> LongDWMPipeline:
-        """The same components and settings.
-
-        Args:
-            pipeline: whose.
-            coarse: whether the Coarse model is given warps and motion.
-            fine: whether the Fine model is.
-        """
+        """The same components and settings."""
         if coarse and fine:
             return pipeline
         made = cls(**pipeline.components, settings=pipeline.settings.to_json())
@@ -122,12 +114,6 @@ class Autoregressive:
 
     It is given what it was trained with: the warped frames of the commanded trajectory too, so that the hierarchy is
     all that differs, unless it was trained without; and guided as the pipeline is.
-
-    Attributes:
-        name: in tables.
-        pipeline: for codec, text and scheduler.
-        transformer: trained without last frames.
-        use_warp: give it warps and motion.
     """
 
     name: str
@@ -249,11 +235,6 @@ class PeerRolledOut:
 
     It runs as its authors trained it: at its own picture size, steps and guidance, and without a trajectory. Its frames
     are then fitted to the samples' size.
-
-    Attributes:
-        name: in tables.
-        peer: the model.
-        weights: where they came from.
     """
 
     name: str

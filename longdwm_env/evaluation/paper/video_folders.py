@@ -19,9 +19,6 @@ from longdwm_env.types import Images, ImageSize
 class VideoFolder:
     """The videos of a folder, read one by one.
 
-    Args:
-        path: of the folder.
-
     Raises:
         InvalidConfig: it holds neither videos nor folders of pictures.
     """
@@ -64,8 +61,6 @@ class ReadWhenAsked(Sequence[Images]):
     """Videos of a folder as a sequence; each is read when it is asked for, and none is kept.
 
     Attributes:
-        folder: of the videos.
-        names: which, in this order.
         image_size: (height, width) to fit to.
     """
 

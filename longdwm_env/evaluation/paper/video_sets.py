@@ -74,15 +74,7 @@ def _frame_features(network: InceptionFeatures, frames: Images) -> np.ndarray:
 def frechet_cells(
     networks: Networks, real: NumbersOf, made: NumbersOf, length: int, alone: bool = True
 ) -> tuple[Cell, Cell, Cell]:
-    """FID, FVD and FDS of videos of ``length`` frames, from what was read of them; None where the network is not there.
-
-    Args:
-        networks: that read them.
-        real: what was read of real videos.
-        made: of made ones.
-        length: of the videos; what was read of longer ones is cut.
-        alone: whether frames were read one by one.
-    """
+    """FID, FVD and FDS of videos of ``length`` frames, from what was read of them; None without the network."""
     windows = (length - WINDOW_FRAMES) // STRIDE_FRAMES + 1
     fds: Cell = None
     if networks.encoder is not None:

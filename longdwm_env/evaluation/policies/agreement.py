@@ -22,7 +22,7 @@ class TermAgreement:
     """One number in both worlds.
 
     Attributes:
-        name: of ``FACTS``.
+        name: of ``METRICS``.
         policies: that have it in both worlds.
         simulator, world: (P,) means over the same scenes.
         simulator_interval, world_interval: (P, 2); NaN for a policy that has the number in one scene only.
@@ -52,14 +52,7 @@ class TermAgreement:
 def agreement(
     simulator: Sequence[Record], world: Sequence[Record], policies: Sequence[str], name: str
 ) -> TermAgreement | None:
-    """How well one number in a world predicts the same in the simulator; None where fewer than 3 policies have it.
-
-    Args:
-        simulator: completed records in the simulator.
-        world: completed records of the same policies and scenes in the world.
-        policies: to compare.
-        name: of ``FACTS``.
-    """
+    """How well one number in a world predicts the same in the simulator; None where fewer than 3 policies have it."""
     tables = [_table(records, policies, name) for records in (simulator, world)]
     scenes = [scene for scene in tables[0][1] if scene in tables[1][1]]
     values = [found[:, [names.index(scene) for scene in scenes]] for found, names in tables]

@@ -22,12 +22,10 @@ ROUTE_WIDTH_M = 4.0
 
 
 @dataclass(frozen=True)
-class Fact:
+class Metric:
     """A number that is measured per episode.
 
     Attributes:
-        label: for tables.
-        unit: of the number.
         better: +1 where more is better, -1 where less is, 0 where neither.
         about: what it is and where it comes from.
         least, most: what it can be; None where it has no bound.
@@ -41,43 +39,43 @@ class Fact:
     most: float | None = None
 
 
-FACTS: Mapping[str, Fact] = {
-    "pdm_score": Fact("PDM score", "0 to 1", 1, "NAVSIM: NC x DAC x (5 EP + 5 TTC + 2 C) / 12", most=1.0),
-    "return": Fact("return", "", 1, "sum of the rewards", least=None),
-    "progress_m": Fact(
+METRICS: Mapping[str, Metric] = {
+    "pdm_score": Metric("PDM score", "0 to 1", 1, "NAVSIM: NC x DAC x (5 EP + 5 TTC + 2 C) / 12", most=1.0),
+    "return": Metric("return", "", 1, "sum of the rewards", least=None),
+    "progress_m": Metric(
         "progress", "m", 1, "metres along the lane (against it: below 0), or driven where there is no map", least=None
     ),
-    "route_completion": Fact(
+    "route_completion": Metric(
         "route completion", "share", 1, "share of the logged or reference path that was driven", most=1.0
     ),
-    "collision": Fact("collisions", "share of episodes", -1, "the ego touched another road user", most=1.0),
-    "at_fault_collision": Fact(
+    "collision": Metric("collisions", "share of episodes", -1, "the ego touched another road user", most=1.0),
+    "at_fault_collision": Metric(
         "at-fault collisions", "share of episodes", -1, "nuPlan's definition of fault", most=1.0
     ),
-    "off_road": Fact("off road", "share of episodes", -1, "a corner of the car left the drivable area", most=1.0),
-    "off_road_share": Fact(
+    "off_road": Metric("off road", "share of episodes", -1, "a corner of the car left the drivable area", most=1.0),
+    "off_road_share": Metric(
         "corners off road", "share", -1, "share of corners and frames off the drivable area", most=1.0
     ),
-    "unsafe_time": Fact("unsafe time", "share of frames", -1, "time to collision below 0.95 s", most=1.0),
-    "min_ttc_s": Fact(
+    "unsafe_time": Metric("unsafe time", "share of frames", -1, "time to collision below 0.95 s", most=1.0),
+    "min_ttc_s": Metric(
         "least time to collision",
         "s",
         1,
         f"at most {TTC_HORIZON_S:g} s, which means none was seen",
         most=TTC_HORIZON_S,
     ),
-    "comfort": Fact("comfort", "share of frames", 1, "within nuPlan's comfort limits", most=1.0),
-    "lane_offset": Fact("lane offset", "share of half width", -1, "mean distance from the middle of the lane"),
-    "infeasible_m": Fact("infeasible requests", "m", -1, "mean distance by which plans had to be moved"),
-    "ade_m": Fact("ADE", "m", -1, "mean distance from the logged car at the same times"),
-    "fde_m": Fact("FDE", "m", -1, "distance from the logged car at the last common time"),
-    "duration_s": Fact("duration", "s", 0, "until the end, whatever ended it"),
+    "comfort": Metric("comfort", "share of frames", 1, "within nuPlan's comfort limits", most=1.0),
+    "lane_offset": Metric("lane offset", "share of half width", -1, "mean distance from the middle of the lane"),
+    "infeasible_m": Metric("infeasible requests", "m", -1, "mean distance by which plans had to be moved"),
+    "ade_m": Metric("ADE", "m", -1, "mean distance from the logged car at the same times"),
+    "fde_m": Metric("FDE", "m", -1, "distance from the logged car at the last common time"),
+    "duration_s": Metric("duration", "s", 0, "until the end, whatever ended it"),
 }
 """Every number of an episode, in the order of tables."""
 
 
 @dataclass
-class FactsOfEpisode:
+class EpisodeMetrics:
     """Collects an episode, control period by control period, and gives its numbers.
 
     Args:

@@ -17,7 +17,7 @@ from longdwm_env.clock import FPS
 from longdwm_env.env import LongDWMEnv
 from longdwm_env.episodes.observation import Info, Observation, ObservationMode
 from longdwm_env.errors import InvalidAction, LongDWMError
-from longdwm_env.evaluation.policies.episode_metrics import FactsOfEpisode
+from longdwm_env.evaluation.policies.episode_metrics import EpisodeMetrics
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, Record
 from longdwm_env.factory import make_world
 from longdwm_env.io.video import VideoWriter
@@ -119,7 +119,7 @@ class Worker:
     ) -> EpisodeResult:
         scene = environment.scene
         state = environment.get_state()
-        facts = FactsOfEpisode(state.ego.pose, scene.road_map, scene.log, environment.episodes.max_frames)
+        metrics = EpisodeMetrics(state.ego.pose, scene.road_map, scene.log, environment.episodes.max_frames)
         clips: list[Images] = [state.newest_frame[None]]
         speeds, thinking, actions = [state.ego.speed_mps], [], []
         seed = info["seed"]
@@ -147,7 +147,7 @@ class Worker:
             info = {**info, "seed": seed}
             moving = state.past_motion[-len(state.clip) :, 0]
             speeds += [float(v) for v in moving]
-            facts.add(reward, info, np.concatenate([[before.ego.speed_mps], moving]), actors_of(before, state, scene))
+            metrics.add(reward, info, np.concatenate([[before.ego.speed_mps], moving]), actors_of(before, state, scene))
             if self.config.videos:
                 clips.append(state.frames)
             heartbeat()
@@ -155,11 +155,11 @@ class Worker:
         video = self._video(clips) if self.config.videos else None
         if failure:
             return EpisodeResult(_failed(record, failure, begun), video)
-        numbers, missing = facts.numbers()
+        numbers, missing = metrics.numbers()
         for name in [name for name, value in numbers.items() if not np.isfinite(value)]:
             missing[name] = f"it came to {numbers.pop(name)}"
         numbers["duration_s"] = state.frames_driven / FPS
-        path = np.concatenate([facts.start_pose[None], *facts.poses])
+        path = np.concatenate([metrics.start_pose[None], *metrics.poses])
         record |= {
             "status": "done",
             "failure": "",

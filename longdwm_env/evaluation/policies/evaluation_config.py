@@ -25,16 +25,12 @@ class EvaluationConfig:
 
     Attributes:
         policies: names; see ``agents.naming``.
-        world: name of the world.
         scenes: None for the built-in scenes, or a path.
         episodes: per policy. Episode i starts in scene ``first_scene + i`` (going round where there are fewer) with
             seed ``seed + i``, for every policy alike.
         first_scene: index of the first scene; the built-in ones for testing begin at 1,000,000.
-        seed: of the first episode.
-        control_period_s, max_episode_s, image_size, device, prompt: of the environment.
         action_mode, obs_mode: of the environment, for policies that do not say themselves.
         reference: the driver whose progress is what can be made in a scene; None does without.
-        videos: record every episode.
         step_timeout_s: a policy that takes longer for one step has failed.
     """
 

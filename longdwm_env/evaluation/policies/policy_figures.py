@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longdwm_env.evaluation.policies.agreement import TermAgreement
-from longdwm_env.evaluation.policies.episode_metrics import FACTS, Fact
+from longdwm_env.evaluation.policies.episode_metrics import METRICS, Metric
 from longdwm_env.evaluation.policies.scene_statistics import Estimate, scene_means
 from longdwm_env.evaluation.policies.summary import Record, Summary
 from longdwm_env.io.words import for_figure
@@ -45,9 +45,9 @@ def ranking_figure(summary: Summary) -> bytes:
         axes.annotate(f"{estimate.mean:.3g}", here, (0, 7), textcoords="offset points", ha="center", size=8)
     axes.set_yticks(range(len(shown)), [_short(policy.policy) for policy in reversed(shown)])
     axes.set_ylim(-0.6, len(shown) - 0.4 + 0.25)
-    fact = FACTS[summary.ranked_by]
-    axes.set_xlabel(f"{fact.label} {f'({fact.unit})' if fact.unit else ''}, mean over scenes with 95% interval")
-    _within(axes.xaxis, fact)
+    metric = METRICS[summary.ranked_by]
+    axes.set_xlabel(f"{metric.label} {f'({metric.unit})' if metric.unit else ''}, mean over scenes with 95% interval")
+    _within(axes.xaxis, metric)
     plain(axes)
     return as_png(figure)
 
@@ -79,10 +79,10 @@ def scenes_figure(records: Sequence[Record], policies: Sequence[str], name: str)
     axes.set_xticks(
         range(len(scenes)), [for_figure(scene.rsplit(":")[-1][-14:]) for scene in scenes], rotation=90, size=7
     )
-    fact = FACTS[name]
-    axes.set_ylabel(f"{fact.label} {f'({fact.unit})' if fact.unit else ''}")
+    metric = METRICS[name]
+    axes.set_ylabel(f"{metric.label} {f'({metric.unit})' if metric.unit else ''}")
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _within(axes.yaxis, fact)
+    _within(axes.yaxis, metric)
     plain(axes)
     return as_png(figure)
 
@@ -112,24 +112,24 @@ def terms_figure(summary: Summary, names: Sequence[str]) -> bytes:
         labels = [_short(policy.policy, 22) for policy in reversed(summary.policies)] if place % columns == 0 else []
         axes.set_yticks(range(len(labels)), labels, size=7)
         axes.set_ylim(-0.6, len(summary.policies) - 0.4)
-        arrow = {1: " (more is better)", -1: " (less is better)", 0: ""}[FACTS[name].better]
-        axes.set_title(f"{FACTS[name].label}{arrow}", size=8)
+        arrow = {1: " (more is better)", -1: " (less is better)", 0: ""}[METRICS[name].better]
+        axes.set_title(f"{METRICS[name].label}{arrow}", size=8)
         axes.tick_params(axis="x", labelsize=7)
-        _within(axes.xaxis, FACTS[name])
+        _within(axes.xaxis, METRICS[name])
         plain(axes)
     return as_png(figure)
 
 
-def _within(axis: object, fact: Fact) -> None:
+def _within(axis: object, metric: Metric) -> None:
     """No tick where the number cannot be, and where all values are the same, room on the side where others could be."""
     from matplotlib.axis import Axis
 
     assert isinstance(axis, Axis)
     low, high = axis.get_data_interval()
-    least = -np.inf if fact.least is None else fact.least
-    most = np.inf if fact.most is None else fact.most
+    least = -np.inf if metric.least is None else metric.least
+    most = np.inf if metric.most is None else metric.most
     if np.isfinite([low, high]).all() and high - low < 1e-9:
-        room = 1.0 if fact.most is None else fact.most - (fact.least or 0.0)
+        room = 1.0 if metric.most is None else metric.most - (metric.least or 0.0)
         ends = max(low - room, least), min(high + room, most)
         margin = 0.05 * (ends[1] - ends[0])
         axis.axes.set(**{f"{axis.axis_name}lim": (ends[0] - margin, ends[1] + margin)})  # type: ignore[attr-defined]
@@ -195,11 +195,11 @@ def agreement_figure(terms: Sequence[TermAgreement], world: str) -> bytes:
             axes.plot([x, x], term.world_interval[row], color=color, lw=1.5, alpha=0.4)
             axes.plot([x], [y], marker, color=color, ms=6)
         r2 = "-" if np.isnan(term.r2.value) else f"{term.r2.value:.2f}"
-        axes.set_title(f"{FACTS[term.name].label}   R2 {r2}", size=9)
+        axes.set_title(f"{METRICS[term.name].label}   R2 {r2}", size=9)
         axes.set(xlim=ends, ylim=ends, xlabel="simulator", ylabel=for_figure(world[-20:]))
         axes.tick_params(labelsize=7)
         for axis in (axes.xaxis, axes.yaxis):
-            _within(axis, FACTS[term.name])
+            _within(axis, METRICS[term.name])
         plain(axes)
     handles = [
         panels.flat[0].plot([], [], marker, color=color, ms=6, ls="", label=_short(name))[0]

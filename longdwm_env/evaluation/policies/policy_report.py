@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.episode_metrics import METRICS
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.policy_figures import ranking_figure, scenes_figure, terms_figure
 from longdwm_env.evaluation.policies.summary import Record, Summary
@@ -23,7 +23,7 @@ def write_report(
     folder: Path, config: EvaluationConfig, records: Sequence[Record], summary: Summary, origin: JsonObject
 ) -> None:
     """Write ``report.html``."""
-    names = [name for name in FACTS if any(p.terms[name].estimate is not None for p in summary.policies)]
+    names = [name for name in METRICS if any(p.terms[name].estimate is not None for p in summary.policies)]
     judged = [record for record in records if record["slot"] < len(config.policies)]
     order = [policy.policy for policy in summary.policies]
     write_page(
@@ -32,15 +32,15 @@ def write_report(
         title=f"LongDWM evaluation: {config.world}",
         config=config,
         summary=summary,
-        facts=FACTS,
-        ranked=FACTS[summary.ranked_by],
+        metrics=METRICS,
+        ranked=METRICS[summary.ranked_by],
         episodes=len(judged),
         scenes=len({record["scene"] for record in judged if record["scene"]}),
         failed=sum(record["status"] == "failed" for record in judged),
         ranking=ranking_figure(summary),
         terms=terms_figure(summary, names) if names else b"",
         tables=np.array_split(names, -(-len(names) // TERMS_A_TABLE)) if names else [],
-        missing={FACTS[name].label: _reasons(summary, name) for name in FACTS if name not in names},
+        missing={METRICS[name].label: _reasons(summary, name) for name in METRICS if name not in names},
         by_scene=scenes_figure(judged, order, summary.ranked_by),
         videos=_videos(folder, judged, summary)[:MAX_VIDEOS],
         origin=origin,
@@ -55,7 +55,7 @@ def _reasons(summary: Summary, name: str) -> Counter[str]:
 def _videos(folder: Path, records: Sequence[Record], summary: Summary) -> list[tuple[Record, str, bytes]]:
     """Of each policy the best and the worst episode, with its video."""
     name = summary.ranked_by
-    better = FACTS[name].better or 1
+    better = METRICS[name].better or 1
     shown: list[tuple[Record, str]] = []
     for policy in summary.policies:
         own = [r for r in records if r["policy"] == policy.policy and name in r["numbers"] and _has_video(folder, r)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.episode_metrics import METRICS
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.scene_statistics import Estimate
 from longdwm_env.evaluation.policies.summary import Record, Summary
@@ -23,9 +23,9 @@ def write_tables(
     """Write ``episodes.csv`` and ``summary.json``. What is unavailable is empty in the one and named in the other."""
     rows = io.StringIO()
     writer = csv.writer(rows)
-    writer.writerow([*COLUMNS, *FACTS, "act_s", "wall_s"])
+    writer.writerow([*COLUMNS, *METRICS, "act_s", "wall_s"])
     for record in records:
-        numbers = [record["numbers"].get(name, "") for name in FACTS]
+        numbers = [record["numbers"].get(name, "") for name in METRICS]
         writer.writerow([*(record[name] for name in COLUMNS), *numbers, record["act_s"], record["wall_s"]])
     atomic_write_bytes(folder / "episodes.csv", rows.getvalue().encode("utf-8", "backslashreplace"))
     atomic_write_json(folder / "summary.json", summary_json(config, summary) | origin)
@@ -41,14 +41,14 @@ def summary_json(config: EvaluationConfig, summary: Summary) -> dict[str, object
             {"first": first, "second": second, "number": summary.ranked_by, **estimate.to_json()}
             for (first, second), estimate in summary.differences.items()
         ],
-        "numbers": {name: asdict(fact) for name, fact in FACTS.items()},
+        "numbers": {name: asdict(metric) for name, metric in METRICS.items()},
     }
 
 
 def as_text(summary: Summary) -> str:
     """The ranking, a policy a line."""
     width = max(len(policy.policy) for policy in summary.policies)
-    lines = [f"{'policy':<{width}}  {FACTS[summary.ranked_by].label} with 95% interval"]
+    lines = [f"{'policy':<{width}}  {METRICS[summary.ranked_by].label} with 95% interval"]
     for policy in summary.policies:
         failures = sum(policy.failures.values())
         broken = f"   ({failures} episodes failed)" if failures else ""

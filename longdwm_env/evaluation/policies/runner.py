@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.episode_metrics import METRICS
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder, NotKept
 from longdwm_env.evaluation.policies.evaluation_config import EpisodeResult, EvaluationConfig, Job, trials
 from longdwm_env.evaluation.policies.policy_report import write_report
@@ -43,7 +43,7 @@ def evaluate(
         out: folder for the results.
         processes: worker processes on this machine.
         cluster: "local" or the address of a Ray cluster, instead of processes.
-        rank_by: a name of ``facts.FACTS``; None for the PDM score where every episode has it, else the return.
+        rank_by: a name of ``METRICS``; None for the PDM score where every episode has it, else the return.
         quiet: no progress bar.
         here: a worker of this process that drives instead, for worlds and scenes that have no name. A policy that
             hangs, hangs the run.
@@ -55,8 +55,8 @@ def evaluate(
         NotKept: what was driven cannot be written.
         FolderInUse: another process evaluates into the folder.
     """
-    if rank_by is not None and rank_by not in FACTS:
-        raise InvalidConfig(f"there is no number {rank_by!r} to rank by; there are {', '.join(FACTS)}")
+    if rank_by is not None and rank_by not in METRICS:
+        raise InvalidConfig(f"there is no number {rank_by!r} to rank by; there are {', '.join(METRICS)}")
     if not 1 <= processes <= MOST_PROCESSES:
         raise InvalidConfig(f"processes must be from 1 to {MOST_PROCESSES}, got {processes}")
     check_output_folder(out)
@@ -123,11 +123,6 @@ def keep(
 
 def finish(folder: EvaluationFolder, rank_by: str | None, read: dict[str, str]) -> Summary:
     """Put the episodes together and write report, tables and summary.
-
-    Args:
-        folder: with all episodes.
-        rank_by: see ``evaluate``.
-        read: hashes of what the episodes were driven with.
 
     Raises:
         InvalidConfig: some of it has changed since, so nothing tells which episodes were driven with what.

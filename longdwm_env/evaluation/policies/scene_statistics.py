@@ -46,10 +46,6 @@ def mean_over_scenes(values: Sequence[float], scenes: Sequence[str]) -> Estimate
     """Mean over scenes with a percentile interval from resampling scenes (Efron and Tibshirani, 1993, chapter 13).
 
     Scenes, not episodes, are drawn: episodes of one scene resemble each other.
-
-    Args:
-        values: one per episode, at least one.
-        scenes: the scene of each.
     """
     means = np.array(list(scene_means(values, scenes).values()))
     if len(means) < 2:

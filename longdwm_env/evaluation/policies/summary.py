@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longdwm_env.evaluation.policies.episode_metrics import FACTS, completion
+from longdwm_env.evaluation.policies.episode_metrics import METRICS, completion
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, Record
 from longdwm_env.evaluation.policies.pdm import NEEDED, pdm_score
 from longdwm_env.evaluation.policies.scene_statistics import Estimate, mean_over_scenes, paired_difference, scene_means
@@ -75,7 +75,7 @@ def summarize(config: EvaluationConfig, records: Sequence[Record], rank_by: str 
     Args:
         config: of the evaluation; a reference driver that is not among its policies is left out.
         records: from ``complete``.
-        rank_by: a name of ``FACTS``; None for the PDM score where every finished episode has it, else the return.
+        rank_by: a name of ``METRICS``; None for the PDM score where every finished episode has it, else the return.
     """
     judged = [record for record in records if record["slot"] < len(config.policies)]
     done = [record for record in judged if record["status"] == "done"]
@@ -96,7 +96,7 @@ def summarize(config: EvaluationConfig, records: Sequence[Record], rank_by: str 
 
 def _rank_key(policy: PolicySummary, rank_by: str) -> tuple[bool, float]:
     estimate = policy.terms[rank_by].estimate
-    better = FACTS[rank_by].better or 1
+    better = METRICS[rank_by].better or 1
     return estimate is not None, better * estimate.mean if estimate is not None else 0.0
 
 
@@ -108,7 +108,7 @@ def _by_scene(records: Sequence[Record], policy: str, name: str) -> dict[str, fl
 def _of_policy(policy: str, records: Sequence[Record]) -> PolicySummary:
     done = [record for record in records if record["status"] == "done"]
     terms = {}
-    for name in FACTS:
+    for name in METRICS:
         having = [record for record in done if name in record["numbers"]]
         values, scenes = [r["numbers"][name] for r in having], [r["scene"] for r in having]
         reasons = [r["unavailable"].get(name, "unknown") for r in done if name not in r["numbers"]]

@@ -11,7 +11,7 @@ import numpy as np
 from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.policies.agreement import TermAgreement, agreement
-from longdwm_env.evaluation.policies.episode_metrics import FACTS
+from longdwm_env.evaluation.policies.episode_metrics import METRICS
 from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig
 from longdwm_env.evaluation.policies.policy_figures import FloatCurve, agreement_figure, curves_figure
@@ -76,7 +76,7 @@ class Validation:
             control = self.control.get(term.name)
             blind = (None, None) if control is None else (_sure(control.r2), _sure(control.spearman))
             found = map(_sure, (term.r2, term.spearman, term.mmrv, term.error, term.bias))
-            rows.append((FACTS[term.name].label, (len(term.policies), term.scenes, *found, *blind)))
+            rows.append((METRICS[term.name].label, (len(term.policies), term.scenes, *found, *blind)))
         return self._table(
             "ranking",
             f"How well {self.world} predicts the simulator",
@@ -84,14 +84,14 @@ class Validation:
             rows,
             "MMRV: mean maximum rank violation, in the unit of the number; 0 is a perfect order. Mean error: how far a "
             "policy's number in this world is from the simulator's.",
-            f"Not available in both worlds: {', '.join(FACTS[name].label for name in self.unavailable) or 'none'}.",
+            f"Not available in both worlds: {', '.join(METRICS[name].label for name in self.unavailable) or 'none'}.",
         )
 
     def policies(self) -> Table:
         """A row for each policy: what it achieves in both worlds and without looking, and what the world changes."""
         shown = [term for term in self.terms if term.name in COMPARED]
         columns = [
-            f"{FACTS[term.name].label}, {where}"
+            f"{METRICS[term.name].label}, {where}"
             for term in shown
             for where in ("simulator", self.world, f"{self.world} - simulator", "simulator, black pictures")
         ]
@@ -151,13 +151,8 @@ def validate(
     The control is the simulator again, with every policy shown black pictures. The three runs are evaluations of their
     own, in ``out/simulator``, ``out/world`` and ``out/blind``, and are gone on with when stopped.
 
-    Args:
-        config: at least 8 policies; built-in scenes; a world other than the simulator.
-        out: folder for the results.
-        processes: see ``run.evaluate``.
-        cluster: see ``run.evaluate``.
-        rank_by: see ``run.evaluate``.
-        quiet: no progress bar.
+    The config has at least 8 policies, the built-in scenes, and a world other than the simulator; the other arguments
+    are those of ``runner.evaluate``.
 
     Raises:
         InvalidConfig: too few policies, scenes that the simulator cannot drive, or nothing to compare.
@@ -193,7 +188,7 @@ def validate(
     terms: list[TermAgreement] = []
     control: dict[str, TermAgreement] = {}
     missing = []
-    for name in FACTS:
+    for name in METRICS:
         found = agreement(records["simulator"], records["world"], config.policies, name)
         if found is None:
             missing.append(name)

@@ -39,7 +39,6 @@ class Budget:
     """Optimizer steps of each kind of part.
 
     Attributes:
-        steps: by kind.
         processor_s: processor seconds of a step, by kind, of a ``FRAME`` of video and of encoding a ``CLIP``; empty
             where steps were given instead of minutes.
         fifty: optimizer steps that stand for fifty of distillation; fewer only to try things out.
@@ -79,11 +78,7 @@ def larger(config: LongDWMConfig) -> TransformerConfig:
 def stage_config(part: Part, budget: Budget, seed: int, is_small: bool) -> StageConfig:
     """How a part is trained.
 
-    Args:
-        part: which one.
-        budget: of the study.
-        seed: of the training.
-        is_small: of the debug size: float32, so that it runs beside anything.
+    What is small is of the debug size, in float32, so that it runs beside anything.
     """
     steps = budget.steps[part.kind]
     loop = LoopConfig(

@@ -27,7 +27,6 @@ class Estimate:
         values: (K,), one for each training seed; one alone where nothing is trained.
         draws: (K, D) the same for scenes drawn again, the same draws in every estimate; NaN of a single scene, which
             drawn again is always the same.
-        is_trained: whether seeds mean anything.
     """
 
     values: np.ndarray

@@ -20,8 +20,6 @@ class Measure:
     """A figure.
 
     Attributes:
-        name: how claims call it.
-        label: heading of its column.
         sign: 1 where more is better, -1 where less is.
         of: the figure; None where it is the difference ``between`` two others.
         needs: the array of the scores that it is made of.

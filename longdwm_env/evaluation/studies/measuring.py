@@ -61,12 +61,7 @@ def drives_to_continue(folder: StudyFolder) -> list[Sample]:
 def evaluate(folder: StudyFolder, kind: Kind, name: str, seed: int | None, budget: Budget) -> Scores:
     """Measure a system, unless that has been done.
 
-    Args:
-        folder: of the study, with the system's parts trained.
-        kind: of the study.
-        name: of the system, or ``TRUTH``.
-        seed: of its training; None where nothing is trained.
-        budget: of the study.
+    The system's parts are trained; its name may be ``TRUTH``, and its seed is None where nothing is trained.
     """
     path = folder.scores(kind, name, seed)
     if not path.is_file():

@@ -22,13 +22,7 @@ WARPS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One system is better than another by one measure.
-
-    Attributes:
-        better, worse: names of systems.
-        measure: by which.
-        paper: what the paper found, in a few words.
-    """
+    """One system is better than another by one measure."""
 
     better: str
     worse: str
@@ -41,12 +35,7 @@ class Study:
     """One table, one plot.
 
     Attributes:
-        name: of its files.
-        title: for people.
         kind: continued drives, gaps filled between true keyframes, or warps alone.
-        systems: rows.
-        measures: columns.
-        claims: what is judged.
         note: what a reader must know.
     """
 

@@ -42,7 +42,6 @@ class Plan:
 
     Attributes:
         waves: parts with their seeds; each wave needs the ones before it.
-        measurements: of systems.
     """
 
     waves: tuple[tuple[tuple[str, int], ...], ...]
@@ -148,17 +147,11 @@ def run(
     if not _all_done(encoding, jobs, deadline):
         return False
     for wave in left.waves:
-        work = [Job(f"train {n}, seed {s}", partial(_train, folder, n, s, budget, device)) for n, s in wave]
+        work = [Job(f"train {n}, seed {s}", partial(train_part, folder, n, s, budget, device)) for n, s in wave]
         if not _all_done(work, jobs, deadline):
             return False
     work = [Job(m.label, partial(_measure, folder, m, budget)) for m in left.measurements]
     return _all_done(work, jobs, deadline)
-
-
-def _train(
-    folder: StudyFolder, name: str, seed: int, budget: Budget, device: str | None, seconds: float | None
-) -> bool:
-    return train_part(folder, name, seed, budget, device, seconds)
 
 
 def _encode(folder: StudyFolder, views: Views, seconds: float | None) -> bool:

@@ -42,8 +42,6 @@ class StudyOptions:
     Attributes:
         minutes: processor minutes that a system's models are trained for, all together.
         clips: of the source's footage to train on; 0 for all.
-        scenes: test drives.
-        first_seed: of the test drives.
         steps: to try everything out: this many optimizer steps of each model; 0 for as many as ``minutes`` allow.
     """
 
@@ -60,11 +58,7 @@ class StudyOptions:
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """Paths of a study, and how they are filled.
-
-    Attributes:
-        root: the folder.
-    """
+    """Paths of a study, and how they are filled."""
 
     root: Path
 
@@ -182,11 +176,7 @@ class StudyFolder:
         encode_latents(footage, into or self.latents(views), pipeline, choices)
 
     def record_test(self, workers: int = 1) -> Footage:
-        """Record the drives of the simulator's test seeds, as far as they are missing.
-
-        Args:
-            workers: processes that draw at the same time.
-        """
+        """Record the drives of the simulator's test seeds, as far as they are missing."""
         options, size = self.options, self.settings("none").image_size
         # Twice as many: a drive that ends in a collision may be too short.
         count = 2 * options.scenes

@@ -36,9 +36,7 @@ class Judged:
     """A claim and what was found.
 
     Attributes:
-        claim: what is judged.
         improvement: of the better on the worse, above zero where the claim holds; None where nothing was measured.
-        verdict: what may be said.
     """
 
     claim: Claim
@@ -47,12 +45,7 @@ class Judged:
 
 
 class Results:
-    """Everything that was measured in a study's folder; figures are worked out when they are asked for.
-
-    Args:
-        folder: of the study.
-        seeds: trainings to count.
-    """
+    """Everything that was measured in a study's folder; figures are worked out when they are asked for."""
 
     def __init__(self, folder: StudyFolder, seeds: int) -> None:
         self.folder, self.seeds = folder, seeds

@@ -22,11 +22,9 @@ class Part:
     """One transformer to train; each seed trains it once, however many systems use it.
 
     Attributes:
-        name: of its folder.
         kind: what is trained. "autoregressive": one transformer as large as Coarse and Fine model together, with their
             training time together. "distill": the Coarse model ``starts_from`` by the Fine model ``teacher``. "longer":
             the control for it, ``starts_from`` trained on by its own objective for the same processor time.
-        views: of the trajectory.
         has_structure_loss: Eq. 4 counts (Coarse models).
         starts_from: the Coarse part that it goes on from, or None.
         teacher: the Fine part that teaches, or None.
@@ -71,8 +69,6 @@ class Variant:
     """A system that continues drives.
 
     Attributes:
-        name: of its files.
-        label: in tables.
         coarse, fine: parts of a Coarse + Fine system.
         autoregressive: the part of a baseline.
         snapshot: distillation steps of ``coarse``; None for its end.

@@ -64,7 +64,6 @@ class Detail:
 
     Attributes:
         times_s: at which it is measured.
-        seeds: of the scenes.
         worlds: for each world and scene (4, P, T): ``ALL``, ``KEYS``, ``BETWEEN``, ``RATIO`` by ``PARTS`` and time.
     """
 

@@ -137,7 +137,6 @@ class Identity:
     """How much things stay themselves in several worlds, gathered one scene at a time.
 
     Attributes:
-        seeds: of the scenes.
         counts, distances_m: (4,) a scene: things at each of ``TIMES_S``, and their mean distance at the start.
         worlds: (4,) a scene: mean correlation over its things; NaN where it has none.
     """

@@ -65,8 +65,6 @@ class LateVehicles:
     """Vehicles of long drives, gathered one scene at a time.
 
     Attributes:
-        times_s: T times.
-        seeds: of the scenes.
         at: for each scene (V,) the place of the time at which each vehicle is looked for.
         worlds: by world, what each scene shows; the simulator is one of them, and ``GONE`` is its frames without the
             vehicle that is looked for.

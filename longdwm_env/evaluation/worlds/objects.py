@@ -125,7 +125,6 @@ class Persistence:
     """What was found of one vehicle a scene, gathered one scene at a time.
 
     Attributes:
-        seeds: of the scenes.
         absent: in the simulator's frames without the vehicle.
         worlds: in the frames of each world; the simulator is one of them.
     """

@@ -49,7 +49,6 @@ class Recording:
     """Footage with poses.
 
     Attributes:
-        name: of it.
         log: whatever moment it is about.
         camera: that took it, at any size.
         poses: (N, 3) at the clock's frames from its first picture on.

@@ -55,14 +55,7 @@ class Recognition:
     groups: dict[tuple[str, str], list[Named]] = field(default_factory=dict)
 
     def add(self, drives: Mapping[str, Drive], way: str, prompted: Conditions, own: Conditions) -> None:
-        """One scene of 4 s.
-
-        Args:
-            drives: by world.
-            way: whether the start shows what the prompt says.
-            prompted: what the prompt asks for.
-            own: what the scene is by itself.
-        """
+        """One scene of 4 s."""
         for world, drive in drives.items():
             windows = np.stack([drive.frames[t * FPS + 1 - WINDOW_FRAMES : t * FPS + 1] for t in SECONDS])
             readings = self.encoder.read(windows)

@@ -75,7 +75,6 @@ class Stability:
 
     Attributes:
         encoder: for FDS; None leaves it out.
-        length_s: of every drive.
     """
 
     encoder: DrivingEncoder | None

@@ -37,7 +37,6 @@ class Watched:
     """A vehicle ahead.
 
     Attributes:
-        actor: its id.
         distance_m: ahead of the rear axle at the start.
         boxes_px: (2, 5, 4) left, top, right, bottom at 0, 1, 2, 3 and 4 s, seen from where the ego is then: as the
             simulator has it, and as it would be had it kept speed and heading, which a world that does not know what

@@ -22,9 +22,7 @@ class WorldRun:
     Attributes:
         worlds: the one that is measured and those beside it.
         drives: folder of the drives; those that are there are not driven again.
-        first_seed: of the built-in scenes.
         out: folder of tables and sheets.
-        command: that was typed.
         sheets: rows of contact sheets, by the name of the sheet.
     """
 

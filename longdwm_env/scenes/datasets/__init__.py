@@ -29,9 +29,7 @@ class ImportReport:
 
     Attributes:
         drives, posed: how many, and how many of them with poses.
-        seconds: of all together.
         skipped: what was not, with the reason.
-        licence: of the source.
     """
 
     drives: int

@@ -30,7 +30,6 @@ class ForeignDrive:
         frames: gives the pictures uint8 (h, w, 3) at some of them, by ascending index.
         poses: (T, 3) of the rear axle at the same times, in any frame; None where they are not known.
         camera: that took the pictures; None where it is not known.
-        prompt: a caption, or nothing.
     """
 
     name: str

@@ -56,7 +56,6 @@ class DrivenEpisode:
         rewards: (T,) float, of the frame that follows.
         done: (T,) bool, whether it is the last.
         success: whether the drive came to its end in time, in its lane, without a collision.
-        task: in words.
     """
 
     clips: Iterable[Images]

@@ -36,7 +36,6 @@ class Options:
     Attributes:
         height_m: of the camera above the road.
         speed: mean speed in m/s as text, or the path of a csv; see ``known_speeds.read_speeds``.
-        horizontal_fov_rad: of the camera.
         horizon: its place in the picture, 0 at the top and 1 at the bottom.
         mask: a picture, black where the video shows no world.
         ahead_m: how far the camera is ahead of the rear axle, where no camera file says it.
@@ -66,13 +65,7 @@ class Options:
 
 @dataclass(frozen=True)
 class PosesReport:
-    """What became of one video.
-
-    Attributes:
-        written: the files.
-        motion: what was found.
-        scale_from: how the scale is known, in words.
-    """
+    """What became of one video."""
 
     written: tuple[Path, ...]
     motion: Motion

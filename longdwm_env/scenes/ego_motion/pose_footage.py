@@ -32,9 +32,6 @@ class Footage(Protocol):
         """Seconds after the first frame, and grey pictures of ``working_size(image_size)``; about 12 a second.
 
         The same ones wherever they begin.
-
-        Args:
-            from_s: time of the first one that is wanted.
         """
         ...
 
@@ -45,10 +42,6 @@ class Footage(Protocol):
 
 class VideoFootage:
     """A video file.
-
-    Args:
-        path: of the video.
-        watch: called with the time of each frame that is read.
 
     Raises:
         InvalidScene: it cannot be read; the message names it.
@@ -82,13 +75,7 @@ class VideoFootage:
 
 
 class _Due:
-    """Whether a frame is the first one of its tick, to a third of a tick: of frames that come faster, some are not.
-
-    Args:
-        first_s: time of the first frame.
-        from_s: after it; earlier ones are not wanted.
-        step_s: between ticks.
-    """
+    """Whether a frame is the first one of its tick, to a third of a tick: of frames that come faster, some are not."""
 
     def __init__(self, first_s: float, from_s: float, step_s: float = FRAME_S) -> None:
         self._first_s, self._from_s, self._step_s = first_s, from_s, step_s

@@ -33,7 +33,6 @@ class View:
     """What the working picture sees of the road.
 
     Attributes:
-        focal_px: focal length.
         centre_px: (2,) principal point, column and row.
         yaw_rad: by how much the camera looks to the left of the way ahead.
         height_m: of the camera above the road.

@@ -39,7 +39,6 @@ class Tracks:
         before: float32 (N, 2) column, row in the earlier frame.
         after: float32 (N, 2) in the later one.
         found: points that there were to follow in the earlier frame; N of them were found again.
-        width_px: width of the picture.
         alike: correlation of the two frames as thumbnails, -1 to 1.
         contrast: standard deviation of the earlier frame's grey values; small in the dark, and in front of a wall.
     """
@@ -148,7 +147,6 @@ class Turn:
         focus_deviation: (2,) its standard deviations; 0 where it was given.
         agreeing: share of the points that agree.
         scatter: of those that do, in normalised image coordinates.
-        points: how many there were.
     """
 
     rotation_rad: FloatArray

@@ -24,7 +24,7 @@ from longdwm_env.scenes.media.image_file import HEAD_BYTES, IMAGE_SUFFIXES, read
 from longdwm_env.scenes.media.sidecar import read_sidecar
 from longdwm_env.scenes.media.video_frames import VIDEO_SUFFIXES, VideoFacts, frames_at, video_facts
 from longdwm_env.scenes.recorded_log import RecordedLog
-from longdwm_env.scenes.recording_starts import StartIndex
+from longdwm_env.scenes.recording_starts import IndexedScenes, StartIndex
 from longdwm_env.scenes.start_motion import ASSUMED_SPEED_MPS, motion_at
 from longdwm_env.types import EgoState, Scene
 
@@ -75,14 +75,11 @@ def video_starts_s(last_s: float) -> list[float]:
     return np.arange(INTERVAL_S, last_s + FRAME_S / 2, HORIZON_S).tolist()
 
 
-class MediaScenes:
+class MediaScenes(IndexedScenes):
     """The scenes of an image, a video, or a folder of them. Keys are file names, ``name@seconds`` for later starts."""
 
     def __init__(self, path: Path) -> None:
         """Find the files, open the videos, and decode an image that stands alone; a folder's images wait.
-
-        Args:
-            path: of a file or a folder.
 
         Raises:
             InvalidScene: there is nothing to open, or none of it can be opened.
@@ -103,20 +100,9 @@ class MediaScenes:
         if len(self._files) == 1:
             self.scene(0)
 
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def scene(self, index: int) -> Scene:
-        """The scene of an index; the same object while it is remembered."""
-        return self._scene(index)
-
     def index_of_key(self, key: str) -> int:
         """The index of ``name`` or ``name@seconds``."""
         return self._index.index_of_key(printable(key))
-
-    def index_of_seed(self, seed: int) -> int:
-        """Seeds go round the starts, every file once before any a second time."""
-        return seed % len(self)
 
     def _make_scene(self, index: int) -> Scene:
         start = self._index.start(index)

@@ -41,7 +41,6 @@ class Report:
 
     Attributes:
         problems: one line each, naming the file; empty if all is well.
-        summary: what was looked at.
     """
 
     problems: tuple[str, ...]

@@ -33,7 +33,7 @@ from longdwm_env.scenes.nuscenes.nuscenes_record import (
     reading,
 )
 from longdwm_env.scenes.nuscenes.schema_tables import TABLES, Record, find_version, table_problems
-from longdwm_env.scenes.recording_starts import StartIndex
+from longdwm_env.scenes.recording_starts import IndexedScenes, StartIndex
 from longdwm_env.types import Camera, EgoState, Intrinsics, Mounting, Scene
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _END_OF_JPEG, _TAIL_BYTES = b"\xff\xd9", 4096
 
 
-class NuScenesScenes:
+class NuScenesScenes(IndexedScenes):
     """The scenes of a nuScenes dataroot or version folder."""
 
     def __init__(self, path: Path, skip_missing: bool = False) -> None:
@@ -82,9 +82,6 @@ class NuScenesScenes:
         self._scene = Kept(self._make_scene, 8)
         self._recording = Kept(self._make_recording, 8)
 
-    def __len__(self) -> int:
-        return len(self._index)
-
     def __reduce__(self) -> tuple[object, ...]:
         return NuScenesScenes, (self._path, self._skip_missing)
 
@@ -98,15 +95,6 @@ class NuScenesScenes:
         """Of the nuScenes scenes that are there."""
         return frozenset(str(record["name"]) for record in self._records)
 
-    def scene(self, index: int) -> Scene:
-        """The scene of an index.
-
-        Raises:
-            UnknownScene: no such index.
-            InvalidScene: an image is missing or unreadable, or its records make no sense.
-        """
-        return self._scene(index)
-
     def index_of_key(self, key: str) -> int:
         """The index of ``scene-0061``, ``scene-0061@7.500`` or the token of a sample that episodes can start at."""
         for recording, record in enumerate(self._records):
@@ -115,10 +103,6 @@ class NuScenesScenes:
                 if frames[frame].get("sample_token") == key:
                     return self._index.index_of(recording, moment)
         return self._index.index_of_key(key)
-
-    def index_of_seed(self, seed: int) -> int:
-        """Seeds go round the starts, every scene once before any a second time."""
-        return seed % len(self)
 
     def _frames_of(self, record: Record) -> list[Record]:
         return self._frames[record["token"]]

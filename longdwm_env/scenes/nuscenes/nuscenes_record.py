@@ -57,7 +57,6 @@ class Recording:
     """The front camera's frames of one nuScenes scene, as recorded.
 
     Attributes:
-        paths: of the N images.
         times_us: (N,) int64, ascending.
         poses: (N, 3) x m, y m, heading rad (unwrapped) of the ego at each image, in the map's frame.
     """
@@ -111,12 +110,7 @@ class NuScenesLog(RecordedLog):
     """
 
     def __init__(self, recording: Recording, start: int) -> None:
-        """A log about one moment of a recording.
-
-        Args:
-            recording: the frames of the nuScenes scene.
-            start: which of them is the start.
-        """
+        """A log about one moment of a recording."""
         gaps = np.flatnonzero(np.diff(recording.times_us) > MAX_GAP_S * 1e6)
         begin = int(gaps[gaps < start].max() + 1) if (gaps < start).any() else 0
         end = int(gaps[gaps >= start].min() + 1) if (gaps >= start).any() else len(recording.times_us)

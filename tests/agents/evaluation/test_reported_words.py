@@ -160,13 +160,13 @@ def test_every_table_fits_1300_pixels(finished_records, tmp_path):
 @pytest.fixture
 def finished_records():
     """Made-up records with every number there is, long names and long reasons."""
-    from longdwm_env.evaluation.policies.episode_metrics import FACTS
+    from longdwm_env.evaluation.policies.episode_metrics import METRICS
 
     policies = tuple(f"a.module.of.somebody:factory:weight={i},temperature=0.123456" for i in range(4))
     config = replace(CONFIG, policies=policies, episodes=6)
     records = []
     for job in all_jobs(config):
-        numbers = {name: -123.456 * (job.episode + 1) / (job.slot + 7) for name in FACTS if name != "pdm_score"}
+        numbers = {name: -123.456 * (job.episode + 1) / (job.slot + 7) for name in METRICS if name != "pdm_score"}
         record = {
             "policy": job.policy,
             "episode": job.episode,

@@ -19,7 +19,7 @@ from longdwm_env import clock
 from longdwm_env.models.codec.mini_codec import MiniAutoencoder
 from longdwm_env.models.codec.video_codec import Codec, CogVideoXCodec
 from longdwm_env.models.conditioning.warped_pictures import keyframe_reach
-from longdwm_env.models.costs import Watcher, quick_collections
+from longdwm_env.models.network.module_costs import Watcher, quick_collections
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings
 from longdwm_env.training.data.clip import ClipSource
@@ -40,7 +40,6 @@ class EncodingNeeds:
     Attributes:
         weights: of codec and text encoder, in the type that they encode in.
         activations: most that the codec holds at once.
-        disk: of all clips' latents.
     """
 
     weights: float

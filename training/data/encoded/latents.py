@@ -40,7 +40,7 @@ from longdwm_env import clock
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.data.clip import camera_from_json
-from longdwm_env.training.data.shards import BadLimit, Entry, ShardFolder, made_from
+from longdwm_env.training.data.shards import BadLimit, ClipsInShards, ShardFolder, made_from
 from longdwm_env.types import Camera, JsonObject
 
 SEGMENT_FRAMES = clock.FRAMES_PER_INTERVAL + 1
@@ -116,7 +116,7 @@ def pipeline_hash(pipeline: DiffusionPipeline) -> str:
     return weights_hash(*(part for _, part in components if isinstance(part, torch.nn.Module)))
 
 
-class LatentStore:
+class LatentStore(ClipsInShards):
     """Encoded clips, read back piece by piece.
 
     Args:
@@ -135,7 +135,7 @@ class LatentStore:
         self.made_from: JsonObject = made_from(manifest)
         self._shards = ShardFolder(folder, self.made_from)
         self._shards.check_complete()
-        self.entries: list[Entry] = self._shards.entries(limit)
+        self.entries = self._shards.entries(limit)
         if not self.entries:
             raise InvalidConfig(f"{folder} holds no readable clip")
         self.has_poses = all(entry.facts["has_poses"] for entry in self.entries)
@@ -155,11 +155,6 @@ class LatentStore:
         unseen.entries = [entry for entry, held in zip(self.entries, is_unseen, strict=True) if held]
         return (seen, unseen) if seen.entries and unseen.entries else (self, self)
 
-    @property
-    def longest(self) -> int:
-        """Frames of its longest clip."""
-        return max(entry.facts["frames"] for entry in self.entries)
-
     def check_codec(self, pipeline: LongDWMPipeline) -> None:
         """Raise unless these latents are of this pipeline's codec and text encoder.
 
@@ -169,9 +164,6 @@ class LatentStore:
         for part, module in (("codec", pipeline.vae), ("text", pipeline.text_encoder)):
             if weights_hash(module) != self.made_from[part]:
                 raise InvalidConfig(f"the latents in {self.folder} were made with another {part}; encode them again")
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
     def camera(self, index: int) -> Camera:
         """Camera of a clip."""

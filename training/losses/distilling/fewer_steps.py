@@ -21,9 +21,9 @@ from torch import Tensor
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.conditioning.denoiser_inputs import Conditioning
-from longdwm_env.models.costs import with_data
 from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.network.dit import LongDWMTransformer3DModel
+from longdwm_env.models.network.module_costs import with_data
 from longdwm_env.models.network.sampler import DdimScheduler, add_noise, clean_from_output, jump, output_from_clean
 from longdwm_env.training.data.batches import Batch, CoarseBatch, FineBatch
 from longdwm_env.training.draws import numbers, uniform
@@ -115,7 +115,7 @@ def phases_of(scheduler: DdimScheduler, steps: int, teacher_steps: int) -> list[
 def twin_of(model: LongDWMTransformer3DModel) -> LongDWMTransformer3DModel:
     """Another model of the same configuration, weights and buffers.
 
-    Not by deepcopy: of tensors without data (``models.costs``) it copies the mode that they belong to as well, which
+    Not by deepcopy: of tensors without data (``module_costs``) it copies the mode that they belong to as well, which
     then frees memory twice.
     """
     with torch.device("meta"):

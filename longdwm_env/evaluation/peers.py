@@ -80,7 +80,6 @@ class PeerKind:
         frames_per_rollout: of Table 11.
         image_size: (height, width) that it was trained for.
         has_text: whether it takes a prompt.
-        num_steps: its authors' default.
     """
 
     pipeline: str
