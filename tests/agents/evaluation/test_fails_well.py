@@ -55,7 +55,7 @@ def test_a_full_disk_ends_the_run_with_the_reason_and_its_workers_and_keeps_what
     assert multiprocessing.active_children() == []
     kept = {path.name: path.read_bytes() for path in (tmp_path / "out" / "episodes").iterdir()}
     assert len(kept) == 1
-    assert len(evaluate(config, tmp_path / "out", quiet=True).policies) == 2
+    assert len(evaluate(config, tmp_path / "out", quiet=True, here=Worker(config)).policies) == 2
     for name, data in kept.items():
         assert (tmp_path / "out" / "episodes" / name).read_bytes() == data
 

@@ -15,6 +15,7 @@ import longdwm_env
 from longdwm_env.errors import LongDWMError
 from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs
+from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.worker_pool import run_in_processes
 
 POLICIES = str(Path(__file__).with_name("policies.py"))
@@ -82,11 +83,11 @@ def test_a_killed_run_ends_its_workers_and_goes_on_without_losing_or_repeating(t
     kept = {path.name: path.read_bytes() for path in episodes.glob("p*.json")}
     assert len(kept) == 1
     gate.touch()
-    subprocess.run(command, check=True, timeout=300)
+    worker = Worker(config)
+    evaluate(config, out, quiet=True, here=worker)
     after = {path.name: path.read_bytes() for path in episodes.glob("p*.json")}
     assert len(after) == 4
     assert {name: after[name] for name in kept} == kept
-    worker = Worker(config)
     for job in all_jobs(config):
         wanted = json.loads(json.dumps({**worker.run(job).record, "video": None}))
         assert comparable(json.loads(after[f"{job.key}.json"])) == comparable(wanted)
