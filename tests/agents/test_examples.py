@@ -66,13 +66,3 @@ def test_ppo(example, tmp_path):
     assert (tmp_path / "curve.csv").read_text().splitlines()[-1].startswith("16,")
     assert len((tmp_path / "test.csv").read_text().splitlines()) == 1 + 4 * 2
     assert all((tmp_path / name).exists() for name in ("ppo.safetensors", "curve.png"))
-
-
-def test_ppo_in_a_saved_world(example, tmp_path):
-    pytest.importorskip("stable_baselines3", reason="stable-baselines3 is not installed")
-    from longdwm_env.models.presets import build, debug
-
-    build(debug()).save_pretrained(tmp_path / "world")
-    world = str(tmp_path / "world")
-    found = example("ppo")(world, steps=4, num_envs=2, rollout=2, test_scenes=1, seconds=0.5, out=tmp_path)
-    assert np.isfinite(found["after-4"].mean)

@@ -6,26 +6,21 @@
 import json
 import random
 import struct
-from contextlib import suppress
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
-from longdwm_env.agents.naming import REGISTRY, PolicySpec, make_policy
+from longdwm_env.agents.naming import PolicySpec
 from longdwm_env.agents.policy import PolicyContext
 from longdwm_env.agents.remote.client import RemotePolicy
-from longdwm_env.agents.remote.messages import MalformedMessage, Message, decode, encode
+from longdwm_env.agents.remote.messages import Message, decode, encode
 from longdwm_env.agents.remote.server import Session
-from longdwm_env.agents.saved import PolicyHeader, read_policy, space_from_json, space_to_json, write_policy
+from longdwm_env.agents.saved import space_to_json
 from longdwm_env.errors import LongDWMError
-from longdwm_env.evaluation.policies.episode_store import EvaluationFolder
 from longdwm_env.evaluation.policies.episode_worker import Worker
-from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, Job, all_jobs
-from longdwm_env.evaluation.policies.result_files import summary_json
-from longdwm_env.evaluation.policies.summary import complete, summarize
+from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, Job
 from longdwm_env.scenes import ListedScenes
 
-from .damage import NUMBERS, WORDS, anything, array, cases, changed
+from .damage import anything, array, cases, changed
 
 
 def message(chance: random.Random, kinds, values, good=None) -> bytes:
@@ -109,116 +104,6 @@ def test_answers_of_remote_policies(make_environment):
     assert outcomes == {"refused", "driven"}
 
 
-TARGETS = ("json:loads", "os:getcwd", "no.such:thing", "x.py", "x.safetensors", "x.zip", ":", "a:", ":b", ".")
-PARAMETERS = (
-    *("noise", "delay", "aggression", "degrade_seed", "samples", "iterations", "periods", "temperature", "elites"),
-    *(
-        "speed_mps",
-        "seed",
-        "time_gap_s",
-        "lateral_mps2",
-        "longitudinal_mps2",
-        "traffic",
-        "action_mode",
-        "obs_mode",
-        "x",
-    ),
-)
-
-
-def test_names_and_settings_of_policies(make_environment):
-    environment = make_environment()
-    targets = [*REGISTRY, *TARGETS]
-    values = [
-        *map(str, NUMBERS[:7]),
-        "1e400",
-        "NaN",
-        "Infinity",
-        "-1e400",
-        "true",
-        "null",
-        "[]",
-        "{",
-        "[" * 3000,
-        "idm",
-        "\ud800",
-    ]
-    made = 0
-    for chance in cases():
-        given = ",".join(f"{chance.choice(PARAMETERS)}={chance.choice(values)}" for _ in range(chance.randrange(4)))
-        text = chance.choice([*targets, chance.choice(WORDS)]) + (f":{given}" if given else "")
-        try:
-            policy = make_policy(text, PolicyContext.of(environment))
-        except LongDWMError:
-            continue
-        made += hasattr(policy, "act")
-    assert made
-
-
-def test_configurations_of_evaluations():
-    good = json.loads(EvaluationConfig(("idm", "random"), scenes="x", image_size=(24, 36), prompt="fog").to_json())
-    kept = 0
-    for chance in cases():
-        values = changed(chance, good)
-        # A keyword that does not exist is Python's own to refuse.
-        known = (
-            {name: values[name] for name in good if name in values} if isinstance(values, dict) else {"policies": ()}
-        )
-        for make in (
-            lambda values=known: EvaluationConfig(**{"policies": (), **values}),
-            lambda values=values: EvaluationConfig.from_json(json.dumps(values)),
-        ):
-            try:
-                config = make()
-            except LongDWMError:
-                continue
-            kept += len(all_jobs(config)) > 0 and EvaluationConfig.from_json(config.to_json()) == config
-    assert kept
-
-
-def test_records_of_episodes(make_scene, grey_world, tmp_path):
-    config = EvaluationConfig(("constant-velocity",), world="grey", episodes=1, max_episode_s=2.0, reference=None)
-    record = Worker(config, grey_world, ListedScenes([make_scene()])).run(all_jobs(config)[0]).record
-    folder = EvaluationFolder(tmp_path, config, {})
-    (tmp_path / "episodes").mkdir()
-    for chance in cases():
-        (tmp_path / "episodes" / "p00-e00000.json").write_text(json.dumps(changed(chance, record)))
-        try:
-            records = complete(config, folder.records())
-        except LongDWMError:
-            continue
-        json.dumps(summary_json(config, summarize(config, records)), allow_nan=False)
-
-
-def test_saved_policies_and_spaces(tmp_path):
-    path = tmp_path / "policy.safetensors"
-    write_policy(
-        path, PolicyHeader("cloned", "trajectory", "video", {"hidden": 3}), {"w": np.zeros((2, 3), np.float32)}
-    )
-    whole = path.read_bytes()
-    spaces = [{"box": [0, 255], "shape": [4, 4, 3], "dtype": "uint8"}, {"dict": {"a": {"discrete": 3}}}]
-    for chance in cases():
-        damaged = bytearray(whole)
-        for _ in range(chance.randrange(1, 4)):
-            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
-        path.write_bytes(damaged[: chance.randrange(len(damaged))] if chance.random() < 0.2 else damaged)
-        header = {"kind": "cloned", "action_mode": "trajectory", "obs_mode": "video", "settings": {}}
-        for attempt in (
-            lambda: read_policy(path),
-            lambda chance=chance: space_from_json(changed(chance, chance.choice(spaces))),
-            lambda chance=chance, header=header: _with_header(path, changed(chance, header)),
-        ):
-            with suppress(LongDWMError):
-                attempt()
-
-
-def _with_header(path, header):
-    record = {"format": "longdwm-policy", "version": "1", "header": json.dumps(header)}
-    save_file({"w": np.zeros(2, np.float32)}, path, record)
-    assert load_file(path)
-    return read_policy(path)
-
-
 class Odd:
     """A policy whose actions and errors are whatever chance says."""
 
@@ -259,13 +144,3 @@ def test_policies_of_all_kinds_in_an_evaluation(make_scene, grey_world, monkeypa
         record["failure"].encode("utf-8")
         seen.add(record["status"])
     assert seen == {"failed", "done"}
-
-
-def test_damaged_bytes_are_a_message_or_our_own_error():
-    longest = 0
-    for chance in cases():
-        try:
-            decode(message(chance, ["act", "hello"], {"action": 1}))
-        except MalformedMessage as error:
-            longest = max(longest, len(str(error)))
-    assert 0 < longest < 2000

@@ -42,28 +42,10 @@ class Straight:
         return self.action.copy()
 
 
-class Mute:
-    def __init__(self, environment):
-        pass
-
-    def reset(self, observation, info):
-        pass
-
-
 class Remembers(Straight):
     def act(self, observation, info):
         self.action += 0.01
         return super().act(observation, info)
-
-
-class Draws(Straight):
-    def act(self, observation, info):
-        return super().act(observation, info) + np.float32(0.1 * np.random.random())  # noqa: NPY002
-
-
-class Leaves(Straight):
-    def act(self, observation, info):
-        return super().act(observation, info) + np.float32(1e6)
 
 
 class Paints(Straight):
@@ -73,29 +55,41 @@ class Paints(Straight):
         return super().act(observation, info)
 
 
-class Notes(Straight):
-    def reset(self, observation, info):
-        info["seen"] = True
-
-
 class Drives(Straight):
     def act(self, observation, info):
         self.environment.step(self.action)
         return super().act(observation, info)
 
 
-@pytest.mark.parametrize(
-    ("broken", "told"),
-    [
-        (Mute, "has no act"),
-        (Remembers, "forgotten the episode before"),
-        (Draws, "forgotten the episode before"),
-        (Leaves, "lies in the action space"),
-        (Paints, "act leaves the observation"),
-        (Notes, "reset leaves the observation"),
-        (Drives, "where it is"),
-    ],
-)
+def acts(change):
+    """A policy whose actions are changed."""
+
+    def make(environment):
+        policy = Straight(environment)
+        policy.act = lambda *_: policy.action + np.float32(change())
+        return policy
+
+    return make
+
+
+def notes(environment):
+    policy = Straight(environment)
+    policy.reset = lambda observation, info: info.update(seen=True)
+    return policy
+
+
+BROKEN = [
+    (lambda _: type("Mute", (), {"reset": Straight.reset})(), "has no act"),
+    (Remembers, "forgotten the episode before"),
+    (acts(lambda: 0.1 * np.random.random()), "forgotten the episode before"),  # noqa: NPY002
+    (acts(lambda: 1e6), "lies in the action space"),
+    (Paints, "act leaves the observation"),
+    (notes, "reset leaves the observation"),
+    (Drives, "where it is"),
+]
+
+
+@pytest.mark.parametrize(("broken", "told"), BROKEN)
 def test_a_broken_promise_is_found(environment, broken, told):
     check_policy(Straight(environment), environment)
     with pytest.raises(BrokenPromise, match=told):

@@ -53,16 +53,6 @@ class GoodLog(GreyLog):
         return [a_scene("plain", log=cls(poses=False)), driven]
 
 
-class EndlessLog(GoodLog):
-    def images(self, first, count, camera):
-        return GreyLog.images(self, first, count, camera)
-
-
-class FloatLog(GoodLog):
-    def images(self, first, count, camera):
-        return super().images(first, count, camera).astype(float)
-
-
 class FadingLog(GoodLog):
     """Each look shows something else."""
 
@@ -73,35 +63,6 @@ class FadingLog(GoodLog):
         return super().images(first, count, camera) + np.uint8(self.looks)
 
 
-class BackwardLog(GoodLog):
-    def images(self, first, count, camera):
-        return super().images(first, count, camera)[::-1]
-
-
-class Names(ListedScenes):
-    name = ""
-
-
-class Wraps(ListedScenes):
-    def scene(self, index):
-        return super().scene(index % len(self))
-
-
-class TellsNothing(ListedScenes):
-    def index_of_key(self, key):
-        return 0
-
-
-class RaisesOthers(ListedScenes):
-    def index_of_key(self, key):
-        return {scene.key: index for index, scene in enumerate(self._scenes)}[key]
-
-
-class OutOfReach(ListedScenes):
-    def index_of_seed(self, seed):
-        return seed
-
-
 class Restless(ListedScenes):
     calls = 0
 
@@ -110,29 +71,51 @@ class Restless(ListedScenes):
         return replace(super().scene(index), prompt=f"call {self.calls}")
 
 
-class RoughMap(StraightRoad):
-    def drivable(self, points_m):
-        return super().drivable(points_m).astype(int)
+def changed(make, **methods):
+    """What ``make`` makes, with other methods."""
+    made = make()
+    vars(made).update(methods)
+    return made
 
 
-@pytest.mark.parametrize(
-    ("broken", "told"),
-    [
-        (lambda: Names(GoodLog.scenes()), "name is a text"),
-        (lambda: Wraps(GoodLog.scenes()), "raises UnknownScene, but it gave"),
-        (lambda: TellsNothing(GoodLog.scenes()), "raises UnknownScene, but it gave"),
-        (lambda: RaisesOthers(GoodLog.scenes()), "not KeyError"),
-        (lambda: OutOfReach(GoodLog.scenes()), "index from 0"),
-        (lambda: Restless(GoodLog.scenes()), "the same at every call"),
-        (lambda: ListedScenes(EndlessLog.scenes()), "beyond the record"),
-        (lambda: ListedScenes(FloatLog.scenes()), "pictures of .* are uint8"),
-        (lambda: ListedScenes(FadingLog.scenes()), "the same at every call"),
-        (lambda: ListedScenes(BackwardLog.scenes()), "repeat its first frame|alone and in a run"),
-        (lambda: ListedScenes([a_scene(log=GoodLog(), road_map=RoughMap())]), "a bool for each point"),
-        (lambda: ListedScenes([a_scene(log=GoodLog(poses=False), actors=standing_car(9.0)(0, 5))]), "actors of"),
-        (lambda: ListedScenes([replace(GoodLog.scenes()[1], start=replace(a_scene().start, x_m=9.0))]), "starts where"),
-    ],
-)
+def listed(**methods):
+    return changed(lambda: ListedScenes(GoodLog.scenes()), **methods)
+
+
+def of_log(images):
+    """Scenes whose record shows something else; ``images`` is given the record, the pictures' places and the camera."""
+
+    class Log(GoodLog):
+        pass
+
+    Log.images = images
+    return ListedScenes(Log.scenes())
+
+
+def rough_map():
+    road = changed(StraightRoad, drivable=lambda points_m: StraightRoad().drivable(points_m).astype(int))
+    return ListedScenes([a_scene(log=GoodLog(), road_map=road)])
+
+
+KEYS = {scene.key: index for index, scene in enumerate(GoodLog.scenes())}
+BROKEN = [
+    (lambda: listed(name=""), "name is a text"),
+    (lambda: listed(scene=lambda index: GoodLog.scenes()[index % 2]), "raises UnknownScene, but it gave"),
+    (lambda: listed(index_of_key=lambda key: 0), "raises UnknownScene, but it gave"),
+    (lambda: listed(index_of_key=KEYS.__getitem__), "not KeyError"),
+    (lambda: listed(index_of_seed=lambda seed: seed), "index from 0"),
+    (lambda: Restless(GoodLog.scenes()), "the same at every call"),
+    (lambda: of_log(GreyLog.images), "beyond the record"),
+    (lambda: of_log(lambda *given: GoodLog.images(*given).astype(float)), "pictures of .* are uint8"),
+    (lambda: ListedScenes(FadingLog.scenes()), "the same at every call"),
+    (lambda: of_log(lambda *given: GoodLog.images(*given)[::-1]), "repeat its first frame|alone and in a run"),
+    (rough_map, "a bool for each point"),
+    (lambda: ListedScenes([a_scene(log=GoodLog(poses=False), actors=standing_car(9.0)(0, 5))]), "actors of"),
+    (lambda: ListedScenes([replace(GoodLog.scenes()[1], start=replace(a_scene().start, x_m=9.0))]), "starts where"),
+]
+
+
+@pytest.mark.parametrize(("broken", "told"), BROKEN, ids=[told for _, told in BROKEN])
 def test_a_broken_promise_is_found(broken, told):
     with pytest.raises(BrokenPromise, match=told):
         check_scene_source(broken())

@@ -31,14 +31,6 @@ def test_every_command_exists_and_explains_itself(words, command, capsys):
     assert f"longdwm {' '.join(words)}" in capsys.readouterr().out
 
 
-def test_it_runs_as_a_module_where_the_command_is_not_on_the_path():
-    for words, status, said in ((["--version"], 0, "longdwm "), (["no-such"], 2, "no command 'no-such'")):
-        run = [sys.executable, "-m", "longdwm_env.cli", *words]
-        done = subprocess.run(run, capture_output=True, text=True, check=False)
-        assert done.returncode == status
-        assert said in done.stdout + done.stderr
-
-
 def test_the_overview_lists_every_command(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
@@ -60,26 +52,10 @@ def test_a_mistake_in_what_was_asked_is_one_line_not_a_traceback(capsys, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_help_answers_without_loading_torch():
-    code = "import sys; from longdwm_env.cli import main; main([]); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
-
-
 def test_a_group_may_take_options_of_its_own(capsys):
     with pytest.raises(SystemExit):
         main(["metrics", "--real"])
     assert "real" in capsys.readouterr().err
-
-
-def test_a_reader_that_leaves_early_is_no_error():
-    """As with ``longdwm | head -1``: the far end of the pipe is closed before anything is written."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    code = "import sys; from longdwm_env.cli import main; sys.exit(main([]))"
-    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(writing)
-    assert done.returncode == 128 + signal.SIGPIPE
-    assert done.stderr == ""
 
 
 def test_an_interrupt_is_one_line_not_a_traceback(capsys, monkeypatch):
@@ -91,33 +67,42 @@ def test_an_interrupt_is_one_line_not_a_traceback(capsys, monkeypatch):
     assert capsys.readouterr().err.strip() == "longdwm: interrupted"
 
 
-def test_the_version_is_told(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"longdwm {metadata.version('longdwm')}\n"
-
-
 COMMAND = "import sys; from longdwm_env.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def run(*words, **options):
-    return subprocess.run([sys.executable, "-c", COMMAND, *words], capture_output=True, check=False, **options)
+MODULE = [sys.executable, "-m", "longdwm_env.cli"]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_names_that_a_terminal_cannot_show_are_shown_as_escapes(encoding, tmp_path):
+def test_help_answers_without_loading_torch():
+    code = "import sys; from longdwm_env.cli import main; main([]); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_it_runs_as_a_module_where_the_command_is_not_on_the_path():
+    done = subprocess.run([*MODULE, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"longdwm {metadata.version('longdwm')}\n")
+
+
+def test_a_reader_that_leaves_early_is_no_error_and_a_full_one_is_one_line():
+    """As with ``longdwm | head -1``: the far end of the pipe is closed before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    full = os.open("/dev/full", os.O_WRONLY)
+    left, filled = (subprocess.run(MODULE, stdout=to, stderr=subprocess.PIPE, check=False) for to in (writing, full))
+    os.close(writing)
+    os.close(full)
+    assert (left.returncode, left.stderr) == (128 + signal.SIGPIPE, b"")
+    assert (filled.returncode, filled.stderr.count(b"\n")) == (1, 1)
+    assert b"No space left" in filled.stderr
+
+
+def test_names_that_a_terminal_cannot_show_are_shown_as_escapes(tmp_path):
     name = os.fsencode(tmp_path) + b"/caf\xe9-\xe2\x82\xac.jpg"
-    done = run(b"demo", b"--scene", name, env={**os.environ, "PYTHONIOENCODING": encoding})
+    words = [*MODULE, b"demo", b"--scene", name]
+    done = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False)
     assert done.returncode == 2
     assert b"no such file" in done.stderr
     assert b"Traceback" not in done.stderr
-
-
-def test_a_full_reader_is_one_line():
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run([sys.executable, "-c", COMMAND], stdout=full, stderr=subprocess.PIPE, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count(b"\n") == 1
-    assert b"No space left" in done.stderr
 
 
 def test_a_folder_that_is_gone_is_one_line(tmp_path):

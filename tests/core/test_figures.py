@@ -1,6 +1,5 @@
 import cv2
 import numpy as np
-import pytest
 
 from longdwm_env.io.figures import DrivenPath, SheetRow, contact_sheet, plot_paths, save_picture
 
@@ -12,11 +11,6 @@ def test_a_sheet_shows_every_frame_in_its_place():
     cell = (sheet.shape[1] - 6) // 3
     for column, colour in enumerate(colours):
         assert np.array_equal(sheet[80, 6 + column * cell + 100], colour)
-
-
-def test_captions_must_fit_the_frames():
-    with pytest.raises(ValueError, match="captions"):
-        SheetRow("x", np.zeros((2, 4, 6, 3), np.uint8), ("one",))
 
 
 def test_pictures_and_plots_are_files_that_open(tmp_path):

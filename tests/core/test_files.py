@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longdwm_env.errors import FolderInUse, InvalidConfig
-from longdwm_env.io import files
+from longdwm_env.errors import InvalidConfig
 from longdwm_env.io.files import (
     atomic_path,
     atomic_write_bytes,
@@ -119,30 +118,8 @@ def holding(tmp_path):
     process.wait()
 
 
-def test_the_second_writer_of_a_folder_is_told_who_is_there(tmp_path, holding, monkeypatch):
-    monkeypatch.setattr(files, "PATIENCE_S", 0.2)
-    told = rf"run is being written to by process {holding.pid} on .*since "
-    with pytest.raises(FolderInUse, match=told), one_writer(tmp_path / "run"):
-        raise AssertionError("there is somebody")
-
-
-def test_a_writer_that_was_killed_holds_nothing(tmp_path, holding):
-    holding.kill()
-    holding.wait()
-    with one_writer(tmp_path / "run"):
-        told = json.loads((tmp_path / "run" / ".lock.json").read_text())
-    assert told["process"] == os.getpid()
-    assert not (tmp_path / "run" / ".lock.json").exists()
-
-
 def test_whoever_waits_says_for_whom_and_comes_next(tmp_path, holding, caplog):
     threading.Timer(1.0, holding.kill).start()
     with one_writer(tmp_path / "run", wait=True):
         assert holding.wait() == -signal.SIGKILL
     assert f"waiting for process {holding.pid}" in caplog.text
-
-
-def test_a_writer_may_ask_again(tmp_path, holding):
-    with one_writer(tmp_path / "other"), one_writer(tmp_path / "other", wait=True):
-        assert (tmp_path / "other" / ".lock.json").is_file()
-    assert not (tmp_path / "other" / ".lock.json").exists()

@@ -37,7 +37,9 @@ def test_first_drive(notebook):
 def test_train_on_your_road(notebook, tmp_path):
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     # Two steps of each stage: what they come to is looked at by tests/training.
-    found = notebook("train_on_your_road", ('"debug", 10', '"debug", 2'))
+    found = notebook(
+        "train_on_your_road", ('"debug", 10', '"debug", 2'), ("--image-size 144 216", "--image-size 96 144")
+    )
     motion = json.loads((tmp_path / "road" / "drive.poses.json").read_text())
     assert np.mean(np.array(motion["confidence"]) > 0.5) > 0.8
     for stage in ("codec", "coarse", "fine"):

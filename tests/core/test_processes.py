@@ -69,14 +69,6 @@ def ends_after_its_parent_was_killed(words, told="child_of_this()"):
 
 
 @pytest.mark.parametrize("before", ["", WITHOUT_KERNEL])
-def test_a_child_ends_with_a_parent_that_was_killed(before):
-    assert (
-        ends_after_its_parent_was_killed(repr("-c") + "," + repr(CHILD.format(first="", before=before, then=SLEEP)))
-        == ""
-    )
-
-
-@pytest.mark.parametrize("before", ["", WITHOUT_KERNEL])
 def test_it_is_asked_first_so_that_it_may_keep_what_it_has(before):
     # Before libraries are imported: their threads would take the signal in place of the one that waits for it.
     block = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})"
@@ -97,15 +89,15 @@ def test_launched_processes_end_with_their_launcher():
     assert ends_after_its_parent_was_killed(repr("-c") + "," + repr(child), told) == ""
 
 
-def test_a_module_can_be_run_so_that_it_ends_with_its_parent(tmp_path, monkeypatch):
-    (tmp_path / "endless.py").write_text("import sys, time\nprint(sys.argv[1], flush=True)\ntime.sleep(600)\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    words = "'-m', 'longdwm_env.io.processes', 'endless', 'child'"
-    assert ends_after_its_parent_was_killed(words) == ""
-
-
 def test_what_was_started_by_hand_goes_on():
     code = CHILD.format(first="", before="", then="print(len(__import__('threading').enumerate()), flush=True)")
     environment = {name: value for name, value in os.environ.items() if name != "LOCAL_RANK"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert said.stdout.split() == ["child", "1"]
+
+
+def test_a_module_can_be_run_so_that_it_ends_with_its_parent(tmp_path, monkeypatch):
+    (tmp_path / "endless.py").write_text("import sys, time\nprint(sys.argv[1], flush=True)\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    words = "'-m', 'longdwm_env.io.processes', 'endless', 'child'"
+    assert ends_after_its_parent_was_killed(words) == ""

@@ -3,7 +3,7 @@ import pytest
 
 from longdwm_env import InvalidConfig, Trajectory
 from longdwm_env.io.human_window import Window, picture
-from longdwm_env.io.overlay import PATH_COLOUR, draw_instruments, draw_path, upscaled
+from longdwm_env.io.overlay import PATH_COLOUR, draw_instruments, draw_path
 
 
 def arc(turn, count=24):
@@ -31,18 +31,6 @@ def test_a_recording_lasts_as_long_as_the_drive(make, period_s, rate):
     assert make(control_period_s=period_s).metadata["render_fps"] == pytest.approx(rate)
 
 
-def test_enlarging_keeps_the_picture():
-    frame = np.zeros((20, 30, 3), np.uint8)
-    frame[:, 15:] = 200
-    large = upscaled(frame, (200, 300))
-    assert large.shape == (200, 300, 3)
-    assert large[:, :140].max() < 20
-    assert large[:, 160:].min() > 180
-    same = upscaled(frame, (20, 30))
-    np.testing.assert_array_equal(same, frame)
-    assert same is not frame
-
-
 def test_the_path_is_drawn_where_the_car_will_go(kit):
     camera = kit.a_camera((80, 120))
     pictures_ = []
@@ -59,20 +47,9 @@ def test_the_path_is_drawn_where_the_car_will_go(kit):
     centre = [float((columns * weight).sum() / weight.sum()) for weight in (left, straight, right)]
     assert centre[0] < 225 < centre[1] < 255 < centre[2]
     np.testing.assert_allclose(straight, straight[::-1], atol=straight.max() * 0.05)
-
-
-@pytest.mark.parametrize(
-    "poses",
-    [
-        np.zeros((24, 3)),
-        np.zeros((0, 3)),
-        np.column_stack([np.linspace(-1, -30, 24), np.zeros(24), np.zeros(24)]),
-        arc(np.pi * 4),
-    ],
-)
-def test_odd_paths_do_not_break_the_drawing(kit, poses):
-    canvas = np.full((80, 120, 3), 50, np.uint8)
-    draw_path(canvas, kit.a_camera((80, 120)), poses)
+    behind = np.column_stack([np.linspace(-1, -30, 24), np.zeros(24), np.zeros(24)])
+    for odd in (np.zeros((24, 3)), np.zeros((0, 3)), behind, arc(np.pi * 4)):
+        draw_path(canvas, camera, odd)
 
 
 def test_instruments_are_written_into_the_corners():

@@ -13,9 +13,7 @@ import pytest
 from safetensors.numpy import save
 
 from longdwm_env import EnvState, InvalidState, LongDWMError, WorldState
-from longdwm_env.env import LongDWMEnv
 from longdwm_env.state import FORMAT, VERSION, _digest
-from longdwm_env.vector_env import LongDWMVectorEnv
 
 CASES = int(os.environ.get("LONGDWM_FUZZ_CASES", "0"))
 
@@ -34,8 +32,6 @@ ODD += (10**400, "\0", "x" * 5000, "a/" + "x" * 5000, -(2**63), 2**64, 1e308)
 ODD += (object(), Hostile(), np.int64(3), np.nan, np.array(3), np.zeros(2), np.full((4, 2), np.nan), np.array(["a"]))
 ODD += (np.zeros((0, 3)), np.zeros((2, 4, 2)), np.ones((4, 2), complex), set(), range(3), int, 1j, Ellipsis, slice(2))
 JSON = (None, True, 0, 1, -1, 10**30, 0.5, {"$float": "nan"}, {"$float": "x"}, "", "a", [], [1], {}, {"a": 1}, 1e308)
-KEYWORDS = ("scenes", "action_mode", "control_period_s", "max_episode_s", "obs_mode", "image_size", "camera", "prompt")
-KEYWORDS += ("reward", "device", "render_mode", "world", "traffic", "road", "speed_mps")
 
 
 def pick(random, values=ODD):
@@ -49,19 +45,6 @@ def attempt(call):
     except LongDWMError:
         return True
     return False
-
-
-def test_keywords(kit):
-    random, refused = np.random.default_rng(0), 0
-    cases = CASES or 200
-    for _ in range(cases):
-        changed = {pick(random, KEYWORDS): pick(random) for _ in range(random.integers(1, 3))}
-        keywords = {"world": kit.NoiseWorld(), "scenes": [kit.a_scene()], **changed}
-        if random.random() < 0.3:
-            refused += attempt(lambda k=keywords: LongDWMVectorEnv(2 if random.random() < 0.5 else pick(random), **k))
-        else:
-            refused += attempt(lambda k=keywords: LongDWMEnv(**k))
-    assert refused > 0.6 * cases
 
 
 def test_calls(make, kit):
@@ -83,7 +66,7 @@ def test_calls(make, kit):
         lambda: vector.set_state(pick(random)),
         lambda: commands.step(pick(random)),
     )
-    cases = CASES or 200
+    cases = CASES or 100
     for _ in range(cases):
         before = env.get_state(), vector.get_state(), commands.get_state()
         if attempt(pick(random, calls)):
@@ -105,7 +88,7 @@ def test_states(make, kit, world, tmp_path):
     record, tensors = good._record(), good._tensors()
     names = [field.name for field in fields(EnvState)]
     random, refused = np.random.default_rng(2), 0
-    cases = CASES or 100
+    cases = CASES or 60
     for number in range(cases):
         if number % 4 == 0:
             changed = {pick(random, names): pick(random) for _ in range(random.integers(1, 3))}

@@ -1,9 +1,10 @@
-"""A drive from frames that a test has made."""
+"""A drive from frames that a test has made, and a world that shows a recording."""
 
 import numpy as np
 
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.types import WorldState
 
 
 def given(frames, *, seed=0, kind="log", mode="trajectory", speeds=None, turns=None, seconds=None, memory=None):
@@ -25,3 +26,24 @@ def given(frames, *, seed=0, kind="log", mode="trajectory", speeds=None, turns=N
         seconds=np.zeros(periods) if seconds is None else seconds,
         memory_mb=np.ones(periods) if memory is None else memory,
     )
+
+
+class Oracle:
+    """A world that shows the recording, brighter by an offset, and remembers how it was driven."""
+
+    name = "oracle"
+
+    def __init__(self, image_size=(32, 48), offset=0):
+        self.image_size, self.offset, self.trajectories, self.starts = image_size, offset, [], []
+
+    def begin(self, scene, seed):
+        self.scene = scene
+        self.starts.append(scene.start)
+        return WorldState(values={"frame": 0})
+
+    def advance(self, states, trajectories, num_frames):
+        (state,) = states
+        self.trajectories += trajectories
+        frames = self.scene.log.images(state.values["frame"] + 1, num_frames, self.scene.camera)
+        shown = np.clip(frames.astype(int) + self.offset, 0, 255).astype(np.uint8)
+        return [WorldState(values={"frame": state.values["frame"] + num_frames})], shown[None]

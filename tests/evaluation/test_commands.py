@@ -69,6 +69,8 @@ def test_all_tables_are_made_together_and_once(folder, capfd) -> None:
     words += ["--names", "detail", "truth", "--out", str(out), "--drives", str(folder / "drives")]
     assert main(words) == 0
     assert all(json.loads((out / f"{name}.json").read_text())["rows"] for name in ("detail", "truth"))
+    for name in ("detail.csv", "detail.md", "detail-scenes.csv", "detail-sheet-1.png"):
+        assert (out / name).stat().st_size > 0
     assert not (out / "cars.json").exists()
     assert main(words) == 2
     assert "holds all tables of these weights" in capfd.readouterr().err

@@ -1,12 +1,9 @@
 """Detail: the truth has all of it, a blurred picture less, noise more, and only the frames around a time count."""
 
-import json
-
 import cv2
 import numpy as np
 import pytest
 
-from longdwm_env.cli import main
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.worlds.detail import KEPT, Detail, around, picture_detail
 
@@ -95,18 +92,3 @@ def test_only_the_second_around_a_time_counts(truth) -> None:
     assert [row[f"at {time} s"].value == 1 for time in (1, 2, 4)] == [True, False, True]
     assert around(2, 49).tolist() == list(range(18, 30))
     assert around(4, 49).tolist() == list(range(42, 49)), "the drive ends there"
-
-
-def test_the_command_writes_tables_and_a_sheet_and_drives_nothing_twice(tmp_path) -> None:
-    words = ["metrics", "detail", "--world", "warp", "--against", "--scenes", "1", "--seconds", "4"]
-    words += ["--out", str(tmp_path / "out"), "--drives", str(tmp_path / "drives")]
-    assert main(words) == 0
-    first = json.loads((tmp_path / "out" / "detail.json").read_text())
-    assert {row["world, part and frames"].split(",")[0] for row in first["rows"]} == {"warp", KEPT}
-    driven = {path: path.stat().st_mtime_ns for path in (tmp_path / "drives").rglob("*.safetensors")}
-    assert len(driven) == 2
-    assert main(words) == 0
-    assert json.loads((tmp_path / "out" / "detail.json").read_text())["rows"] == first["rows"]
-    assert {path: path.stat().st_mtime_ns for path in driven} == driven
-    for name in ("detail.csv", "detail.md", "detail-scenes.csv", "detail-sheet-1.png"):
-        assert (tmp_path / "out" / name).stat().st_size > 0

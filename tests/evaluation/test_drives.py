@@ -10,8 +10,7 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.drive_set import ALL, CHANGED, DRAWN, DriveSet, asked
 from longdwm_env.evaluation.drives.drive_store import DriveStore, read_drive, write_drive
 from longdwm_env.evaluation.drives.plans import LogPlan, Rejected, VariedPlan
-from longdwm_env.evaluation.drives.recorder import AsRecorded, Driver, Recorder, joined_tracks
-from longdwm_env.scenes.builtin import BuiltinScenes
+from longdwm_env.evaluation.drives.recorder import Driver, Recorder, joined_tracks
 from longdwm_env.types import ActorTracks
 
 from .conftest import SEED, SIZE
@@ -35,13 +34,6 @@ def test_another_world_drives_the_same_motion_from_the_same_start(drive) -> None
     assert np.array_equal(warp.frames[0], drive.frames[0])
     assert not np.array_equal(warp.frames[-1], drive.frames[-1])
     assert warp.actors is None
-
-
-def test_speeds_and_yaw_rates_are_those_of_the_poses(drive) -> None:
-    steps = np.linalg.norm(np.diff(drive.poses[:, :2], axis=0), axis=1) * 12
-    # A frame's step is driven at the mean of two speeds.
-    assert steps == pytest.approx((drive.speeds_mps[:-1] + drive.speeds_mps[1:]) / 2, abs=0.02)
-    assert np.diff(np.unwrap(drive.poses[:, 2])) * 12 == pytest.approx(drive.yaw_rates_radps[1:])
 
 
 class Broken(Driver):
@@ -138,14 +130,6 @@ def test_prompts_are_drawn_from_the_start_or_only_asked_for(simulator, drive) ->
     assert not np.array_equal(drawn.frames[0], drive.frames[0])
     # The simulator obeys at once, so both show the same from there on.
     assert np.array_equal(kept.frames[1:], drawn.frames[1:])
-
-
-def test_scenes_as_recorded_say_what_they_show() -> None:
-    own = BuiltinScenes().scene(SEED)
-    scene = AsRecorded("Weather: Foggy.").scene(SEED)
-    assert (scene.prompt, scene.log_prompt, scene.log) == ("Weather: Foggy.", own.prompt, own.log)
-    drawn = own.with_prompt("Weather: Foggy.")
-    assert (drawn.prompt, drawn.log_prompt) == ("Weather: Foggy.", None)
 
 
 def test_all_conditions_are_asked_for_in_turn() -> None:

@@ -16,7 +16,6 @@ from longdwm_env.evaluation.worlds.identity import (
     OTHER,
     START,
     Identity,
-    Patch,
     alike,
     marked,
     things_ahead,
@@ -54,16 +53,6 @@ def test_things_come_nearer_and_stay_what_they_are(drive, things) -> None:
             assert bottom <= 95.5
     nearness = [abs(one.distance_m - 30) for one in things[0]]
     assert nearness == sorted(nearness)
-
-
-def test_a_patch_is_like_itself_and_like_nothing_without_texture(drive) -> None:
-    patch = Patch(np.array([40.0, 40.0]), 20.0)
-    frame = drive.frames[0]
-    assert alike(frame, patch, frame, patch) == pytest.approx(1, abs=1e-3)
-    assert alike(np.full_like(frame, 90), patch, frame, patch) == 0
-    moved = np.roll(frame, 2, axis=1)
-    assert alike(moved, patch, frame, patch) > 0.9, "a shift of a tenth of its side is forgiven"
-    assert alike(np.roll(frame, 14, axis=1), patch, frame, patch) < 0.8
 
 
 def test_the_truth_keeps_things_and_another_picture_does_not(drive) -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.plans import LogPlan
 from longdwm_env.evaluation.drives.recorder import Driver
 from longdwm_env.evaluation.report import Table
@@ -80,8 +79,3 @@ def test_only_vehicles_are_counted(long_drive) -> None:
     vehicles.add(replace(long_drive, actors=replace(long_drive.actors, classes=walkers)), {})
     assert vehicles.worlds[TRUTH][0].counts.tolist() == [0.0]
     assert len(vehicles.scenes_table().rows) == 2
-
-
-def test_a_drive_that_ends_before_the_first_time_is_refused() -> None:
-    with pytest.raises(InvalidConfig, match="10 s into a drive"):
-        LateVehicles.of_length(9)

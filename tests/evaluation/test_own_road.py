@@ -12,33 +12,10 @@ from longdwm_env.evaluation.own_road import (
     measured_once,
     write_page,
 )
-from longdwm_env.types import WorldState
 from longdwm_env.world import WorldModel
 
 from ..training.test_mine import SPEED, a_video
-
-SIZE = (32, 48)
-
-
-class Oracle:
-    """A world that shows the recording, and remembers how it was driven."""
-
-    name, image_size = "oracle", SIZE
-
-    def __init__(self, drive, offset=0):
-        self.drive, self.offset, self.trajectories, self.starts = drive, offset, [], []
-
-    def begin(self, scene, seed):
-        self.scene = scene
-        self.starts.append(scene.start)
-        return WorldState(values={"frame": 0})
-
-    def advance(self, states, trajectories, num_frames):
-        (state,), (trajectory,) = states, trajectories
-        self.trajectories.append(trajectory)
-        frames = self.scene.log.images(state.values["frame"] + 1, num_frames, self.scene.camera)
-        shown = np.clip(frames.astype(int) + self.offset, 0, 255).astype(np.uint8)
-        return [WorldState(values={"frame": state.values["frame"] + num_frames})], shown[None]
+from .given import Oracle
 
 
 @pytest.fixture
@@ -55,7 +32,7 @@ def test_moments_lie_in_the_part_with_room_before_and_after(drive, tmp_path):
 
 
 def test_the_car_is_driven_as_it_was(drive):
-    world = Oracle(drive)
+    world = Oracle()
     frames = driven_again(world, drive, drive.moments[0], 3)
     assert isinstance(world, WorldModel)
     assert len(frames) == 37
@@ -66,7 +43,7 @@ def test_the_car_is_driven_as_it_was(drive):
 
 
 def test_psnr_is_against_the_recording(drive):
-    right, wrong = measured(Oracle(drive), drive), measured(Oracle(drive, offset=20), drive)
+    right, wrong = measured(Oracle(), drive), measured(Oracle(offset=20), drive)
     assert right.world.shape == (len(drive.moments), 2)
     assert right.world.min() > 45
     assert wrong.world == pytest.approx(np.full_like(wrong.world, 20 * np.log10(255 / 20)), abs=0.3)
@@ -74,7 +51,7 @@ def test_psnr_is_against_the_recording(drive):
 
 
 def test_what_was_measured_is_kept_until_it_is_of_something_else(drive, tmp_path):
-    path, world = tmp_path / "before.json", Oracle(drive)
+    path, world = tmp_path / "before.json", Oracle()
     first = measured_once(path, world, drive, "weights-1")
     driven = len(world.trajectories)
     np.testing.assert_allclose(measured_once(path, world, drive, "weights-1").world, first.world, atol=1e-3)
@@ -86,7 +63,7 @@ def test_what_was_measured_is_kept_until_it_is_of_something_else(drive, tmp_path
 def test_the_page_shows_table_sheet_and_video(drive, tmp_path):
     moments = len(drive.moments)
     before, after = (RoadQuality(*(np.full((moments, 2), value),) * 3) for value in (14.0, 15.5))
-    worlds = {"before": Oracle(drive, 40), "after": Oracle(drive)}
+    worlds = {"before": Oracle(offset=40), "after": Oracle()}
     page = write_page(tmp_path / "report", before, after, drive, worlds, "My <road>")
     text = page.read_text()
     assert "My &lt;road&gt;" in text

@@ -8,26 +8,11 @@ import pytest
 from longdwm_env.cli import main
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.worlds.real_footage import KEPT, WARP, FootageScores, recordings, shown_from
-from longdwm_env.types import WorldState
 
 from ..training.test_mine import SPEED, a_video
+from .given import Oracle
 
 SIZE = (32, 48)
-
-
-class Oracle:
-    """A world that shows the recording."""
-
-    name, image_size = "oracle", SIZE
-
-    def begin(self, scene, seed):
-        self.scene = scene
-        return WorldState(values={"frame": 0})
-
-    def advance(self, states, trajectories, num_frames):
-        first = states[0].values["frame"]
-        frames = self.scene.log.images(first + 1, num_frames, self.scene.camera)
-        return [WorldState(values={"frame": first + num_frames})], frames[None]
 
 
 @pytest.fixture

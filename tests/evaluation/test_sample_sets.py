@@ -24,7 +24,7 @@ from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import LatentChoices
 from longdwm_env.training.data.nuscenes import NuScenesClips
 from longdwm_env.training.data.places import moment, segments_of
-from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
+from longdwm_env.training.data.samplers import CoarseSampler, FineSampler
 from longdwm_env.training.data.sources import open_source
 from longdwm_env.training.data.windows import Window
 
@@ -213,54 +213,6 @@ def test_a_caption_goes_the_whole_way(dataroot: Path, tmp_path: Path) -> None:
         batch = fine.at([(0, number)], [0])
         seconds = moment(store, 0, segments_of(store, 0)[number].first)[1] / 12
         assert torch.equal(batch.text[0], texts[Captions(captions).at(val, seconds)])
-
-
-def test_samples_begin_at_every_keyframe_and_every_frame(
-    dataroot: Path, scenes: NuScenesScenes, tmp_path: Path
-) -> None:
-    source = NuScenesClips(dataroot, SIZE, frames=265, split="train")
-    frames = source.longest
-    assert len(source) == len(source.scene_names) == 1
-    pipeline = build(debug())
-    choices = LatentChoices(keyframe_phases=2, segment_phases=12)
-    store = encode_latents(source, tmp_path / "latents", pipeline, choices)
-    coarse = CoarseSampler(store, [Window(1, 12), Window(4, 1)], seed=0)
-    assert [coarse.distinct(window) for window in coarse.windows] == [
-        len(range(0, frames - 12 * 12, 6)),
-        len(range(0, frames - 12 * 4, 6)),
-    ]
-    last_frames = pipeline.codec.last_frames(13)
-    fine = FineSampler(store, last_frames, seed=0)
-    assert fine.distinct == frames - 12
-    assert DistillSampler(store, last_frames, 0).distinct == len(range(0, frames - 12 * 12, 6))
-    # Every segment is of its own frames, and its ends are the frames alone, as a store of that phase holds them.
-    clip = source.clip(0)
-    for number in (0, 1, 60, len(segments_of(store, 0)) - 1):
-        segment = segments_of(store, 0)[number]
-        own = encode_latents(_OneSegment(clip, segment.first), tmp_path / f"own-{number}", pipeline, LatentChoices())
-        batch, wanted = (FineSampler(s, last_frames, 0).at([(0, n)], [0]) for s, n in ((store, number), (own, 0)))
-        for name in ("clean", "first", "last", "warps", "motion"):
-            assert torch.allclose(getattr(batch, name), getattr(wanted, name), atol=2e-3), (number, name)
-
-
-class _OneSegment:
-    """Thirteen frames of a clip, as a source."""
-
-    name, has_poses, has_labels, longest = "segment", True, False, 13
-
-    def __init__(self, clip, first: int) -> None:
-        part = slice(first, first + 13)
-        self.one = type(clip)(f"scene@{first}", clip.images[part], clip.camera, clip.poses[part], clip.prompt)
-        self.first = first
-
-    def description(self):
-        return {"source": "segment", "first": self.first}
-
-    def __len__(self) -> int:
-        return 1
-
-    def clip(self, index: int):
-        return self.one
 
 
 def test_captions_of_other_scenes_and_missing_sweeps_are_said(dataroot: Path, tmp_path: Path) -> None:

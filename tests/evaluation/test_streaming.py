@@ -15,10 +15,8 @@ from longdwm_env.cli.measuring.paper_metrics import NetworkOptions, ProtocolOpti
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper import protocols as run
-from longdwm_env.evaluation.paper.feature_networks import InceptionFeatures, VideoFeatures
 from longdwm_env.evaluation.paper.opening import check_model_fits, opened_pipeline
 from longdwm_env.evaluation.paper.protocols import Protocol
-from longdwm_env.evaluation.paper.video_sets import measure
 from longdwm_env.models.presets import build, debug
 from longdwm_env.models.readers.scorer import DrivingEncoder
 from longdwm_env.training.data.clip import Clip
@@ -128,55 +126,6 @@ def test_long_videos_are_timed_once_and_cut_to_each_length(networks, tmp_path: P
     # Windows are read in other company, which moves their features by a rounding.
     figures = [[each.value, each.low, each.high] for each in (cells["FDS 25"], alone)]
     assert figures[0] == pytest.approx(figures[1], rel=1e-3, abs=1e-9)
-
-
-class Averages(torch.nn.Module):
-    """In the form of FID's and FVD's networks: means of colours, and a place for every feature."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.features = features
-
-    def forward(
-        self, images: torch.Tensor, rescale: bool = False, resize: bool = False, return_features: bool = True
-    ) -> torch.Tensor:
-        means = images.float().flatten(2).mean(dim=2)
-        return means.repeat(1, self.features // 3 + 1)[:, : self.features]
-
-
-def scripted(path: Path, features: int) -> Path:
-    torch.jit.script(Averages(features)).save(str(path))
-    return path
-
-
-def test_feature_networks_are_asked_on_their_device(tmp_path: Path) -> None:
-    """On ``meta`` nothing is computed: what comes back from there shows that weights and pictures were sent there."""
-    inception, i3d = scripted(tmp_path / "inception.pt", 2048), scripted(tmp_path / "i3d.pt", 400)
-    video = PaintedRoad(clips=1, frames=13, image_size=(24, 36)).clip(0).images
-    frames, clip = torch.from_numpy(video).movedim(-1, 1), torch.from_numpy(video[None]).movedim(-1, 2)
-    assert InceptionFeatures(inception, "meta")(frames).device.type == "meta"
-    assert VideoFeatures(i3d, "meta")(clip).device.type == "meta"
-    assert Networks(inception=inception, device="meta").inception_network.device.type == "meta"
-    assert Networks(i3d=i3d, device="meta").i3d_network.device.type == "meta"
-
-
-def test_folders_are_compared_one_video_at_a_time(networks) -> None:
-    class Videos:
-        """Read when they are asked for."""
-
-        def __init__(self, source: Watched) -> None:
-            self.source = source
-
-        def __len__(self) -> int:
-            return len(self.source)
-
-        def __getitem__(self, place: int) -> np.ndarray:
-            return self.source.clip(place).images
-
-    real, made = (Watched(clips=4, frames=25, image_size=(24, 36)) for _ in range(2))
-    cells, _ = measure(Videos(real), Videos(made), networks, is_paired=True)
-    assert cells["PSNR (dB)"].value == 100
-    assert real.most == made.most <= 2
 
 
 @pytest.fixture(scope="module")

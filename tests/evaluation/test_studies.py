@@ -12,25 +12,20 @@ import torch
 from longdwm_env.cli.building.train_study import StudyName, train_study
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.frechet import frechet_distance, gaussian_of
-from longdwm_env.evaluation.networks import Networks
 from longdwm_env.evaluation.paper.continuations import samples_from
-from longdwm_env.evaluation.paper.interpolators import Blend
 from longdwm_env.evaluation.paper.systems import LongDWM, ToldAsTrained
 from longdwm_env.evaluation.statistics import Interval
-from longdwm_env.evaluation.studies.budget import budgeted, larger, stage_config
+from longdwm_env.evaluation.studies.budget import budgeted, larger
 from longdwm_env.evaluation.studies.estimates import Estimate, estimated, verdict
 from longdwm_env.evaluation.studies.measures import MEASURES, last_second, windows_in
-from longdwm_env.evaluation.studies.measuring import gap_of, gap_row
 from longdwm_env.evaluation.studies.questions import STUDIES, chosen_studies
 from longdwm_env.evaluation.studies.schedule import Plan
-from longdwm_env.evaluation.studies.scores import Scores, unevenness
-from longdwm_env.evaluation.studies.study_folder import StudyFolder, StudyOptions
+from longdwm_env.evaluation.studies.scores import Scores
+from longdwm_env.evaluation.studies.study_folder import StudyFolder
 from longdwm_env.evaluation.studies.variants import PARTS, Part, Variant
 from longdwm_env.models.presets import build, debug, study
 from longdwm_env.models.readers.scorer import DrivingEncoder
-from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.data.footage import record_footage
-from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.estimate import parameter_count
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.stages import prepare_latents
@@ -107,59 +102,6 @@ def test_figures_look_at_the_frames_they_name() -> None:
     assert found.interval == Interval(30.0, 30.0, 30.0)
 
 
-def test_even_motion_is_even() -> None:
-    ramp = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-    assert unevenness(ramp) == 0
-    jerky = ramp.copy()
-    jerky[5] += 8
-    assert unevenness(jerky) > 0
-
-
-def test_a_gap_is_a_second_of_its_drive() -> None:
-    (sample,) = samples_from(PaintedRoad(clips=1, frames=61), 1, 60)
-    gap = gap_of(sample, 24)
-    assert np.array_equal(gap.image, sample.truth[23])
-    assert np.array_equal(gap.truth, sample.truth[24:36])
-    assert np.linalg.norm(gap.poses[0, :2]) * 12 == pytest.approx(sample.speeds_mps[24])
-
-
-def test_filled_gaps_are_scored_between_their_ends() -> None:
-    (sample,) = samples_from(PaintedRoad(clips=1, frames=121), 1, 120)
-    torch.manual_seed(0)
-    networks = Networks(DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=8).eval())
-    blended, true = gap_row(networks, sample, Blend()), gap_row(networks, sample, None)
-    assert blended["psnr_db"].shape == (4 * 11,)
-    assert blended["features"].shape == (4, 8)
-    assert (true["psnr_db"] == 100).all()
-    assert blended["psnr_db"].max() < 100
-
-
-def test_every_system_gets_the_same_training_time_and_a_baseline_as_many_parameters() -> None:
-    budget = budgeted(1200.0, {"coarse": 0.5, "fine": 0.3, "autoregressive": 0.4, "distill": 1.0})
-    spent = {name: budget.minutes(PARTS[name]) for name in ("coarse", "fine", "autoregressive", "distill", "longer")}
-    assert spent["coarse"] + spent["fine"] == pytest.approx(spent["autoregressive"], rel=0.01)
-    assert spent["longer"] == pytest.approx(spent["distill"] * 100 / 200, rel=0.01)
-    for config in (study(), debug()):
-        both = parameter_count(config.coarse) + parameter_count(config.fine)
-        assert both <= parameter_count(larger(config)) < 1.3 * both
-    counts = [parameter_count(model) for model in (study().coarse, study().fine)]
-    assert all(1.5e6 < count < 2.5e6 for count in counts)
-
-
-def test_variants_differ_in_what_they_are_named_for() -> None:
-    budget = budgeted(1200.0, {"coarse": 0.5, "fine": 0.3, "autoregressive": 0.4, "distill": 1.0})
-    bare, structured, guided = (
-        stage_config(PARTS[name], budget, 3, False) for name in ("coarse-bare", "coarse", "coarse-ground")
-    )
-    assert (bare.choices.structure_weight, structured.choices.structure_weight) == (0.0, 0.1)
-    assert structured == replace(bare, choices=replace(bare.choices, structure_weight=0.1))
-    assert guided == replace(structured, use_warp=True)
-    assert guided.loop.seed == 3
-    distill = stage_config(PARTS["distill"], budget, 0, False)
-    assert distill.loop.steps == 200
-    assert distill.loop.keep_checkpoints * distill.loop.checkpoint_every >= distill.loop.steps
-
-
 def test_declarations_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InvalidConfig, match="start from"):
         Part("odd", "distill", "ground")
@@ -186,41 +128,6 @@ def test_a_plan_has_what_its_studies_need_and_no_more() -> None:
     assert len(plan.measurements) == 1 + 2 * 4
     alone = Plan.of(chosen_studies(("warp-alone",)), seeds=3)
     assert (alone.waves, len(alone.measurements)) == ((), len(STUDIES["warp-alone"].systems))
-
-
-def test_models_without_a_trajectory_see_none() -> None:
-    pipeline = build(debug())
-    pipeline.set_progress_bar_config(disable=True)
-    with torch.no_grad():
-        for model in (pipeline.coarse, pipeline.fine):
-            model.head.conv_out.weight.normal_(std=0.1)
-    sample, other = samples_from(PaintedRoad(clips=2, frames=25), 2, 24)
-    elsewhere = replace(sample, poses=other.poses)
-    unguided = LongDWM("unguided", ToldAsTrained.made_of(pipeline))
-    assert np.array_equal(unguided.continued(sample, 24), unguided.continued(elsewhere, 24))
-    guided = LongDWM("guided", pipeline)
-    assert not np.array_equal(guided.continued(sample, 24), guided.continued(elsewhere, 24))
-
-
-def test_each_kind_of_model_has_latents_of_what_it_is_shown(source: Workspace, tmp_path: Path) -> None:
-    folder = StudyFolder(tmp_path / "study")
-    folder.begin(source, StudyOptions(scenes=2, steps=1))
-    for views in ("sweep", "ground", "plane"):
-        folder.encode(views)
-    swept, ground, plane = (LatentStore(folder.latents(views)) for views in ("sweep", "none", "plane"))
-    assert (folder.latents("sweep") / "shard-00000.safetensors").is_symlink()
-    assert ground.made_from["warp"]["variant"] == "ground"
-    assert plane.made_from["warp"]["variant"] == "plane"
-    first, second, third = (FineSampler(store, range(13), 0).at([(0, 3)], [0]) for store in (swept, ground, plane))
-    assert torch.equal(first.clean, second.clean)
-    assert torch.equal(first.clean, third.clean)
-    assert first.warps.shape[1] > second.warps.shape[1] == third.warps.shape[1] == 2
-    backward = [batch.views(with_last=True, with_layout=False)["warp_last"] for batch in (first, second, third)]
-    assert torch.equal(backward[0], backward[1])
-    assert not torch.equal(backward[1], backward[2])
-    assert folder.settings("none").warp_views == (1, 2)
-    with pytest.raises(InvalidConfig, match="name another folder"):
-        folder.begin(source, StudyOptions(scenes=3, steps=1))
 
 
 def test_the_whole_study_end_to_end(
@@ -257,3 +164,29 @@ def test_the_whole_study_end_to_end(
     left = Plan.of(chosen_studies(asked), seeds=1).left(StudyFolder(out))
     assert (left.waves, left.measurements) == ((), ())
     assert len(Plan.of(chosen_studies(asked), seeds=2).left(StudyFolder(out)).parts) == 5
+
+
+def test_every_system_gets_the_same_training_time_and_a_baseline_as_many_parameters() -> None:
+    budget = budgeted(1200.0, {"coarse": 0.5, "fine": 0.3, "autoregressive": 0.4, "distill": 1.0})
+    spent = {name: budget.minutes(PARTS[name]) for name in ("coarse", "fine", "autoregressive", "distill", "longer")}
+    assert spent["coarse"] + spent["fine"] == pytest.approx(spent["autoregressive"], rel=0.01)
+    assert spent["longer"] == pytest.approx(spent["distill"] * 100 / 200, rel=0.01)
+    for config in (study(), debug()):
+        both = parameter_count(config.coarse) + parameter_count(config.fine)
+        assert both <= parameter_count(larger(config)) < 1.3 * both
+    counts = [parameter_count(model) for model in (study().coarse, study().fine)]
+    assert all(1.5e6 < count < 2.5e6 for count in counts)
+
+
+def test_models_without_a_trajectory_see_none() -> None:
+    pipeline = build(debug())
+    pipeline.set_progress_bar_config(disable=True)
+    with torch.no_grad():
+        for model in (pipeline.coarse, pipeline.fine):
+            model.head.conv_out.weight.normal_(std=0.1)
+    sample, other = samples_from(PaintedRoad(clips=2, frames=25), 2, 24)
+    elsewhere = replace(sample, poses=other.poses)
+    unguided = LongDWM("unguided", ToldAsTrained.made_of(pipeline))
+    assert np.array_equal(unguided.continued(sample, 24), unguided.continued(elsewhere, 24))
+    guided = LongDWM("guided", pipeline)
+    assert not np.array_equal(guided.continued(sample, 24), guided.continued(elsewhere, 24))

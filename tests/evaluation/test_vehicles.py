@@ -8,10 +8,6 @@ from longdwm_env.evaluation.worlds.objects import Persistence, best_match
 from longdwm_env.evaluation.worlds.vehicle_ahead import MOMENTS, watched, without
 
 
-def test_redrawing_a_drive_gives_its_own_pictures(following) -> None:
-    assert np.array_equal(without(following, None, [0, 12, 17]), following.frames[[0, 12, 17]])
-
-
 def test_taking_a_vehicle_away_changes_the_place_where_it_is(following) -> None:
     vehicle = watched(following)
     assert vehicle is not None
@@ -24,16 +20,6 @@ def test_taking_a_vehicle_away_changes_the_place_where_it_is(following) -> None:
         middle = (columns.mean(), rows.mean())
         assert left - 1 <= middle[0] <= right + 1
         assert top - 1 <= middle[1] <= bottom + 2, "its shadow lies below"
-
-
-def test_who_keeps_speed_is_expected_where_the_simulator_has_it_at_first(following) -> None:
-    vehicle = watched(following)
-    assert vehicle.boxes_px.shape == (2, 5, 4)
-    assert np.array_equal(vehicle.boxes_px[0, 0], vehicle.boxes_px[1, 0])
-
-
-def test_there_is_nobody_to_watch_in_a_world_that_knows_nobody(following) -> None:
-    assert watched(replace(following, actors=None)) is None
 
 
 def test_the_finder_finds_the_car_and_not_its_absence(following) -> None:
@@ -54,13 +40,6 @@ def test_the_finder_finds_the_car_and_not_its_absence(following) -> None:
     exact = best_match(start, boxes[0, 0], start, boxes[:, 0])
     assert exact.score > 0.99
     assert exact.scale == 1.0
-
-
-def test_a_faint_ghost_is_no_car(following) -> None:
-    vehicle = watched(following)
-    box, start = vehicle.boxes_px[0, 0], following.frames[0]
-    faint = (start * 0.15 + 100).astype(np.uint8)
-    assert best_match(start, box, faint, box[None]).score < 0.5
 
 
 def test_persistence_tells_worlds_apart(following) -> None:

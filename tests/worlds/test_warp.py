@@ -72,14 +72,6 @@ def test_a_standing_car_sees_a_still_picture_for_ever():
         assert (clip == first).all()
 
 
-@pytest.mark.parametrize("size", [(96, 144), (37, 53), (240, 360)])
-def test_it_draws_any_size(size):
-    world = WarpWorld(size)
-    _, frames = world.advance([world.begin(scene(0, size), 0)], [drive(6.0, 1.0)], 2)
-    assert frames.shape == (1, 2, *size, 3)
-    assert frames.dtype == np.uint8
-
-
 def test_its_time_is_counted_as_geometry():
     world = WarpWorld(SIZE)
     state = world.begin(scene(), 0)

@@ -17,6 +17,31 @@ from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.types import Camera, EgoState, Images, Scene, Trajectory, WorldState
 
 SIZE = (8, 12)
+WAYPOINTS = [[3.0, 0.0], [6.0, 0.2], [9.0, 0.5], [12.0, 1.0]]
+REPLAY = {
+    "format": "longdwm-drive",
+    "version": 2,
+    "world": "grey",
+    "scene": "one",
+    "seed": 3,
+    "prompt": None,
+    "scenes": None,
+    "image_size": None,
+    "control_frames": 3,
+    "steps": [
+        {"do": "drive", "mode": "control", "action": [0.1, 1.0], "frames": 3},
+        {"do": "drive", "mode": "trajectory", "action": WAYPOINTS, "frames": 6},
+        {"do": "world", "world": "other"},
+        {"do": "prompt", "prompt": "Weather: Rainy."},
+        {"do": "back", "number": 1},
+        {"do": "drive", "mode": "command", "action": 2, "frames": 12},
+        {"do": "scene", "scene": "two", "seed": 4, "prompt": None},
+        {"do": "drive", "mode": "control", "action": [0.0, -2.0], "frames": 1},
+    ],
+    "shown_from": 1,
+    "learned_own_size": False,
+}
+"""A replay with a step of every kind."""
 
 
 class GreyLog:

@@ -8,7 +8,7 @@ from longdwm_env.errors import InvalidConfig
 
 def test_it_measures_in_a_window_that_nobody_sees(monkeypatch, capsys):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    assert bench_drive(("warp",), (1,), image_size=(32, 48), window=(160, 120), seconds=2.0) == 0
+    assert bench_drive(("warp",), (1,), image_size=(32, 48), window=(160, 120), seconds=1.0) == 0
     _, head, row = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["world", "size", "period"]
     world, height, _, width, period, unit, _median, _most, _keys, world_fps, *_ = row.split()

@@ -1,34 +1,13 @@
 import json
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from longdwm_env.agents.driving.engine.timeline import Act
-from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal, act_of
+from longdwm_env.agents.driving.recording.journal import InvalidReplay, Journal
 from longdwm_env.agents.driving.recording.picture_sizes import PictureSizes
 
-WHOLE = {
-    "format": "longdwm-drive",
-    "version": 2,
-    "world": "warp",
-    "scene": "simulator:3",
-    "seed": 3,
-    "prompt": None,
-    "scenes": None,
-    "image_size": [32, 48],
-    "control_frames": 3,
-    "steps": [
-        {"do": "drive", "mode": "control", "action": [0.1, 1.0], "frames": 3},
-        {"do": "world", "world": "simulator"},
-        {"do": "prompt", "prompt": "Weather: Rainy."},
-        {"do": "back", "number": 0},
-        {"do": "scene", "scene": "simulator:4", "seed": 4, "prompt": None},
-    ],
-    "shown_from": 1,
-    "learned_own_size": False,
-}
+from .conftest import REPLAY
+
+WHOLE = REPLAY | {"image_size": [32, 48]}
 
 
 def load(tmp_path, record):
@@ -50,36 +29,18 @@ def test_files_of_before_are_read_and_keep_their_sizes(tmp_path):
     assert load(tmp_path, WHOLE).sizes == PictureSizes((32, 48))
 
 
-@given(st.floats(-0.5, 0.5, width=32), st.floats(-8, 4, width=32))
-def test_actions_come_back_bit_for_bit(tmp_path_factory, steering, acceleration):
-    journal = Journal("warp", "one", 0, None, None, None, 3)
-    act = Act("control", np.float32([steering, acceleration]), 3)
-    journal.drove(act)
-    path = tmp_path_factory.mktemp("replay") / "drive.json"
-    journal.save(path)
-    again = act_of(Journal.load(path).steps[0])
-    assert again.action.tobytes() == act.action.tobytes()
-    assert (again.mode, again.frames) == (act.mode, act.frames)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"format": "something"}, "not a replay file"),
-        ({"version": 3}, "version 3"),
         ({"seed": -1}, "seed -1"),
-        ({"seed": True}, "seed is bool"),
         ({"control_frames": 13}, "control_frames 13"),
-        ({"image_size": [32]}, "image_size"),
         ({"image_size": [32, 10**9]}, "image_size"),
         ({"shown_from": 9}, "shown_from 9"),
         ({"extra": 1}, "fields"),
-        ({"steps": ["x"]}, "step 0"),
         ({"steps": [{"do": "jump"}]}, "step 0: 'jump'"),
         ({"steps": [{"do": "drive", "mode": "control", "action": [9.0, 0.0], "frames": 3}]}, "steering angle"),
-        ({"steps": [{"do": "drive", "mode": "control", "action": [[0.0], 0.0], "frames": 3}]}, "step 0"),
         ({"steps": [{"do": "drive", "mode": "flying", "action": [0.0, 0.0], "frames": 3}]}, "flying"),
-        ({"steps": [{"do": "drive", "mode": "control", "action": [0.0, 0.0], "frames": 0}]}, "frames 0"),
         ({"steps": [{"do": "back"}]}, "step 0 has the fields"),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.agents.driving.engine.drive_options import DriveOptions
-from longdwm_env.agents.driving.engine.start import check_said_of_pictures, open_session
+from longdwm_env.agents.driving.engine.start import open_session
 from longdwm_env.agents.driving.recording.headless import record_drive
 from longdwm_env.agents.driving.recording.journal import Journal
 from longdwm_env.agents.driving_page.page_starts import SOURCE, Starts
@@ -44,16 +44,6 @@ def test_with_a_road_it_drives_and_the_replay_knows_the_road(picture, tmp_path):
     assert journal.scenes == f"{picture.resolve()}?road=0.01,offset=0&speed_mps=8.0"
     again, _ = open_session(DriveOptions(replay=written.replay, out=out), inline=True)
     assert again.generator.source.scene(0).road_map.curvature_per_m == 0.01
-
-
-def test_a_road_is_said_of_pictures_alone():
-    check_said_of_pictures("photo.jpg", "straight", None)
-    check_said_of_pictures(None, None, None)
-    for scene in (None, "7"):
-        with pytest.raises(InvalidConfig, match="built-in"):
-            check_said_of_pictures(scene, "straight", None)
-    with pytest.raises(InvalidConfig, match="not understood"):
-        check_said_of_pictures("photo.jpg", "straight,colour=red", None)
 
 
 def test_a_server_s_road_holds_for_its_scenes_and_for_photos(picture, tmp_path):

@@ -33,30 +33,9 @@ def test_recent_moments_are_all_kept_and_older_ones_each_second(moments):
     assert times[0] == 0.0
 
 
-@pytest.mark.parametrize("seconds", [1.0, 5.0, 20.0])
-def test_back_goes_back_as_far_as_asked(moments, seconds):
-    timeline = timeline_of(moments)
-    target = timeline.back(seconds)
-    assert seconds <= 60.0 - target.time_s < seconds + 1.0
-    timeline.return_to(target)
-    assert timeline.present is target
-
-
-def test_back_beyond_the_start_is_the_start(moments):
-    assert timeline_of(moments).back(1e6) is moments[0]
-
-
 def test_memory_is_bounded(moments):
     size = moments[0].memory_bytes
     timeline = timeline_of(moments, max_bytes=20 * size)
     assert timeline.memory_bytes <= 20 * size
     assert timeline.present is moments[-1]
     assert len(timeline_of(moments, max_bytes=1).moments) == 2
-
-
-def test_recent_frames_stop_at_a_gap(moments):
-    timeline = timeline_of(moments, dense_s=2.0)
-    frames, poses = timeline.recent_frames(12)
-    assert len(frames) == len(poses) == 12
-    frames, _ = timeline.recent_frames(10_000)
-    assert 24 <= len(frames) <= 39

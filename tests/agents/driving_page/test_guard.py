@@ -58,11 +58,6 @@ def test_other_origins_neither_send_nor_listen(server, origin):
     assert not server.audience.seats.viewers
 
 
-def test_socket_needs_the_token_too(server):
-    with pytest.raises(InvalidStatus):
-        connect(f"ws://127.0.0.1:{server.port}/drive?viewer=stranger-1", origin=f"http://127.0.0.1:{server.port}")
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -103,3 +98,8 @@ def test_open_address_needs_a_token_of_some_length(tmp_path):
         PageServer(options, host="0.0.0.0", port=0, token="short")
     with pytest.raises(InvalidConfig, match="cannot listen"):
         PageServer(options, host="203.0.113.1", port=0)
+
+
+def test_socket_needs_the_token_too(server):
+    with pytest.raises(InvalidStatus):
+        connect(f"ws://127.0.0.1:{server.port}/drive?viewer=stranger-1", origin=f"http://127.0.0.1:{server.port}")

@@ -59,32 +59,6 @@ def test_gamepad_drives_as_in_the_window():
     assert 0 < device.read().brake < 1
 
 
-def test_steering_wheel_of_a_browser_has_pedals_that_rest_at_one():
-    wheel = PagePad(pad("G29 Racing Wheel", False, (0.0, 0.0, 0.0, 0.0), ()))
-    assert wheel.read().idle
-    wheel.tell(pad("G29 Racing Wheel", False, (-0.5, 0.0, -1.0, 1.0), ()))
-    assert wheel.read().steer == pytest.approx(0.5, abs=0.02)
-    assert (wheel.read().throttle, wheel.read().brake) == (1.0, 0.0)
-
-
-def test_pad_that_is_not_known_steers_nothing():
-    assert PagePad(pad(standard=False, axes=(1.0,), buttons=(1.0,) * 8)).read().idle
-    assert PagePad(pad(axes=(1.0,), buttons=())).read().throttle == 0
-
-
-def test_first_who_comes_drives_and_the_next_looks_on():
-    seats = Seats()
-    seats.join("one", "a", 0.0)
-    seats.join("two", "b", 1.0)
-    assert seats.driver == "one"
-    assert not seats.take("two", 2.0)
-    seats.hand_over("two")
-    assert seats.driver == "one"
-    seats.hand_over("one")
-    assert seats.take("two", 3.0)
-    assert not seats.take("one", 4.0)
-
-
 def test_driver_who_was_cut_off_gets_the_wheel_back_and_one_who_left_does_not_keep_it():
     seats = Seats()
     seats.join("one", "a", 0.0)
@@ -95,15 +69,6 @@ def test_driver_who_was_cut_off_gets_the_wheel_back_and_one_who_left_does_not_ke
     assert seats.driver == "one"
     seats.leave("one", "c", 20.0)
     assert seats.take("two", 20.0 + GRACE_S + 1)
-
-
-def test_late_end_of_an_old_connection_changes_nothing():
-    seats = Seats()
-    seats.join("one", "old", 0.0)
-    assert seats.join("one", "new", 1.0) == "old"
-    seats.leave("one", "old", 2.0)
-    assert seats.driver == "one"
-    assert seats.viewers == {"one": "new"}
 
 
 def test_driver_who_fell_asleep_loses_the_wheel_to_whoever_takes_it():

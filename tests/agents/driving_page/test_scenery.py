@@ -19,18 +19,3 @@ def test_a_file_that_cannot_be_read_does_not_spoil_a_folder_of_good_ones(tmp_pat
     assert scenery.thumbnail("source", "1").startswith(b"\xff\xd8")
     with pytest.raises(Refused):
         scenery.thumbnail("source", "0")
-
-
-def test_pictures_are_drawn_ahead_while_that_is_allowed(tmp_path, monkeypatch):
-    monkeypatch.setattr("longdwm_env.agents.driving_page.picture_scenery.BUILT_IN_SHOWN", 3)
-    scenery = Scenery(None, Photos(tmp_path))
-    drawn = []
-    draw = scenery._draw
-    monkeypatch.setattr(scenery, "_draw", lambda kind, which: (drawn.append(which), draw(kind, which))[1])
-    answers = iter([True, True, False])
-    scenery.draw_ahead(lambda: next(answers))
-    assert drawn == ["0", "1"]
-    scenery.draw_ahead(lambda: True)
-    assert drawn == ["0", "1", "2"]
-    assert scenery.thumbnail("builtin", "1").startswith(b"\xff\xd8")
-    assert drawn == ["0", "1", "2"]

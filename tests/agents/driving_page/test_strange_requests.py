@@ -122,18 +122,6 @@ def test_a_sender_who_goes_away_leaves_nothing(server, caplog):
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_a_photo_that_cannot_be_kept_is_refused(server, monkeypatch):
-    data = io.BytesIO()
-    Image.fromarray(street(77)).save(data, "PNG")
-
-    def full(path, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("longdwm_env.agents.driving_page.photos.atomic_write_bytes", full)
-    status, _, body = request(server, "POST", "/photos", data.getvalue())
-    assert (status, json.loads(body)["why"]) == (400, "the photo cannot be kept: No space left on device")
-
-
 def odd_photo(chance):
     """A picture's bytes, of odd size and kind, damaged more often than not."""
     size = chance.choice([(1, 1), (1, 2000), (2000, 1), (16, 24), (300, 200), (3, 5000)])
@@ -172,42 +160,6 @@ def test_strange_photos_are_read_or_refused(monkeypatch, capsys):
     assert outcomes == {0, read_photo.REFUSED}
 
 
-def test_strange_starts_are_offered_ones_or_refused(tmp_path):
-    """What a page names becomes the number of a scene or a photo of this server's, and nothing else of the disk."""
-    (tmp_path / "photos").mkdir()
-    name = "photo-0123456789abcdef"
-    (tmp_path / "photos" / f"{name}.png").write_bytes(b"x")
-    (tmp_path / "secret.png").write_bytes(b"x")
-    starts = Starts(DriveOptions(world="warp", out=tmp_path), Photos(tmp_path / "photos"))
-    which = [
-        name,
-        f"{name}.png",
-        "../secret",
-        "photo-0123456789abcdeF",
-        f"{name}\n",
-        f"{name}?road=0.1",
-        "7",
-        "٣",
-        "9" * 99,
-    ]
-    worlds = ["", "warp", "mini", "simulator", str(tmp_path), "owner/name", *WORDS]
-    allowed = {str((tmp_path / "photos" / f"{name}.png").resolve()), None, "7"}
-    opened = 0
-    for chance in cases():
-        order = Open(
-            chance.choice(["photo", "builtin", "source"]), chance.choice([*which, *WORDS]), chance.choice(worlds)
-        )
-        try:
-            options = starts.options_of(order, ("warp",))
-        except LongDWMError as error:
-            str(error).encode("utf-8")
-            continue
-        opened += 1
-        assert options.scene in allowed
-        assert options.world in (None, "warp", "mini", "simulator")
-    assert opened
-
-
 @pytest.mark.parametrize("name", ["photo-0123456789abcdef"])
 def test_a_link_among_the_photos_is_none_of_them(tmp_path, name):
     secret = tmp_path / "secret.png"
@@ -218,3 +170,31 @@ def test_a_link_among_the_photos_is_none_of_them(tmp_path, name):
     assert kept.names() == []
     with pytest.raises(LongDWMError, match="not here"):
         kept.path_of(name)
+
+
+def test_a_photo_that_cannot_be_kept_is_refused(server, monkeypatch):
+    data = io.BytesIO()
+    Image.fromarray(street(77)).save(data, "PNG")
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("longdwm_env.agents.driving_page.photos.atomic_write_bytes", full)
+    status, _, body = request(server, "POST", "/photos", data.getvalue())
+    assert (status, json.loads(body)["why"]) == (400, "the photo cannot be kept: No space left on device")
+
+
+def test_a_page_opens_what_is_offered_and_nothing_else_of_the_disk(tmp_path):
+    (tmp_path / "photos").mkdir()
+    photo = tmp_path / "photos" / "photo-0123456789abcdef.png"
+    for path in (photo, tmp_path / "secret.png"):
+        path.write_bytes(b"x")
+    starts = Starts(DriveOptions(world="warp", out=tmp_path), Photos(tmp_path / "photos"))
+    opened = starts.options_of(Open("photo", photo.stem, "warp"), ("warp",))
+    assert (opened.scene, opened.world) == (str(photo.resolve()), "warp")
+    which = ("../secret", photo.name, f"{photo.stem}\n", f"{photo.stem}?road=0.1", "9" * 99, "\u0663", *WORDS)
+    refused = [Open("photo", one, "warp") for one in which]
+    refused += [Open("photo", photo.stem, world) for world in (str(tmp_path), "owner/name")]
+    for order in refused:
+        with pytest.raises(LongDWMError):
+            starts.options_of(order, ("warp",))

@@ -1,7 +1,4 @@
-"""Policies that misbehave, for tests of what an evaluation makes of them; named by this file's path.
-
-The slow one writes a line for every episode that it begins.
-"""
+"""Policies that misbehave, for tests of what an evaluation makes of them; named by this file's path."""
 
 import os
 import time
@@ -22,14 +19,9 @@ class Misbehaving:
 
     def reset(self, observation, info):
         self.count = 0
-        if self.kind == "slow":
-            with Path(self.marker).open("a") as file:
-                file.write(f"{info['scene']}\n")
 
     def act(self, observation, info):
         self.count += 1
-        if self.kind == "slow":
-            time.sleep(0.4)
         if self.count < self.at:
             return STRAIGHT
         if self.kind == "raises":

@@ -5,11 +5,7 @@ import json
 import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,7 +55,7 @@ def test_a_full_disk_ends_the_run_with_the_reason_and_its_workers_and_keeps_what
     assert multiprocessing.active_children() == []
     kept = {path.name: path.read_bytes() for path in (tmp_path / "out" / "episodes").iterdir()}
     assert len(kept) == 1
-    assert len(evaluate(config, tmp_path / "out", quiet=True).policies) == 2
+    assert len(evaluate(config, tmp_path / "out", quiet=True, here=Worker(config)).policies) == 2
     for name, data in kept.items():
         assert (tmp_path / "out" / "episodes" / name).read_bytes() == data
 
@@ -76,69 +72,14 @@ def test_a_report_that_cannot_be_written_says_so_and_can_be_written_later(go, mo
     assert (out / "report.html").is_file()
 
 
-def test_workers_end_with_a_killed_parent(tmp_path):
-    script = tmp_path / "run.py"
-    script.write_text(
-        "import sys\nfrom pathlib import Path\n"
-        "from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs\n"
-        "from longdwm_env.evaluation.policies.worker_pool import run_in_processes\n"
-        "if __name__ == '__main__':\n"
-        "    config = EvaluationConfig.from_json(sys.argv[1])\n"
-        "    list(run_in_processes(config, all_jobs(config), 1))\n"
-    )
-    marker = tmp_path / "pid"
-    save_picture(tmp_path / "a.png", GREY)
-    hangs = f"{tmp_path / 'hangs.py'}:marker={marker}"
-    (tmp_path / "hangs.py").write_text(
-        "import os, time\nfrom pathlib import Path\n"
-        "class Policy:\n"
-        "    def __init__(self, context, marker): self.marker = Path(marker)\n"
-        "    def reset(self, observation, info):\n"
-        "        self.marker.with_suffix('.tmp').write_text(str(os.getpid()))\n"
-        "        self.marker.with_suffix('.tmp').rename(self.marker)\n"
-        "        time.sleep(600)\n"
-        "    def act(self, observation, info): return None\n"
-    )
-    config = EvaluationConfig((hangs,), world="warp", scenes=str(tmp_path / "a.png"), **{**SMALL, "episodes": 1})
-    parent = subprocess.Popen([sys.executable, str(script), config.to_json()])
-    assert wait_until(marker.exists, 120)
-    parent.kill()
-    parent.wait()
-    worker = int(marker.read_text())
-    assert wait_until(lambda: not is_running(worker), 60)
-
-
-def wait_until(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
-def is_running(process):
-    try:
-        return b"Z" not in Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[:1]
-    except OSError:
-        return False
-
-
-def test_a_run_that_could_not_begin_refuses_no_other(go, tmp_path):
+def test_a_run_that_did_not_begin_refuses_no_other_and_records_of_none_are_not_taken_for_ours(go, tmp_path):
     with pytest.raises(InvalidConfig, match="no-such"):
         go(replace(CONFIG, policies=("no-such",)))
     assert not (tmp_path / "out").exists()
-    summary, _ = go()
-    assert len(summary.policies) == 2
-
-
-def test_what_was_asked_when_nothing_came_of_it_refuses_no_other(go, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "evaluation.json").write_text(json.dumps({"config": {}, "hashes": {}}))
-    summary, _ = go()
+    summary, out = go()
     assert len(summary.policies) == 2
-
-
-def test_records_without_what_was_asked_are_not_taken_for_ours(go, tmp_path):
-    _, out = go()
     (out / "evaluation.json").unlink()
     with pytest.raises(InvalidConfig, match="not the record"):
         go()

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import longdwm_env
-from longdwm_env.errors import InvalidConfig, LongDWMError
+from longdwm_env.errors import LongDWMError
 from longdwm_env.evaluation.policies.episode_worker import Worker
 from longdwm_env.evaluation.policies.evaluation_config import EvaluationConfig, all_jobs
+from longdwm_env.evaluation.policies.runner import evaluate
 from longdwm_env.evaluation.policies.worker_pool import run_in_processes
 
 POLICIES = str(Path(__file__).with_name("policies.py"))
@@ -39,13 +41,14 @@ def test_processes_find_what_one_finds_and_the_bad_fail_alone(tmp_path):
     assert found[bad[2]]["status"] == "done"
 
 
-def test_a_world_that_does_not_exist_is_told_at_once():
-    config = EvaluationConfig(("random",), **{**SMALL, "world": "no-such-world"})
-    with pytest.raises(InvalidConfig, match="no-such-world"):
+@pytest.mark.parametrize("wrong", [{"world": "no-such"}, {"scenes": "no-such.jpg"}])
+def test_what_does_not_exist_is_told_at_once(wrong):
+    config = EvaluationConfig(("random",), **{**SMALL, **wrong})
+    with pytest.raises(LongDWMError, match="no-such"):
         list(run_in_processes(config, all_jobs(config), 1))
 
 
-def test_a_killed_run_goes_on_without_losing_or_repeating(tmp_path, monkeypatch):
+def test_a_killed_run_ends_its_workers_and_goes_on_without_losing_or_repeating(tmp_path, monkeypatch):
     gate, out = tmp_path / "gate", tmp_path / "out"
     monkeypatch.setenv("GATE", str(gate))
     config = EvaluationConfig(("random", f"{POLICIES}:kind=waits"), **SMALL)
@@ -63,22 +66,28 @@ def test_a_killed_run_goes_on_without_losing_or_repeating(tmp_path, monkeypatch)
     # The second policy waits at the gate, so that there is always something left to be killed.
     while not list(episodes.glob("p*.json")) and first.poll() is None:
         time.sleep(0.02)
-    os.killpg(first.pid, signal.SIGKILL)
+    workers = [
+        int(one) for task in Path("/proc").glob(f"{first.pid}/task/*/children") for one in task.read_text().split()
+    ]
+    first.kill()
     first.wait()
+    assert workers
+    try:
+        deadline = time.monotonic() + 60
+        while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
     kept = {path.name: path.read_bytes() for path in episodes.glob("p*.json")}
     assert len(kept) == 1
     gate.touch()
-    subprocess.run(command, check=True, timeout=300)
+    worker = Worker(config)
+    evaluate(config, out, quiet=True, here=worker)
     after = {path.name: path.read_bytes() for path in episodes.glob("p*.json")}
     assert len(after) == 4
     assert {name: after[name] for name in kept} == kept
-    worker = Worker(config)
     for job in all_jobs(config):
         wanted = json.loads(json.dumps({**worker.run(job).record, "video": None}))
         assert comparable(json.loads(after[f"{job.key}.json"])) == comparable(wanted)
-
-
-def test_scenes_that_do_not_exist_are_told_at_once(tmp_path):
-    config = EvaluationConfig(("constant-velocity",), **{**SMALL, "scenes": str(tmp_path / "missing.jpg")})
-    with pytest.raises(LongDWMError, match=r"missing\.jpg"):
-        list(run_in_processes(config, all_jobs(config), 1))
