@@ -116,10 +116,3 @@ def test_the_road_moves_as_the_ground_does():
         old, new = old.round().astype(int), new.round().astype(int)
         errors.append(np.abs(before[old[1], old[0]] - after[new[1], new[0]]).mean())
     assert np.median(errors) < 9
-
-
-def test_supersampled_and_plain_pictures_agree():
-    now = lonely(8, [(20.0, 0.0, 0.0)])
-    small = drawn(8, now, size=(96, 144))
-    large = drawn(8, now, size=(384, 576)).reshape(96, 4, 144, 4, 3).mean((1, 3))
-    assert np.abs(small - large).mean() < 4.0
