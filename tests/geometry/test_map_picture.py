@@ -8,7 +8,7 @@ import pytest
 from longdwm_env.geometry.map_view.facades import LIT_RGB, PANE_RGB
 from longdwm_env.geometry.map_view.map_picture import SKY_RGB, draw_map
 from longdwm_env.geometry.map_view.reprojection import reprojected
-from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer, between
+from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer
 from longdwm_env.geometry.map_view.upright import STATIC
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import WarpSettings, warp_images
@@ -182,29 +182,3 @@ def test_windows_follow_from_the_number_of_a_facade(camera):
     assert (pictures[0].picture != pictures[2].picture).any(), "another building, other lights"
     # Panes lie in their wall.
     np.testing.assert_allclose(pictures[0].inverse_depth, shown.inverse_depth, atol=1e-5)
-
-
-def test_seen_is_what_is_near_and_between_the_directions():
-    rng = np.random.default_rng(3)
-    count, facing = 200, np.array([[np.cos(a), np.sin(a)] for a in (-0.6, 0.6)])
-    layer = SceneryLayer(
-        kinds=rng.integers(0, len(SCENERY_KINDS), count).astype(np.uint8),
-        things=np.arange(count, dtype=np.int32),
-        positions_m=rng.uniform(-200, 200, (count, 2)).astype(np.float32),
-        headings_rad=np.zeros(count, np.float32),
-        sizes_m=rng.uniform(0.2, 9, (count, 3)).astype(np.float32),
-        bases_m=np.zeros(count, np.float32),
-        colours=np.zeros((count, 3), np.uint8),
-        ground_corners_m=rng.uniform(-200, 200, (50, 4, 2)).astype(np.float32),
-        ground_colours=np.zeros((50, 3), np.uint8),
-        verge_colour=np.zeros(3, np.uint8),
-    )
-    eye = np.array([10.0, 5.0])
-    near, seen = layer.near(eye, 120.0), layer.seen(eye, 120.0, eye, facing)
-    radii = np.hypot(near.sizes_m[:, 0], near.sizes_m[:, 1]) / 2
-    chosen = between(near.positions_m, radii, eye, facing)
-    assert 0 < chosen.sum() < len(near.things) < count
-    assert seen.things.tolist() == near.things[chosen].tolist()
-    assert seen.arrays["positions_m"].tolist() == near.positions_m[chosen].tolist()
-    assert seen.ground_corners_m.tolist() == near.ground_corners_m.tolist()
-    assert layer.seen(eye, 120.0, eye, None).things.tolist() == near.things.tolist()
