@@ -107,3 +107,12 @@ def test_the_road_moves_as_the_ground_does():
         old, new = old.round().astype(int), new.round().astype(int)
         errors.append(np.abs(before[old[1], old[0]] - after[new[1], new[0]]).mean())
     assert np.median(errors) < 9
+
+
+def test_the_nearer_hides_the_further():
+    near = (12.0, 0.0, 0.0)
+    alone = drawn(2, lonely(2, [near]))
+    both = drawn(2, lonely(2, [near, (30.0, 0.0, 0.0)]))
+    seen = np.abs(alone - drawn(2, lonely(2, []))).max(-1) > 12
+    middle = np.argwhere(seen).mean(0).round().astype(int)
+    np.testing.assert_array_equal(alone[tuple(middle)], both[tuple(middle)])
