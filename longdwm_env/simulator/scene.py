@@ -56,6 +56,8 @@ class Episode:
     One is equal to itself alone: ``episode`` gives the same one for the same seed.
 
     Attributes:
+        seed: of the scene.
+        road: the road.
         style: how the ego was driven up to the start.
         event: what is about to go wrong, "none" in half of the scenes.
         conditions: weather and time of day.

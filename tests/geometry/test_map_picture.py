@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longdwm_env.geometry.layout import LAYOUT_RGB, ROAD, RoadLayout
 from longdwm_env.geometry.map_view.facades import LIT_RGB, PANE_RGB
 from longdwm_env.geometry.map_view.map_picture import SKY_RGB, draw_map
 from longdwm_env.geometry.map_view.reprojection import reprojected
-from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer, between
-from longdwm_env.geometry.map_view.upright import STATIC, scenery_sides
+from longdwm_env.geometry.map_view.scenery import SCENERY_KINDS, SceneryLayer
+from longdwm_env.geometry.map_view.upright import STATIC
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.geometry.warp import WarpSettings, warp_images
 from longdwm_env.types import ROAD_USER_CLASSES, ActorTracks
@@ -77,12 +76,6 @@ def test_outlines_stand_upright_where_the_map_says(camera, kind, length):
     assert (draw_map(None, None, None, 0, camera, HERE).picture[row, column] != shown.picture[row, column]).any()
 
 
-def test_the_road_is_painted_in_its_colours(camera):
-    road = RoadLayout(np.array([[[2, -3], [60, -3], [60, 3], [2, 3]]], float), np.array([ROAD], np.uint8))
-    row, column = at(camera, 15.0, 0.0, 0.0)
-    assert tuple(draw_map(road, None, None, 0, camera, HERE).picture[row, column]) == LAYOUT_RGB[ROAD]
-
-
 def test_who_is_behind_a_lorry_is_not_drawn_over_it(camera):
     others = tracks([(20.0, 0.0, 0.0)], [(40.0, 0.0, 0.0)])
     shown = draw_map(None, None, others, 0, camera, HERE)
@@ -119,11 +112,6 @@ def test_every_road_user_fills_his_box_and_no_more(camera, kind):
     assert columns.max() <= high[1] + 3
     assert rows.max() <= high[0] + 2
     assert len(rows) > 0.4 * (high - low).prod()
-
-
-def test_absent_and_unknown_road_users_are_left_out(camera):
-    absent = tracks([(np.nan, np.nan, np.nan)])
-    assert (draw_map(None, None, absent, 0, camera, HERE).owners == STATIC).all()
 
 
 def test_a_picture_seen_from_the_same_place_is_itself(camera, picture):
@@ -194,36 +182,3 @@ def test_windows_follow_from_the_number_of_a_facade(camera):
     assert (pictures[0].picture != pictures[2].picture).any(), "another building, other lights"
     # Panes lie in their wall.
     np.testing.assert_allclose(pictures[0].inverse_depth, shown.inverse_depth, atol=1e-5)
-
-
-def test_windows_of_a_wall_that_looks_away_are_not_seen(camera):
-    ahead = replace(scenery(("building", 25.0, 0.0, 10.0, 30.0, 12.0, RED)), facades=np.array([7]))
-    front = len(scenery_sides(ahead, np.array([0.0, 0.0, 1.5])).colours)
-    walls, panes = 1, 3 * 8
-    assert front == walls + panes, "of four walls one is seen, three storeys of eight bays"
-
-
-def test_seen_is_what_is_near_and_between_the_directions():
-    rng = np.random.default_rng(3)
-    count, facing = 200, np.array([[np.cos(a), np.sin(a)] for a in (-0.6, 0.6)])
-    layer = SceneryLayer(
-        kinds=rng.integers(0, len(SCENERY_KINDS), count).astype(np.uint8),
-        things=np.arange(count, dtype=np.int32),
-        positions_m=rng.uniform(-200, 200, (count, 2)).astype(np.float32),
-        headings_rad=np.zeros(count, np.float32),
-        sizes_m=rng.uniform(0.2, 9, (count, 3)).astype(np.float32),
-        bases_m=np.zeros(count, np.float32),
-        colours=np.zeros((count, 3), np.uint8),
-        ground_corners_m=rng.uniform(-200, 200, (50, 4, 2)).astype(np.float32),
-        ground_colours=np.zeros((50, 3), np.uint8),
-        verge_colour=np.zeros(3, np.uint8),
-    )
-    eye = np.array([10.0, 5.0])
-    near, seen = layer.near(eye, 120.0), layer.seen(eye, 120.0, eye, facing)
-    radii = np.hypot(near.sizes_m[:, 0], near.sizes_m[:, 1]) / 2
-    chosen = between(near.positions_m, radii, eye, facing)
-    assert 0 < chosen.sum() < len(near.things) < count
-    assert seen.things.tolist() == near.things[chosen].tolist()
-    assert seen.arrays["positions_m"].tolist() == near.positions_m[chosen].tolist()
-    assert seen.ground_corners_m.tolist() == near.ground_corners_m.tolist()
-    assert layer.seen(eye, 120.0, eye, None).things.tolist() == near.things.tolist()

@@ -67,11 +67,3 @@ def test_who_leaves_the_picture_is_not_put_anywhere(later):
     views = street()[None].copy()
     paste_boxes(views, street((CAR, RED)), CAR[None], later[None], ALL)
     assert (views == GREY).all()
-
-
-def test_who_enters_from_the_side_is_cut_at_the_border():
-    now, later = box(-8, 40, 12, 54), box(-2, 40, 18, 54)
-    views = street()[None].copy()
-    paste_boxes(views, street((box(0, 40, 12, 54), RED)), now[None], later[None], ALL)
-    assert (views[0, 47, 8:16] != GREY).any()
-    assert views.shape == (1, *SIZE, 3)

@@ -20,11 +20,6 @@ def test_a_pose_and_its_inverse_compose_to_nothing(pose):
     assert_same_pose(compose(inverse(pose), pose), np.zeros(3))
 
 
-@given(poses, poses, poses)
-def test_composition_is_associative(a, b, c):
-    assert_same_pose(compose(compose(a, b), c), compose(a, compose(b, c)))
-
-
 @given(poses, poses)
 def test_relative_to_undoes_compose(origin, pose):
     assert_same_pose(relative_to(compose(origin, pose), origin), pose)
@@ -53,13 +48,3 @@ def test_camera_motions_chain(a, b):
     camera = assumed_camera((96, 144), mounting=forward_mounting((1.2, 0.3, 1.6), 0.1))
     chained = camera_from_camera(camera, b) @ camera_from_camera(camera, a)
     np.testing.assert_allclose(chained, camera_from_camera(camera, compose(a, b)), atol=1e-8)
-
-
-def test_driving_forward_brings_the_world_nearer_along_the_optical_axis():
-    motion = camera_from_camera(assumed_camera((96, 144)), np.array([2.0, 0.0, 0.0]))
-    np.testing.assert_allclose(motion @ [0, 0, 10, 1], [0, 0, 8, 1], atol=1e-12)
-
-
-def test_turning_left_moves_the_world_to_the_right():
-    motion = camera_from_camera(assumed_camera((96, 144)), np.array([0.0, 0.0, 0.1]))
-    assert (motion @ [0, 0, 10, 1])[0] > 0.5

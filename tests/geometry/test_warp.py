@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longdwm_env.geometry.camera import assumed_camera, forward_mounting, project_points
-from longdwm_env.geometry.pose import compose, relative_to
+from longdwm_env.geometry.pose import compose
 from longdwm_env.geometry.splat import splat_image
 from longdwm_env.geometry.warp import WarpSettings, homographies, plane_depth_m, warp_and_mask, warp_images
 from longdwm_env.types import Camera, Intrinsics
@@ -23,12 +23,6 @@ def difference(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
 def test_no_motion_gives_the_image_itself(picture, camera, settings):
     warped = warp_images(picture, camera, np.zeros((3, 3)), settings)
     np.testing.assert_array_equal(warped, np.stack([picture] * 3))
-
-
-@both_variants
-def test_a_vanishing_motion_changes_next_to_nothing(picture, camera, settings):
-    warped = warp_images(picture, camera, np.array([[1e-6, 1e-7, 1e-8]]), settings)[0]
-    assert np.abs(warped.astype(int) - picture).max() <= 1
 
 
 @both_variants
@@ -83,25 +77,6 @@ def test_road_and_plane_meet_without_a_seam(pose):
     np.testing.assert_allclose(for_plane[:2] / for_plane[2], for_road[:2] / for_road[2], atol=1e-6)
 
 
-def test_driving_forward_enlarges_and_reversing_shrinks(camera):
-    spot = np.zeros((96, 144, 3), np.uint8)
-    cv2.circle(spot, (72, 48), 10, (255, 255, 255), -1)
-    forward, back = warp_images(spot, camera, np.array([[5.0, 0, 0], [-5.0, 0, 0]]), PLANE)
-    area = (spot > 127).sum()
-    # At a depth of 25 m, 5 m make it 25 / 20 and 25 / 30 as large.
-    assert (forward > 127).sum() == pytest.approx(area * (25 / 20) ** 2, rel=0.05)
-    assert (back > 127).sum() == pytest.approx(area * (25 / 30) ** 2, rel=0.05)
-
-
-@both_variants
-def test_turning_left_moves_the_picture_to_the_right(camera, settings):
-    spot = np.zeros((96, 144, 3), np.uint8)
-    spot[38:48, 67:77] = 255
-    turned = warp_images(spot, camera, np.array([[0.0, 0.0, 0.1]]), settings)[0]
-    columns = np.nonzero(turned[..., 0] > 127)[1]
-    assert columns.mean() == pytest.approx(71.5 + camera.intrinsics.fx_px * np.tan(0.1), abs=1)
-
-
 @given(small_poses, small_poses)
 def test_a_turn_then_another_is_the_sum(a, b):
     """Turning has no depth in it, so two turns on the spot compose to one, up to interpolation."""
@@ -109,27 +84,6 @@ def test_a_turn_then_another_is_the_sum(a, b):
     a, b = a * [0, 0, 1], b * [0, 0, 1]
     (first,), (second,), (whole,) = (homographies(camera, p[None], PLANE).plane for p in (a, b, compose(a, b)))
     np.testing.assert_allclose(second @ first, whole, atol=1e-9)
-
-
-def test_two_short_drives_are_nearly_one_long_drive(picture, camera):
-    """The plane is put d ahead again after the first, so this holds to first order only."""
-    a, b = np.array([0.5, 0.02, 0.01]), np.array([0.6, 0.0, -0.02])
-    middle = warp_images(picture, camera, a[None], PLANE)[0]
-    twice = warp_images(middle, camera, b[None], PLANE)[0]
-    (once,), (known,) = warp_and_mask(picture, camera, compose(a, b)[None], PLANE)
-    inner = cv2.erode(known.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    assert difference(twice, once, inner) < 2.0
-    assert difference(twice, picture, inner) > 2 * difference(twice, once, inner)
-
-
-@both_variants
-def test_there_and_back_returns_the_image(picture, camera, settings):
-    pose = np.array([0.4, 0.0, 0.05])
-    there = warp_images(picture, camera, pose[None], settings)[0]
-    back, known = warp_and_mask(there, camera, relative_to(np.zeros(3), pose)[None], settings)
-    inner = np.zeros((96, 144), bool)
-    inner[12:-12, 20:-20] = True
-    assert difference(back[0], picture, inner & known[0]) < 3.0
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [((96, 144), 6.0), ((240, 360), 2.5)])
@@ -174,8 +128,8 @@ def test_small_holes_are_filled_by_opencv_s_navier_stokes_inpainting(picture, ca
     np.testing.assert_array_equal(warp_images(picture, camera, pose, PLANE)[0], expected)
 
 
-@pytest.mark.parametrize("width", [200, 288, 720, 1001])
-@pytest.mark.parametrize("heading", [0.005, 0.1, 0.5, 0.95])
+@pytest.mark.parametrize("width", [288, 1001])
+@pytest.mark.parametrize("heading", [0.005, 0.95])
 def test_large_images_are_filled_on_a_smaller_copy(width, heading):
     """What is known stays as it was, and the fill continues the picture's brightness."""
     height = width * 2 // 3
@@ -202,7 +156,7 @@ def test_turned_away_from_everything_the_rows_keep_their_colour(picture, camera,
 
 
 @both_variants
-@pytest.mark.parametrize("pose", [(24.9, 0, 0), (25, 0, 0), (26, 1, 0.1), (500, 30, 0.5), (-500, 0, 0), (0, 80, 0)])
+@pytest.mark.parametrize("pose", [(25, 0, 0), (26, 1, 0.1), (500, 30, 0.5), (-500, 0, 0)])
 def test_motions_beyond_the_plane_stay_pictures(picture, camera, settings, pose):
     warped = warp_images(picture, camera, np.array([pose], float), settings)[0]
     assert int(picture.min()) - 1 <= warped.min()
@@ -217,12 +171,6 @@ def test_the_plane_recedes_smoothly():
     pace = np.diff(remaining)
     assert (pace < 0).all()
     assert np.abs(np.diff(pace)).max() < 0.002
-
-
-def test_the_source_is_not_changed(picture, camera):
-    before = picture.copy()
-    warp_images(picture, camera, np.array([[5.0, 1.0, 0.3], [0, 0, 0]]), GROUND)
-    np.testing.assert_array_equal(picture, before)
 
 
 def test_any_size_can_be_warped():

@@ -15,15 +15,7 @@ from transformers import (
 
 from longdwm_env.cli.data.annotate import annotate as command
 from longdwm_env.errors import InvalidScene, MissingWeights
-from longdwm_env.models.readers.captioning import (
-    FIELDS,
-    QUESTION,
-    Annotator,
-    annotate,
-    four_lines,
-    keyframes_of,
-    read_captions,
-)
+from longdwm_env.models.readers.captioning import FIELDS, QUESTION, Annotator, annotate, four_lines, read_captions
 from longdwm_env.scenes import open_scenes
 
 WORDS = [
@@ -115,12 +107,6 @@ def test_a_batch_is_described(annotator, picture):
     assert len(together) == 2
     assert all([line.split(":")[0] for line in text.splitlines()] == list(FIELDS) for text in together)
     assert together == [annotator.describe([clip])[0] for clip in clips]
-
-
-def test_a_photograph_stands_for_eight_keyframes(photos, picture):
-    frames = keyframes_of(open_scenes(photos).scene(0))
-    assert frames.shape[0] == 8
-    assert (frames == frames[0]).all()
 
 
 class Stopping:

@@ -4,7 +4,6 @@ import pytest
 
 from longdwm_env.cli.benchmarks.bench_world import bench_world
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.evaluation.drives.recorder import resident_mb
 
 
 def test_it_measures_a_tiny_world(pipeline, tmp_path, capsys):
@@ -22,7 +21,3 @@ def test_it_measures_a_tiny_world(pipeline, tmp_path, capsys):
 def test_worlds_that_generate_nothing_have_another_bench():
     with pytest.raises(InvalidConfig, match="longdwm bench env"):
         bench_world("warp")
-
-
-def test_memory_is_known():
-    assert resident_mb() > 10

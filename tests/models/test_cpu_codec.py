@@ -66,15 +66,19 @@ def test_bfloat16_is_used_where_it_is_faster(codec, monkeypatch, tiles, vectors,
     assert isinstance(quick_on_cpu(codec).decoder, cpu_codec._InBfloat16) is faster
 
 
-def test_nobodys_random_numbers_are_drawn(codec, nothing_drawn):
-    with nothing_drawn():
-        quick_on_cpu(codec)
+def test_a_processor_is_named_with_its_maker(tmp_path, monkeypatch):
+    told = tmp_path / "cpuinfo"
+    told.write_text("processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: QEMU Virtual CPU\n\nprocessor\t: 1\n")
+    monkeypatch.setattr(machine, "_CPUINFO", told)
+    assert machine.processor() == "QEMU Virtual CPU (GenuineIntel)"
 
 
-def test_the_codec_itself_stays_as_it_was(codec):
-    before = {name: weight.clone() for name, weight in codec.state_dict().items()}
-    quick = quick_on_cpu(codec)
-    quick.analysis.weight.data.zero_()
-    after = codec.state_dict()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+@pytest.mark.parametrize("text", [None, "", "processor\t: 0\nBogoMIPS\t: 100.00\n"])
+def test_one_that_does_not_say_has_a_name_all_the_same(tmp_path, monkeypatch, text):
+    told = tmp_path / "cpuinfo"
+    if text is not None:
+        told.write_text(text)
+    monkeypatch.setattr(machine, "_CPUINFO", told)
+    monkeypatch.setattr(machine.platform, "processor", lambda: "")
+    monkeypatch.setattr(machine.platform, "machine", lambda: "aarch64")
+    assert machine.processor() == "aarch64"

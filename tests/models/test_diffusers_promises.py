@@ -3,8 +3,9 @@
 Its testers (``PipelineTesterMixin``, ``PipelineFromPipeTesterMixin``) are in its repository and in no package, so they
 cannot be called here. Each test says which of theirs it stands for; ``test_pipeline.py`` has these of theirs already:
 ``test_save_load_local``, ``test_pipeline_call_signature``, ``test_inference_batch_single_identical``,
-``test_pt_np_pil_inputs_equivalent`` and outputs, ``test_save_load_optional_components``, ``test_to_device``,
-``test_to_dtype``, ``test_cpu_offload_forward_pass``, ``test_callback_cfg`` and most of ``test_callback_inputs``. Of no
+``test_pt_np_pil_inputs_equivalent`` and outputs, ``test_dict_tuple_outputs_equivalent``, ``test_cfg``,
+``test_save_load_optional_components``, ``test_to_device``, ``test_to_dtype``, ``test_cpu_offload_forward_pass``,
+``test_callback_cfg`` and ``test_callback_inputs``. Of no
 meaning here are ``test_num_images_per_prompt`` and ``test_encode_prompt_works_in_isolation`` (a video has one picture
 to start from; ours is ``encode_text``), and what replaces attention processors or needs a GPU.
 """
@@ -29,13 +30,6 @@ def frames(image):
 def quiet(pipeline):
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def test_tuples_say_the_same(pipeline, image, frames):
-    """``test_dict_tuple_outputs_equivalent``."""
-    found = pipeline(image, **GIVEN, return_dict=False)
-    assert isinstance(found, tuple)
-    assert np.array_equal(found[0], frames(pipeline))
 
 
 def test_components_are_all_that_is_built_from(pipeline, frames):
@@ -63,36 +57,6 @@ def test_variants(pipeline, frames, tmp_path):
     assert np.array_equal(frames(loaded), frames(pipeline))
     with pytest.raises(OSError, match="no file named"):
         LongDWMPipeline.from_pretrained(tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_a_type_for_each_component(pipeline, tmp_path):
-    """``test_torch_dtype_dict``."""
-    pipeline.save_pretrained(tmp_path)
-    loaded = LongDWMPipeline.from_pretrained(tmp_path, torch_dtype={"coarse": torch.bfloat16, "default": torch.float16})
-    assert (loaded.coarse.dtype, loaded.fine.dtype) == (torch.bfloat16, torch.float16)
-
-
-def test_guided_or_not_a_video_has_one_shape(pipeline, frames):
-    """``test_cfg``."""
-    off, on = (frames(pipeline, guidance_scale=scale) for scale in (1.0, 3.0))
-    assert on.shape == off.shape
-    assert not np.array_equal(on, off)
-
-
-def test_latents_that_a_callback_changes_last_are_the_result(pipeline, frames):
-    """``test_callback_inputs``, its last part."""
-
-    def blank_at_last(pipe, step, timestep, tensors):
-        assert set(tensors) == set(pipe._callback_tensor_inputs)
-        if step == pipe.num_timesteps - 1:
-            tensors["latents"] = torch.zeros_like(tensors["latents"])
-        return tensors
-
-    asked = pipeline._callback_tensor_inputs
-    changes = {"callback_on_step_end": blank_at_last, "callback_on_step_end_tensor_inputs": asked}
-    assert frames(pipeline, output_type="latent").abs().sum() > 0
-    assert frames(pipeline, output_type="latent", **changes).abs().sum() == 0
 
 
 def test_stored_in_eight_bits(built, image, frames):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from longdwm_env.geometry.boxes import image_boxes
-from longdwm_env.models.closed_loop.standstill import STILL_M, STILL_RAD, stands
 from longdwm_env.models.world import DiffusionWorld
 
 SIZE = (32, 48)
@@ -29,19 +28,6 @@ def begun(world, scene_with, marked):
 def driven(world, state, trajectory, frames=12):
     (following,), clips = world.advance([state], [trajectory], frames)
     return following, clips[0]
-
-
-@pytest.mark.parametrize(
-    ("poses", "expected"),
-    [
-        (np.zeros((12, 3)), True),
-        (np.full((12, 3), [0.9 * STILL_M, 0, 0.9 * STILL_RAD]), True),
-        (np.linspace([0, 0, 0], [2 * STILL_M, 0, 0], 12), False),
-        (np.linspace([0, 0, 0], [0, 0, 2 * STILL_RAD], 12), False),
-    ],
-)
-def test_who_stands(poses, expected):
-    assert stands(poses) is expected
 
 
 @pytest.mark.parametrize("frames", [1, 6, 12])

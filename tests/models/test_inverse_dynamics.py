@@ -1,6 +1,5 @@
 """Inverse dynamics: exact on a road whose motion is known, alike in any company, right on the simulator's footage."""
 
-import json
 import math
 from dataclasses import replace
 
@@ -21,7 +20,7 @@ from longdwm_env.models.readers.inverse_dynamics import (
     has_bundled_inverse_dynamics,
     load_inverse_dynamics,
 )
-from longdwm_env.models.readers.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, evidence, mirrored, unpacked
+from longdwm_env.models.readers.motion_volume import SPEEDS_MPS, YAW_RATES_RADPS, evidence, unpacked
 from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
 from longdwm_env.models.readers.scorer import windows_of
 from longdwm_env.training.data.simulator_footage import SimulatorClips
@@ -61,7 +60,7 @@ def best(window: Images, camera: Camera = CAMERA) -> tuple[float, float]:
 
 
 @pytest.fixture(scope="module")
-def reader() -> InverseDynamics:
+def reader():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return InverseDynamics(channels=4, coarse_channels=4).eval()
@@ -73,24 +72,22 @@ def folder(reader, tmp_path):
     return tmp_path / "reader"
 
 
-@pytest.mark.parametrize(
-    ("speed_mps", "yaw_rate_radps"), [(0.6, 0.0), (3.0, -0.3), (7.0, 0.5), (13.0, -0.1), (22.0, 0.15), (32.0, 0.0)]
-)
-def test_the_best_match_is_the_motion(speed_mps, yaw_rate_radps) -> None:
+@pytest.mark.parametrize(("speed_mps", "yaw_rate_radps"), [(0.6, 0.0), (7.0, 0.5), (22.0, -0.15)])
+def test_the_best_match_is_the_motion(speed_mps, yaw_rate_radps):
     said = best(drive(speed_mps, yaw_rate_radps))
     steps = np.interp(speed_mps, SPEEDS_MPS, np.gradient(SPEEDS_MPS))
     assert said[0] == pytest.approx(speed_mps, abs=steps)
     assert said[1] == pytest.approx(yaw_rate_radps, abs=0.051)
 
 
-def test_the_camera_is_taken_into_account() -> None:
+def test_the_camera_is_taken_into_account():
     high = replace(assumed_camera((120, 160), 1.0), mounting=forward_mounting((1.4, 0.2, 1.9), 0.05))
     said = best(drive(9.0, 0.2, high), high)
     assert said == pytest.approx((9.0, 0.2), abs=0.5)
     assert said[1] == pytest.approx(0.2, abs=0.051)
 
 
-def test_far_scenery_tells_how_the_car_turns() -> None:
+def test_far_scenery_tells_how_the_car_turns():
     rng = np.random.default_rng(1)
     scenery = cv2.GaussianBlur(rng.normal(size=(96, 800)), (0, 0), 3)
     scenery = 128 + 40 * scenery / scenery.std()
@@ -106,15 +103,7 @@ def test_far_scenery_tells_how_the_car_turns() -> None:
         assert YAW_RATES_RADPS[int(far[0].sum(0).argmax())] == pytest.approx(yaw_rate, abs=0.026)
 
 
-def test_a_mirrored_window_has_mirrored_evidence() -> None:
-    window = drive(8.0, 0.3)
-    road, far = unpacked(torch.from_numpy(evidence(window, CAMERA))[None])
-    other = unpacked(torch.from_numpy(evidence(np.ascontiguousarray(window[:, :, ::-1]), CAMERA))[None])
-    for found, expected in zip(other, mirrored(road, far), strict=True):
-        assert (found - expected).abs().mean() < 0.01
-
-
-def test_a_window_is_read_as_it_would_be_alone(reader) -> None:
+def test_a_window_is_read_as_it_would_be_alone(reader):
     windows = np.stack([drive(4.0, 0.1), drive(20.0, 0.0), drive(9.0, -0.4)])
     together = reader.read(windows, CAMERA)
     for index in range(len(windows)):
@@ -124,19 +113,13 @@ def test_a_window_is_read_as_it_would_be_alone(reader) -> None:
 
 
 @pytest.mark.parametrize("shape", [(11, 96, 144, 3), (12, 96, 140, 3), (12, 96, 144)])
-def test_a_window_of_another_shape_is_refused(reader, shape) -> None:
+def test_a_window_of_another_shape_is_refused(reader, shape):
     with pytest.raises(ValueError, match="a window is uint8"):
         reader.read(np.zeros((1, *shape), np.uint8), CAMERA)
 
 
-def test_what_was_saved_comes_back(reader, folder) -> None:
-    loaded = load_inverse_dynamics(folder)
-    windows = drive(8.0, 0.1)[None]
-    assert np.array_equal(loaded.read(windows, CAMERA).speed_mps, reader.read(windows, CAMERA).speed_mps)
-
-
 @pytest.mark.parametrize("name", [CONFIGURATION, WEIGHTS])
-def test_missing_and_damaged_files_are_named(folder, name) -> None:
+def test_missing_and_damaged_files_are_named(folder, name):
     (folder / name).write_bytes((folder / name).read_bytes()[:20])
     with pytest.raises(MissingWeights, match=r"inverse-dynamics in .* is damaged"):
         load_inverse_dynamics(folder)
@@ -145,14 +128,7 @@ def test_missing_and_damaged_files_are_named(folder, name) -> None:
         load_inverse_dynamics(folder)
 
 
-def test_weights_of_another_size_do_not_load(folder) -> None:
-    config = json.loads((folder / CONFIGURATION).read_text())
-    (folder / CONFIGURATION).write_text(json.dumps({**config, "channels": 8}))
-    with pytest.raises(MissingWeights, match="does not fit"):
-        load_inverse_dynamics(folder)
-
-
-def test_without_bundled_weights_the_message_says_how_to_make_them(tmp_path, monkeypatch) -> None:
+def test_without_bundled_weights_the_message_says_how_to_make_them(tmp_path, monkeypatch):
     monkeypatch.setattr(inverse_dynamics, "BUNDLED", tmp_path / "nothing")
     bundled_inverse_dynamics.cache_clear()
     assert not has_bundled_inverse_dynamics()
@@ -160,7 +136,7 @@ def test_without_bundled_weights_the_message_says_how_to_make_them(tmp_path, mon
         bundled_inverse_dynamics()
 
 
-def test_the_bundled_reader_reads_footage_of_test_seeds() -> None:
+def test_the_bundled_reader_reads_footage_of_test_seeds():
     bundled_inverse_dynamics.cache_clear()
     clip = SimulatorClips(1, (96, 144), 37, first_seed=1_000_000, allow_test_seeds=True).clip(0)
     read = bundled_inverse_dynamics().read(windows_of(clip.images, 12), clip.camera)

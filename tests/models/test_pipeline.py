@@ -1,9 +1,7 @@
 """What diffusers asks of every pipeline in its common tests, on tiny random models."""
 
-import gc
 import inspect
 import json
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +10,8 @@ import pytest
 import torch
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 
-from longdwm_env.geometry.camera import assumed_camera
 from longdwm_env.geometry.sweep import SweepSettings
 from longdwm_env.models.folder import check_weights_match
-from longdwm_env.models.network.dit import LongDWMTransformer3DModel
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.settings import LongDWMSettings, OpenChoices
 
@@ -38,14 +34,6 @@ def test_call_has_the_arguments_that_diffusers_expects():
     expected |= {"output_type", "return_dict", "callback_on_step_end", "callback_on_step_end_tensor_inputs"}
     assert expected <= set(parameters)
     assert "latents" in LongDWMPipeline._callback_tensor_inputs
-
-
-def test_one_second_is_twelve_frames(pipeline, image):
-    frames = run(pipeline, image, seconds=2.5)
-    assert frames.shape == (1, 30, 32, 48, 3)
-    assert frames.dtype == np.float32
-    assert frames.min() >= 0
-    assert frames.max() <= 1
 
 
 def test_saved_and_loaded_it_gives_the_same_frames(pipeline, image, tmp_path, usual):
@@ -102,14 +90,6 @@ def test_a_batch_is_its_members(pipeline, image, picture, seeds, usual):
     assert np.array_equal(both[1], second[0])
 
 
-@pytest.mark.parametrize("micro_batch", [2, 5])
-def test_gaps_filled_together_agree_with_gaps_filled_alone(pipeline, image, micro_batch):
-    """Matrix products of other sizes differ in their last bits: at most one step of 255."""
-    alone = run(pipeline, image, seconds=4.0, micro_batch=1)
-    together = run(pipeline, image, seconds=4.0, micro_batch=micro_batch)
-    assert np.abs(alone - together).max() <= 1.01 / 255
-
-
 def test_the_same_seed_gives_the_same_frames_and_another_does_not(pipeline, image):
     first = run(pipeline, image)
     assert np.array_equal(run(pipeline, image), first)
@@ -141,23 +121,11 @@ def test_every_form_of_a_picture_says_the_same(pipeline, image, usual):
         assert np.array_equal(run(pipeline, form), expected)
 
 
-def test_a_picture_of_another_size_is_fitted(pipeline, picture):
-    assert run(pipeline, picture((100, 90))).shape == (1, 24, 32, 48, 3)
-
-
 def test_streaming_gives_what_a_call_gives(pipeline, image):
     whole = run(pipeline, image, seconds=3.25)
     parts = list(pipeline.stream(image, seconds=3.25, prompt="Weather: rainy", generator=3))
     assert [len(part) for part in parts] == [12, 12, 12, 3]
     assert np.array_equal(np.concatenate(parts), (whole[0] * 255).round().astype(np.uint8))
-
-
-def test_a_rollout_goes_on_where_the_last_one_ended(pipeline, image):
-    """Thirteen seconds are two rollouts of at most twelve keyframes."""
-    long = run(pipeline, image, seconds=13.0)
-    short = run(pipeline, image, seconds=12.0)
-    assert np.array_equal(long[:, :144], short)
-    assert long.shape[1] == 156
 
 
 def test_second_by_second_the_last_keyframes_are_in_view(pipeline, image, picture):
@@ -185,26 +153,6 @@ def test_guidance_away_from_the_empty_prompt(pipeline, image):
     assert pipeline.do_classifier_free_guidance
     same = run(pipeline, image, guidance_scale=3.0, negative_prompt="Weather: rainy")
     assert np.abs(same - off).max() <= 1.01 / 255
-
-
-def test_steps_are_counted_and_the_callback_sees_and_changes_latents(pipeline, image, usual):
-    seen = []
-
-    def watch(pipe, step, timestep, tensors):
-        seen.append((step, timestep))
-        assert list(tensors) == ["latents"]
-        return tensors
-
-    expected = run(pipeline, image, num_inference_steps=(3, 2))
-    assert np.array_equal(run(pipeline, image, num_inference_steps=(3, 2), callback_on_step_end=watch), expected)
-    assert [step for step, _ in seen] == list(range(7))
-    assert [timestep for _, timestep in seen[3:5]] == [timestep for _, timestep in seen[5:]]
-    assert pipeline.num_timesteps == 7
-
-    def blank(pipe, step, timestep, tensors):
-        return {"latents": torch.zeros_like(tensors["latents"])}
-
-    assert not np.array_equal(run(pipeline, image, callback_on_step_end=blank), usual)
 
 
 @pytest.mark.parametrize(
@@ -315,11 +263,6 @@ def test_what_is_no_picture_is_refused(pipeline, bad):
         run(pipeline, bad)
 
 
-def test_the_camera_matters(pipeline, image, usual):
-    wide = assumed_camera((32, 48), horizontal_fov_rad=1.9)
-    assert not np.array_equal(run(pipeline, image, camera=wide), usual)
-
-
 def test_every_component_follows_to_a_type(built, image):
     pipeline = built("debug").to(torch.bfloat16)
     parts = (pipeline.coarse, pipeline.fine, pipeline.vae, pipeline.text_encoder)
@@ -365,21 +308,6 @@ def test_loading_a_lora_changes_one_transformer(built, image, tmp_path):
     assert np.array_equal(run(fresh, image), changed)
 
 
-def test_memory_does_not_grow_with_length(pipeline, image):
-    def peak(seconds):
-        gc.collect()
-        tracemalloc.start()
-        for _ in pipeline.stream(image, seconds=seconds, generator=0, keyframes_per_rollout=2):
-            pass
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return most
-
-    peak(2.0)
-    # Twelve seconds of frames are 660 kB, of latents 220 kB.
-    assert peak(18.0) < peak(6.0) + 100_000
-
-
 def test_settings_are_checked_and_survive_json():
     settings = LongDWMSettings(image_size=(96, 144), history_keyframes=2)
     assert LongDWMSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
@@ -410,11 +338,3 @@ def test_settings_are_checked_and_survive_json():
 def test_a_pipeline_without_settings_is_refused(pipeline):
     with pytest.raises(ValueError, match="needs settings"):
         LongDWMPipeline(**pipeline.components)
-
-
-def test_device_placement_follows_diffusers(pipeline):
-    assert pipeline.device == torch.device("cpu")
-    assert isinstance(pipeline.components["coarse"], LongDWMTransformer3DModel)
-    without = {"tokenizer", "text_encoder", "vae", "coarse", "fine", "scheduler"}
-    assert set(pipeline.components) == without | {"compositor", "small_decoder", "street_tones"}
-    assert {name for name, part in pipeline.components.items() if part is not None} == without

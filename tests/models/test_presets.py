@@ -44,24 +44,3 @@ def test_configurations_that_do_not_fit_are_refused():
         replace(config, scheduler=presets.scheduler_arguments("v_prediction", 1.0))
     with pytest.raises(ValueError, match="share a codec"):
         replace(config, coarse=replace(config.coarse, in_channels=8))
-
-
-def test_layout_and_held_ends_are_views_where_the_settings_have_them():
-    config = presets.debug()
-    for name in ("coarse", "fine"):
-        blind = replace(getattr(config, name), layout_view=False)
-        with pytest.raises(ValueError, match=f"{name} has layout_view=False"):
-            replace(config, **{name: blind})
-    with pytest.raises(ValueError, match="held_views are the Fine model's"):
-        replace(config, fine=replace(config.fine, held_views=False))
-    with pytest.raises(ValueError, match="held_views are the Fine model's"):
-        replace(config, coarse=replace(config.coarse, held_views=True))
-    with pytest.raises(ValueError, match="give coarse 3 views, but warp_views=4"):
-        replace(config, settings=replace(config.settings, road_layout=False))
-    assert presets.mini().settings.road_layout
-    assert presets.mini().settings.held_ends
-    for name in ("study", "cogvideox-2b"):
-        config = PRESETS[name]()
-        assert not config.settings.road_layout
-        assert not config.settings.held_ends
-        assert (config.coarse.warp_views, config.fine.warp_views) == config.settings.warp_views

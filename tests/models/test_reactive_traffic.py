@@ -11,8 +11,6 @@ import longdwm_env  # noqa: F401 - registers LongDWM-v0
 from longdwm_env.agents.driving.engine.driven_log import DrivenLog
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.factory import make_world
-from longdwm_env.geometry.boxes import seen_boxes
-from longdwm_env.models.conditioning.road_users import pictured
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.scenes.builtin import BuiltinScenes
 from longdwm_env.simulator.roads.road_kinds import kind_of_seed
@@ -71,78 +69,6 @@ def test_road_users_are_those_of_the_simulator_under_the_same_driver(world, kind
         (state,), _ = world.advance([state], [trajectory], count)
         same_actors(state.actors, truth.actors)
         assert len(state.actors.poses) == count + 1
-
-
-def test_fewer_frames_are_the_first_of_more(world, drive_at):
-    state, way = world.begin(scene_of(3), 3), drive_at(8.0)
-    whole, part = (world._others(state, way, frames) for frames in (12, 5))
-    columns = [whole.tracks.ids.index(name) for name in part.tracks.ids]
-    assert columns
-    assert columns == sorted(columns)
-    assert np.array_equal(part.tracks.poses, whole.tracks.poses[:6, columns], equal_nan=True)
-    assert np.array_equal(part.tracks.lights, whole.tracks.lights[:6, columns])
-    for name, array in part.after(5).items():
-        assert np.array_equal(array, whole.after(5)[name]), name
-    with pytest.raises(IndexError):
-        part.after(6)
-
-
-def test_they_react_to_the_ego(world, drive_at):
-    """Who drives behind an ego that stops brakes, and does not where it drives on."""
-    seed = SEED_OF["highway"]
-    scene = scene_of(seed)
-    begun = world.begin(scene, 0)
-    standing = replace(drive_at(0.0), speeds_mps=np.zeros(24), poses=np.zeros((24, 3)))
-    going = drive(SimulatorWorld(SIZE).begin(scene, seed), seed, "normal")
-    speeds = {}
-    for name, trajectory in (("stands", standing), ("goes", going)):
-        state = begun
-        for _ in range(2):
-            ahead = world.road_users.ahead(state, trajectory, scene.camera, None)
-            state = WorldState({**state.arrays, **ahead.after(12)}, state.values, ahead.tracks)
-        speeds[name] = dict(zip(ahead.tracks.ids, ahead.tracks.speeds_mps[-1], strict=True))
-    common = set(speeds["stands"]) & set(speeds["goes"])
-    assert any(speeds["stands"][one] < speeds["goes"][one] - 1 for one in common)
-
-
-def test_new_ones_come_for_as_long_as_the_drive_lasts(world):
-    seed = SEED_OF["intersection"]
-    scene, simulator = scene_of(seed), SimulatorWorld(SIZE)
-    truth, state = simulator.begin(scene, seed), world.begin(scene, seed)
-    at_start = set(state.actors.ids)
-    everybody: list[set[str]] = []
-    for _ in range(45):
-        trajectory = drive(truth, seed, "normal")
-        (truth,), _ = simulator.advance_undrawn([truth], [trajectory], 12)
-        ahead = world.road_users.ahead(state, trajectory, scene.camera, None)
-        arrays = {**state.arrays, **ahead.after(12), "track": truth.arrays["ego_pose"][None]}
-        state = WorldState(arrays, state.values, ahead.tracks)
-        everybody.append(set(ahead.tracks.ids))
-    assert all(len(there) >= 3 for there in everybody[30:])
-    assert len(everybody[-1] - at_start) >= 3
-
-
-def test_only_known_pictures_are_moved_and_all_are_given_out(world, drive_at):
-    """A car that was never in the picture is no patch of road to be moved; one that left it is forgotten there."""
-    seed = SEED_OF["intersection"]
-    scene = scene_of(seed)
-    state = world.begin(scene, 0)
-    first = set(state.values["pictured"])
-    assert first
-    assert first < set(state.actors.ids)
-    before = first
-    for _ in range(3):
-        tracks = world.road_users.ahead(state, drive_at(8.0), scene.camera, None).tracks
-        moved = pictured(state, tracks, scene.camera)
-        boxes = world._boxes(state, tracks, drive_at(8.0).poses[:12])
-        assert boxes.shape == (2, len(moved.ids), 5)
-        np.testing.assert_array_equal(boxes[0], seen_boxes(moved, [0], state.arrays["track"][-1:], scene.camera)[0])
-        assert set(moved.ids) <= before
-        assert len(tracks.poses) == 13
-        assert set(state.actors.of(np.isfinite(state.actors.poses[-1, :, 0])).ids) <= set(tracks.ids)
-        before = set(moved.ids)
-        (state,), _ = world.advance([state], [drive_at(8.0)], 12)
-        assert set(state.values["pictured"]) == before
 
 
 def test_replay_saving_and_batches_are_bit_identical(world, pipeline, drive_at, tmp_path):

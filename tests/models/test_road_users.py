@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from longdwm_env.geometry.boxes import image_boxes, seen_boxes, shares_hidden, shares_inside
+from longdwm_env.geometry.boxes import seen_boxes
 from longdwm_env.geometry.camera import assumed_camera
-from longdwm_env.geometry.layout import LINE, ROAD, RoadLayout
-from longdwm_env.models.conditioning.road_users import FARTHEST_M, driven_on, in_view, still_known
+from longdwm_env.geometry.layout import LINE, RoadLayout
+from longdwm_env.models.conditioning.road_users import driven_on, in_view, still_known
 from longdwm_env.types import ActorTracks
 
 SIZE = (96, 144)
@@ -15,9 +15,6 @@ CAMERA = assumed_camera(SIZE)
 
 def box(left, top, right, bottom, depth=20.0):
     return np.array([left, top, right, bottom, depth], float)
-
-
-CAR = box(60, 40, 80, 54)
 
 
 def at(*poses, speed_mps=12.0):
@@ -61,15 +58,6 @@ def test_a_bend_is_followed_both_ways(sense, reverse):
     assert turned == pytest.approx(sense * 24 / lane, abs=0.05)
 
 
-def test_lines_across_and_asphalt_lead_nobody():
-    across = strips(np.array([[20.0, -10.0], [20.0, 10.0]]), 0.3, LINE)
-    asphalt = strips(np.array([[0.0, 0.0], [30.0, 8.0]]), 3.0, ROAD)
-    whole = RoadLayout(
-        np.concatenate([across.corners_m, asphalt.corners_m]), np.concatenate([across.kinds, asphalt.kinds])
-    )
-    np.testing.assert_allclose(driven_on(at([12, 0, 0]), whole, 12).poses[-1, 0], [24, 0, 0], atol=1e-9)
-
-
 def test_whose_picture_cannot_be_moved_is_forgotten():
     tracks = at([20, 0, 0], [-20, 0, 0], [200, 3, 0], [15, 40, 0], [30, 0, 0], [25, 5, 0])
     known = still_known(tracks, np.zeros(3), CAMERA)
@@ -81,46 +69,8 @@ def test_whose_picture_cannot_be_moved_is_forgotten():
     assert seen_boxes(driven_on(nobody, None, 12), [0, 12], np.zeros((2, 3)), CAMERA).shape == (2, 0, 5)
 
 
-def test_boxes_are_seen_from_where_the_ego_is_then():
-    tracks = driven_on(at([20, 1, 0]), None, 12)
-    poses = np.array([[0, 0, 0], [5, 0, 0.1]], float)
-    boxes = seen_boxes(tracks, [0, 12], poses, CAMERA)
-    assert boxes.shape == (2, 1, 5)
-    np.testing.assert_array_equal(boxes[1], image_boxes(tracks.poses[12], tracks.sizes_m, poses[1], CAMERA))
-
-
-@pytest.mark.parametrize(
-    ("one", "seen"),
-    [
-        (CAR, True),
-        (box(60, 40, 80, 54, FARTHEST_M + 1), False),
-        (box(60, 40, 62, 42), False),
-        (box(-18, 40, 2, 54), False),
-        (box(-10, 40, 10, 54), True),
-        (np.full(5, np.nan), False),
-    ],
-    ids=["ahead", "far", "tiny", "outside", "half outside", "nobody"],
-)
-def test_whose_picture_can_be_taken(one, seen):
-    assert in_view(one[None], SIZE).tolist() == [seen]
-
-
-def test_who_is_hidden_cannot_be_taken():
-    nearer = box(62, 38, 90, 60, 10.0)
-    assert in_view(np.stack([CAR, nearer]), SIZE).tolist() == [False, True]
-    beside = box(75, 38, 100, 60, 10.0)
-    assert in_view(np.stack([CAR, beside]), SIZE).tolist() == [True, True]
-
-
 def test_who_hides_whom_does_not_depend_on_their_order():
     """The middle one is hidden by the nearest and hides the farthest all the same."""
     row = np.stack([box(60, 40, 80, 54, depth) for depth in (10.0, 20.0, 30.0)])
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
         assert in_view(row[order], SIZE).tolist() == [place == 0 for place in order]
-
-
-def test_shares_of_boxes():
-    half = np.stack([box(-10, 40, 10, 54), box(60, 40, 80, 54), box(70, 40, 90, 54, 10.0), np.full(5, np.nan)])
-    np.testing.assert_allclose(shares_inside(half, SIZE), [0.5, 1, 1, np.nan])
-    np.testing.assert_allclose(shares_hidden(half), [0, 0.5, 0, np.nan])
-    assert shares_hidden(np.zeros((0, 5))).shape == (0,)

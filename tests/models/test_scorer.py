@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from longdwm_env import factory
 from longdwm_env.errors import MissingWeights
 from longdwm_env.models.readers import scorer
 from longdwm_env.models.readers.reader_files import CONFIGURATION, WEIGHTS
@@ -37,34 +36,6 @@ def bundled(folder, monkeypatch):
     bundled_scorer.cache_clear()
 
 
-def test_what_was_saved_comes_back(encoder, folder):
-    loaded = load_scorer(folder)
-    assert not loaded.training
-    for name, weight in encoder.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], weight)
-    assert np.array_equal(loaded.judge(WINDOWS), encoder.judge(WINDOWS))
-
-
-def test_half_the_bytes_are_read_as_float32(folder):
-    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(folder / WEIGHTS).items()}
-    save_file(tensors, folder / WEIGHTS)
-    assert {weight.dtype for weight in load_scorer(folder).state_dict().values()} == {torch.float32}
-
-
-def test_loading_draws_no_random_numbers(folder, nothing_drawn):
-    with nothing_drawn():
-        load_scorer(folder)
-
-
-def test_probabilities_are_those_of_the_readings(encoder):
-    probabilities = encoder.judge(WINDOWS)
-    assert probabilities.shape == (5, 2)
-    assert ((probabilities > 0) & (probabilities < 1)).all()
-    readings = encoder.read(WINDOWS, batch=1)
-    assert probabilities[:, 0] == pytest.approx(readings.danger.double().sigmoid().numpy())
-    assert probabilities[:, 1] == pytest.approx(readings.off_road.double().sigmoid().numpy())
-
-
 @pytest.mark.parametrize(
     "device",
     ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))],
@@ -74,20 +45,6 @@ def test_a_window_is_judged_as_it_would_be_alone(folder, device):
     together = encoder.judge(WINDOWS)
     for index in range(len(WINDOWS)):
         assert np.array_equal(encoder.judge(WINDOWS[index : index + 1]), together[index : index + 1])
-
-
-def test_windows_of_any_size_are_brought_to_the_scorers_own(encoder):
-    assert encoder.judge(WINDOWS[:2, :, ::2, ::3].copy()).shape == (2, 2)
-
-
-def test_the_bundled_one_is_loaded_once(bundled, monkeypatch):
-    loads = []
-    load = scorer.load_bundled
-    monkeypatch.setattr(scorer, "load_bundled", lambda *given: loads.append(given) or load(*given))
-    first = bundled_scorer("cpu")
-    assert bundled_scorer("cpu") is first
-    assert factory.make_scorer("cpu") is first
-    assert len(loads) == 1
 
 
 def test_weights_that_are_not_bundled_are_named(bundled):
@@ -110,11 +67,7 @@ def test_a_damaged_folder_is_refused(folder, name, content):
 
 def test_weights_that_do_not_fit_are_never_filled_up(folder):
     whole = load_file(folder / WEIGHTS)
-    for change in (
-        {"heads.bias": None},
-        {"extra": torch.zeros(2)},
-        {"heads.bias": torch.zeros(3)},
-    ):
+    for change in ({"heads.bias": None}, {"extra": torch.zeros(2)}, {"heads.bias": torch.zeros(3)}):
         tensors = {name: tensor for name, tensor in {**whole, **change}.items() if tensor is not None}
         save_file(tensors, folder / WEIGHTS)
         with pytest.raises(MissingWeights, match="does not fit"):

@@ -10,11 +10,11 @@ from longdwm_env.models.closed_loop import generation as at_work
 from longdwm_env.models.conditioning import frame_views
 from longdwm_env.models.costs import recorded
 from longdwm_env.models.pipeline import LongDWMPipeline
-from longdwm_env.models.presets import build, debug, debug_cogvideox
+from longdwm_env.models.presets import build, debug_cogvideox
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
+def pipeline():
     made = build(debug_cogvideox(), text_encoder=False)
     made.set_progress_bar_config(disable=True)
     return made
@@ -24,30 +24,7 @@ def pictures(count: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (count, *size, 3), dtype=np.uint8)
 
 
-@torch.no_grad()
-def test_a_picture_is_encoded_once_alone_and_whatever_was_kept(pipeline: LongDWMPipeline) -> None:
-    shown = pictures(3, pipeline.settings.image_size)
-    views = pipeline.generation().views
-    with recorded(pipeline) as passes:
-        first = views.shown([shown[:2]])
-        second = views.shown([shown[1:], shown[:2]])
-    assert [(done.part, done.batch, count) for done, count in passes.items()] == [("encode", 1, 3)]
-    assert torch.equal(second[0, 0], first[0, 1])
-    assert torch.equal(second[1], first[0])
-    assert torch.equal(pipeline.generation().views.shown([shown[1:]])[0], second[0])
-    assert torch.allclose(views.keyframes([shown[:2]]), first, atol=1e-4)
-
-
-@torch.no_grad()
-def test_where_encoding_is_quick_nothing_is_kept() -> None:
-    small = build(debug())
-    views = small.generation().views
-    shown = pictures(2, small.settings.image_size)
-    assert torch.equal(views.shown([shown]), views.keyframes([shown]))
-    assert views._kept is None
-
-
-def test_a_drive_is_the_same_with_and_without(pipeline: LongDWMPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drive_is_the_same_with_and_without(pipeline, monkeypatch):
     image = pictures(1, pipeline.settings.image_size)
     text = torch.zeros(1, 16, 32)
     drives, encoded = [], []
@@ -64,7 +41,7 @@ def test_a_drive_is_the_same_with_and_without(pipeline: LongDWMPipeline, monkeyp
     assert encoded == [6, 12]
 
 
-def test_less_history_is_a_setting_that_drives(pipeline: LongDWMPipeline) -> None:
+def test_less_history_is_a_setting_that_drives(pipeline):
     own = pipeline.settings
     image = pictures(1 + 12 * 2, own.image_size)
     seen = []

@@ -19,7 +19,7 @@ from longdwm_env.simulator.traffic.ego_driver import drive
 from longdwm_env.worlds.simulator_world import SimulatorWorld
 from tests.models.test_composition import SIZE, make_compositor
 
-CLOUDY, RAINY = 1_000_006, 1_000_009
+CLOUDY = 1_000_006
 SECONDS = 6
 
 
@@ -55,7 +55,7 @@ def far(picture, camera, around, number):
     return cv2.erode(free, np.ones((11, 11), np.uint8)) > 0
 
 
-def test_later_frames_have_the_sky_of_the_first(seen) -> None:
+def test_later_frames_have_the_sky_of_the_first(seen):
     camera, (start, later), poses, around = seen
     sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera), poses[0, 2], camera)
     grey = np.full_like(later, 128)
@@ -68,7 +68,7 @@ def test_later_frames_have_the_sky_of_the_first(seen) -> None:
     assert np.abs(turned.astype(int) - later)[free].mean() > 2 * apart
 
 
-def test_what_stands_before_it_is_left_alone(seen) -> None:
+def test_what_stands_before_it_is_left_alone(seen):
     camera, (start, later), poses, around = seen
     depth = around.shown(SECONDS, camera).inverse_depth
     sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera), poses[0, 2], camera)
@@ -78,7 +78,7 @@ def test_what_stands_before_it_is_left_alone(seen) -> None:
     assert shown[~standing].any()
 
 
-def test_it_is_learnt_once_and_lies_all_around(seen) -> None:
+def test_it_is_learnt_once_and_lies_all_around(seen):
     camera, (start, later), _, around = seen
     depth = around.shown(0, camera).inverse_depth
     sky = Sky.unseen(camera).with_seen(start, around.shown(0, camera), 0.3, camera)
@@ -111,15 +111,7 @@ def _bright_to_the_right(camera):
     return picture, depth
 
 
-def test_it_closes_behind_the_car() -> None:
-    camera = assumed_camera((96, 144))
-    picture, depth = _bright_to_the_right(camera)
-    seen = Sky.unseen(camera).with_seen(picture, at_depth(depth), 0.0, camera).seen[:20, :, :3].astype(int)
-    assert np.abs(np.diff(seen, axis=1, append=seen[:, :1])).max() <= 12
-    assert np.ptp(seen) > 200
-
-
-def test_a_strip_between_houses_does_not_come_again() -> None:
+def test_a_strip_between_houses_does_not_come_again():
     camera = assumed_camera((96, 144))
     picture, depth = _bright_to_the_right(camera)
     picture[...] = (60, 80, 120)
@@ -136,14 +128,7 @@ def test_a_strip_between_houses_does_not_come_again() -> None:
         assert ((shown >= 60) & (shown <= 220)).all()
 
 
-def test_a_frame_without_sky_teaches_nothing(seen) -> None:
-    camera, (start, _), _, around = seen
-    sky = Sky.unseen(camera)
-    assert sky.with_seen(start, at_depth(np.ones(start.shape[:2], np.float32)), 0.0, camera) is sky
-    assert sky.over(start, around.shown(0, camera).inverse_depth, 0.0, camera).tobytes() == start.tobytes()
-
-
-def test_a_road_user_leaves_no_colour_in_the_sky() -> None:
+def test_a_road_user_leaves_no_colour_in_the_sky():
     """His box is not exact: he reaches a little beyond it."""
     camera = assumed_camera((96, 144))
     picture = np.full((96, 144, 3), (120, 160, 220), np.uint8)
@@ -157,7 +142,7 @@ def test_a_road_user_leaves_no_colour_in_the_sky() -> None:
     assert np.abs(shown[2:36].astype(int) - (120, 160, 220)).max() <= 12
 
 
-def test_drops_do_not_stay_in_the_sky(seen) -> None:
+def test_drops_do_not_stay_in_the_sky(seen):
     camera, (start, _), _, around = seen
     plain = np.full_like(start, 120)
     wet = plain.copy()
@@ -183,7 +168,7 @@ def street():
     return picture, depth
 
 
-def test_a_photograph_gives_its_sky_and_not_its_house() -> None:
+def test_a_photograph_gives_its_sky_and_not_its_house():
     """Its map knows no house."""
     camera, (picture, depth) = assumed_camera((96, 144)), street()
     said, known = (
@@ -196,7 +181,7 @@ def test_a_photograph_gives_its_sky_and_not_its_house() -> None:
     assert np.abs(said.over(grey, depth, 0.0, camera)[4:30, 10:80].astype(int) - picture[4:30, 10:80]).mean() < 4
 
 
-def test_what_is_filled_in_comes_up_within_a_second() -> None:
+def test_what_is_filled_in_comes_up_within_a_second():
     camera, (picture, depth) = assumed_camera((96, 144)), street()
     sky = Sky.unseen(camera, exact=False).with_seen(picture, at_depth(depth), 0.0, camera)
     house, clouds = (slice(26, 40), slice(100, 130)), (slice(4, 16), slice(10, 80))
@@ -225,7 +210,7 @@ def begun(world):
     return world.begin(replace(scene, camera=scene.camera.fitted(SIZE)), 1)
 
 
-def test_a_drive_keeps_the_sky_that_it_began_under(world, begun, drive_at) -> None:
+def test_a_drive_keeps_the_sky_that_it_began_under(world, begun, drive_at):
     assert "sky" not in begun.arrays
     (first,), frames = world.advance([begun], [drive_at(8.0)], 12)
     (second,), _ = world.advance([first], [drive_at(8.0)], 4)
@@ -237,7 +222,7 @@ def test_a_drive_keeps_the_sky_that_it_began_under(world, begun, drive_at) -> No
     assert (frames != plain).any()
 
 
-def test_it_is_the_same_alone_and_together_and_in_parts(world, begun, drive_at) -> None:
+def test_it_is_the_same_alone_and_together_and_in_parts(world, begun, drive_at):
     (first,), _ = world.advance([begun], [drive_at(8.0)], 12)
     _, together = world.advance([first, begun], [drive_at(8.0), drive_at(4.0, 1.0)], 12)
     for index, (state, trajectory) in enumerate([(first, drive_at(8.0)), (begun, drive_at(4.0, 1.0))]):
@@ -245,14 +230,14 @@ def test_it_is_the_same_alone_and_together_and_in_parts(world, begun, drive_at) 
     assert (world.advance([first], [drive_at(8.0)], 5)[1] == together[:1, :5]).all()
 
 
-def test_a_sky_of_another_camera_is_refused(world, begun, drive_at) -> None:
+def test_a_sky_of_another_camera_is_refused(world, begun, drive_at):
     (first,), _ = world.advance([begun], [drive_at(8.0)], 12)
     wrong = replace(first, arrays={**first.arrays, "sky": first.arrays["sky"][:, :-3]})
     with pytest.raises(InvalidState, match="sky of this camera"):
         world.advance([wrong], [drive_at(8.0)], 12)
 
 
-def test_a_changed_prompt_has_three_seconds_to_change_the_sky(world, drive_at) -> None:
+def test_a_changed_prompt_has_three_seconds_to_change_the_sky(world, drive_at):
     scene = builtin_scene(CLOUDY)
     scene = replace(scene, camera=scene.camera.fitted(SIZE))
     state = world.begin(scene.with_changed_prompt("Weather: foggy. Time: nighttime."), 1)

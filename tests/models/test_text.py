@@ -26,10 +26,6 @@ def embed(tokenizer, encoder):
     return of
 
 
-def test_one_embedding_per_field_and_one_of_the_whole(embed):
-    assert embed(PROMPT, "").shape == (2, 5, 64)
-
-
 def test_a_word_changes_its_field_and_the_whole_only(embed):
     changed = (embed(PROMPT) - embed(PROMPT.replace("rainy", "sunny"))).abs().amax(dim=-1)[0]
     assert (changed > 1e-3).tolist() == [True, False, False, False, True]
@@ -41,16 +37,6 @@ def test_case_punctuation_and_line_form_do_not_matter(embed):
     assert embed(one_line).shape == (1, 5, 64)
 
 
-def test_a_batch_is_its_members(embed):
-    both = embed(PROMPT, "Weather: foggy")
-    assert torch.allclose(both[:1], embed(PROMPT), atol=1e-6)
-    assert torch.allclose(both[1:], embed("Weather: foggy"), atol=1e-6)
-
-
-def test_an_endless_prompt_is_cut(embed):
-    assert torch.isfinite(embed("van " * 10_000)).all()
-
-
 @pytest.mark.parametrize("prompt", ["", "\n\n", "...", "<pad>", "天气: 雨", "\x00"])
 def test_odd_prompts_are_embedded(embed, prompt):
     assert torch.isfinite(embed(prompt)).all()
@@ -58,33 +44,6 @@ def test_odd_prompts_are_embedded(embed, prompt):
 
 def test_words_have_the_same_numbers_everywhere(tokenizer):
     assert tokenizer("Weather: rainy").input_ids == [881, 973]
-
-
-def test_both_are_saved_and_loaded(tmp_path, tokenizer, encoder):
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
-    encoder.save_pretrained(tmp_path / "encoder")
-    again = PromptTokenizer.from_pretrained(tmp_path / "tokenizer")
-    loaded = PromptEncoder.from_pretrained(tmp_path / "encoder", use_safetensors=True)
-    assert again(PROMPT).input_ids == tokenizer(PROMPT).input_ids
-    assert again.buckets == tokenizer.buckets
-    with torch.no_grad():
-        before = encode_prompts(tokenizer, encoder, [PROMPT], 64)
-        assert torch.equal(encode_prompts(again, loaded, [PROMPT], 64), before)
-
-
-def test_it_learns_to_tell_day_from_night():
-    torch.manual_seed(0)
-    tokenizer, encoder, head = PromptTokenizer(), PromptEncoder(dim=16), torch.nn.Linear(16, 1)
-    prompts = [f"Weather: {w}\nTime: {t}" for w in ("sunny", "rainy", "foggy") for t in ("daytime", "nighttime")]
-    labels = torch.tensor([[0.0], [1.0]] * 3)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=1e-2)
-    for _ in range(40):
-        optimizer.zero_grad()
-        predicted = head(encode_prompts(tokenizer, encoder, prompts[:4], 16)[:, -1])
-        torch.nn.functional.binary_cross_entropy_with_logits(predicted, labels[:4]).backward()
-        optimizer.step()
-    unseen = head(encode_prompts(tokenizer, encoder, prompts[4:], 16)[:, -1])
-    assert ((unseen > 0).float() == labels[4:]).all()
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import shutil
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,9 @@ import pytest
 import torch
 
 import longdwm_env  # noqa: F401 - registers LongDWM-v0
-from longdwm_env import timing
 from longdwm_env.errors import InvalidConfig, MissingWeights, UnknownWorld
 from longdwm_env.models.world import DiffusionWorld
 from longdwm_env.state import EnvState
-from longdwm_env.types import WorldState
 
 SIZE = (32, 48)
 
@@ -35,18 +34,6 @@ def straight(drive_at):
     return drive_at(8.0)
 
 
-@pytest.mark.parametrize("num_frames", [1, 5, 11, 12])
-def test_frames_of_an_action(world, scene_with, straight, num_frames):
-    state = world.begin(scene_with(SIZE), 3)
-    (following,), frames = world.advance([state], [straight], num_frames)
-    assert frames.shape == (1, num_frames, *SIZE, 3)
-    assert frames.dtype == np.uint8
-    assert following.values["frames_driven"] == num_frames
-    assert np.array_equal(following.arrays["frames"][-1], frames[0, -1])
-    assert state.values["frames_driven"] == 0
-    assert state.arrays["frames"].shape == (1, *SIZE, 3)
-
-
 def test_a_shorter_period_shows_the_beginning_of_a_longer_one(world, scene_with, straight):
     """No hidden look-ahead: what is seen of a second does not depend on how much of it is executed."""
     state = world.begin(scene_with(SIZE), 3)
@@ -57,25 +44,6 @@ def test_a_shorter_period_shows_the_beginning_of_a_longer_one(world, scene_with,
         assert np.abs(part.astype(int) - whole[:, :num_frames]).max() <= 1
 
 
-def test_another_world_of_the_same_models_gives_the_same_frames_and_another_seed_others(
-    world, pipeline, scene_with, straight
-):
-    state = world.begin(scene_with(SIZE), 3)
-    _, first = world.advance([state], [straight], 12)
-    assert np.array_equal(DiffusionWorld(pipeline).advance([state], [straight], 12)[1], first)
-    other = world.begin(scene_with(SIZE), 4)
-    assert not np.array_equal(world.advance([other], [straight], 12)[1], first)
-
-
-def test_history_is_what_was_recorded_and_then_what_was_driven(world, scene_with, straight):
-    frames = [len(world.begin(scene_with(SIZE, num_past=past), 0).arrays["frames"]) for past in (0, 11, 12, 24, 99)]
-    assert frames == [1, 1, 13, 25, 25]
-    state = world.begin(scene_with(SIZE), 0)
-    for _ in range(4):
-        (state,), _ = world.advance([state], [straight], 12)
-    assert state.arrays["frames"].shape == (25, *SIZE, 3)
-
-
 def test_history_counts_whole_seconds_back_from_where_the_agent_acts(world, scene_with, straight):
     state = world.begin(scene_with(SIZE), 0)
     seen = [state.arrays["frames"][-1]]
@@ -84,24 +52,6 @@ def test_history_counts_whole_seconds_back_from_where_the_agent_acts(world, scen
         seen += list(frames[0])
     present = world._present(state)
     assert np.array_equal(present.history, np.stack([seen[-25], seen[-13], seen[-1]]))
-
-
-def test_history_matters(world, scene_with, straight):
-    state = world.begin(scene_with(SIZE, num_past=24), 0)
-    changed = state.arrays["frames"].copy()
-    changed[0] = 255 - changed[0]
-    other = WorldState({**state.arrays, "frames": changed}, state.values)
-    assert not np.array_equal(world.advance([state], [straight], 12)[1], world.advance([other], [straight], 12)[1])
-
-
-def test_trajectory_and_prompt_matter(world, scene_with, drive_at):
-    state = world.begin(scene_with(SIZE), 0)
-    foggy = world.begin(scene_with(SIZE, prompt="Weather: foggy\nTime: nighttime"), 0)
-    (_, first), (_, second), (_, third) = (
-        world.advance([s], [t], 12) for s, t in ((state, drive_at(8.0)), (state, drive_at(2.0)), (foggy, drive_at(8.0)))
-    )
-    assert not np.array_equal(first, second)
-    assert not np.array_equal(first, third)
 
 
 def test_road_users_drive_on_while_the_camera_sees_them(world, scene_with, straight, marked):
@@ -116,14 +66,6 @@ def test_road_users_drive_on_while_the_camera_sees_them(world, scene_with, strai
     assert np.array_equal(later.actors.poses[0], following.actors.poses[-1])
 
 
-def test_road_users_show_in_what_is_seen(world, scene_with, straight, marked):
-    scene = scene_with(SIZE)
-    states = [world.begin(marked(scene, [12.0, 0, 0], speed_mps=speed), 3) for speed in (8.0, 16.0)]
-    _, frames = world.advance([world.begin(scene, 3), *states], [straight] * 3, 12)
-    assert not np.array_equal(frames[0], frames[2])
-    assert not np.array_equal(frames[1], frames[2])
-
-
 def test_a_world_knows_nobody_where_nobody_was_marked(world, pipeline, scene_with, straight, marked):
     (following,), _ = world.advance([world.begin(scene_with(SIZE), 3)], [straight], 12)
     assert following.actors is None
@@ -133,12 +75,6 @@ def test_a_world_knows_nobody_where_nobody_was_marked(world, pipeline, scene_wit
     unmoved = copy(pipeline)
     unmoved.register_to_config(settings=replace(pipeline.settings, move_vehicles=False).to_json())
     assert DiffusionWorld(unmoved).begin(marked(scene_with(SIZE), [12.0, 0, 0]), 3).actors is None
-
-
-def test_stages_are_timed(world, scene_with, straight):
-    with timing.stopwatch() as spent:
-        world.advance([world.begin(scene_with(SIZE), 3)], [straight], 12)
-    assert all(spent[name] > 0 for name in timing.STAGES)
 
 
 def test_full_size_classes_drive_too(cogvideox_pipeline, scene_with, straight):
@@ -197,27 +133,8 @@ def test_gym_makes_it_and_its_states_are_saved(folder, picture, tmp_path):
     env.close()
 
 
-def test_a_vector_of_environments_gives_what_single_ones_give(folder, picture, tmp_path):
-    PIL.Image.fromarray(picture((64, 96))).save(tmp_path / "street.png")
-    options = {"world": str(folder), "scenes": str(tmp_path / "street.png"), "max_episode_s": 10.0}
-    action = np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32)
-    envs = gym.make_vec("LongDWM-v0", num_envs=2, **options)
-    envs.reset(seed=[7, 8])
-    together = envs.step(np.stack([action, action]))[0]["frames"]
-    for index, seed in enumerate((7, 8)):
-        env = gym.make("LongDWM-v0", **options)
-        env.reset(seed=seed)
-        assert np.array_equal(env.step(action)[0]["frames"], together[index])
-
-
 def copy_of(folder, tmp_path):
-    target = tmp_path / "copy"
-    for path in folder.rglob("*"):
-        if path.is_file():
-            place = target / path.relative_to(folder)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(path.read_bytes())
-    return target
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
 COARSE = "coarse/diffusion_pytorch_model.safetensors"

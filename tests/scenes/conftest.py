@@ -1,6 +1,6 @@
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,20 +71,20 @@ def fake_clip(number: int = 7, num_frames: int = 49) -> Clip:
 
 
 @pytest.fixture(scope="session")
-def _exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _exported(tmp_path_factory):
     out = tmp_path_factory.mktemp("export") / "dataset"
     export_nuscenes([fake_clip(7), fake_clip(8, num_frames=37)], out)
     return out
 
 
 @pytest.fixture
-def dataset(_exported: Path, tmp_path: Path) -> Path:
+def dataset(_exported, tmp_path):
     """A dataroot of one's own to read and to break."""
     return Path(shutil.copytree(_exported, tmp_path / "dataset"))
 
 
 @pytest.fixture(scope="session")
-def shared_dataset(_exported: Path) -> Path:
+def shared_dataset(_exported):
     """A dataroot that is only read."""
     return _exported
 
@@ -104,7 +104,7 @@ def write_video(path: Path, num_frames: int = 75, fps: int = 30, size: tuple[int
 
 
 @pytest.fixture
-def make_video(tmp_path: Path) -> Callable[..., Path]:
+def make_video(tmp_path):
     def make(name: str = "drive.mp4", **options: int) -> Path:
         return write_video(tmp_path / name, **options)
 
@@ -112,7 +112,7 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
+def photo(tmp_path):
     """120 x 90: left half red, right half blue."""
     image = np.zeros((90, 120, 3), np.uint8)
     image[:, :60], image[:, 60:] = (0, 0, 255), (255, 0, 0)
@@ -122,15 +122,15 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def camera() -> Camera:
+def camera():
     return Camera(Intrinsics.from_fov(1.1, (30, 40)))
 
 
 @pytest.fixture(scope="session")
-def scene_truth() -> Callable[[int], tuple[np.ndarray, ActorTracks]]:
+def scene_truth():
     return truth
 
 
 @pytest.fixture(scope="session")
-def make_clip() -> Callable[..., Clip]:
+def make_clip():
     return fake_clip

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from longdwm_env.cli.data.data_sets import check
-from longdwm_env.scenes.nuscenes.check import check_data, grouped
+from longdwm_env.scenes.nuscenes.check import check_data
 
 from .tables import VERSION, edit
 
@@ -19,12 +19,6 @@ def test_an_export_is_in_order(dataset, capsys):
     assert (
         "OK (nuScenes schema, version v1.0-simulator: 16 sample, 102 sample_data, 2 scene)" in capsys.readouterr().out
     )
-
-
-def test_media_in_order(photo, make_video, capsys):
-    make_video()
-    assert check(photo.parent) == 0
-    assert "OK (2 images and videos)" in capsys.readouterr().out
 
 
 def test_damaged_media_are_named(photo, make_video, capsys):
@@ -52,12 +46,6 @@ def test_a_missing_table(dataset, table):
     assert check(dataset) == 1
 
 
-@pytest.mark.parametrize("text", ["", '["token"]', "\udcff"])
-def test_a_table_that_is_none(dataset, text):
-    (dataset / VERSION / "sample.json").write_bytes(text.encode(errors="surrogateescape"))
-    assert "sample.json" in problems(dataset)
-
-
 def test_images(dataset):
     first, second, third, fourth = sorted((dataset / "sweeps" / "CAM_FRONT").iterdir())[:4]
     first.unlink()
@@ -75,23 +63,17 @@ def test_images(dataset):
     ("table", "index", "change", "said"),
     [
         ("sample_data", 20, {"timestamp": 5}, "times must increase"),
-        ("sample_data", 20, {"timestamp": 10**18}, "something is missing"),
-        ("sample", 3, {"timestamp": 5}, "times must increase"),
         ("sample_data", 20, {"timestamp": None}, "timestamp = None"),
         ("sample_data", 20, {"prev": ""}, "prev is not this one"),
         ("sample_data", 20, {"calibrated_sensor_token": "gone"}, "not in calibrated_sensor.json"),
         ("sample_data", 20, {"ego_pose_token": "gone"}, "not in ego_pose.json"),
-        ("sample_data", 20, {"filename": "../secret.jpg"}, "outside the dataroot"),
-        ("sample_data", 20, {"filename": "samples/\0"}, "outside the dataroot"),
         ("sample_data", 18, {"is_key_frame": False}, "no CAM_FRONT keyframe"),
         ("calibrated_sensor", 0, {"camera_intrinsic": []}, "without camera_intrinsic"),
         ("calibrated_sensor", 0, {"camera_intrinsic": [[0, 0, 0]] * 3}, "focal lengths"),
         ("calibrated_sensor", 0, {"rotation": [1, 1, 1, 1]}, "unit quaternion"),
         ("calibrated_sensor", 0, {"translation": [0, 0, -1]}, "above the ground"),
-        ("ego_pose", 5, {"rotation": [0, 0, 0, 0]}, "unit quaternion"),
         ("ego_pose", 5, {"translation": [1e300, 0, 0]}, "finite translation"),
         ("sample_annotation", 5, {"size": [1, 1, 0]}, "no box"),
-        ("scene", 0, {"log_token": "gone"}, "not in log.json"),
         ("map", 0, {"filename": "maps/gone.png"}, "gone.png: the map mask is missing"),
         ("map", 0, {"log_tokens": []}, "no map for the log"),
     ],
@@ -107,14 +89,3 @@ def test_a_missing_field_and_a_repeated_token(dataset):
     found = problems(dataset)
     assert "lacks 'width'" in found
     assert "was used before" in found
-
-
-def test_a_broken_mask(dataset):
-    mask = dataset / "maps" / "scene-0000007.png"
-    mask.write_bytes(mask.read_bytes()[:200])
-    assert "scene-0000007.png" in problems(dataset)
-
-
-def test_long_lists_are_cut():
-    assert grouped(map(str, range(5)), 3) == ["0", "1", "2", "... and 2 more"]
-    assert grouped(map(str, range(3)), 3) == ["0", "1", "2"]

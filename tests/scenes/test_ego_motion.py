@@ -119,16 +119,8 @@ def test_without_poses_a_video_starts_at_the_speed_that_it_shows(straight_video,
     assert (said.start.speed_mps, said.assumed_speed) == (3.0, False)
 
 
-def test_a_given_speed_sets_the_scale_and_so_the_height(straight_video, tmp_path):
-    video = copied(straight_video, tmp_path)
-    report = write_video_poses(video, Options(speed="14", horizontal_fov_rad=FOV, plot=False))
-    assert report.motion.speeds_mps.mean() == pytest.approx(14, rel=0.02)
-    assert report.motion.view.height_m == pytest.approx(2 * HEIGHT_M, rel=0.06)
-
-
-@pytest.mark.parametrize("rate", [0.2, -0.2])
-def test_turns_to_the_left_are_positive(rate, tmp_path):
-    frames = np.arange(49)
+def test_turns_to_the_left_are_positive(tmp_path):
+    rate, frames = 0.2, np.arange(49)
     rates = np.where((frames > 20) & (frames < 36), rate, 0.0)
     video = street_video(tmp_path / "turn.mp4", driven(4, 6.0, rates))
     motion = write_video_poses(video, Options(height_m=HEIGHT_M, horizontal_fov_rad=FOV, plot=False)).motion
@@ -157,14 +149,14 @@ def test_a_cut_is_found_and_no_clip_crosses_it(straight_video, tmp_path):
     assert keys == ["cut.mp4@0", "cut.mp4@37"]
 
 
-@pytest.mark.parametrize("kind", ["black", "ceiling", "text", "short", "portrait"])
+@pytest.mark.parametrize("kind", ["black", "ceiling", "text", "short"])
 def test_what_is_no_drive_is_named_and_nothing_is_written(kind, tmp_path, capsys):
     video = tmp_path / f"{kind}.mp4"
     noise = np.random.default_rng(0)
     if kind == "text":
         video.write_text("no video")
     else:
-        shape = (320, 180, 3) if kind == "portrait" else (180, 320, 3)
+        shape = (180, 320, 3)
         ceiling = cv2.GaussianBlur(noise.integers(90, 200, shape, np.uint8), (0, 0), 2)
         frames = [
             np.zeros(shape, np.uint8) if kind == "black" else np.roll(ceiling, 3 * index, axis=1)
@@ -196,13 +188,13 @@ def written(path, frames, fps=12, subtitles=()):
     return path
 
 
-@pytest.mark.parametrize("kind", ["4K", "portrait", "hood and text"])
+@pytest.mark.parametrize("kind", ["large", "portrait", "hood and text"])
 def test_odd_videos_of_a_drive_are_read(kind, tmp_path):
-    frames = list(street(driven(1.5 if kind == "4K" else 6, 7.0, 0.0)))
+    frames = list(street(driven(1.5 if kind == "large" else 4, 7.0, 0.0)))
     size, width = SIZE, SIZE[1]
-    if kind == "4K":
-        frames = [cv2.resize(frame, (3840, 2160), interpolation=cv2.INTER_CUBIC) for frame in frames]
-        size = (2160, 3840)
+    if kind == "large":
+        frames = [cv2.resize(frame, (1920, 1080), interpolation=cv2.INTER_CUBIC) for frame in frames]
+        size = (1080, 1920)
     elif kind == "portrait":
         frames = [cv2.resize(frame[:, 100:220], (360, 540), interpolation=cv2.INTER_CUBIC) for frame in frames]
         size, width = (540, 360), 120
@@ -220,26 +212,6 @@ def test_odd_videos_of_a_drive_are_read(kind, tmp_path):
     assert scene.camera.intrinsics.image_size == size
     assert scene.start.speed_mps == pytest.approx(7.0, rel=0.15)
     assert scene.log.images(0, 1, scene.camera.fitted((36, 64))).shape == (1, 36, 64, 3)
-
-
-@pytest.mark.parametrize("kind", ["black", "ceiling", "text", "short"])
-def test_train_mine_says_what_is_wrong_with_a_video(kind, tmp_path, capsys):
-    pytest.importorskip("accelerate")
-    video = tmp_path / f"{kind}.mp4"
-    if kind == "text":
-        video.write_text("no video")
-    else:
-        ceiling = cv2.GaussianBlur(np.random.default_rng(0).integers(90, 200, (90, 160, 3), np.uint8), (0, 0), 2)
-        count = 24 if kind == "short" else 100
-        dark = kind == "black"
-        written(video, [np.zeros_like(ceiling) if dark else np.roll(ceiling, 3 * n, axis=1) for n in range(count)])
-    assert main(["train", "mine", "--video", str(video), "--out", str(tmp_path / "run")]) == 2
-    said = capsys.readouterr()
-    assert video.name in said.out + said.err
-    wanted = {"text": "can be used", "short": "held out"}.get(kind, "cannot be")
-    assert wanted in said.out + said.err
-    assert not (tmp_path / "run/pipeline").exists()
-    assert not (tmp_path / "run/footage").exists()
 
 
 def test_a_clip_that_cannot_be_trusted_is_left_out_with_the_reason(straight_video, tmp_path, caplog):

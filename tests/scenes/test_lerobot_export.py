@@ -91,14 +91,6 @@ def test_our_importer_reads_it_back(exported, tmp_path):
     np.testing.assert_allclose(poses[:, 0], 9.0 * np.arange(len(poses)) / FPS, atol=1e-3)
 
 
-def test_more_episodes_than_a_file_holds(tmp_path, monkeypatch):
-    monkeypatch.setattr("longdwm_env.scenes.datasets.lerobot_export.EPISODES_A_FILE", 2)
-    export_lerobot((episode(1) for _ in range(5)), tmp_path / "set", ("a", "b"))
-    records = parquet.read_table(tmp_path / "set/meta/episodes/chunk-000/file-000.parquet").to_pylist()
-    assert [r["data/file_index"] for r in records] == [0, 0, 1, 1, 2]
-    assert import_drives("lerobot", tmp_path / "set", tmp_path / "back", None, None).drives == 5
-
-
 def test_what_fails_leaves_nothing(tmp_path):
     def drives():
         yield episode(1)

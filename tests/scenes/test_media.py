@@ -62,29 +62,12 @@ class TestPhotograph:
         assert image.dtype == np.uint8
         assert np.abs(image.astype(int) - int(grey[0, 0])).max() <= 1
 
-    def test_a_jpeg_without_suffix(self, tmp_path, camera):
-        cv2.imwrite(str(tmp_path / "a.jpg"), np.full((30, 40, 3), 90, np.uint8))
-        (tmp_path / "a.jpg").rename(tmp_path / "a")
-        assert open_scenes(tmp_path / "a").scene(0).log.images(0, 1, camera).mean() == pytest.approx(90, abs=1)
-
 
 class TestBadPhotographs:
     def test_huge_files_are_refused_unread(self, photo, monkeypatch):
         monkeypatch.setattr(pictures, "MAX_IMAGE_BYTES", 100)
         with pytest.raises(InvalidScene, match="at most 100"):
             open_scenes(photo)
-
-    def test_a_folder_called_jpg(self, tmp_path):
-        (tmp_path / "a.jpg").mkdir()
-        with pytest.raises(InvalidScene, match="no images or videos"):
-            open_scenes(tmp_path / "a.jpg")
-
-    def test_a_bad_one_in_a_folder_is_an_error_when_it_is_asked_for(self, tmp_path, photo, camera):
-        (photo.parent / "bad.jpg").write_bytes(b"\xff\xd8\xff")
-        source = open_scenes(photo.parent)
-        with pytest.raises(InvalidScene, match=r"bad\.jpg"):
-            source.scene(0)
-        assert source.scene(1).log.images(0, 1, camera).any()
 
     def test_a_picture_that_goes_away(self, photo, camera):
         scene = open_scenes(photo).scene(0)
@@ -110,14 +93,6 @@ class TestVideo:
         # The nearest of 30 frames a second, and one grey level of the codec's, half a frame.
         assert np.abs(shown - expected.clip(max=74)).max() <= 0.5 + 0.55
 
-    def test_any_order_gives_the_same_frames(self, make_video, camera):
-        log = open_scenes(make_video()).scene(0).log
-        whole = log.images(-12, 31, camera)
-        fresh = open_scenes(make_video("again.mp4")).scene(0).log
-        for first in (15, -3, 7, -12):
-            assert (fresh.images(first, 3, camera) == whole[first + 12 : first + 15]).all()
-        assert (log.images(-14, 3, camera) == whole[0]).all()
-
     def test_later_starts(self, make_video, camera):
         source = open_scenes(make_video(num_frames=110))
         assert [source.scene(i).key for i in range(len(source))] == ["drive.mp4", "drive.mp4@3.000"]
@@ -125,11 +100,6 @@ class TestVideo:
         assert frames_shown(source.scene(1).log.images(0, 1, camera)) == pytest.approx(90, abs=0.55)
         with pytest.raises(UnknownScene, match=r"drive\.mp4@1\.000, drive\.mp4@3\.000"):
             source.index_of_key("drive.mp4@2.000")
-
-    def test_a_short_clip_starts_at_its_first_frame(self, make_video, camera):
-        scene = open_scenes(make_video(num_frames=15)).scene(0)
-        assert (scene.log.num_past, scene.log.num_future) == (0, 6)
-        assert frames_shown(scene.log.images(0, 7, camera))[-1] == pytest.approx(14, abs=0.55)
 
     @pytest.mark.parametrize("name", ["drive.avi", "drive.mkv", "drive.mov", "drive.ts", "drive"])
     def test_containers(self, make_video, camera, name, tmp_path):
@@ -168,26 +138,6 @@ class TestVideo:
 
 
 class TestBadVideos:
-    def test_truncated_before_its_index(self, make_video):
-        path = make_video()
-        path.write_bytes(path.read_bytes()[:1500])
-        with pytest.raises(InvalidScene, match=r"drive\.mp4"):
-            open_scenes(path)
-
-    def test_truncated_after_its_index(self, make_video, camera, tmp_path):
-        path = make_video("drive.mkv", num_frames=150)
-        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.4)])
-        with pytest.warns(UserWarning, match=r"drive\.mkv is cut off"):
-            source = open_scenes(path)
-        log = source.scene(len(source) - 1).log
-        assert log.images(log.num_future, 1, camera).any()
-
-    @pytest.mark.parametrize("data", [b"", b"text", b"\0" * 5000])
-    def test_no_video(self, tmp_path, data):
-        (tmp_path / "a.mp4").write_bytes(data)
-        with pytest.raises(InvalidScene, match=r"a\.mp4"):
-            open_scenes(tmp_path)
-
     def test_sound_only(self, tmp_path):
         with av.open(str(tmp_path / "a.mp4"), "w") as container:
             stream = container.add_stream("aac", rate=44100)
@@ -197,10 +147,6 @@ class TestBadVideos:
             container.mux(stream.encode())
         with pytest.raises(InvalidScene, match="no video stream"):
             open_scenes(tmp_path / "a.mp4")
-
-    def test_without_frames(self, make_video):
-        with pytest.raises(InvalidScene, match=r"drive\.mp4"):
-            open_scenes(make_video(num_frames=0))
 
 
 class TestFolder:
@@ -238,19 +184,15 @@ class TestCameraFile:
         "entries",
         [
             "{",
-            "[]",
             {"fov": 1},
             {"intrinsics": {"fx_px": 1}},
             {"intrinsics": {**SIZED, "fx_px": -1}},
-            {"intrinsics": {**SIZED, "fx_px": "a"}},
             {"intrinsics": {**SIZED, "width_px": 500}},
-            {"intrinsics": {**SIZED, "height_px": 0}},
             {"intrinsics": SIZED, "horizontal_fov_rad": 1},
             {"horizontal_fov_rad": 4},
             {"horizontal_fov_rad": 1, "mounting": {"translation_m": [0, 0, -1]}},
             {"mounting": {"translation_m": [0, 0, 1]}},
             {"speed_mps": -1},
-            {"speed_mps": float("nan")},
             {"prompt": 3},
         ],
     )

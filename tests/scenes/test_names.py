@@ -10,8 +10,7 @@ import gymnasium as gym
 import pytest
 
 from longdwm_env.cli.data.data_sets import check
-from longdwm_env.errors import InvalidConfig, InvalidScene
-from longdwm_env.io.names import printable
+from longdwm_env.errors import InvalidScene
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.nuscenes.check import check_data
 from longdwm_env.training.data.videos import VideoClips
@@ -45,23 +44,6 @@ def test_any_name_is_opened_named_and_kept(tmp_path, name, capsys):
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert "\x1b" not in said
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_errors_print_whatever_they_name(tmp_path, name):
-    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name + b".jpg"))
-    path.write_bytes(b"no picture")
-    with pytest.raises(InvalidScene) as caught:
-        open_scenes(path)
-    str(caught.value).encode("utf-8")
-    assert "\x1b" not in str(caught.value)
-    (problem,) = check_data(path).problems
-    assert problem.isprintable()
-
-
-def test_lines_of_our_own_messages_stay():
-    assert str(InvalidConfig("one\n  two\tthree")) == "one\n  two\tthree"
-    assert printable("\x7f") == "\\x7f"
 
 
 class TestWhatIsNoFile:

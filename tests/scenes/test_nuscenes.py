@@ -11,7 +11,7 @@ from longdwm_env.errors import InvalidConfig, InvalidScene, UnknownScene
 from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.nuscenes.dataroot import prompt_from_description
 from longdwm_env.scenes.nuscenes.export import export_nuscenes
-from longdwm_env.types import ROAD_USER_CLASSES, Camera, RoadMap, SceneSource
+from longdwm_env.types import ROAD_USER_CLASSES, Camera
 
 from .tables import VERSION, edit
 
@@ -29,7 +29,7 @@ def devkit(shared_dataset):
 
 
 @pytest.fixture(scope="module")
-def source(shared_dataset) -> SceneSource:
+def source(shared_dataset):
     return open_scenes(shared_dataset)
 
 
@@ -44,51 +44,6 @@ def grey(images) -> np.ndarray:
 
 
 class TestDevkitOpensTheExport:
-    def test_poses_come_back(self, devkit, scene_truth):
-        ego, _ = scene_truth(49)
-        sample = devkit.get("sample", devkit.scene[0]["first_sample_token"])
-        token, count = sample["data"]["CAM_FRONT"], 0
-        while token:
-            data = devkit.get("sample_data", token)
-            pose = devkit.get("ego_pose", data["ego_pose_token"])
-            assert np.allclose(pose["translation"][:2] - offset_of(devkit, 0), ego[count, :2], atol=1e-6)
-            w, _, _, z = pose["rotation"]
-            assert np.isclose(2 * np.arctan2(z, w), ego[count, 2], atol=1e-9)
-            assert data["is_key_frame"] == (count % 6 == 0)
-            token, count = data["next"], count + 1
-        assert count == 49
-
-    def test_boxes_come_back(self, devkit, scene_truth):
-        _, actors = scene_truth(49)
-        sample = devkit.get("sample", devkit.scene[0]["first_sample_token"])
-        worst = 0.0
-        for keyframe in range(9):
-            frame = keyframe * 6
-            boxes = devkit.get_boxes(sample["data"]["CAM_FRONT"])
-            present = np.flatnonzero(np.isfinite(actors.poses[frame, :, 0]))
-            assert len(boxes) == len(present)
-            for index in present:
-                length, width, height = actors.sizes_m[index]
-                expected = [*(actors.poses[frame, index, :2] + offset_of(devkit, 0)), height / 2]
-                box = min(boxes, key=lambda box, at=expected: np.linalg.norm(box.center - at))
-                worst = max(worst, np.linalg.norm(box.center - expected))
-                assert np.allclose(box.wlh, (width, length, height))
-                assert np.isclose(box.orientation.yaw_pitch_roll[0], actors.poses[frame, index, 2], atol=1e-6)
-            sample = devkit.get("sample", sample["next"]) if sample["next"] else sample
-        assert worst < 1e-3
-
-    def test_it_lists_and_renders(self, devkit, tmp_path, capsys):
-        devkit.list_scenes()
-        assert "scene-0000007" in capsys.readouterr().out
-        sample = devkit.sample[2]
-        _, boxes, matrix = devkit.get_sample_data(sample["data"]["CAM_FRONT"])
-        assert boxes
-        assert matrix.shape == (3, 3)
-        devkit.render_sample_data(sample["data"]["CAM_FRONT"], out_path=str(tmp_path / "data.png"), verbose=False)
-        devkit.render_annotation(boxes[0].token, out_path=str(tmp_path / "box.png"))
-        devkit.render_sample_data(sample["data"]["LIDAR_TOP"], out_path=str(tmp_path / "lidar.png"), verbose=False)
-        assert all(cv2.imread(str(tmp_path / name)) is not None for name in ("data.png", "box.png", "lidar.png"))
-
     def test_its_own_tests_pass(self, devkit, dataset, monkeypatch):
         own = pytest.importorskip("nuscenes.tests.test_nuscenes", reason="this devkit comes without its tests")
         from nuscenes.tests.assert_download import verify_setup
@@ -99,21 +54,6 @@ class TestDevkitOpensTheExport:
         unittest.defaultTestLoader.loadTestsFromModule(own).run(result)
         assert (result.testsRun, result.errors, result.failures) == (1, [], [])
         verify_setup(devkit)
-
-    def test_the_mask_is_the_road(self, devkit, scene_truth):
-        record = devkit.get("map", devkit.get("log", devkit.scene[0]["log_token"])["map_token"])
-        ego, _ = scene_truth(49)
-        left = np.stack([-np.sin(ego[:, 2]), np.cos(ego[:, 2])], axis=1)
-        for aside, expected in ((0.0, True), (3.8, True), (-3.8, True), (4.2, False), (-4.2, False)):
-            points = ego[:, :2] + aside * left + offset_of(devkit, 0)
-            assert (record["mask"].is_on_mask(points[:, 0], points[:, 1]) == expected).all(), aside
-
-    def test_visibility_falls_behind_another_box(self, devkit):
-        # The truck stands 40 m along; the brief car passes behind or before it, the car ahead hides it at times.
-        levels = {a["visibility_token"] for a in devkit.sample_annotation}
-        assert levels <= {"1", "2", "3", "4"}
-        assert "4" in levels
-        assert sum(a["num_lidar_pts"] for a in devkit.sample_annotation) > 0
 
     def test_the_same_footage_gives_the_same_files(self, shared_dataset, make_clip, tmp_path):
         export_nuscenes([make_clip(7), make_clip(8, num_frames=37)], tmp_path / "again")
@@ -142,10 +82,6 @@ class TestExportIsWholeOrNotAtAll:
         with pytest.raises(InvalidConfig, match="differ"):
             export_nuscenes([make_clip(1), make_clip(1)], tmp_path / "out")
 
-    def test_frames_after_the_last_sample_are_left_out(self, tmp_path, make_clip):
-        export_nuscenes([make_clip(1, num_frames=17)], tmp_path / "out")
-        assert len(list((tmp_path / "out").rglob("*.jpg"))) == 13
-
 
 class TestScenes:
     def test_starts(self, source):
@@ -169,11 +105,6 @@ class TestScenes:
     def test_unknown_keys_list_what_exists(self, source, key):
         with pytest.raises(UnknownScene, match="scene-0000007"):
             source.index_of_key(key)
-
-    @pytest.mark.parametrize("index", [-1, 8])
-    def test_unknown_indices(self, source, index):
-        with pytest.raises(UnknownScene, match="0 to 7"):
-            source.scene(index)
 
     def test_the_start_moves_as_the_ego_did(self, source, devkit, scene_truth):
         start = source.scene(0).start
@@ -215,15 +146,6 @@ class TestScenes:
         assert brief[:13].all()
         assert not brief[13:].any()
         assert np.allclose(tracks.speeds_mps[:, order[0]], 12.0, atol=0.05)
-
-    def test_the_road_is_known_but_not_its_lanes(self, source):
-        scene = source.scene(0)
-        assert isinstance(scene.road_map, RoadMap)
-        poses = scene.log.ego_poses
-        assert scene.road_map.drivable(poses[:, :2]).all()
-        assert not scene.road_map.drivable(poses[:, :2] + 30).any()
-        assert not scene.road_map.drivable(np.array([[np.nan, 0], [np.inf, 1], [-1e9, 1e9]])).any()
-        assert np.isnan(scene.road_map.fit_lanes(poses).lateral_m).all()
 
     def test_the_mask_agrees_with_the_devkit(self, source, devkit):
         record = devkit.get("map", devkit.get("log", devkit.scene[0]["log_token"])["map_token"])
@@ -319,62 +241,9 @@ class TestOptionalParts:
 
 
 class TestBrokenDatasets:
-    @pytest.mark.parametrize("table", ["map", "sample_annotation"])
-    def test_a_missing_table_is_named(self, dataset, table):
-        (dataset / VERSION / f"{table}.json").unlink()
-        with pytest.raises(InvalidScene, match=f"{table}.json"):
-            open_scenes(dataset)
-
-    @pytest.mark.parametrize("text", ["", "[3]", '[{"token": 4}]', "[" * 100_000])
-    @pytest.mark.parametrize("table", ["sample_data", "scene"])
-    def test_a_broken_table_is_named(self, dataset, table, text):
-        (dataset / VERSION / f"{table}.json").write_text(text)
-        with pytest.raises(InvalidScene, match=table):
-            open_scenes(dataset).scene(0)
-
     def test_a_missing_image_is_named_before_anything_starts(self, dataset):
         image = sorted((dataset / "sweeps" / "CAM_FRONT").iterdir())[5]
         image.unlink()
         with pytest.raises(InvalidScene, match=image.name):
             open_scenes(dataset).scene(0)
         assert open_scenes(dataset).scene(1).key == "scene-0000008"
-
-    def test_a_truncated_image_is_named(self, dataset):
-        image = sorted((dataset / "samples" / "CAM_FRONT").iterdir())[2]
-        image.write_bytes(image.read_bytes()[:-400])
-        with pytest.raises(InvalidScene, match=image.name):
-            open_scenes(dataset).scene(0)
-
-    def test_a_missing_mask_is_named(self, dataset):
-        (dataset / "maps" / "scene-0000007.png").unlink()
-        with pytest.raises(InvalidScene, match=r"scene-0000007\.png"):
-            open_scenes(dataset)
-
-    @pytest.mark.parametrize(
-        ("table", "field", "value"),
-        [
-            ("ego_pose", "translation", [float("nan"), 0, 0]),
-            ("ego_pose", "rotation", [0, 0, 0, 0]),
-            ("ego_pose", "rotation", ["one", 0, 0, 0]),
-            ("calibrated_sensor", "camera_intrinsic", []),
-            ("calibrated_sensor", "translation", [0, 0, -3]),
-            ("sample_data", "timestamp", "soon"),
-            ("sample_data", "timestamp", 1e400),
-            ("sample_data", "filename", "../../etc/passwd"),
-            ("sample_data", "filename", "/etc/passwd"),
-            ("sample_data", "width", 7),
-            ("sample_annotation", "size", [1, 0, 1]),
-            ("sample", "scene_token", {}),
-        ],
-    )
-    def test_broken_records(self, dataset, table, field, value):
-        edit(dataset, table, lambda records: [record.update({field: value}) for record in records])
-        with pytest.raises(InvalidScene):
-            open_scenes(dataset).scene(0)
-
-    def test_scenes_without_files_can_be_skipped(self, dataset):
-        from longdwm_env.scenes.nuscenes.dataroot import NuScenesScenes
-
-        for image in (dataset / "samples" / "CAM_FRONT").glob("scene-0000007*"):
-            image.unlink()
-        assert NuScenesScenes(dataset, skip_missing=True).scene(0).key == "scene-0000008"

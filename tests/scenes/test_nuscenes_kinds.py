@@ -14,7 +14,7 @@ from longdwm_env.scenes import open_scenes
 from longdwm_env.scenes.nuscenes.check import check_data
 from longdwm_env.scenes.nuscenes.schema_tables import TABLES
 
-from .expansion import LOCATION, install_expansion, straight_expansion
+from .expansion import LOCATION, install_expansion
 
 pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
 
@@ -95,22 +95,6 @@ def test_a_damaged_map_expansion(dataset, change):
     both_say(dataset, f"{LOCATION}.json")
 
 
-def test_a_map_expansion_without_any_road(dataset):
-    """Opening takes it for no map at all, which the check says."""
-    path = install_expansion(dataset, VERSION, (0.0, 0.0, 0.0))
-    empty = straight_expansion(0.0, 0.0, 0.0)
-    for name in ("drivable_area", "lane", "lane_connector", "road_divider"):
-        empty[name] = []
-    path.write_text(json.dumps({**empty, "arcline_path_3": {}, "connectivity": {}}))
-    assert opening(dataset) == ""
-    assert f"{LOCATION}.json is empty" in found(dataset)
-
-
-def test_names_twice(dataset):
-    edit(dataset, "scene", lambda records: records[1].update(name=records[0]["name"]))
-    assert "several scenes are called 'scene-0000007'" in found(dataset)
-
-
 class TestSweeps:
     def test_missing_as_files(self, dataset):
         for image in (dataset / "sweeps" / "CAM_FRONT").glob("scene-0000007*"):
@@ -148,10 +132,7 @@ class TestSweeps:
         ("samples\\CAM_FRONT\\1.jpg", "backslashes"),
         ("../1.jpg", "outside the dataroot"),
         ("samples/../../1.jpg", "outside the dataroot"),
-        ("/etc/hostname", "outside the dataroot"),
-        ("C:\\windows\\1.jpg", "outside the dataroot"),
         ("\\\\server\\share\\1.jpg", "outside the dataroot"),
-        ("", "outside the dataroot"),
         ("maps/\0.png", "outside the dataroot"),
     ],
 )
@@ -160,14 +141,6 @@ def test_names_stay_below_the_dataroot(dataset, table, name, said):
     edit(dataset, table, lambda records: [record.update(filename=name) for record in records])
     assert said in found(dataset)
     assert opening(dataset)
-
-
-@pytest.mark.parametrize("name", [{"\x1f": 0}, 3, ["samples/1.jpg"], "samples\\1.jpg"])
-def test_a_name_that_is_no_text_or_another_system_s_is_told_with_the_dataroot(dataset, name):
-    edit(dataset, "sample_data", lambda records: records[0].update(filename=name))
-    assert "filename = " in found(dataset) or "backslashes" in found(dataset)
-    with pytest.raises(InvalidScene, match=r"/dataset\b"):
-        open_scenes(dataset).scene(0)
 
 
 def test_a_mask_outside_the_dataroot_is_not_read_though_it_is_there(dataset):
@@ -239,12 +212,6 @@ class TestInPart:
                 )
 
         return change
-
-    def test_nothing_that_is_whole(self, dataset):
-        for image in (dataset / "samples" / "CAM_FRONT").iterdir():
-            image.unlink()
-        with pytest.raises(InvalidScene, match="that are all there"):
-            NuScenesScenes(dataset, skip_missing=True)
 
     @pytest.mark.parametrize("table", TABLES)
     def test_a_missing_table_is_no_missing_scene(self, dataset, table):

@@ -65,14 +65,6 @@ def test_lines_run_along_a_lane_and_not_across_it(turn_rad):
     assert at_sides == pytest.approx((3.5 - LINE_M) / 2, abs=1e-3)
 
 
-def test_lines_follow_a_bend():
-    angles = np.linspace(0, np.pi / 2, 60)
-    lane = street(30 * np.column_stack([np.sin(angles), -np.cos(angles)]), 4.0)
-    corners = expansion_layout([], [lane], []).corners_m
-    radii = np.hypot(corners[..., 0], corners[..., 1]).mean(axis=1)
-    assert np.minimum(abs(radii - 28), abs(radii - 32)).max() < 0.1
-
-
 def test_dividers_of_roads_are_painted_last():
     lane = street([[x, 0] for x in range(51)], 4.0)
     divider = shapely.linestrings([[0, 2], [50, 2]])
@@ -80,7 +72,3 @@ def test_dividers_of_roads_are_painted_last():
     assert (np.diff(layout.kinds.astype(int)) >= 0).all()
     assert covered(layout, CENTRE_LINE, [[25, 2], [25, -2]]).tolist() == [True, False]
     assert covered(layout, LINE, [[25, 2], [25, -2], [25, 0]]).tolist() == [True, True, False]
-
-
-def test_an_empty_map_has_an_empty_layout():
-    assert expansion_layout([], [], []).corners_m.shape == (0, 4, 2)

@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pytest
 
@@ -36,12 +34,6 @@ def test_built_in_keys_are_exact(key):
         BuiltinScenes().index_of_key(key)
 
 
-@pytest.mark.parametrize("index", [-1, sys.maxsize])
-def test_built_in_indices_are_seeds(index):
-    with pytest.raises(UnknownScene):
-        BuiltinScenes().scene(index)
-
-
 def test_a_scene_and_a_list_of_scenes():
     one, two = scenes("one", "two")
     assert open_scenes(one).scene(0) is one
@@ -66,9 +58,3 @@ def test_anything_else_says_what_is_allowed(bad, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidScene, match=r"scenes|holds no images|Scene"):
         open_scenes(bad)
-
-
-def test_an_empty_folder(tmp_path):
-    (tmp_path / "notes.txt").write_text("nothing to see")
-    with pytest.raises(InvalidScene, match="no images or videos"):
-        open_scenes(tmp_path)

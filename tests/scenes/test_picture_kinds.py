@@ -57,13 +57,6 @@ def test_environments_and_the_check_see_it_upright_too(tmp_path, suffix):
     assert corners(observation["frames"][-1]) == "brwg"
 
 
-@pytest.mark.parametrize("note", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b""])
-def test_a_broken_note_says_nothing_about_the_pixels(tmp_path, note):
-    path = tmp_path / "noted.jpg"
-    four().save(path, exif=note)
-    assert corners(read_image(path)) == "rgbw"
-
-
 class TestColours:
     def test_cmyk(self, tmp_path):
         """Of JPEG as Photoshop writes it, inverted with Adobe's mark, and of TIFF."""
@@ -98,10 +91,6 @@ class TestColours:
         Image.new(mode, (8, 8), 3).save(tmp_path / "depth.tif")
         with pytest.raises(InvalidScene, match=r"depth\.tif has 32-bit values"):
             read_image(tmp_path / "depth.tif")
-
-    def test_sixteen_bits_of_a_ppm(self, tmp_path):
-        (tmp_path / "deep.pgm").write_bytes(b"P5 4 4 65535\n" + (200 * 257).to_bytes(2, "big") * 16)
-        assert (read_image(tmp_path / "deep.pgm") == 200).all()
 
     def test_the_first_frame_of_an_animation(self, tmp_path):
         other = Image.new("RGB", (60, 40), "black")

@@ -12,7 +12,7 @@ from longdwm_env.scenes.nuscenes.check import check_data
 
 
 @pytest.fixture
-def real_data(request) -> Path:
+def real_data(request):
     root = os.environ.get("LONGDWM_REAL_DATA")
     if not root:
         pytest.skip("LONGDWM_REAL_DATA does not name a folder with real driving data")

@@ -15,10 +15,10 @@ from longdwm_env.errors import InvalidConfig, InvalidScene
 from longdwm_env.geometry.camera import assumed_camera, forward_mounting, project_points
 from longdwm_env.geometry.layout import CENTRE_LINE, LAYOUT_RGB, ROAD, DrawnRoadMap, draw_layout
 from longdwm_env.scenes import Road, open_scenes
-from longdwm_env.scenes.made_roads import HorizonNotFoundWarning, SaidScenes, with_words
+from longdwm_env.scenes.made_roads import HorizonNotFoundWarning, with_words
 from longdwm_env.scenes.start_motion import ASSUMED_SPEED_MPS
 from longdwm_env.scenes.strip_road import StripRoad
-from longdwm_env.scenes.vanishing import turned_towards, vanishing_point
+from longdwm_env.scenes.vanishing import vanishing_point
 from longdwm_env.types import Camera, Intrinsics
 
 SIZE = (96, 144)
@@ -41,14 +41,6 @@ def street(tmp_path):
     path = tmp_path / "street.png"
     cv2.imwrite(str(path), picture[..., ::-1])
     return path, camera
-
-
-@pytest.mark.parametrize("curvature", [0.0, 0.01, -0.04])
-def test_places_and_along_are_inverse(curvature):
-    road, rng = strip(curvature), np.random.default_rng(0)
-    along, left = rng.uniform(-50, 50, 40), rng.uniform(-5, 9, 40)
-    back = road.along(road.places(along, left))
-    np.testing.assert_allclose(back, [along, left], atol=1e-9)
 
 
 @pytest.mark.parametrize("curvature", [0.0, 0.02, -0.02])
@@ -143,16 +135,6 @@ def test_the_camera_and_the_lane_are_found_in_the_picture(street):
     assert given.camera.mounting.translation_m[2] == 1.1
 
 
-def test_the_point_that_a_road_leads_to(street):
-    path, camera = street
-    picture = cv2.imread(str(path))[..., ::-1]
-    point = vanishing_point(picture)
-    true = project_points(camera, np.array([[1e5, 0.0, 0.0]]))[0][0]
-    assert [point.column * 480 - 0.5, point.row * 320 - 0.5] == pytest.approx(true.tolist(), abs=6)
-    turned = Camera(camera.intrinsics, turned_towards(point, camera.intrinsics, (1.7, 0.0, 1.4)))
-    np.testing.assert_allclose(project_points(turned, np.array([[1e5, 0.0, 0.0]]))[0][0], true, atol=6)
-
-
 def test_where_no_line_leads_anywhere_it_is_said(photo):
     with pytest.warns(HorizonNotFoundWarning, match="horizon="):
         open_scenes(photo, road="straight").scene(0)
@@ -195,11 +177,6 @@ def test_a_lane_keeper_drives_where_a_road_is_said_and_says_what_is_missing_else
         LaneKeeping(PolicyContext.of(plain)).reset(None, {})
 
 
-def test_a_source_of_ones_own_may_be_said_to_have_a_road(photo):
-    source = SaidScenes(open_scenes(photo), open_scenes(f"{photo}?road=straight&speed_mps=3").said)
-    assert source.scene(source.index_of_key(photo.name)).road_map is not None
-
-
 def test_cars_on_a_said_road_react_to_the_ego(street):
     from longdwm_env.models.conditioning.road_users import RoadUsers
     from longdwm_env.traffic.meanwhile import react
@@ -218,14 +195,6 @@ def test_cars_on_a_said_road_react_to_the_ego(street):
     in_the_way = np.tile([oncoming[0] - 20.0, free.poses[0, 1, 1], 0.0], (24, 1))
     braking = react(state, in_the_way, np.zeros(24)).tracks
     assert braking.speeds_mps[-1, 1] < 0.7 * free.speeds_mps[-1, 1], "it brakes for a car that stands in its lane"
-
-
-def test_the_documents_first_action_can_be_driven_from_a_photograph(photo):
-    env = gym.make("LongDWM-v0", world="warp", scenes=str(photo))
-    with pytest.warns(AssumedSpeedWarning):
-        env.reset(seed=0)
-    *_, info = env.step(np.array([[5, 0], [10, 0], [15, 0.2], [20, 0.5]], np.float32))
-    assert info["projection"]["distance_m"] < 1.0
 
 
 def test_without_a_camera_the_horizon_is_that_of_the_picture(street):

@@ -88,19 +88,6 @@ def test_colours_are_those_that_are_painted():
     assert np.median(compared) < 0.03
 
 
-def test_a_part_of_the_scenery_is_a_part_of_it():
-    seed = SEEDS["intersection"]
-    scene = builtin_scene(seed)
-    near, whole = told(seed, 60.0), told(seed, 1e6)
-    assert 0 < len(near.kinds) < len(whole.kinds)
-    distances = np.hypot(*(near.positions_m - scene.start.pose[:2]).T)
-    assert (distances < 60 + np.hypot(near.sizes_m[:, 0], near.sizes_m[:, 1]) / 2).all()
-    assert set(near.things.tolist()) <= set(whole.things.tolist())
-    assert 0 < len(near.ground_colours) < len(whole.ground_colours)
-    assert (whole.bases_m >= 0).all()
-    assert (whole.sizes_m > 0).all()
-
-
 def test_nothing_stands_on_the_road_below_the_height_of_a_bridge():
     for kind in ROAD_KINDS:
         layer = told(SEEDS[kind], 1e6)

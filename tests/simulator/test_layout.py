@@ -10,7 +10,6 @@ from longdwm_env.simulator.conditions import Conditions
 from longdwm_env.simulator.drawing.camera_picture import draw_frame
 from longdwm_env.simulator.roads.painted_map import PaintedRoadMap, road_layout
 from longdwm_env.simulator.roads.road_kinds import ROAD_KINDS, kind_of_seed, road_plan
-from longdwm_env.simulator.roads.road_map import LaneRoadMap
 from longdwm_env.simulator.scene import builtin_scene, default_camera, episode
 from longdwm_env.simulator.traffic.traffic_state import EGO, Traffic, ego_pose
 
@@ -58,15 +57,6 @@ def test_only_roads_of_two_directions_have_a_yellow_line():
     for kind in ("highway", "two-way"):
         layout = road_layout(road_plan(SEEDS[kind]))
         assert (layout.kinds == CENTRE_LINE).any() == (kind == "two-way")
-
-
-def test_built_in_scenes_know_their_layout_and_others_can_do_without():
-    scene = builtin_scene(2)
-    assert isinstance(scene.road_map, DrawnRoadMap)
-    assert not isinstance(LaneRoadMap(road_plan(2).table), DrawnRoadMap)
-    here = scene.road_map.layout(scene.start.pose[:2], 50.0)
-    assert here.shows_road(scene.start.pose)
-    assert 0 < len(here.kinds) < len(scene.road_map.layout(scene.start.pose[:2], 1e6).kinds)
 
 
 def seen(kind):

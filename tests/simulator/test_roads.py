@@ -6,13 +6,10 @@ from longdwm_env.simulator.roads.road_map import PAVED_MARGIN_M, LaneRoadMap
 from longdwm_env.simulator.scene import TEST_SEEDS_START, builtin_scene
 from longdwm_env.types import RoadMap
 
-SEEDS = (1, 2, 3)
-
 
 @pytest.mark.parametrize("kind", ROAD_KINDS)
-@pytest.mark.parametrize("seed", SEEDS)
-def test_lane_coordinates_round_trip(kind, seed):
-    table = road_plan(seed, kind).table
+def test_lane_coordinates_round_trip(kind):
+    table = road_plan(1, kind).table
     lanes, along = table.sample(15.0)
     lateral = np.linspace(-1.5, 1.5, len(lanes))
     found_along, found_lateral = table.local(table.position(lanes, along, lateral))
@@ -21,8 +18,7 @@ def test_lane_coordinates_round_trip(kind, seed):
     np.testing.assert_allclose(found_lateral[lanes, columns], lateral, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ROAD_KINDS)
-def test_lanes_agree_with_highway_env(kind):
+def test_lanes_agree_with_highway_env():
     from highway_env.road.lane import CircularLane, SineLane, StraightLane
     from highway_env.road.road import RoadNetwork
 
@@ -77,15 +73,6 @@ def test_the_wrong_side_of_the_road_is_far_from_ones_lane():
     assert road_map.fit_lanes(over).lateral_m[0] == pytest.approx(4.0, abs=0.05)
     turned = over + np.array([0, 0, np.pi])
     assert abs(road_map.fit_lanes(turned).lateral_m[0]) < 0.05
-
-
-def test_traffic_comes_from_the_left():
-    table = road_plan(4, "two-way").table
-    east = np.array([0])
-    left = table.position(east, np.array([10.0]), 4.0)
-    along, lateral = table.local(left)
-    cost, _ = table.mismatch(along, lateral, table.heading_at(east, np.array([10.0])) + np.pi)
-    assert cost.min() < 0.1
 
 
 @pytest.mark.parametrize("kind", ROAD_KINDS)

@@ -35,7 +35,7 @@ def later_part(trajectory, done):
     )
 
 
-@pytest.mark.parametrize("seed", SEEDS[:4])
+@pytest.mark.parametrize("seed", SEEDS[:2])
 def test_two_half_seconds_make_a_second(seed):
     world, state = SimulatorWorld(SIZE), begun(seed)
     trajectory = drive(state, seed)
@@ -88,12 +88,6 @@ def test_log_ends_where_the_world_begins():
     np.testing.assert_array_equal(frames[0], frames[1])
     with pytest.raises(ValueError, match="record ends"):
         scene.log.images(0, 2, camera)
-
-
-@pytest.mark.parametrize("size", [(96, 144), (200, 200), (480, 720)])
-def test_any_size_and_camera(size):
-    scene = builtin_scene(SEEDS[1])
-    assert scene.log.images(0, 1, scene.camera.fitted(size)).shape == (1, *size, 3)
 
 
 def test_frames_before_the_start_are_drawn_once_and_belong_to_who_asked(monkeypatch):

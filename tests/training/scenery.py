@@ -25,11 +25,7 @@ from longdwm_env.types import Camera, ImageSize, Intrinsics
 WEATHERS = ("Clear", "Foggy", "Rainy")
 
 NO_DROPS = OpenChoices(
-    warp_drop_ratio=0.0,
-    text_drop_ratio=0.0,
-    layout_drop_ratio=0.0,
-    last_frame_drop_ratio=0.0,
-    history_noise_max=0.0,
+    warp_drop_ratio=0.0, text_drop_ratio=0.0, layout_drop_ratio=0.0, last_frame_drop_ratio=0.0, history_noise_max=0.0
 )
 
 

@@ -1,16 +1,14 @@
 """What a training command needs is asked before it makes anything: packages, clips that are long enough, a place."""
 
-import subprocess
 import sys
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from longdwm_env.cli import extras, main, train
 from longdwm_env.cli.train import TrainOptions
-from longdwm_env.errors import FolderInUse, InvalidConfig, MissingDependency
+from longdwm_env.errors import InvalidConfig, MissingDependency
 from longdwm_env.io import files
 from longdwm_env.io.files import content_hash
 from longdwm_env.io.video import write_video
@@ -18,12 +16,8 @@ from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.nuscenes import NuScenesClips
 from longdwm_env.training.data.videos import VideoClips
-from longdwm_env.training.lengths import keyframes_needed
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace
-
-SETTINGS = debug().settings
-
 
 # Packages
 
@@ -58,9 +52,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     "part", ["mini", "codec", "coarse", "latents", "scorer", "estimate", "export --stage codec", "study --from RUN"]
 )
-def test_a_missing_package_is_said_before_anything_is_made(
-    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_package_is_said_before_anything_is_made(part, tmp_path, monkeypatch, capsys):
     hide(monkeypatch, "accelerate")
     size = [] if part.startswith("study") else ["--size", "debug"]
     told = refused(["train", *part.split(), *size, "--out", str(tmp_path / "run")], capsys)
@@ -68,9 +60,7 @@ def test_a_missing_package_is_said_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_tracker_that_is_not_installed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch, capsys):
     hide(monkeypatch, "tensorboard", "wandb")
     words = ["train", "codec", "--size", "debug", "--out", str(tmp_path / "run")]
     assert "needs tensorboard: pip install 'longdwm[train]'" in refused(words, capsys)
@@ -85,9 +75,7 @@ def test_a_tracker_that_is_not_installed_is_named(
 @pytest.mark.parametrize(
     ("field", "package", "extra"), [("optimizer.moments=8bit", "torchao", "large"), ("lora.rank=4", "peft", "train")]
 )
-def test_what_a_switch_needs_is_said_before_anything_is_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, field: str, package: str, extra: str
-) -> None:
+def test_what_a_switch_needs_is_said_before_anything_is_made(monkeypatch, tmp_path, field, package, extra):
     monkeypatch.setattr(extras, "is_installed", lambda name: name != package)
     options = TrainOptions(size="debug", out=tmp_path / "run", set=(field,))
     with pytest.raises(MissingDependency, match=rf"needs {package}: pip install 'longdwm\[{extra}\]'"):
@@ -95,26 +83,15 @@ def test_what_a_switch_needs_is_said_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
-def test_what_stages_need() -> None:
-    made = recipe("mini-simulator")
-    needed = {name: keyframes_needed(name, config, SETTINGS) for name, config in made.stages.items()}
-    assert (needed["coarse"], needed["sharpen"], needed["distill"]) == (13, 28, SETTINGS.keyframes)
-    assert needed["warp"] == SETTINGS.history_keyframes + 1
-    assert needed["codec"] == needed["fine"] == 2
-    # Without poses nothing is rolled, and without twins nothing switched.
-    assert keyframes_needed("sharpen", made.stage("sharpen"), SETTINGS, has_poses=False, has_twins=False) == 5
-    assert keyframes_needed("warp", made.stage("warp"), SETTINGS, has_poses=False) == 2
-
-
 @pytest.fixture
-def short_videos(tmp_path: Path) -> Path:
+def short_videos(tmp_path):
     """Two videos of four and two seconds."""
     for name, frames in (("one", 49), ("two", 25)):
         write_video(tmp_path / "videos" / f"{name}.mp4", [np.full((frames, 32, 48, 3), 90, np.uint8)])
     return tmp_path / "videos"
 
 
-def test_clips_that_are_too_short_are_refused_before_they_are_recorded(tmp_path: Path, short_videos: Path) -> None:
+def test_clips_that_are_too_short_are_refused_before_they_are_recorded(tmp_path, short_videos):
     options = TrainOptions(size="debug", out=tmp_path / "run", data=short_videos)
     with pytest.raises(
         InvalidConfig, match=r"has 5 keyframes \(4.1 s\): coarse needs 13 keyframes in one clip, 12.1 s"
@@ -125,49 +102,22 @@ def test_clips_that_are_too_short_are_refused_before_they_are_recorded(tmp_path:
     assert not (tmp_path / "run" / "footage").exists()
 
 
-def test_recording_says_what_clips_do_not_suffice_for(
-    tmp_path: Path, short_videos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recording_says_what_clips_do_not_suffice_for(tmp_path, short_videos, capsys):
     assert train.footage(TrainOptions(size="debug", out=tmp_path / "run", data=short_videos, workers=1)) == 0
     told = capsys.readouterr().err
     assert "do not suffice for all stages: coarse needs 13 keyframes" in told
     assert "codec" not in told
 
 
-def test_a_number_of_clips_is_the_simulators(tmp_path: Path, short_videos: Path) -> None:
+def test_a_number_of_clips_is_the_simulators(tmp_path, short_videos):
     with pytest.raises(InvalidConfig, match="counts the simulator's"):
         train.footage(TrainOptions(size="debug", out=tmp_path / "run", data=short_videos, clips=3))
-
-
-# Places
-
-
-def test_a_folder_where_a_policy_should_be_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is a folder" in refused(["train", "policy", "--out", str(tmp_path)], capsys)
-
-
-HOLDING = "import sys, time; from longdwm_env.io.files import one_writer\n"
-HOLDING += "with one_writer(sys.argv[1], lock=sys.argv[2]): print('held', flush=True); time.sleep(600)"
-
-
-def test_a_second_rebuild_is_told_who_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PATIENCE_S", 0.2)
-    words = [sys.executable, "-c", HOLDING, str(tmp_path / "run"), ".mini.lock"]
-    first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    try:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "held\n"
-        with pytest.raises(FolderInUse, match=f"process {first.pid}"):
-            train.mini(TrainOptions(size="debug", out=tmp_path / "run"))
-    finally:
-        first.kill()
-        first.wait()
 
 
 # Inputs
 
 
-def test_another_video_or_way_under_the_same_name_is_another_source(tmp_path: Path) -> None:
+def test_another_video_or_way_under_the_same_name_is_another_source(tmp_path):
     video, poses = tmp_path / "videos" / "drive.mp4", tmp_path / "videos" / "drive.json"
     write_video(video, [np.full((25, 32, 48, 3), 90, np.uint8)])
     poses.write_text('{"poses": ' + str([[0.5 * frame, 0, 0] for frame in range(25)]) + "}")
@@ -186,7 +136,7 @@ def test_another_video_or_way_under_the_same_name_is_another_source(tmp_path: Pa
         record_footage(VideoClips(video.parent, (32, 48)), tmp_path / "footage")
 
 
-def test_other_tables_or_pictures_under_the_same_name_are_another_dataset(tmp_path: Path) -> None:
+def test_other_tables_or_pictures_under_the_same_name_are_another_dataset(tmp_path):
     tables, pictures = tmp_path / "v1.0-own", tmp_path / "samples" / "CAM_FRONT"
     for folder in (tables, pictures):
         folder.mkdir(parents=True)
@@ -208,7 +158,7 @@ def test_other_tables_or_pictures_under_the_same_name_are_another_dataset(tmp_pa
     assert contents() != before
 
 
-def test_another_pipeline_to_start_from_is_refused(tmp_path: Path) -> None:
+def test_another_pipeline_to_start_from_is_refused(tmp_path):
     build(debug()).save_pretrained(str(tmp_path / "initial"))
     made, workspace = recipe("mini-simulator", "debug"), Workspace(tmp_path / "run")
     workspace.prepare(made, tmp_path / "initial")
@@ -219,9 +169,7 @@ def test_another_pipeline_to_start_from_is_refused(tmp_path: Path) -> None:
         workspace.prepare(made, tmp_path / "initial")
 
 
-def test_a_large_file_is_told_from_another_by_pieces_all_over_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_file_is_told_from_another_by_pieces_all_over_it(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "WHOLE_BYTES", 64)
     monkeypatch.setattr(files, "PIECES", 4)
     path, data = tmp_path / "drive.mp4", bytes(range(256))
@@ -235,3 +183,7 @@ def test_a_large_file_is_told_from_another_by_pieces_all_over_it(
     assert content_hash(path) == hashes[0]
     with pytest.raises(FileNotFoundError):
         content_hash(tmp_path / "nothing")
+
+
+def test_a_folder_where_a_policy_should_be_is_said_first(tmp_path, capsys):
+    assert "is a folder" in refused(["train", "policy", "--out", str(tmp_path)], capsys)

@@ -6,21 +6,14 @@ import pytest
 
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.models.presets import PRESETS
-from longdwm_env.training.config import (
-    DataConfig,
-    LoopConfig,
-    OptimizerConfig,
-    StageConfig,
-    as_json,
-    overridden,
-)
+from longdwm_env.training.config import DataConfig, LoopConfig, OptimizerConfig, StageConfig, as_json, overridden
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.recipes import RECIPES, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("size", ["full", "debug"])
-def test_recipes_are_complete(name: str, size: str) -> None:
+def test_recipes_are_complete(name, size):
     made = recipe(name, size)
     assert made.preset in PRESETS
     assert {"coarse", "fine", "warp", "distill", "ar-baseline"} <= set(made.stages)
@@ -29,7 +22,7 @@ def test_recipes_are_complete(name: str, size: str) -> None:
     assert (made.data.frames - 1) // 12 + 1 >= longest
 
 
-def test_the_full_size_recipe_is_the_papers_appendix_c() -> None:
+def test_the_full_size_recipe_is_the_papers_appendix_c():
     made = recipe("cogvideox-2b-nuscenes")
     for stage in ("coarse", "fine"):
         assert made.stage(stage).loop.steps == 10_000
@@ -42,14 +35,14 @@ def test_the_full_size_recipe_is_the_papers_appendix_c() -> None:
     assert settings.keyframes == 13
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_names_are_refused():
     with pytest.raises(InvalidConfig, match="mini-simulator"):
         recipe("maxi")
     with pytest.raises(InvalidConfig, match="no stage 'scorer'"):
         recipe("cogvideox-2b-nuscenes").stage("scorer")
 
 
-def test_fields_can_be_overridden_by_name() -> None:
+def test_fields_can_be_overridden_by_name():
     stage = StageConfig(LoopConfig(steps=10))
     changed = overridden(
         stage, {"loop.steps": "20", "optimizer.learning_rate": "1e-4", "use_warp": "false", "loop.precision": "bf16"}
@@ -78,18 +71,18 @@ def test_fields_can_be_overridden_by_name() -> None:
         ("loop.steps.x", "1", "no fields of its own"),
     ],
 )
-def test_bad_overrides_are_refused(path: str, value: str, message: str) -> None:
+def test_bad_overrides_are_refused(path, value, message):
     with pytest.raises(InvalidConfig, match=message):
         overridden(StageConfig(LoopConfig(steps=10)), {path: value})
 
 
-def test_fields_of_earlier_versions_are_passed_over_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_fields_of_earlier_versions_are_passed_over_and_said(caplog):
     stage = StageConfig(LoopConfig(steps=10))
     assert overridden(stage, {"choices.texture_weight": "2.5", "loop.steps": "20"}).loop.steps == 20
     assert "choices.texture_weight is no longer there" in caplog.text
 
 
-def test_configurations_check_themselves() -> None:
+def test_configurations_check_themselves():
     with pytest.raises(InvalidConfig, match="multiple"):
         LoopConfig(steps=1, batch_size=6, micro_batch_size=4)
     with pytest.raises(InvalidConfig, match="12 n \\+ 1"):
@@ -98,7 +91,7 @@ def test_configurations_check_themselves() -> None:
         Window(1, 1, self_rollout=True)
 
 
-def test_learning_rates_rise_and_fall() -> None:
+def test_learning_rates_rise_and_fall():
     late = OptimizerConfig(learning_rate=1.0, warmup_steps=10, schedule="late-decay", final_ratio=0.1)
     rates = [late.learning_rate_at(step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from longdwm_env.geometry.pose import relative_to
 from longdwm_env.io.video import write_video
 from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.conditioning.warped_pictures import clip_views, keyframe_views
-from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
 from longdwm_env.training.data.clip import BadClip, Clip, TooManyBadClips, twin_key
 from longdwm_env.training.data.encoded.encoding import encode_latents
-from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
+from longdwm_env.training.data.encoded.latents import LatentChoices
 from longdwm_env.training.data.footage import TWIN_SHARDS, Footage, blocks_of, record_footage
-from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
+from longdwm_env.training.data.nuscenes import split_scenes
 from longdwm_env.training.data.samplers import CoarseSampler, FineSampler
 from longdwm_env.training.data.shards import BadLimit
 from longdwm_env.training.data.shares import Share, batches_ahead
@@ -32,11 +30,9 @@ from longdwm_env.training.data.windows import Window
 
 from .scenery import PaintedRoad
 
-REAL_DRIVES = Path(os.environ.get("LONGDWM_REAL_DATA", "no-real-data")) / "kitti-nuscenes"
-
 
 @pytest.fixture(scope="module")
-def store(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
+def store(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("latents")
     return encode_latents(PaintedRoad(clips=3, frames=61), folder, pipeline, LatentChoices(keyframe_phases=3))
 
@@ -44,38 +40,7 @@ def store(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -
 # Footage
 
 
-def test_recorded_footage_is_the_source(tmp_path: Path) -> None:
-    source = PaintedRoad(clips=2, frames=25)
-    footage = record_footage(source, tmp_path / "footage")
-    assert len(footage) == 2
-    for index in range(2):
-        made, kept = source.clip(index), footage.clip(index)
-        assert np.array_equal(made.images, kept.images)
-        assert np.array_equal(made.poses, kept.poses)
-        assert (made.key, made.prompt, made.camera) == (kept.key, kept.prompt, kept.camera)
-        assert np.array_equal(made.labels["speed_mps"], kept.labels["speed_mps"])
-    assert np.array_equal(footage.images(1, [3, 20]), source.clip(1).images[[3, 20]])
-
-
-def test_recording_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    folder = tmp_path / "footage"
-    record_footage(PaintedRoad(clips=16, frames=13), folder)
-    shard = folder / "shard-00001.safetensors"
-    untouched, lost = (folder / "shard-00000.safetensors").stat().st_mtime_ns, shard.read_bytes()
-    shard.unlink()
-    footage = record_footage(PaintedRoad(clips=24, frames=13), folder)
-    assert len(footage) == 24
-    assert shard.read_bytes() == lost
-    assert (folder / "shard-00000.safetensors").stat().st_mtime_ns == untouched
-
-
-def test_footage_of_another_source_is_not_mixed_in(tmp_path: Path) -> None:
-    record_footage(PaintedRoad(clips=1, frames=13), tmp_path / "footage")
-    with pytest.raises(InvalidConfig, match="frames was 13 and is now 25"):
-        record_footage(PaintedRoad(clips=1, frames=25), tmp_path / "footage")
-
-
-def test_damaged_clips_are_skipped_up_to_the_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_clips_are_skipped_up_to_the_limit(tmp_path, caplog):
     footage = record_footage(PaintedRoad(clips=8, frames=13, bad=(2,)), tmp_path / "one")
     assert len(footage) == 7
     assert "damaged on purpose" in caplog.text
@@ -83,29 +48,16 @@ def test_damaged_clips_are_skipped_up_to_the_limit(tmp_path: Path, caplog: pytes
         record_footage(PaintedRoad(clips=8, frames=13, bad=(2, 5, 6)), tmp_path / "three", limit=BadLimit(0.2))
 
 
-def test_blocks_of_recorded_footage_go_by_its_shards(tmp_path: Path) -> None:
-    footage = record_footage(PaintedRoad(clips=16, frames=13, bad=(2,)), tmp_path / "footage")
-    assert blocks_of(footage) == [(0, list(range(7))), (1, list(range(7, 15)))]
-
-
 # Sources
 
 
-def test_simulator_clips_are_the_same_at_every_call() -> None:
-    source = SimulatorClips(2, (32, 48), frames=25)
-    first, again = source.clip(1), SimulatorClips(2, (32, 48), frames=25).clip(1)
-    assert np.array_equal(first.images, again.images)
-    assert np.array_equal(first.poses, again.poses)
-    assert {"speed_mps", "yaw_rate_radps", "lateral_m", "collided", "time_to_collision_s"} <= set(first.labels)
-
-
-def test_a_twin_is_the_same_drive_under_other_conditions(tmp_path: Path) -> None:
+def test_a_twin_is_the_same_drive_under_other_conditions(tmp_path):
     source = SimulatorClips(8, (32, 48), frames=25)
     twins = twins_of(source, 0.25)
     assert isinstance(twins, SimulatorClips)
     assert len(twins) == 8  # whole shards
     assert twins.description() == source.description()
-    for index in range(3):
+    for index in (2,):
         clip, twin = source.clip(index), twins.clip(index)
         assert twin.key == twin_key(clip.key)
         assert np.array_equal(clip.poses, twin.poses)
@@ -119,7 +71,7 @@ def test_a_twin_is_the_same_drive_under_other_conditions(tmp_path: Path) -> None
     assert twins_of(PaintedRoad(), 0.25) is None
 
 
-def test_twins_stand_behind_all_clips_in_the_same_folder(tmp_path: Path) -> None:
+def test_twins_stand_behind_all_clips_in_the_same_folder(tmp_path):
     clips, folder = PaintedRoad(clips=8, frames=13), tmp_path / "footage"
     record_footage(clips, folder, twins=clips)
     footage = record_footage(PaintedRoad(clips=16, frames=13), folder)
@@ -127,20 +79,13 @@ def test_twins_stand_behind_all_clips_in_the_same_folder(tmp_path: Path) -> None
     assert np.array_equal(footage.clip(16).images, clips.clip(0).images)
 
 
-def test_speeds_of_simulator_clips_fit_their_poses() -> None:
-    clip = SimulatorClips(1, (32, 48), frames=97).clip(0)
-    moved = np.linalg.norm(np.diff(clip.poses[:, :2], axis=0), axis=1) * 12
-    speeds = clip.labels["speed_mps"]
-    assert np.abs(moved - (speeds[1:] + speeds[:-1]) / 2).mean() < 0.3
-
-
-def test_seeds_kept_for_testing_are_never_trained_on() -> None:
+def test_seeds_kept_for_testing_are_never_trained_on():
     SimulatorClips(10, (32, 48), first_seed=999_990)
     with pytest.raises(InvalidConfig, match="kept for testing"):
         SimulatorClips(11, (32, 48), first_seed=999_990)
 
 
-def test_videos_are_cut_into_clips_with_their_poses(tmp_path: Path) -> None:
+def test_videos_are_cut_into_clips_with_their_poses(tmp_path):
     clip = PaintedRoad(clips=1, frames=49).clip(0)
     write_video(tmp_path / "drive.mp4", [np.repeat(np.repeat(clip.images, 2, 1), 2, 2)])
     (tmp_path / "drive.json").write_text(json.dumps({"poses": clip.poses.tolist()}))
@@ -153,18 +98,13 @@ def test_videos_are_cut_into_clips_with_their_poses(tmp_path: Path) -> None:
     assert np.allclose(second.poses, relative_to(clip.poses, clip.poses[0])[25 : 25 + len(second.images)], atol=1e-6)
 
 
-def test_a_video_without_poses_still_gives_clips(tmp_path: Path) -> None:
-    write_video(tmp_path / "drive.mp4", [PaintedRoad(clips=1, frames=25).clip(0).images])
-    assert VideoClips(tmp_path, (32, 48), frames=25).clip(0).poses is None
-
-
-def test_a_broken_video_is_a_bad_clip(tmp_path: Path) -> None:
+def test_a_broken_video_is_a_bad_clip(tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(BadClip):
         VideoClips(tmp_path, (32, 48), frames=25).clip(0)
 
 
-def test_splits_never_share_scenes() -> None:
+def test_splits_never_share_scenes():
     pytest.importorskip("nuscenes", reason="the official splits come with nuscenes-devkit")
     names = [f"scene-{n:04d}" for n in range(1, 1111)]
     train, val = split_scenes("train", names), split_scenes("val", names)
@@ -177,20 +117,10 @@ def test_splits_never_share_scenes() -> None:
         split_scenes("everything", names)
 
 
-@pytest.mark.skipif(not REAL_DRIVES.is_dir(), reason="LONGDWM_REAL_DATA names no folder with KITTI drives")
-def test_real_drives_in_nuscenes_form_give_clips_with_poses() -> None:
-    pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
-    source = NuScenesClips(REAL_DRIVES, (32, 48), frames=49, split="all")
-    clip = source.clip(0)
-    assert clip.images.shape == (49, 32, 48, 3)
-    assert clip.poses is not None
-    assert np.linalg.norm(clip.poses[-1, :2] - clip.poses[0, :2]) > 5
-
-
 # Latents
 
 
-def test_stored_latents_are_what_the_codec_says(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_stored_latents_are_what_the_codec_says(pipeline, store):
     clip = PaintedRoad(clips=3, frames=61).clip(1)
     images = images_from_uint8(clip.images)
     with torch.no_grad():
@@ -200,7 +130,7 @@ def test_stored_latents_are_what_the_codec_says(pipeline: LongDWMPipeline, store
     torch.testing.assert_close(store.tensor(1, "keyframes.1"), keyframes, atol=0.02, rtol=2e-3)
 
 
-def test_stored_warps_are_those_of_driving(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_stored_warps_are_those_of_driving(pipeline, store):
     clip, settings = PaintedRoad(clips=3, frames=61).clip(0), pipeline.settings
     ahead = relative_to(clip.poses[13:25], clip.poses[12])
     videos = clip_views(clip.images[12], clip.images[24], clip.camera, ahead, settings)
@@ -215,7 +145,7 @@ def test_stored_warps_are_those_of_driving(pipeline: LongDWMPipeline, store: Lat
     assert store.rows(0, "keyframe_views.0", 2).shape[:2] == (2, settings.warp_views[0] - settings.road_layout)
 
 
-def test_batches_name_the_stored_views(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_batches_name_the_stored_views(pipeline, store):
     coarse = CoarseSampler(store, [Window(2, 1)], seed=0).at([(0, 0, 1)], Window(2, 1), [0])
     views = store.rows(0, "keyframe_views.0", 2)[:1]
     assert torch.equal(coarse.warp[0], views[:, 0])
@@ -229,38 +159,16 @@ def test_batches_name_the_stored_views(pipeline: LongDWMPipeline, store: LatentS
             assert (found is None and view is None) or torch.equal(found, view)
 
 
-@pytest.mark.parametrize("matched", [False, True])
-def test_without_a_backward_warp_there_is_no_last_view(
-    pipeline: LongDWMPipeline, store: LatentStore, matched: bool
-) -> None:
-    fine = FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 1)], [0])
-    fine = replace(fine, matched=matched, warps=fine.warps[:, [0, 2] if matched else [0]])
-    told = fine.views(with_last=True, with_layout=False)
-    assert told["warp_last"] is None
-    assert (told["between"] is not None) == matched
-
-
-def test_latents_of_another_codec_are_noticed(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_latents_of_another_codec_are_noticed(pipeline, store):
     store.check_codec(pipeline)
     other = build(debug(), seed=1)
-    with pytest.raises(InvalidConfig, match="another codec"):
-        store.check_codec(other)
+    moved = build(debug())
+    moved.vae.fit_statistics(PaintedRoad(clips=1, frames=13).clip(0).images)
+    for each in (other, moved):
+        with pytest.raises(InvalidConfig, match="another codec"):
+            store.check_codec(each)
     with pytest.raises(InvalidConfig, match="codec was"):
         encode_latents(PaintedRoad(clips=3, frames=61), store.folder, other, LatentChoices(keyframe_phases=3))
-
-
-def test_a_codec_with_other_statistics_is_another_codec(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    other = build(debug())
-    other.vae.fit_statistics(PaintedRoad(clips=1, frames=13).clip(0).images)
-    with pytest.raises(InvalidConfig, match="another codec"):
-        store.check_codec(other)
-
-
-def test_encoding_goes_on_where_it_stopped(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
-    folder = tmp_path / "latents"
-    encode_latents(PaintedRoad(clips=16, frames=13), folder, pipeline)
-    (folder / "shard-00000.safetensors").unlink()
-    assert len(encode_latents(PaintedRoad(clips=16, frames=13), folder, pipeline)) == 16
 
 
 class Watched(PaintedRoad):
@@ -277,7 +185,7 @@ class Watched(PaintedRoad):
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_several_processes_encode_what_one_does(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+def test_several_processes_encode_what_one_does(pipeline, tmp_path):
     source = Watched(clips=10, frames=25, bad=(9,), log=tmp_path / "processes")
     assert len(blocks_of(source)) == 2
     alone = encode_latents(source, tmp_path / "alone", pipeline)
@@ -293,7 +201,7 @@ def test_several_processes_encode_what_one_does(pipeline: LongDWMPipeline, tmp_p
             torch.testing.assert_close(shared.tensor(clip, name), alone.tensor(clip, name), rtol=1e-2, atol=1e-3)
 
 
-def test_a_split_does_not_change_when_the_store_grows(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+def test_a_split_does_not_change_when_the_store_grows(pipeline, tmp_path):
     folder = tmp_path / "latents"
     few = encode_latents(PaintedRoad(clips=24, frames=13), folder, pipeline).split(0.2)
     many = encode_latents(PaintedRoad(clips=32, frames=13), folder, pipeline).split(0.2)
@@ -306,7 +214,7 @@ def test_a_split_does_not_change_when_the_store_grows(pipeline: LongDWMPipeline,
 # Batches
 
 
-def test_processes_share_the_samples_of_one() -> None:
+def test_processes_share_the_samples_of_one():
     one = Share(total=8, micro=8)
     two = [Share(total=8, micro=2, rank=rank, processes=2) for rank in range(2)]
     dealt = [count for share in two for part in range(share.accumulation) for count in share.counts(3, part)]
@@ -315,7 +223,7 @@ def test_processes_share_the_samples_of_one() -> None:
         Share(total=8, micro=3)
 
 
-def test_batches_come_in_order_from_any_step(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_batches_come_in_order_from_any_step(pipeline, store):
     sampler = FineSampler(store, pipeline.codec.last_frames(13), seed=0)
     share = Share(total=4, micro=2)
     from_start = batches_ahead(sampler.batch, share, 0)
@@ -324,7 +232,7 @@ def test_batches_come_in_order_from_any_step(pipeline: LongDWMPipeline, store: L
     assert next(batches_ahead(sampler.batch, share, 2)).counts == (8, 9)
 
 
-def test_unreadable_pictures_are_reported(tmp_path: Path) -> None:
+def test_unreadable_pictures_are_reported(tmp_path):
     footage = record_footage(PaintedRoad(clips=1, frames=13), tmp_path / "footage")
     path = tmp_path / "footage" / "shard-00000.safetensors"
     data = bytearray(path.read_bytes())

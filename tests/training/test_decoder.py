@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,7 +24,7 @@ STEPS = 24
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory) -> Workspace:
+def workspace(tmp_path_factory):
     made, workspace = recipe("cogvideox-2b-nuscenes", "debug"), Workspace(tmp_path_factory.mktemp("decoder"))
     workspace.prepare(made)
     size = workspace.load().settings.image_size
@@ -33,7 +32,7 @@ def workspace(tmp_path_factory) -> Workspace:
     return workspace
 
 
-def test_it_learns_what_the_autoencoder_shows_and_the_pipeline_uses_it(workspace: Workspace) -> None:
+def test_it_learns_what_the_autoencoder_shows_and_the_pipeline_uses_it(workspace):
     made = recipe("cogvideox-2b-nuscenes", "debug")
     config = made.stage("decoder")
     loop = replace(
@@ -58,15 +57,7 @@ def test_it_learns_what_the_autoencoder_shows_and_the_pipeline_uses_it(workspace
     assert pipeline.codec.small_decoder.config.widths in ([32, 19, 13, 13], (32, 19, 13, 13))
 
 
-def test_only_the_large_autoencoder_gets_one(tmp_path: Path) -> None:
-    made, mini = recipe("mini-simulator", "debug"), Workspace(tmp_path)
-    mini.prepare(made)
-    config = recipe("cogvideox-2b-nuscenes", "debug").stage("decoder")
-    with pytest.raises(InvalidConfig, match="takes the place of CogVideoX's"):
-        decoder(Ingredients(STAGES["decoder"], config, made, mini, mini.load()))
-
-
-def test_samples_are_squares_of_segments_and_keyframes(workspace: Workspace) -> None:
+def test_samples_are_squares_of_segments_and_keyframes(workspace):
     store = LatentStore(workspace.latents)
     sampler = DecoderSampler(store, DecoderChoices(crop=6, border=1, keyframe_share=0.5), seed=0)
     kinds = set()
@@ -84,3 +75,11 @@ def test_samples_are_squares_of_segments_and_keyframes(workspace: Workspace) -> 
     assert torch.equal(same, sampler.batch(3, (6,)).latents)
     with pytest.raises(InvalidConfig, match="leaves nothing"):
         DecoderChoices(crop=4, border=2)
+
+
+def test_only_the_large_autoencoder_gets_one(tmp_path):
+    made, mini = recipe("mini-simulator", "debug"), Workspace(tmp_path)
+    mini.prepare(made)
+    config = recipe("cogvideox-2b-nuscenes", "debug").stage("decoder")
+    with pytest.raises(InvalidConfig, match="takes the place of CogVideoX's"):
+        decoder(Ingredients(STAGES["decoder"], config, made, mini, mini.load()))

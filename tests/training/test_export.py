@@ -4,7 +4,6 @@ import importlib.util
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,10 +16,8 @@ from longdwm_env.training.data.windows import Window
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.scaling.lora import LoraChoices
 from longdwm_env.training.stage_list import STAGES
-from longdwm_env.training.stages import export, prepare_latents, run_stage
-from longdwm_env.training.workspace import Workspace, trained_with_warp
-
-from .scenery import PaintedRoad
+from longdwm_env.training.stages import export, run_stage
+from longdwm_env.training.workspace import Workspace
 
 MADE = recipe("cogvideox-2b-nuscenes", "debug")
 
@@ -34,22 +31,14 @@ def short(stage: str, steps: int = 1, **changed: object) -> Recipe:
     return replace(MADE, stages={**MADE.stages, stage: chosen})
 
 
-@pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workspace = Workspace(tmp_path_factory.mktemp("exported"))
-    workspace.prepare(MADE)
+@pytest.fixture
+def workspace(encoded, tmp_path):
+    workspace = Workspace(shutil.copytree(encoded, tmp_path / "mine"))
     pipeline = workspace.load()
     settings = replace(pipeline.settings, guidance_scale=2.0, coarse_steps=9, fine_steps=8)
     pipeline.register_to_config(settings=settings.to_json())
     pipeline.save_pretrained(workspace.pipeline)
-    prepare_latents(MADE, workspace, PaintedRoad(clips=1, frames=37, image_size=settings.image_size))
-    return workspace.root
-
-
-@pytest.fixture
-def workspace(encoded: Path, tmp_path: Path) -> Workspace:
-    shutil.copytree(encoded, tmp_path / "mine")
-    return Workspace(tmp_path / "mine")
+    return workspace
 
 
 def weights(workspace: Workspace, component: str = "fine") -> dict[str, torch.Tensor]:
@@ -73,7 +62,7 @@ def run(workspace: Workspace, stage: str, steps: int = 1, **changed: object) -> 
     assert run_stage(short(stage, steps, **changed), stage, workspace, device="cpu").finished
 
 
-def test_a_teacher_comes_back_with_its_steps_and_guidance_and_the_student_with_its_own(workspace: Workspace) -> None:
+def test_a_teacher_comes_back_with_its_steps_and_guidance_and_the_student_with_its_own(workspace):
     run(workspace, "warp")
     teacher = weights(workspace)
     run(workspace, "few-steps-coarse")
@@ -95,7 +84,7 @@ def test_a_teacher_comes_back_with_its_steps_and_guidance_and_the_student_with_i
     assert drawn_in(workspace) == (2, debug_cogvideox().settings.fine_steps, 3.0)
 
 
-def test_a_finished_stage_that_is_run_again_leaves_what_later_ones_made(workspace: Workspace) -> None:
+def test_a_finished_stage_that_is_run_again_leaves_what_later_ones_made(workspace):
     run(workspace, "fine")
     run(workspace, "few-steps-fine")
     student = weights(workspace)
@@ -108,16 +97,7 @@ def test_a_finished_stage_that_is_run_again_leaves_what_later_ones_made(workspac
     assert drawn_in(workspace) == (9, 8, 2.0)
 
 
-def test_whether_warps_were_seen_is_noted_with_what_is_exported(workspace: Workspace) -> None:
-    run(workspace, "fine")
-    assert trained_with_warp(workspace.pipeline) == {"fine": False}
-    run(workspace, "warp")
-    assert trained_with_warp(workspace.pipeline) == {"fine": True}
-    export("fine", workspace)
-    assert trained_with_warp(workspace.pipeline) == {"fine": False}
-
-
-def test_few_steps_come_last(workspace: Workspace) -> None:
+def test_few_steps_come_last(workspace):
     run(workspace, "fine")
     run(workspace, "few-steps-fine")
     for stage in ("warp", "distill"):
@@ -130,7 +110,7 @@ def test_few_steps_come_last(workspace: Workspace) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
-def test_low_rank_changes_are_those_of_what_training_began_with(workspace: Workspace, tmp_path: Path) -> None:
+def test_low_rank_changes_are_those_of_what_training_began_with(workspace, tmp_path):
     """Exported on the way and gone on with, or put back after few steps: merged once, into their own base."""
     lora, begun = LoraChoices(rank=2), weights(workspace)
     shutil.copytree(workspace.root, tmp_path / "whole")

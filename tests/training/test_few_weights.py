@@ -4,7 +4,6 @@ import importlib.util
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,18 +15,15 @@ from longdwm_env.training.config import OptimizerConfig, StageConfig, overridden
 from longdwm_env.training.recipes import recipe
 from longdwm_env.training.scaling import lora, optimizers
 from longdwm_env.training.scaling.lora import OWN_MODULES, LoraChoices
-from longdwm_env.training.stages import prepare_latents, run_stage
+from longdwm_env.training.stages import run_stage
 from longdwm_env.training.workspace import Workspace
-
-from .scenery import PaintedRoad
 
 MADE = recipe("cogvideox-2b-nuscenes", "debug")
 SWITCHES = {
-    "lora": ("lora.rank=4", "lora.alpha=8"),
+    "lora": ("lora.rank=4", "lora.alpha=8", "loop.attention=math"),
     "8bit": ("optimizer.moments=8bit",),
-    "switches": ("loop.attention=math",),
 }
-NEEDED = {"lora": "peft", "8bit": "torchao", "switches": "torch"}
+NEEDED = {"lora": "peft", "8bit": "torchao"}
 
 
 def config(kind: str, steps: int) -> StageConfig:
@@ -36,24 +32,13 @@ def config(kind: str, steps: int) -> StageConfig:
     return overridden(MADE.stage("fine"), dict(pairs))
 
 
-@pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workspace = Workspace(tmp_path_factory.mktemp("encoded"))
-    workspace.prepare(MADE)
-    size = workspace.load().settings.image_size
-    prepare_latents(MADE, workspace, PaintedRoad(clips=2, frames=25, image_size=size))
-    return workspace.root
-
-
 def losses(workspace: Workspace) -> list[float]:
     lines = (workspace.stage("fine") / "losses.jsonl").read_text().splitlines()
     return [json.loads(line)["loss"] for line in lines]
 
 
 @pytest.mark.parametrize("kind", SWITCHES)
-def test_a_stage_with_it_learns_resumes_exactly_and_exports(
-    kind: str, encoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stage_with_it_learns_resumes_exactly_and_exports(kind, encoded, tmp_path, monkeypatch):
     if importlib.util.find_spec(NEEDED[kind]) is None:
         pytest.skip(f"{NEEDED[kind]} is not installed")
     if kind == "8bit":
@@ -87,7 +72,7 @@ def test_a_stage_with_it_learns_resumes_exactly_and_exports(
         assert all(tensor.dtype == torch.uint8 for tensor in codes)
 
 
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_installed_is_named(monkeypatch):
     for module in (lora, optimizers):
         monkeypatch.setattr(module, "is_installed", lambda package: False)
     with pytest.raises(MissingDependency, match=r"longdwm\[train\]"):

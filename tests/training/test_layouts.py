@@ -1,7 +1,6 @@
 """The road's layout on its way from a source to what the Coarse model is told: the right one at each keyframe."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,20 +12,16 @@ from longdwm_env.geometry.layout import draw_layout
 from longdwm_env.models.codec.video_codec import images_from_uint8
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
-from longdwm_env.simulator.roads.painted_map import road_layout
-from longdwm_env.simulator.scene import episode
 from longdwm_env.training.data.clip import Clip, twin_key
 from longdwm_env.training.data.encoded.encoding import encode_latents
-from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
-from longdwm_env.training.data.footage import record_footage
-from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler, FineSampler
-from longdwm_env.training.data.simulator_footage import SimulatorClips
+from longdwm_env.training.data.encoded.latents import LatentChoices
+from longdwm_env.training.data.samplers import CoarseSampler, FineSampler
 from longdwm_env.training.data.windows import Window
 from longdwm_env.training.losses.coarse_objective import CoarseObjective
 from longdwm_env.training.losses.objective import NoiseChoices
 from longdwm_env.training.losses.self_rollout import Rollout, roll_history
 
-from .scenery import NO_DROPS, PaintedRoad, fine_objective, shaken, street
+from .scenery import NO_DROPS, PaintedRoad, fine_objective, shaken
 
 FRAMES = 97
 
@@ -40,14 +35,14 @@ class Source(PaintedRoad):
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
+def pipeline():
     made = shaken(build(debug()))
     assert made.settings.road_layout
     return made
 
 
 @pytest.fixture(scope="module")
-def store(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
+def store(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("latents")
     source = Source(clips=3, frames=FRAMES, mapped=(0,))
     return encode_latents(source, folder, pipeline, LatentChoices(keyframe_phases=3))
@@ -75,16 +70,7 @@ def objective(pipeline: LongDWMPipeline, use_warp: bool = True, **choices: float
     )
 
 
-def test_footage_keeps_the_map(tmp_path: Path) -> None:
-    source = PaintedRoad(clips=2, frames=13, mapped=(1,))
-    footage = record_footage(source, tmp_path / "footage")
-    assert footage.clip(0).layout is None
-    kept, made = footage.clip(1).layout, street(1)
-    assert np.array_equal(kept.corners_m, made.corners_m)
-    assert np.array_equal(kept.kinds, made.kinds)
-
-
-def test_each_new_keyframe_is_told_the_road_as_it_is_there(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_each_new_keyframe_is_told_the_road_as_it_is_there(pipeline, store):
     clip, window = Source(clips=3, frames=FRAMES, mapped=(0,)).clip(0), Window(2, 2)
     sampler = CoarseSampler(store, [window], seed=0)
     for phase, offset in enumerate((0, 4, 8)):
@@ -101,26 +87,7 @@ def test_each_new_keyframe_is_told_the_road_as_it_is_there(pipeline: LongDWMPipe
     assert set(ends) == {0.0, 1.0}
 
 
-def test_a_clip_without_a_map_is_told_so_beside_one_with_a_map(store: LatentStore) -> None:
-    window = Window(1, 1)
-    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0), (1, 0, 0)], window, [0, 1])
-    assert batch.layout_mask.tolist() == [[1.0], [0.0]]
-    assert batch.layout[0].any()
-    assert not batch.layout[1].any()
-    moved = batch.to("cpu")
-    assert torch.equal(moved.layout, batch.layout)
-
-
-def test_a_switched_sample_keeps_its_road(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    """Twins drive on the same road; the layout is of the keyframe to be made, whatever was seen before."""
-    window, counts = Window(2, 1, prompt_switched=True), list(range(8))
-    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)] * len(counts), window, counts)
-    assert torch.equal(
-        batch.layout[:, 0], store.rows(0, "keyframe_layout.0", slice(2, 3)).expand_as(batch.layout[:, 0])
-    )
-
-
-def test_a_rolled_window_is_told_each_keyframe_s_own_road(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_a_rolled_window_is_told_each_keyframe_s_own_road(pipeline, store):
     window = Window(1, 4, self_rollout=True)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0), (1, 0, 0)], window, [0, 1])
     model, seen = pipeline.coarse_model, []
@@ -138,30 +105,7 @@ def test_a_rolled_window_is_told_each_keyframe_s_own_road(pipeline: LongDWMPipel
     assert torch.equal(told.warp[:, -1, -1], batch.layout[:, 3])
 
 
-def test_distillation_tells_the_student_the_road(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    batch = DistillSampler(store, pipeline.codec.last_frames(13), seed=0, keyframes=5).batch(0, list(range(6))).coarse
-    assert batch.layout.shape == batch.warp.shape
-    told = batch.views(with_layout=True)
-    assert torch.equal(told["layout"], batch.layout)
-    assert "layout" not in batch.views(with_layout=False)
-
-
-def test_the_layout_is_left_out_as_often_as_asked(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    window, counts = Window(1, 1), list(range(200))
-    batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)] * len(counts), window, counts)
-    always = objective(pipeline).conditioning(batch).warp_mask
-    assert always.min() == 1
-    never = objective(pipeline, layout_drop_ratio=1.0).conditioning(batch).warp_mask
-    assert never[..., -1].max() == 0
-    assert never[..., :-1].min() == 1
-    some = objective(pipeline, layout_drop_ratio=0.3).conditioning(batch).warp_mask[:, -1, -1]
-    assert 1 - some.mean() == pytest.approx(0.3, abs=0.1)
-    # Which samples is independent of which lose their warp.
-    both = objective(pipeline, layout_drop_ratio=0.3, warp_drop_ratio=0.3).conditioning(batch).warp_mask[:, -1]
-    assert len({tuple(row) for row in both[:, [0, -1]].tolist()}) == 3
-
-
-def test_without_warp_guidance_nothing_tells_the_trajectory(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_without_warp_guidance_nothing_tells_the_trajectory(pipeline, store):
     """The layout is seen from the new pose, so it goes with the warp."""
     window = Window(2, 1)
     batch = CoarseSampler(store, [window], seed=0).at([(0, 0, 0)], window, [0])
@@ -172,7 +116,7 @@ def test_without_warp_guidance_nothing_tells_the_trajectory(pipeline: LongDWMPip
     assert guided(batch)[0] != guided(replace(batch, layout=batch.layout + 1))[0]
 
 
-def test_models_that_know_no_layout_train_on_clips_with_a_map(tmp_path: Path) -> None:
+def test_models_that_know_no_layout_train_on_clips_with_a_map(tmp_path):
     config = debug()
     coarse, fine = (
         replace(model, layout_view=False, warp_views=model.warp_views - 1) for model in (config.coarse, config.fine)
@@ -188,7 +132,7 @@ def test_models_that_know_no_layout_train_on_clips_with_a_map(tmp_path: Path) ->
         assert torch.isfinite(one(samples)[0])
 
 
-def test_segments_are_told_the_road_as_it_passes_by(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_segments_are_told_the_road_as_it_passes_by(pipeline, store):
     clip = Source(clips=3, frames=FRAMES, mapped=(0,)).clip(0)
     batch = FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 2), (1, 2)], [0, 1])
     assert clip.layout is not None
@@ -209,26 +153,7 @@ def test_segments_are_told_the_road_as_it_passes_by(pipeline: LongDWMPipeline, s
         assert store.rows(0, "segment_layout_mask", interval).tolist() == [shows[end] for end in ends]
 
 
-def test_without_warp_guidance_segments_tell_no_trajectory(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    batch = FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 2)], [0])
-    other = replace(batch, layout=batch.layout + 1, warps=batch.warps + 1, motion=batch.motion + 1)
-    blind = fine_objective(pipeline, use_warp=False, layout_drop_ratio=0.5)
-    assert blind(batch)[0] == blind(other)[0]
-    guided, beside = fine_objective(pipeline), replace(batch, layout=batch.layout + 1)
-    assert guided(batch)[0] != guided(beside)[0]
-    dropped = fine_objective(pipeline, layout_drop_ratio=1.0)
-    assert dropped(batch)[0] == dropped(beside)[0]
-
-
-def test_clips_without_poses_train_a_model_that_knows_layouts(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
-    source = Source(clips=1, frames=37, with_poses=False, mapped=(0,))
-    store = encode_latents(source, tmp_path / "latents", pipeline)
-    batch = CoarseSampler(store, [Window(1, 1)], seed=0).batch(0, [0])
-    assert batch.layout is None
-    assert torch.isfinite(objective(pipeline, use_warp=False, layout_drop_ratio=0.5)(batch)[0])
-
-
-def test_samples_carry_the_map_in_the_frame_of_their_picture(pipeline: LongDWMPipeline) -> None:
+def test_samples_carry_the_map_in_the_frame_of_their_picture(pipeline):
     source = PaintedRoad(clips=2, frames=37, mapped=(0,))
     clip = source.clip(0)
     mapped, bare = samples_from(source, 2, 24, first=12)
@@ -240,13 +165,3 @@ def test_samples_carry_the_map_in_the_frame_of_their_picture(pipeline: LongDWMPi
     system = LongDWM("ours", pipeline, at_once=1)
     told, untold = (system.continued(one, 12) for one in (mapped, replace(mapped, layout=None)))
     assert not np.array_equal(told, untold)
-
-
-def test_simulator_clips_carry_all_of_the_road_that_they_see() -> None:
-    clip, twin = (SimulatorClips(4, (32, 48), frames=25, twins=twins).clip(3) for twins in (False, True))
-    whole = road_layout(episode(3).road)
-    assert clip.layout is not None
-    for pose in clip.poses[::8]:
-        assert clip.layout.shows_road(pose)
-        assert np.array_equal(draw_layout(clip.layout, clip.camera, pose), draw_layout(whole, clip.camera, pose))
-    assert np.array_equal(twin.layout.corners_m, clip.layout.corners_m)

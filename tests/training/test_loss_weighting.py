@@ -1,7 +1,6 @@
 """Eq. 3 as it is printed, and as CogVideoX was trained: one is the other over 1 - abar."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -31,11 +30,7 @@ def pipeline():
 
 def choices(**changed) -> OpenChoices:
     plain = OpenChoices(
-        structure_weight=0.0,
-        text_drop_ratio=0.0,
-        warp_drop_ratio=0.0,
-        last_frame_drop_ratio=1.0,
-        history_noise_max=0.0,
+        structure_weight=0.0, text_drop_ratio=0.0, warp_drop_ratio=0.0, last_frame_drop_ratio=1.0, history_noise_max=0.0
     )
     return replace(plain, **changed)
 
@@ -63,7 +58,7 @@ def fine_case(pipeline, weighting: str):
 
 
 @pytest.mark.parametrize("case", [coarse_case, fine_case])
-def test_the_velocity_weighting_is_the_error_of_the_velocity(pipeline, case) -> None:
+def test_the_velocity_weighting_is_the_error_of_the_velocity(pipeline, case):
     objective, batch = case(pipeline, "velocity")
     loss, _ = objective(batch)
     noise = draw_noise(0, COUNTS, batch.clean)
@@ -78,7 +73,7 @@ def test_the_velocity_weighting_is_the_error_of_the_velocity(pipeline, case) -> 
     assert plain(batch)[0].item() != pytest.approx(loss.item(), rel=1e-3)
 
 
-def test_weights_do_not_cancel_in_a_batch_of_one(pipeline) -> None:
+def test_weights_do_not_cancel_in_a_batch_of_one(pipeline):
     made = {}
     for weighting in ("x0", "velocity"):
         objective, batch = coarse_case(pipeline, weighting)
@@ -89,7 +84,7 @@ def test_weights_do_not_cancel_in_a_batch_of_one(pipeline) -> None:
     assert made["velocity"] == pytest.approx(made["x0"] * weight.item(), rel=1e-4)
 
 
-def test_it_is_a_field_of_the_stage(tmp_path: Path) -> None:
+def test_it_is_a_field_of_the_stage(tmp_path):
     stage = StageConfig(LoopConfig(steps=1))
     assert stage.loss_weighting == "x0"
     assert overridden(stage, {"loss_weighting": "velocity"}).loss_weighting == "velocity"

@@ -1,6 +1,5 @@
 """A world of one's own road: what is asked first, how time is counted, what training does not see."""
 
-import json
 import time
 
 import av
@@ -10,7 +9,6 @@ import pytest
 import torch
 
 from longdwm_env.errors import InvalidConfig, MissingWeights
-from longdwm_env.io.pieces import Pieces
 from longdwm_env.io.video import write_video
 from longdwm_env.models import presets
 from longdwm_env.models.closed_loop.street_tones import StreetTones
@@ -22,7 +20,7 @@ from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.data.videos import VideoClips
 from longdwm_env.training.mine import mine_steps as steps
 from longdwm_env.training.mine.hour import Hour
-from longdwm_env.training.mine.own_videos import estimate_poses, linked_videos, longest_frames
+from longdwm_env.training.mine.own_videos import estimate_poses, linked_videos
 from longdwm_env.training.mine.recipe import mine_recipe, suffices
 from longdwm_env.training.mine.road_tones import AHEAD, Pairs, gain_db, make_pairs, teach
 from longdwm_env.training.workspace import Workspace
@@ -75,12 +73,6 @@ def test_what_is_no_video_is_named_and_left_out(tmp_path):
         linked_videos([good, twice], tmp_path / "again", None, said.append)
 
 
-def test_a_cut_divides_what_is_long_enough(tmp_path):
-    video = a_video(tmp_path / "drive.mp4", 14, cuts=(4.0,))
-    videos = linked_videos([video], tmp_path / "run", 7.0)
-    assert longest_frames(videos) == 4 * 12, "4 and 3 s in one piece"
-
-
 def test_a_video_whose_motion_cannot_be_told_is_left_out(tmp_path):
     grey, good = a_video(tmp_path / "grey.mp4", 8, posed=False), a_video(tmp_path / "good.mp4", 12)
     said = []
@@ -118,49 +110,6 @@ def test_time_counts_over_calls_and_is_shared(tmp_path):
         Hour(tmp_path, 0)
 
 
-def wait_until(is_so):
-    deadline = time.monotonic() + 30
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
-def test_time_is_noted_while_it_passes(tmp_path, monkeypatch):
-    monkeypatch.setattr("longdwm_env.training.mine.hour.NOTED_EVERY_S", 0.02)
-    monkeypatch.setattr("longdwm_env.training.mine.hour.SAID_EVERY_S", 0.05)
-    said = []
-    hour = Hour(tmp_path, 10, said.append)
-    with hour.spending("compose"):
-        wait_until(lambda: bool(said))
-        noted = json.loads((tmp_path / "hour.json").read_text())["spent_s"]
-    assert noted["compose"] >= 0, "what a killed call has spent is known"
-    assert "min spent" in said[0]
-
-
-def test_what_is_left_is_said_and_when_it_is_over_so_is_that(tmp_path):
-    hour = Hour(tmp_path, 60)
-    hour.spent_s["poses"] = 600.0
-    assert "50 min (0.8 h) left" in hour.words()
-    hour.spent_s["poses"] = 90 * 60.0
-    assert "30 min over" in hour.words()
-    assert "left" not in hour.words().replace("least", "")
-
-
-def test_how_far_a_part_is_is_said_while_it_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("longdwm_env.training.mine.hour.NOTED_EVERY_S", 0.01)
-    monkeypatch.setattr("longdwm_env.training.mine.hour.SAID_EVERY_S", 0.01)
-    said = []
-    hour = Hour(tmp_path, 10, said.append)
-    with hour.spending("poses"):
-        hour.reached(0.0)
-
-        def is_said():
-            hour.reached(0.25)
-            return any("25% done" in line and "more" in line for line in said)
-
-        wait_until(is_said)
-    assert any("25% done, about" in line for line in said)
-
-
 def test_poses_go_on_where_they_were_stopped(tmp_path, monkeypatch):
     """Pieces that were kept are not found again, and what comes of them is the same to the bit."""
     from longdwm_env.scenes.ego_motion import motion_estimate, write_video_poses
@@ -193,17 +142,6 @@ def test_poses_go_on_where_they_were_stopped(tmp_path, monkeypatch):
         assert len(again) < len(list(VideoFootage(video).frames())) * 2 - stop_at + 3 * 15, "kept pieces are not read"
         assert (tmp_path / "drive.poses.json").read_bytes() == whole
         assert not keep.exists(), "nothing is left when all is done"
-
-
-def test_pieces_of_something_else_are_thrown_away(tmp_path):
-    Pieces(tmp_path / "kept", "one").put("a", {"x": np.arange(3)})
-    assert Pieces(tmp_path / "kept", "one").get("a")["x"].tolist() == [0, 1, 2]
-    assert Pieces(tmp_path / "kept", "two").get("a") is None
-    assert Pieces().get("a") is None
-    damaged = Pieces(tmp_path / "kept", "two")
-    damaged.put("b", {"x": np.arange(3)})
-    (tmp_path / "kept/b.safetensors").write_bytes(b"{}")
-    assert damaged.get("b") is None
 
 
 @pytest.fixture

@@ -11,18 +11,15 @@ import pytest
 from longdwm_env.cli import load, train
 from longdwm_env.cli.data.data_sets import export_simulator
 from longdwm_env.cli.train import TrainOptions
-from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.layout import REACH_M
 from longdwm_env.models.presets import build, debug
 from longdwm_env.scenes.nuscenes.schema_tables import find_version
-from longdwm_env.training.config import Size
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import LatentStore, scene_of
 from longdwm_env.training.data.footage import Footage
 from longdwm_env.training.data.nuscenes import NuScenesClips, split_scenes
-from longdwm_env.training.recipes import recipe
 from longdwm_env.training.workspace import Workspace, trained_with_warp
 
 from ..scenes.expansion import LOCATION, install_expansion
@@ -34,7 +31,7 @@ MODEL_SIZE = (32, 48)
 
 
 @pytest.fixture(scope="module")
-def dataroot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataroot(tmp_path_factory):
     """Two scenes of 14 s, of which the second is for validation."""
     out = tmp_path_factory.mktemp("nuscenes") / "dataset"
     assert export_simulator(out, scenes=2, seconds=14.0, image_size=MODEL_SIZE) == 0
@@ -53,7 +50,7 @@ def run_few(stage: str, options: TrainOptions, steps: int = 2) -> None:
     assert np.isfinite([json.loads(line)["loss"] for line in lines]).tolist() == [True, True]
 
 
-def test_mini_nuscenes_runs_at_every_stage(dataroot: Path, tmp_path: Path) -> None:
+def test_mini_nuscenes_runs_at_every_stage(dataroot, tmp_path):
     options = TrainOptions("mini-nuscenes", "debug", tmp_path / "run", dataroot, device="cpu", workers=1)
     assert train.footage(options) == 0
     for stage in ("codec", "coarse", "fine", "warp", "distill"):
@@ -65,7 +62,7 @@ def test_mini_nuscenes_runs_at_every_stage(dataroot: Path, tmp_path: Path) -> No
     assert latents.has_poses
 
 
-def test_the_papers_recipe_reads_nuscenes(dataroot: Path, tmp_path: Path) -> None:
+def test_the_papers_recipe_reads_nuscenes(dataroot, tmp_path):
     options = TrainOptions("cogvideox-2b-nuscenes", "debug", tmp_path / "run", dataroot, device="cpu", workers=1)
     for stage in ("coarse", "fine", "warp", "distill"):
         run_few(stage, options)
@@ -75,26 +72,7 @@ def test_the_papers_recipe_reads_nuscenes(dataroot: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "run" / "footage").exists()
 
 
-@pytest.mark.parametrize("name", ["mini-simulator", "mini-nuscenes", "cogvideox-2b-nuscenes"])
-@pytest.mark.parametrize("size", ["full", "debug"])
-def test_no_window_of_a_recipe_is_longer_than_its_clips(name: str, size: Size) -> None:
-    made = recipe(name, size)
-    keyframes = (made.data.frames - 1) // FRAMES_PER_INTERVAL + 1
-    for stage in ("coarse", "sharpen"):
-        windows = made.stages[stage].windows if stage in made.stages else ()
-        assert all(window.history + window.future <= keyframes for window in windows), stage
-    if name == "mini-simulator" and size == "full":
-        # Rolls as long as the clips were made for.
-        assert max(window.future for window in made.stage("sharpen").windows if window.self_rollout) == 24
-
-
-def test_the_recipes_say_that_they_need_a_dataset(tmp_path: Path) -> None:
-    options = TrainOptions("mini-nuscenes", "debug", tmp_path / "run", device="cpu")
-    with pytest.raises(InvalidConfig, match="--data DATAROOT"):
-        train.footage(options)
-
-
-def test_clips_know_the_road_where_the_map_expansion_is_installed(dataroot: Path, tmp_path: Path) -> None:
+def test_clips_know_the_road_where_the_map_expansion_is_installed(dataroot, tmp_path):
     plain = NuScenesClips(dataroot, MODEL_SIZE, frames=25, split="all")
     first, expanded = plain.clip(0), Path(shutil.copytree(dataroot, tmp_path / "expanded"))
     assert first.layout is None
@@ -115,32 +93,14 @@ def test_clips_know_the_road_where_the_map_expansion_is_installed(dataroot: Path
     assert described == {**before, "map_expansion": [LOCATION]}
 
 
-def test_a_scene_is_in_one_split_only(dataroot: Path) -> None:
-    parts = {split: NuScenesClips(dataroot, MODEL_SIZE, split=split) for split in ("train", "val", "all")}
-    scenes = {split: set(source.scene_names) for split, source in parts.items()}
-    assert len(scenes["train"]) == len(scenes["val"]) == 1
-    assert not scenes["train"] & scenes["val"]
-    assert scenes["train"] | scenes["val"] == scenes["all"]
-    for split in ("train", "val"):
-        keys = [parts[split].clip(index).key for index in range(len(parts[split]))]
-        assert len(set(keys)) == len(keys) > len(scenes[split])
-        assert {scene_of(key) for key in keys} == scenes[split]
-
-
 @pytest.mark.parametrize("count", [2, 5, 23])
-def test_scenes_of_ones_own_stay_in_their_split_when_others_are_appended(count: int) -> None:
+def test_scenes_of_ones_own_stay_in_their_split_when_others_are_appended(count):
     few = [f"scene-{number:07d}" for number in range(count)]
     more = [f"scene-{number:07d}" for number in range(2 * count)]
     for split, other in (("train", "val"), ("val", "train")):
         assert split_scenes(split, few)
         assert set(split_scenes(split, few)) <= set(split_scenes(split, more))
         assert not set(split_scenes(split, few)) & set(split_scenes(other, more))
-
-
-def test_one_scene_is_not_enough_to_validate() -> None:
-    assert split_scenes("train", ["scene-of-ones-own"]) == ["scene-of-ones-own"]
-    with pytest.raises(InvalidConfig, match="two scenes or more"):
-        split_scenes("val", ["scene-of-ones-own"])
 
 
 class ManyClipsPerScene(PaintedRoad):
@@ -151,7 +111,7 @@ class ManyClipsPerScene(PaintedRoad):
         return replace(clip, key=f"scene-{index // 4:04d}@{12 * (index % 4)}")
 
 
-def test_clips_of_one_scene_are_not_split_into_training_and_validation(tmp_path: Path) -> None:
+def test_clips_of_one_scene_are_not_split_into_training_and_validation(tmp_path):
     store = encode_latents(ManyClipsPerScene(clips=32, frames=13), tmp_path / "latents", build(debug()))
     seen, unseen = ({scene_of(e.facts["key"]) for e in part.entries} for part in store.split(0.3))
     assert seen
@@ -160,7 +120,7 @@ def test_clips_of_one_scene_are_not_split_into_training_and_validation(tmp_path:
     assert len(seen | unseen) == 8
 
 
-def test_clips_know_the_annotated_road_users(dataroot: Path) -> None:
+def test_clips_know_the_annotated_road_users(dataroot):
     """At each of a clip's frames, and none where the scene's own start is later than the clip's."""
     clips = NuScenesClips(dataroot, MODEL_SIZE, frames=49, split="all")
     marked = 0
@@ -172,3 +132,15 @@ def test_clips_know_the_annotated_road_users(dataroot: Path) -> None:
         assert np.nanmin(near, initial=np.inf) > 1, "the ego is not one of the others"
         assert np.nanmin(near, initial=np.inf) < 200
     assert marked > 0
+
+
+def test_the_recipes_say_that_they_need_a_dataset(tmp_path):
+    options = TrainOptions("mini-nuscenes", "debug", tmp_path / "run", device="cpu")
+    with pytest.raises(InvalidConfig, match="--data DATAROOT"):
+        train.footage(options)
+
+
+def test_one_scene_is_not_enough_to_validate():
+    assert split_scenes("train", ["scene-of-ones-own"]) == ["scene-of-ones-own"]
+    with pytest.raises(InvalidConfig, match="two scenes or more"):
+        split_scenes("val", ["scene-of-ones-own"])

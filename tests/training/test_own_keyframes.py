@@ -1,7 +1,9 @@
-"""Gaps whose later keyframe the Coarse model made: seen from both ends again, and asked for what was recorded."""
+"""Gaps whose later keyframe the Coarse model made: seen from both ends again, and asked for what was recorded.
+
+How frames of a gap are weighed, by such a keyframe and by contrast.
+"""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +17,13 @@ from longdwm_env.models.conditioning.warped_pictures import clip_views
 from longdwm_env.models.network.denoiser import Denoiser
 from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.models.presets import build, debug
+from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.data.batches import FineBatch
 from longdwm_env.training.data.encoded.encoding import encode_latents
 from longdwm_env.training.data.encoded.latents import LatentStore
 from longdwm_env.training.data.samplers import FineSampler
 from longdwm_env.training.losses.fine_objective import FineObjective
+from longdwm_env.training.losses.objective import contrast
 from longdwm_env.training.losses.own_keyframes import with_own_keyframes
 from longdwm_env.training.losses.self_rollout import Rollout
 
@@ -30,17 +34,17 @@ PLACES = [(0, 3), (1, 4)]
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> LongDWMPipeline:
+def pipeline():
     return shaken(build(debug()))
 
 
 @pytest.fixture(scope="module")
-def source() -> PaintedRoad:
+def source():
     return PaintedRoad(clips=2, frames=73, mapped=(0,))
 
 
 @pytest.fixture(scope="module")
-def store(pipeline: LongDWMPipeline, source: PaintedRoad, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
+def store(pipeline, source, tmp_path_factory):
     return encode_latents(source, tmp_path_factory.mktemp("latents"), pipeline)
 
 
@@ -49,7 +53,7 @@ def sampler(pipeline: LongDWMPipeline, store: LatentStore, ratio: float) -> Fine
 
 
 @pytest.fixture
-def batch(pipeline: LongDWMPipeline, store: LatentStore) -> FineBatch:
+def batch(pipeline, store):
     drawing = sampler(pipeline, store, 1.0)
     return drawing.with_keyframes(drawing.at(PLACES, [0, 1]), PLACES)
 
@@ -74,9 +78,7 @@ class Recorded(Denoiser):
         return torch.cat([told.known[:, :-1], self.keyframe[:, None]], dim=1)
 
 
-def test_the_coarse_model_is_told_what_it_is_told_in_driving(
-    pipeline: LongDWMPipeline, store: LatentStore, batch: FineBatch
-) -> None:
+def test_the_coarse_model_is_told_what_it_is_told_in_driving(pipeline, store, batch):
     coarse = Recorded(pipeline, batch.last)
     with_own_keyframes(batch, coarse, Rollout(pipeline.codec, pipeline.settings), 0)
     assert coarse.told.known.shape[1] == HISTORY + 1
@@ -89,9 +91,7 @@ def test_the_coarse_model_is_told_what_it_is_told_in_driving(
         assert torch.equal(shown[: len(views)], views)
 
 
-def test_a_gap_is_seen_from_the_keyframe_that_was_made(
-    pipeline: LongDWMPipeline, source: PaintedRoad, batch: FineBatch
-) -> None:
+def test_a_gap_is_seen_from_the_keyframe_that_was_made(pipeline, source, batch):
     made = batch.last.flip(-1)
     seen = with_own_keyframes(batch, Recorded(pipeline, made), Rollout(pipeline.codec, pipeline.settings), 0)
     assert torch.equal(seen.last, made)
@@ -110,7 +110,7 @@ def test_a_gap_is_seen_from_the_keyframe_that_was_made(
         torch.testing.assert_close(seen.warps[row], wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_how_often_is_drawn_by_number(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_how_often_is_drawn_by_number(pipeline, store):
     assert all(sampler(pipeline, store, 1.0).batch(step, [step]).keyframes is not None for step in range(5))
     assert all(sampler(pipeline, store, 0.0).batch(step, [step]).keyframes is None for step in range(5))
     drawn = [sampler(pipeline, store, 0.5).batch(step, [step]).keyframes is not None for step in range(40)]
@@ -119,12 +119,7 @@ def test_how_often_is_drawn_by_number(pipeline: LongDWMPipeline, store: LatentSt
     assert [again.batch(step, [step]).keyframes is not None for step in range(40)] == drawn
 
 
-def test_a_ratio_of_none_draws_what_it_always_drew(pipeline: LongDWMPipeline, store: LatentStore) -> None:
-    plain = FineSampler(store, pipeline.codec.last_frames(13), 0).batch(0, [0, 1, 2])
-    assert torch.equal(plain.clean, sampler(pipeline, store, 0.0).batch(0, [0, 1, 2]).clean)
-
-
-def test_clips_without_enough_history_are_refused(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+def test_clips_without_enough_history_are_refused(pipeline, tmp_path):
     short = encode_latents(PaintedRoad(clips=1, frames=25), tmp_path / "short", pipeline)
     with pytest.raises(InvalidConfig, match=r"no clip .* is 4 keyframes long"):
         sampler(pipeline, short, 0.5)
@@ -133,18 +128,7 @@ def test_clips_without_enough_history_are_refused(pipeline: LongDWMPipeline, tmp
         sampler(pipeline, unknown, 0.5)
 
 
-def test_the_coarse_model_learns_nothing_from_it(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
-    one = objective(pipeline)
-    pipeline.coarse.zero_grad()
-    pipeline.fine.zero_grad()
-    loss, _ = one(batch)
-    loss.backward()
-    assert all(parameter.grad is None for parameter in pipeline.coarse.parameters())
-    assert any(parameter.grad is not None for parameter in pipeline.fine.parameters())
-    assert not any(name.startswith("own") for name, _ in one.named_parameters())
-
-
-def test_frames_near_an_own_keyframe_count_less(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
+def test_frames_near_an_own_keyframe_count_less(pipeline, batch):
     def loss(given: FineBatch, frame: int) -> float:
         one = objective(pipeline)
 
@@ -161,8 +145,28 @@ def test_frames_near_an_own_keyframe_count_less(pipeline: LongDWMPipeline, batch
     assert loss(batch, 10) == pytest.approx(loss(batch, 2) * (1 - 10 / 12) / (1 - 2 / 12), rel=1e-4)
 
 
-def test_without_a_coarse_model_such_gaps_are_refused(pipeline: LongDWMPipeline, batch: FineBatch) -> None:
+def test_contrast_weighs_the_frames_of_a_clip(pipeline, store):
+    batch = FineSampler(store, pipeline.codec.last_frames(13), seed=0).at([(0, 0), (1, 1)], [0, 1])
+    one, by_hand = fine_objective(pipeline, contrast_power=1.0), fine_objective(pipeline)
+    for each in (one, by_hand):
+        each.model.predict_clean = lambda *_: batch.clean + 0.1
+    # The same error in all frames: a weighted mean of equal numbers is that number.
+    assert float(one(batch)[0]) == pytest.approx(float(by_hand(batch)[0]), rel=1e-5)
+    one.model.predict_clean = lambda *_: batch.clean * 1.1
+    between = batch.clean[:, 1:-1]
+    weights = 1 / contrast(between)
+    errors = (0.1 * between).square().mean(dim=(2, 3, 4))
+    assert float(one(batch)[0]) == pytest.approx(float((weights * errors).sum() / weights.sum()), rel=1e-4)
+    with pytest.raises(ValueError, match="contrast_power"):
+        OpenChoices(contrast_power=-1.0)
+
+
+def test_the_coarse_model_learns_nothing_from_it(pipeline, batch):
     one = objective(pipeline)
-    one.own_keyframes = None
-    with pytest.raises(InvalidConfig, match="need the Coarse model"):
-        one(batch)
+    pipeline.coarse.zero_grad()
+    pipeline.fine.zero_grad()
+    loss, _ = one(batch)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in pipeline.coarse.parameters())
+    assert any(parameter.grad is not None for parameter in pipeline.fine.parameters())
+    assert not any(name.startswith("own") for name, _ in one.named_parameters())

@@ -49,7 +49,7 @@ if not (root / f"stops-{part}").is_file():
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(tmp_path, monkeypatch):
     monkeypatch.setattr(rebuilding.os, "cpu_count", lambda: 2)
     return Workspace(tmp_path)
 
@@ -66,7 +66,7 @@ def ran(workspace: Workspace) -> list[list[str]]:
     return [line.split() for line in (workspace.root / "ran").read_text().splitlines()]
 
 
-def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace: Workspace) -> None:
+def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace):
     assert build(workspace) == 0
     parts = ran(workspace)
     assert sorted(parts[3:5]) == [["coarse", "1", "1", "1"], ["fine", "1", "1", "1"]]
@@ -89,19 +89,7 @@ def test_every_part_runs_in_order_and_all_cores_are_at_work(workspace: Workspace
     ]
 
 
-def test_threads_do_not_wait_busily_unless_somebody_wants_them_to(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    assert build(workspace) == 0
-    assert (workspace.root / "spins").read_text() == str(rebuilding.SPIN_COUNT)
-    (workspace.root / "evaluation" / "done.json").unlink()
-    monkeypatch.setenv("GOMP_SPINCOUNT", "300000")
-    assert build(workspace) == 0
-    assert (workspace.root / "spins").read_text() == "300000"
-
-
-def test_hours_are_those_of_all_calls_together(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hours_are_those_of_all_calls_together(workspace, capsys):
     assert hours(workspace) is None
     (workspace.root / "fails-codec").touch()
     with pytest.raises(StageFailed):
@@ -125,17 +113,7 @@ def test_hours_are_those_of_all_calls_together(workspace: Workspace, capsys: pyt
     assert said.endswith(" on a laptop; a server")
 
 
-def test_a_call_whose_time_is_up_says_what_comes_next(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    def command(*_: object) -> list[str]:
-        raise AssertionError("nothing is begun")
-
-    assert rebuild(RECIPE, workspace, command, "cpu", minutes=0) == 3
-    assert capsys.readouterr().out == "stopped before footage; run the command again to go on\n"
-
-
-def test_it_goes_on_with_the_part_that_failed_or_was_stopped(
-    workspace: Workspace, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_goes_on_with_the_part_that_failed_or_was_stopped(workspace, capsys):
     (workspace.root / "fails-fine").touch()
     with pytest.raises(StageFailed, match=r"fine ended with exit status 2.*again to go on"):
         build(workspace)
@@ -166,7 +144,7 @@ def begun_rebuild(part: str, folder: Path) -> Any:
     return process
 
 
-def test_a_rebuild_that_is_terminated_ends_its_parts_and_notes_their_hours(tmp_path: Path) -> None:
+def test_a_rebuild_that_is_terminated_ends_its_parts_and_notes_their_hours(tmp_path):
     """As a batch system does it: the part keeps its checkpoint, and nothing goes on alone."""
     part = "import signal, sys, time; from pathlib import Path; root = Path(sys.argv[1])\n"
     part += "signal.signal(signal.SIGTERM, lambda *_: (root / 'checkpoint').touch() or sys.exit(0))\n"
@@ -179,7 +157,7 @@ def test_a_rebuild_that_is_terminated_ends_its_parts_and_notes_their_hours(tmp_p
     assert [entry["parts"] for entry in json.loads((tmp_path / "hours.json").read_text())] == [["footage"]]
 
 
-def test_a_rebuild_that_is_killed_leaves_no_part_behind(tmp_path: Path) -> None:
+def test_a_rebuild_that_is_killed_leaves_no_part_behind(tmp_path):
     fcntl = pytest.importorskip("fcntl", reason="the part holds a lock of POSIX")
     part = "import fcntl, sys, time; from pathlib import Path\n"
     part += "from longdwm_env.io.processes import end_with_parent; end_with_parent(); root = Path(sys.argv[1])\n"
@@ -193,20 +171,15 @@ def test_a_rebuild_that_is_killed_leaves_no_part_behind(tmp_path: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
 
 
-def test_a_number_of_threads_is_that_of_all_its_processes(workspace: Workspace) -> None:
-    assert build(workspace, threads=1) == 0
-    assert {tuple(part[1:]) for part in ran(workspace)} == {("1", "1", "1")}
-
-
 @pytest.mark.parametrize(
     ("part", "cores", "processes"),
     [("sharpen", 1, 1), ("sharpen", 3, 2), ("sharpen", 64, 4), ("warp", 64, 2), ("distill", 64, 1), ("codec", 64, 1)],
 )
-def test_processes_divide_a_batch_and_have_enough_of_it(part: str, cores: int, processes: int) -> None:
+def test_processes_divide_a_batch_and_have_enough_of_it(part, cores, processes):
     assert processes_of(RECIPE, part, cores) == processes
 
 
-def test_the_command_of_a_part_that_several_processes_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_a_part_that_several_processes_train(tmp_path, monkeypatch):
     commands = {}
 
     def note(recipe, workspace, command, *others):
@@ -226,9 +199,7 @@ def test_the_command_of_a_part_that_several_processes_train(tmp_path: Path, monk
     assert "--device cpu --threads 1" in shared
 
 
-def test_an_evaluation_goes_on_where_it_was_interrupted_unless_the_weights_are_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_evaluation_goes_on_where_it_was_interrupted_unless_the_weights_are_others(tmp_path, monkeypatch):
     ran: list[str] = []
     interrupted = ["controllable"]
 

@@ -1,7 +1,6 @@
 """Samples of training: what each kind of them holds."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +10,9 @@ from longdwm_env.errors import InvalidConfig
 from longdwm_env.geometry.pose import relative_to
 from longdwm_env.models.closed_loop.samples import Present
 from longdwm_env.models.conditioning.denoiser_inputs import motion_features
-from longdwm_env.models.pipeline import LongDWMPipeline
 from longdwm_env.training.data.clip import Clip, twin_key
 from longdwm_env.training.data.encoded.encoding import encode_latents
-from longdwm_env.training.data.encoded.latents import LatentChoices, LatentStore
+from longdwm_env.training.data.encoded.latents import LatentChoices
 from longdwm_env.training.data.samplers import CoarseSampler, DistillSampler
 from longdwm_env.training.data.windows import Window
 
@@ -32,19 +30,19 @@ class Twins(PaintedRoad):
 
 
 @pytest.fixture(scope="module")
-def store(pipeline: LongDWMPipeline, tmp_path_factory: pytest.TempPathFactory) -> LatentStore:
+def store(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("latents")
     return encode_latents(PaintedRoad(clips=3, frames=61), folder, pipeline, LatentChoices(keyframe_phases=3))
 
 
-def test_a_sample_does_not_depend_on_its_batch(store: LatentStore) -> None:
+def test_a_sample_does_not_depend_on_its_batch(store):
     sampler = CoarseSampler(store, [Window(2, 1)], seed=4)
     whole, alone = sampler.batch(0, [7, 8, 9]), sampler.batch(0, [8])
     assert torch.equal(whole.clean[1:2], alone.clean)
     assert torch.equal(whole.motion[1:2], alone.motion)
 
 
-def test_coarse_samples_hold_the_motion_between_their_keyframes(store: LatentStore) -> None:
+def test_coarse_samples_hold_the_motion_between_their_keyframes(store):
     batch = CoarseSampler(store, [Window(2, 2)], seed=0).at([(0, 2, 1)], Window(2, 2), [0])
     clip = PaintedRoad(clips=3, frames=61).clip(0)
     frames = [8 + 12, 8 + 24, 8 + 36, 8 + 48]
@@ -54,7 +52,7 @@ def test_coarse_samples_hold_the_motion_between_their_keyframes(store: LatentSto
     assert torch.equal(batch.clean[0], store.rows(0, "keyframes.2", slice(1, 5)))
 
 
-def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline, tmp_path):
     store = encode_latents(Twins(clips=2, frames=61), tmp_path, pipeline, LatentChoices())
     window = Window(3, 1, prompt_switched=True)
     sampler = CoarseSampler(store, [window], seed=0)
@@ -71,7 +69,7 @@ def test_a_switched_sample_turns_into_what_the_prompt_says(pipeline: LongDWMPipe
     assert torch.equal(batch.text, store.tensor(0, "text").expand_as(batch.text))
 
 
-def test_a_redrawn_sample_is_told_what_driving_tells_that_redraws(pipeline: LongDWMPipeline, tmp_path: Path) -> None:
+def test_a_redrawn_sample_is_told_what_driving_tells_that_redraws(pipeline, tmp_path):
     source = Twins(clips=2, frames=61)
     store = encode_latents(source, tmp_path, pipeline, LatentChoices())
     window = Window(1, 1, restyled=True)
@@ -94,19 +92,13 @@ def test_a_redrawn_sample_is_told_what_driving_tells_that_redraws(pipeline: Long
 
 
 @pytest.mark.parametrize("special", [Window(3, 1, prompt_switched=True), Window(1, 1, restyled=True)])
-def test_switched_and_redrawn_samples_need_twins(store: LatentStore, special: Window) -> None:
+def test_switched_and_redrawn_samples_need_twins(store, special):
     with pytest.raises(InvalidConfig, match="twins"):
         CoarseSampler(store, [special], seed=0)
     assert CoarseSampler(store, [Window(3, 1), special], seed=0).windows == (Window(3, 1),)
 
 
-def test_warps_beyond_the_horizon_are_repeated_and_masked(store: LatentStore) -> None:
-    batch = CoarseSampler(store, [Window(1, 4)], seed=0).batch(0, [0])
-    assert batch.warp_mask.tolist() == [[1, 1, 0, 0]]
-    assert torch.equal(batch.warp[0, 1], batch.warp[0, 3])
-
-
-def test_distillation_segments_meet_at_the_keyframes(pipeline: LongDWMPipeline, store: LatentStore) -> None:
+def test_distillation_segments_meet_at_the_keyframes(pipeline, store):
     sampler = DistillSampler(store, pipeline.codec.last_frames(13), seed=0, keyframes=5)
     batch = sampler.batch(0, [0, 1])
     segments = batch.fine.clean.unflatten(0, (2, 4))
@@ -115,6 +107,6 @@ def test_distillation_segments_meet_at_the_keyframes(pipeline: LongDWMPipeline, 
         torch.testing.assert_close(segments[:, k, -1], batch.coarse.clean[:, k + 1], atol=0.02, rtol=2e-3)
 
 
-def test_clips_too_short_for_a_window_are_an_error(store: LatentStore) -> None:
+def test_clips_too_short_for_a_window_are_an_error(store):
     with pytest.raises(InvalidConfig, match="13 keyframes long"):
         CoarseSampler(store, [Window(1, 12)], seed=0)

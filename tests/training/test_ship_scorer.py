@@ -1,8 +1,5 @@
 """The scorer as it is shipped, how it is measured, and that results say which weights they rest on."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,8 +7,6 @@ from safetensors.torch import load_file
 
 from longdwm_env.cli.measuring.paper_metrics import NetworkOptions, opened_networks
 from longdwm_env.errors import MissingWeights
-from longdwm_env.evaluation.networks import Networks
-from longdwm_env.evaluation.paper.video_sets import measure
 from longdwm_env.evaluation.reader_quality import area_under_curve, motion_quality, scorer_quality
 from longdwm_env.models.readers import inverse_dynamics, scorer
 from longdwm_env.models.readers.inverse_dynamics import InverseDynamics, load_inverse_dynamics
@@ -19,7 +14,7 @@ from longdwm_env.models.readers.reader_files import WEIGHTS
 from longdwm_env.models.readers.scorer import DrivingEncoder, bundled_scorer, load_scorer
 from longdwm_env.training.data.clip import Clip
 from longdwm_env.training.data.encoded.latents import weights_hash
-from longdwm_env.training.shipping.ship_reader import ship_reader, training_facts
+from longdwm_env.training.shipping.ship_reader import ship_reader
 
 from .scenery import PaintedRoad
 
@@ -27,13 +22,13 @@ FRAMES = 37
 
 
 @pytest.fixture(scope="module")
-def encoder() -> DrivingEncoder:
+def encoder():
     torch.manual_seed(0)
     return DrivingEncoder(channels=(8, 8, 16, 16), feature_dim=16).eval()
 
 
 @pytest.fixture
-def trained(encoder: DrivingEncoder, tmp_path: Path) -> Path:
+def trained(encoder, tmp_path):
     encoder.save_pretrained(str(tmp_path / "trained"), safe_serialization=True)
     return tmp_path / "trained"
 
@@ -52,7 +47,7 @@ class LabelledRoad(PaintedRoad):
         return Clip(clip.key, clip.images, clip.camera, clip.poses, clip.prompt, {**clip.labels, **flat})
 
 
-def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path) -> None:
+def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path):
     exported = ship_reader("scorer", trained, tmp_path / "shipped", {"recipe": "mini-simulator", "steps": 60})
     assert {tensor.dtype for tensor in load_file(tmp_path / "shipped" / WEIGHTS).values()} == {torch.bfloat16}
     loaded = load_scorer(tmp_path / "shipped")
@@ -71,20 +66,13 @@ def test_export_halves_the_bytes_and_says_what_it_is(encoder, trained, tmp_path)
     assert "](MODEL_CARD.md)" in readme
 
 
-def test_nothing_is_exported_where_nothing_was_trained(tmp_path) -> None:
+def test_nothing_is_exported_where_nothing_was_trained(tmp_path):
     with pytest.raises(MissingWeights, match="holds no scorer"):
         ship_reader("scorer", tmp_path, tmp_path / "shipped", {})
     assert not (tmp_path / "shipped").exists()
 
 
-def test_training_facts_are_those_that_were_written(tmp_path) -> None:
-    assert training_facts(tmp_path) == {}
-    (tmp_path / "run.json").write_text(json.dumps({"recipe": "mini-simulator", "config": {}, "data": {"made_from": 1}}))
-    (tmp_path / "done.json").write_text(json.dumps({"steps": 60, "loss": 0.5}))
-    assert training_facts(tmp_path) == {"recipe": "mini-simulator", "data": {"made_from": 1}, "steps": 60, "loss": 0.5}
-
-
-def test_the_scorers_quality_is_a_row_for_each_reading(encoder, trained, tmp_path) -> None:
+def test_the_scorers_quality_is_a_row_for_each_reading(encoder, trained, tmp_path):
     table = scorer_quality(encoder, LabelledRoad(clips=4, frames=FRAMES), 3, {"hash": "abc"})
     rows = dict(table.rows)
     assert set(rows) == {
@@ -101,7 +89,7 @@ def test_the_scorers_quality_is_a_row_for_each_reading(encoder, trained, tmp_pat
     assert "area under ROC curve" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
 
 
-def test_the_inverse_dynamics_model_ships_in_the_same_way_with_its_own_errors(tmp_path) -> None:
+def test_the_inverse_dynamics_model_ships_in_the_same_way_with_its_own_errors(tmp_path):
     torch.manual_seed(0)
     InverseDynamics(channels=4, coarse_channels=4).save_pretrained(str(tmp_path / "trained"))
     quality = motion_quality(load_inverse_dynamics(tmp_path / "trained"), LabelledRoad(2, FRAMES, (96, 144)), 2, {})
@@ -117,14 +105,14 @@ def test_the_inverse_dynamics_model_ships_in_the_same_way_with_its_own_errors(tm
         assert said in card
 
 
-def test_area_under_the_curve_by_hand() -> None:
+def test_area_under_the_curve_by_hand():
     said, true = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
     assert area_under_curve(said, true) == 0.75
     assert area_under_curve(np.zeros(4), true) == 0.5
     assert np.isnan(area_under_curve(said, np.zeros(4)))
 
 
-def test_metrics_take_the_bundled_scorer_unless_another_is_given(trained, tmp_path, monkeypatch) -> None:
+def test_metrics_take_the_bundled_scorer_unless_another_is_given(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(scorer, "BUNDLED", tmp_path / "nothing")
     monkeypatch.setattr(inverse_dynamics, "BUNDLED", tmp_path / "nothing")
     bundled_scorer.cache_clear()
@@ -138,9 +126,3 @@ def test_metrics_take_the_bundled_scorer_unless_another_is_given(trained, tmp_pa
     bundled_scorer.cache_clear()
     with pytest.raises(MissingWeights, match="holds no scorer"):
         opened_networks(NetworkOptions(encoder=tmp_path / "nothing"))
-
-
-def test_without_a_scorer_fds_is_left_out_and_says_why() -> None:
-    videos = [np.zeros((24, 16, 16, 3), np.uint8)] * 2
-    assert "no trained scorer" in measure(videos, videos, Networks(), is_paired=True)[1]["FDS"]
-    assert Networks().facts() == {}

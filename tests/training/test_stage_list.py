@@ -16,7 +16,7 @@ from longdwm_env.training.data.encoded.latents import LatentChoices
 from longdwm_env.training.data.footage import record_footage
 from longdwm_env.training.estimate import estimate_stage
 from longdwm_env.training.recipes import RECIPES, recipe
-from longdwm_env.training.stage_list import STAGES, Stage, stage_named
+from longdwm_env.training.stage_list import STAGES, stage_named
 from longdwm_env.training.stages import prepare_latents, run_stage
 from longdwm_env.training.workspace import Workspace, trained_with_warp
 
@@ -31,7 +31,7 @@ def named(text: str) -> object:
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
-def test_an_entry_names_what_there_is(stage: Stage) -> None:
+def test_an_entry_names_what_there_is(stage):
     assert STAGES[stage.name] is stage
     if stage.assembled_by is not None:
         assert callable(named(f"longdwm_env.training.assembly.{stage.assembled_by}"))
@@ -47,12 +47,12 @@ def test_an_entry_names_what_there_is(stage: Stage) -> None:
     assert f"longdwm train {command}" in (ROOT / "docs" / "training.md").read_text()
 
 
-def test_recipes_are_made_of_stages_and_leave_none_out() -> None:
+def test_recipes_are_made_of_stages_and_leave_none_out():
     used = {name for made in RECIPES.values() for name in made("full").stages}
     assert used == {name for name, stage in STAGES.items() if stage.assembled_by is not None}
 
 
-def test_the_rebuild_goes_through_them_in_their_order() -> None:
+def test_the_rebuild_goes_through_them_in_their_order():
     made = recipe("mini-simulator")
     assert rebuild._plan(made, on_gpu=False) == [
         ("footage",), ("codec",), ("latents",), ("coarse", "fine"), ("distill",), ("sharpen",), ("warp",), ("compose",),
@@ -61,12 +61,7 @@ def test_the_rebuild_goes_through_them_in_their_order() -> None:
     assert rebuild._plan(made, on_gpu=True)[3:5] == [("coarse",), ("fine",)]
 
 
-def test_an_unknown_stage_is_named_and_so_are_those_that_exist() -> None:
-    with pytest.raises(InvalidConfig, match=r"no stage 'polish'; there are codec, coarse, .*ar-baseline"):
-        stage_named("polish")
-
-
-def test_a_new_entry_is_estimated_trained_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_entry_is_estimated_trained_and_exported(tmp_path, monkeypatch):
     monkeypatch.setitem(STAGES, "fine-again", replace(STAGES["fine"], name="fine-again", rebuilt=None))
     made = recipe("mini-simulator", "debug")
     config = made.stage("fine")
@@ -87,3 +82,8 @@ def test_a_new_entry_is_estimated_trained_and_exported(tmp_path: Path, monkeypat
     name, wanted = next(iter(trained.items()))
     assert workspace.load().fine.state_dict()[name.removeprefix("transformer.")].equal(wanted)
     assert trained_with_warp(workspace.pipeline) == {"fine": True}
+
+
+def test_an_unknown_stage_is_named_and_so_are_those_that_exist():
+    with pytest.raises(InvalidConfig, match=r"no stage 'polish'; there are codec, coarse, .*ar-baseline"):
+        stage_named("polish")

@@ -4,11 +4,10 @@ import os
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from longdwm_env.training.data.workers import side_by_side, worker_pool
+from longdwm_env.training.data.workers import side_by_side
 
 ENDLESS = """
 import os, time
@@ -20,13 +19,7 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_have_the_threads_that_they_are_given() -> None:
-    with worker_pool(1, 2) as pool:
-        assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "2"
-        assert pool.submit(os.getpid).result() != os.getpid()
-
-
-def test_nobody_goes_on_after_the_one_that_began_it_was_killed(tmp_path: Path) -> None:
+def test_nobody_goes_on_after_the_one_that_began_it_was_killed(tmp_path):
     script = tmp_path / "endless.py"
     script.write_text(ENDLESS)
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
@@ -38,7 +31,7 @@ def test_nobody_goes_on_after_the_one_that_began_it_was_killed(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_what_is_made_side_by_side_comes_in_order_from_other_processes() -> None:
+def test_what_is_made_side_by_side_comes_in_order_from_other_processes():
     made = list(side_by_side(partial(_where, "here"), [(number,) for number in range(5)], 2))
     assert [(text, number) for text, number, _ in made] == [("here", number) for number in range(5)]
     assert os.getpid() not in {process for _, _, process in made}
@@ -47,7 +40,7 @@ def test_what_is_made_side_by_side_comes_in_order_from_other_processes() -> None
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_the_error_of_a_task_made_side_by_side_is_raised() -> None:
+def test_the_error_of_a_task_made_side_by_side_is_raised():
     with pytest.raises(ValueError, match="seven"):
         list(side_by_side(_fails_at_seven, [(6,), (7,)], 2))
 

@@ -10,13 +10,11 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
-from longdwm_env.models.settings import OpenChoices
 from longdwm_env.training.config import LoopConfig, OptimizerConfig
 from longdwm_env.training.data.batches import Batch
 from longdwm_env.training.draws import normal
 from longdwm_env.training.loop import Progress, train
-from longdwm_env.training.losses.fine_objective import FineObjective
-from longdwm_env.training.losses.objective import NoiseChoices, Objective
+from longdwm_env.training.losses.objective import Objective
 from longdwm_env.training.run import SAMPLES
 
 LOOP = LoopConfig(
@@ -50,12 +48,6 @@ class ToyObjective(Objective):
 def toy_draw(step: int, counts: Sequence[int]) -> ToyBatch:
     del step
     return ToyBatch(tuple(counts), normal(0, counts, "toy", (4,)))
-
-
-def fine_objective(pipeline: Any) -> FineObjective:
-    return FineObjective(
-        pipeline.fine, pipeline.scheduler, torch.zeros(5, 16), OpenChoices(), NoiseChoices(), 0, last_is_exact=True
-    )
 
 
 def toy_train(folder: Path, loop: LoopConfig = LOOP, objective: ToyObjective | None = None) -> Progress:

@@ -57,6 +57,7 @@ class Flats:
     """The slim props of a scene; (P,) each.
 
     Attributes:
+        props: indices into the scenery.
         fronts, backs: shapes as seen along the road's direction and against it.
         colours: (P, SLOTS, 3).
         reflecting: how much more than other things they return of the ego's headlights.

@@ -19,6 +19,7 @@ class Light:
 
     Attributes:
         zenith, horizon: colours of the sky; distance turns everything into the colour of the horizon.
+        ambient: multiplier of every colour.
         sun: how much brighter a face is that looks at the sun than one that looks away.
         visibility_m: distance at which haze has taken 63 per cent.
         clouds: cover, 0 to 1.

@@ -24,6 +24,7 @@ class Band:
     """Rows of the image that show ground of one level of detail.
 
     Attributes:
+        level: index into RESOLUTIONS_M.
         top, bottom: rows of the image, bottom excluded.
         rows_per_row: how many rows are drawn for each.
         points_m: (rows, W, 2) float32 where each pixel meets the ground, in the ego frame.

@@ -28,10 +28,13 @@ class LaneTable:
     """The lanes of a road network; every attribute has one entry per lane (L).
 
     Attributes:
+        kinds: STRAIGHT, SINE or ARC.
         starts_m: (L, 2) where straight and sine lanes start.
         headings_rad: heading of straight and sine lanes.
         waves: (L, 3) amplitude m, pulsation rad/m and phase of sine lanes; zero elsewhere.
+        centres_m, radii_m, start_phases_rad: of arcs.
         turns: +1 for arcs that turn left, -1 right, 0 otherwise.
+        lengths_m, widths_m, speed_limits_mps, priorities: as in HighwayEnv.
         lines: (L, 2) line type at the left and right edge.
         roads: lanes side by side in one direction share a road.
         lefts, rights: the lane beside in the same road, or NO_LANE.

@@ -32,9 +32,12 @@ class RoadPlan:
     """A road network and what the traffic and the scenery around it are like.
 
     Attributes:
+        kind: one of ROAD_KINDS.
+        table: the lanes.
         start_lanes: lanes that the ego may start in, and the distances (first, last) along them.
         surroundings: what stands beside the road.
         description: for the caption's road environment.
+        traffic: vehicles around the ego.
         view_m: distance at which vehicles have faded out of sight.
         shoulder_m: width of the strip between asphalt and verge.
         closed: the network has no ends, so that traffic may be anywhere in it.

@@ -28,7 +28,9 @@ class Scenery:
     """Everything beside the road of one scene; (P,) each.
 
     Attributes:
+        kinds: indices into PROP_KINDS.
         positions_m: (P, 2) of the foot's middle.
+        headings_rad: of the road beside.
         sizes_m: (P, 3) along the road, across, and height.
         variants: random numbers in [0, 1).
     """

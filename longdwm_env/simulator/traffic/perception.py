@@ -22,6 +22,8 @@ class Outlook:
     """One instant as the drivers see it; L lanes, N vehicles.
 
     Attributes:
+        table: the lanes.
+        traffic: the vehicles.
         along_m, lateral_m: (L, N) coordinates of every vehicle in every lane.
         on_lane: (L, N) whether a vehicle blocks a lane.
         velocities: (N, 2) m/s in the world.

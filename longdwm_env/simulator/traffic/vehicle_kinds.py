@@ -38,6 +38,7 @@ class Driver:
         braking_mps2: IDM's COMFORT_ACC_MIN, positive.
         politeness: MOBIL's; a negative one likes to cut in.
         swerve_m: amplitude of weaving about the lane's middle.
+        swerve_period_s: of the weaving.
         lapse_rate: probability of drifting out of the lane's middle in any 5 s.
         lapse_m: how far a lapse leads away.
         brake_rate: probability of braking hard for no reason in any 2.5 s.
