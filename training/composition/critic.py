@@ -96,7 +96,7 @@ def local_variance(wanted: Tensor) -> Tensor:
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """A scalar of (B, C, h, w) under weights (B, 1, H, W), which are averaged to h x w."""
-    return (values * F.adaptive_avg_pool2d(weights, values.shape[-2:])).mean()
+    return (values * F.adaptive_avg_pool2d(weights, (values.shape[-2], values.shape[-1]))).mean()
 
 
 def patch_distance(made: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
