@@ -97,13 +97,14 @@ class Sky:
             upper = _directions(camera)[1] > 0
             free &= agreed_sky(image, upper) > 0
         columns, at = self._patch(heading_rad, camera)
-        share = cv2.remap(free.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # Beyond its edges the frame goes on mirrored: a cloud that an edge cuts is a cloud there too, and no streak.
+        share = cv2.remap(free.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         known = (share > 0.99).astype(np.uint8)
         if known.mean() < LEAST_SEEN:
             return self
         if specks_px:
             image = cv2.medianBlur(image, 2 * round(specks_px * fineness) + 1)
-        colours = cv2.remap(image, *at, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+        colours = cv2.remap(image, *at, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
         filled = np.where(known[..., None] > 0, colours, _spread(colours, known, fineness * DENSITY)).astype(np.uint8)
         whole = np.dstack([filled, np.where(known, SEEN, FILLED_IN).astype(np.uint8)])
         around = _all_around(whole, columns, self.seen.shape[1])

@@ -244,3 +244,13 @@ def test_a_changed_prompt_has_three_seconds_to_change_the_sky(world, drive_at):
     for second in range(4):
         (state,), _ = world.advance([state], [drive_at(8.0)], 12)
         assert ("sky" in state.arrays and bool(state.arrays["sky"].any())) == (second == 3)
+
+
+def test_what_the_upper_edge_cuts_is_no_streak_above_it(seen):
+    camera = seen[0]
+    height, width = camera.intrinsics.image_size
+    clouds = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    sky = Sky.unseen(camera).with_seen(clouds, at_depth(np.zeros((height, width), np.float32)), 0.0, camera).seen
+    # The highest directions are seen in the middle of the picture only, or not there but at its sides.
+    highest = sky[:4, :, :3].astype(int)
+    assert np.median(np.abs(np.diff(highest, axis=0)).max(axis=(0, 2))) > 20

@@ -27,7 +27,7 @@ class CompositorTraining:
     distance_weight: float = 1.0
     texture_weight: float = 0.3
     motion_weight: float = 0.5
-    fooling_weight: float = 0.2
+    fooling_weight: float = 0.15
     matching_weight: float = 1.0
     road_user_weight: float = 35.0
     average: float = 0.998
