@@ -160,7 +160,8 @@ def _last_on_pictures(options: WorldOptions, scenes: int, seconds: int, data: st
     for picture, way, world, drive in drives.driven():
         found.add(picture, way, world, drive)
         run.show(f"last-pictures-{world}", sheet_rows({f"{world}, {picture}": drive}, times))
-    facts: dict[str, object] = {"command": run.command, "image size": "{} x {}".format(*run.worlds.drivers[run.world].world.image_size)}
+    size = "{} x {}".format(*run.worlds.drivers[run.world].world.image_size)
+    facts: dict[str, object] = {"command": run.command, "image size": size}
     facts |= {f"version of {name}": run.worlds.versions[name] for name in run.worlds.names}
     return _finished(run, found.table(run.worlds.names, facts), rows_a_page=14)
 
