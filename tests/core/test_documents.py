@@ -41,6 +41,7 @@ PARSED = {
 PYTHON = {
     "examples/ppo.py": "half an hour; tests/agents/test_examples.py runs it small",
     "examples/what_the_model_sees.py": "tests/agents/test_examples.py runs it",
+    "scripts/collapse_bounds.py": "minutes, over drives and footage that do not come with the package",
 }
 
 ELSEWHERE = {"ssh": "another machine", "pip": "installs", "make": "its target is looked up"}

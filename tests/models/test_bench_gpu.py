@@ -14,7 +14,8 @@ from longdwm_env.cli.benchmarks import bench_full_size, bench_on_paper
 from longdwm_env.cli.benchmarks import bench_gpu as bench
 from longdwm_env.cli.benchmarks.bench_gpu_table import BEGIN, END, put_between_marks
 from longdwm_env.errors import InvalidConfig
-from longdwm_env.models import costs, speed
+from longdwm_env.models import speed
+from longdwm_env.models.network import module_costs
 from longdwm_env.training.scaling import step_costs
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def brief(monkeypatch, tmp_path):
     counted_once = functools.cache(bench_full_size.denoiser_operations)
     monkeypatch.setattr(bench_full_size, "denoiser_operations", counted_once)
     # Looking for garbage would take a third of the time.
-    monkeypatch.setattr(costs.gc, "collect", lambda: 0)
+    monkeypatch.setattr(module_costs.gc, "collect", lambda: 0)
     # What counts the steps begins as a copy of this process, with what was changed above.
     forked = multiprocessing.get_context("fork")
     monkeypatch.setattr(bench.multiprocessing, "get_context", lambda method: forked)
