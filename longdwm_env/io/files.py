@@ -55,6 +55,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def file_name(words: str) -> str:
+    """Words as a part of a file's name: letters and digits stay, all else becomes a hyphen."""
+    return "".join(letter if letter.isalnum() else "-" for letter in words).strip("-")
+
+
 def content_hash(path: str | os.PathLike[str]) -> str:
     """Short hash of a file's contents, or of the names and contents in a folder, by which another one is noticed.
 

@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import av
 import numpy as np
@@ -23,7 +23,7 @@ from longdwm_env.cli import main
 from longdwm_env.cli.drives import rollout as rollouts
 from longdwm_env.io.figures import save_picture
 from longdwm_env.io.refusals import refusal
-from longdwm_env.io.video import VideoWriter
+from longdwm_env.io.video import VideoWriter, growing_video
 from longdwm_env.scenes.media.video_frames import frames_at, video_facts
 from longdwm_env.training.composition.store import MomentRing
 
@@ -144,6 +144,19 @@ class TestRecordings:
         facts = video_facts(part)
         assert facts.last_s >= 1
         assert next(frames_at(part, facts, [facts.last_s]))[1].any()
+
+    def test_one_that_ends_well_has_its_own_name(self, tmp_path):
+        recorder = Recorder(tmp_path, (96, 144))
+        recorder.write(noise(30))
+        assert recorder.close() == recorder.video_path
+        assert [path.name for path in tmp_path.iterdir()] == [recorder.video_path.name]
+        assert video_facts(recorder.video_path).last_s == pytest.approx(29 / 12, abs=0.01)
+
+    def test_one_that_is_killed_leaves_what_it_had(self, tmp_path):
+        with suppress(KeyboardInterrupt), growing_video(tmp_path / "a.mp4", (96, 144)) as video:
+            video.write(noise(30))
+            raise KeyboardInterrupt
+        assert [path.name for path in tmp_path.iterdir()] == ["a.part.mp4"]
 
     def test_no_two_have_one_name(self, tmp_path):
         names = [unused_stem(tmp_path, "drive") for _ in range(3)]

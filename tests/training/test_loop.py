@@ -9,18 +9,14 @@ from typing import Any
 
 import pytest
 from accelerate import Accelerator
-from safetensors import SafetensorError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from longdwm_env.errors import InvalidState
-from longdwm_env.io.refusals import refusal
-from longdwm_env.training import checkpoint
 from longdwm_env.training import loop as loop_module
 from longdwm_env.training.checkpoint import checkpoints, read_checkpoint
 from longdwm_env.training.loop import train
 from longdwm_env.training.run import Run, TrainingDiverged
 
-from ..core.test_full_disks import files_up_to
 from . import toy_run
 from .processes import StartedRun
 from .toy_run import LOOP, OPTIMIZER, ToyObjective, toy_draw
@@ -172,34 +168,3 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     (newest / "weights.safetensors").write_bytes(b"broken")
     with pytest.raises(InvalidState, match=newest.name):
         read_checkpoint(newest)
-
-
-def full_after(patched: pytest.MonkeyPatch, module: Any, count: int) -> None:
-    """From the so-manieth file of weights on, the system refuses to write it."""
-    save, written = module.save_file, []
-
-    def filling(*given: Any, **named: Any) -> None:
-        written.append(given)
-        if len(written) <= count:
-            return save(*given, **named)
-        with files_up_to(500):
-            return save(*given, **named)
-
-    patched.setattr(module, "save_file", filling)
-
-
-def test_training_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
-    toy_run.toy_train(tmp_path / "whole")
-    with monkeypatch.context() as patched:
-        full_after(patched, checkpoint, 7)
-        with pytest.raises(SafetensorError) as caught:
-            toy_run.toy_train(tmp_path / "run")
-    assert refusal(caught.value) == "File too large; what was written before is kept"
-    assert checkpoints(tmp_path / "run" / "checkpoints")
-    assert toy_run.toy_train(tmp_path / "run").finished
-    whole, resumed = (
-        [line.split(', "samples_per_s"')[0] for line in (tmp_path / name / "losses.jsonl").read_text().splitlines()]
-        for name in ("whole", "run")
-    )
-    assert resumed == whole
-    assert not list((tmp_path / "run" / "checkpoints").glob(".partial-*"))

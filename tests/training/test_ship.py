@@ -1,4 +1,6 @@
 import json
+import tomllib
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -16,6 +18,8 @@ from longdwm_env.training.recipes import recipe
 from longdwm_env.training.shipping.model_card import CARD, NOT_MEASURED
 from longdwm_env.training.shipping.ship import ship
 from longdwm_env.training.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -66,6 +70,15 @@ def test_gym_makes_it_and_says_what_it_made_of_a_prompt(workspace, weights):
     observation, _, _, _, info = env.step(np.array([[3, 0], [6, 0], [9, 0], [12, 0]], np.float32))
     assert observation["frames"].shape == (12, 32, 48, 3)
     assert info["prompt_understood"] == "Weather: Foggy.\nTime: Nighttime."
+
+
+def test_the_wheel_holds_every_file_that_is_shipped(workspace, weights):
+    ship(workspace, weights / "mini")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["longdwm_env.models"]
+    held = {path for pattern in patterns for path in weights.parent.glob(pattern)}
+    assert {path for path in weights.rglob("*") if path.is_file()} <= held
+    assert bundled.WEIGHTS == ROOT / "models" / "weights"
 
 
 def test_the_card_says_what_is_known_and_nothing_else(workspace, weights):

@@ -13,7 +13,7 @@ from longdwm_env.clock import FRAMES_PER_INTERVAL
 from longdwm_env.errors import InvalidConfig
 from longdwm_env.evaluation.drives.recorder import Drive
 from longdwm_env.geometry.camera import camera_from_json
-from longdwm_env.io.files import atomic_write_bytes, atomic_write_json
+from longdwm_env.io.files import atomic_write_bytes, atomic_write_json, file_name
 from longdwm_env.types import LOOKS, ActorTracks, Images
 
 FORMAT = "longdwm-drive"
@@ -37,8 +37,7 @@ class DriveStore:
 
     def path(self, drives: str, world: str, key: str) -> Path:
         """Where a drive is, or would be."""
-        name = "".join(letter if letter.isalnum() else "-" for letter in world).strip("-")
-        return self.folder / drives / f"{name}-{self.versions[world]}" / f"{key}.safetensors"
+        return self.folder / drives / f"{file_name(world)}-{self.versions[world]}" / f"{key}.safetensors"
 
     def read(self, drives: str, world: str, key: str) -> Drive | None:
         """A drive; None where there is none.

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from longdwm_env.io.files import atomic_path, atomic_write_json
+from longdwm_env.io.files import atomic_path, atomic_write_json, file_name
 from longdwm_env.io.names import printable
 from longdwm_env.types import JsonObject
 
@@ -33,8 +33,8 @@ class KeptNumbers:
     def __init__(self, folder: Path, system: str, made_from: Mapping[str, object]) -> None:
         described = json.loads(json.dumps({"system": system, **made_from}, sort_keys=True, default=str))
         digest = hashlib.blake2b(json.dumps(described, sort_keys=True).encode(), digest_size=6).hexdigest()
-        words = "".join(c if c.isalnum() else "-" for c in printable(system).lower())
-        self.folder = folder / f"{words[:40].strip('-')}-{digest}"
+        words = file_name(printable(system).lower()[:40])
+        self.folder = folder / f"{words}-{digest}"
         if not (self.folder / MADE_FROM).is_file():
             atomic_write_json(self.folder / MADE_FROM, described)
 

@@ -115,7 +115,7 @@ def course(frames: Images, speeds_mps: FloatArray) -> Course:
     pictures = [_small(frame) for frame in frames[::EVERY]]
     rows = np.stack([_rows(picture) for picture in pictures])
     light, slope, curve, colour = rows[..., 0], rows[..., 1], rows[..., 2], rows[..., 3:]
-    moved = np.stack([_moved(a, b) for a, b in zip([pictures[0], *pictures], pictures, strict=False)])
+    moved = np.stack([_moved(a, b) for a, b in zip([pictures[0], *pictures[:-1]], pictures, strict=True)])
     slow = np.asarray(speeds_mps)[: len(frames)][::EVERY] < LEAST_SPEED_MPS
     slow[0] = True
 

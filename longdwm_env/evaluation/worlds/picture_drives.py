@@ -19,6 +19,7 @@ from longdwm_env.evaluation.report import Row, Table
 from longdwm_env.evaluation.sheets import spread
 from longdwm_env.evaluation.worlds.collapse import BOUNDS, SIGNS, WINDOW_S, Course, course
 from longdwm_env.geometry.camera import assumed_camera
+from longdwm_env.io.files import file_name
 from longdwm_env.scenes import open_scenes
 from longdwm_env.types import FloatArray, ImageSize, Scene, SceneSource
 
@@ -62,7 +63,7 @@ class PictureDrives:
             for way in WAYS:
                 for world in self.worlds.names:
                     driver = drivers[world]
-                    key = f"{_plain(scene.key)}-{_plain(way)}-{self._hash(scene, driver.world.image_size)}"
+                    key = f"{file_name(scene.key)}-{file_name(way)}-{self._hash(scene, driver.world.image_size)}"
                     drive = store.read(self._set, world, key)
                     if drive is None:
                         with warnings.catch_warnings():
@@ -100,10 +101,6 @@ def _drive(driver: Driver, source: SceneSource, index: int, way: str, seconds: i
     for _ in range(seconds):
         recorder.step(waypoints(way), go_on=True)
     return recorder.drive()
-
-
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 @dataclass

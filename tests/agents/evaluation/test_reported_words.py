@@ -4,12 +4,16 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from longdwm_env.errors import InvalidConfig
+from longdwm_env.evaluation.policies.evaluation_config import all_jobs
 from longdwm_env.evaluation.policies.policy_figures import terms_figure
+from longdwm_env.evaluation.policies.policy_report import write_report
+from longdwm_env.evaluation.policies.summary import complete, summarize
 
 from .tiny_runs import CONFIG, POLICIES
 
@@ -107,6 +111,91 @@ def test_a_lost_video_leaves_the_report_without_it(go):
         video.unlink()
     go(config)
     assert "No videos were recorded" in (out / "report.html").read_text()
+
+
+class Cells(HTMLParser):
+    """Widths of tables, a line of text being as wide as its letters at the page's sizes allow."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables, self.row, self.small, self.wraps, self.cell = [], [], False, False, None
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.row = []
+            self.tables[-1].append(self.row)
+        elif tag in ("td", "th"):
+            self.row.append(0.0)
+            self.cell = tag
+        elif tag == "small":
+            self.small, self.wraps = True, ("class", "why") in attrs
+        elif tag == "code":
+            self.wraps = True
+
+    def handle_endtag(self, tag):
+        if tag in ("small", "code"):
+            self.small = self.wraps = False
+        elif tag == self.cell:
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell is None:
+            return
+        letters = max(map(len, data.split()), default=0) if self.cell == "th" else len(data)
+        width = letters * (7.0 if self.small else 8.3)
+        self.row[-1] = max(self.row[-1], min(width, 17 * 16) if self.wraps else width)
+
+    def widths(self):
+        """Pixels of each table: its columns' widest cells and their padding."""
+        for rows in self.tables:
+            columns = max(map(len, rows))
+            yield sum(max((row[i] for row in rows if i < len(row)), default=0) + 19.2 for i in range(columns))
+
+
+def test_every_table_fits_1300_pixels(finished_records, tmp_path):
+    config, records = finished_records
+    records = complete(config, records)
+    origin = {"command": "longdwm " * 20, "versions": {}, "hashes": {}}
+    write_report(tmp_path, config, records, summarize(config, records), origin)
+    cells = Cells()
+    page = (tmp_path / "report.html").read_text()
+    cells.feed(page.partition("Where this comes from")[0])
+    assert len(cells.tables) >= 5
+    assert max(cells.widths()) < 1300
+    for name in ("PDM score", "lane offset", "FDE", "duration"):
+        assert f">{name}<" in page
+
+
+@pytest.fixture
+def finished_records():
+    """Made-up records with every number there is, long names and long reasons."""
+    from longdwm_env.evaluation.policies.episode_metrics import METRICS
+
+    policies = tuple(f"a.module.of.somebody:factory:weight={i},temperature=0.123456" for i in range(4))
+    config = replace(CONFIG, policies=policies, episodes=6)
+    records = []
+    for job in all_jobs(config):
+        numbers = {name: -123.456 * (job.episode + 1) / (job.slot + 7) for name in METRICS if name != "pdm_score"}
+        record = {
+            "policy": job.policy,
+            "episode": job.episode,
+            "slot": job.slot,
+            "scene": f"scene-{job.episode}",
+            "seed": job.episode,
+            "status": "done" if job.episode else "failed",
+            "ended": ("collision", "off_road", "time_limit")[job.episode % 3],
+            "failure": "" if job.episode else "RuntimeError: " + "a_very_long_word" * 30,
+            "numbers": {**numbers, "pdm_score": 0.123456} if job.episode else {},
+            "unavailable": {},
+            "path": [[0, 0, 0]],
+            "speeds_mps": [0.0],
+            "act_s": 0.1,
+            "wall_s": 1.0,
+        }
+        records.append(record)
+    return config, records
 
 
 def test_axes_show_no_distance_below_zero_and_no_share_above_one(go, monkeypatch):
